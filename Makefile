@@ -1,0 +1,29 @@
+# demo: from a fresh machine to a report.   test: from a fresh machine to a green suite.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.PHONY: demo test setup bench clean
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	@echo "Installing tuplet and its pinned dependencies (a few minutes, PyTorch is the bulk) ..."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: setup
+	$(BIN)/tuplet bench quickstart
+
+test: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest --numprocesses 2
+
+bench: setup
+	$(BIN)/python benchmarks/objectives.py
+
+clean:
+	rm -rf $(VENV) runs

@@ -1,0 +1,252 @@
+"""Scores of a query against candidate tuples, each reduced to matrix products.
+
+A candidate tuple ``C = (c_1 .. c_k)`` enters only through an orthonormal basis ``W`` of its span, so a score of every
+query against every candidate costs ``k`` products of ``(B, D) x (D, N)`` and no ``(B, N, k, k)`` tensor of Gram
+matrices. Bases are computed from differences ``c_j - c_1``, which keeps nearly coincident modalities apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tuplet.functional.span import factor, projection_on, root, span_of, volume_over
+from tuplet.types import InputError
+
+
+def unit(z: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
+    r"""Scale rows to unit length, :math:`z / \lVert z \rVert`.
+
+    Args:
+        z: ``(..., D)``.
+
+    Returns:
+        ``(..., D)``. Rows whose norm is already 1 within 1e-6 come back bit by bit, so normalising twice changes
+        neither value nor gradient; a zero row stays zero with a finite gradient.
+
+    Source:
+        Elementary.
+
+    Example:
+        >>> unit(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+        tensor([[0.6000, 0.8000],
+                [0.0000, 0.0000]])
+    """
+    norm = torch.linalg.vector_norm(z, dim=-1, keepdim=True)
+    return z / torch.where(((norm - 1).abs() <= 1e-6) | (norm == 0), 1.0, norm)
+
+
+def cosine(anchor: Float[Tensor, "B D"], rest: Sequence[Float[Tensor, "N D"]]) -> Float[Tensor, "B N"]:
+    r"""Mean cosine of each query with the members of each candidate tuple, :math:`\frac1k \sum_j \cos(q, c_j)`.
+
+    Args:
+        anchor: ``(B, D)`` queries.
+        rest: ``k >= 1`` tensors ``(N, D)``; row ``n`` of all of them is one candidate tuple.
+
+    Returns:
+        ``(B, N)`` in [-1, 1].
+
+    Raises:
+        InputError: if ``rest`` is empty or dimensions disagree.
+
+    Source:
+        The retrieval score of pairwise objectives (OVA-IB, section 4.4: "averaged cosine similarity").
+
+    Example:
+        >>> q, c = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]])
+        >>> cosine(q, [q, c])
+        tensor([[0.5000]])
+    """
+    _check(anchor, rest)
+    return unit(anchor) @ (torch.stack([unit(c) for c in rest]).mean(dim=0)).mT
+
+
+def multilinear(anchor: Float[Tensor, "B D"], rest: Sequence[Float[Tensor, "N D"]]) -> Float[Tensor, "B N"]:
+    r"""Multilinear inner product, :math:`\sum_d q_d \prod_j c_{j,d}`.
+
+    Args:
+        anchor: ``(B, D)`` queries, taken as they are.
+        rest: ``k >= 1`` tensors ``(N, D)``, taken as they are.
+
+    Returns:
+        ``(B, N)``. For ``k >= 2`` it is not a measure of agreement: identical unit vectors score ``sum z^(k+1)``,
+        near 0, and flipping the sign of one member flips the score.
+
+    Raises:
+        InputError: if ``rest`` is empty or dimensions disagree.
+
+    Source:
+        Symile (Saporta et al., 2024), the MIP score.
+
+    Example:
+        >>> ones = torch.ones(1, 3)
+        >>> multilinear(ones, [2 * ones, ones])
+        tensor([[6.]])
+    """
+    _check(anchor, rest)
+    return anchor @ reduce(torch.mul, rest).mT
+
+
+def simplex_volume(anchor: Float[Tensor, "B D"], rest: Sequence[Float[Tensor, "N D"]]) -> Float[Tensor, "B N"]:
+    r"""Volume of the parallelotope on a query and a candidate tuple, :math:`\sqrt{\det G(q, c_1, .., c_k)}`.
+
+    Computed as :math:`\mathrm{vol}(C)\,\sqrt{|q|^2 - |P_C q|^2}`.
+
+    Args:
+        anchor: ``(B, D)`` queries, usually unit rows.
+        rest: ``k >= 1`` tensors ``(N, D)``, usually unit rows.
+
+    Returns:
+        ``(B, N)``, 0 when the query lies in the span of the tuple. Blind to the sign of every vector. The distance to
+        the span has an absolute error of about ``sqrt(eps)`` of the dtype when it is nearly 0; `paired_volume`
+        has not.
+
+    Raises:
+        InputError: if ``rest`` is empty or dimensions disagree.
+
+    Source:
+        GRAM (Cicchetti et al., 2025), the Gramian volume.
+
+    Example:
+        >>> e = torch.eye(3)
+        >>> simplex_volume(e[:2], [e[1:2], e[2:]]).round(decimals=4)
+        tensor([[1.],
+                [0.]])
+    """
+    _check(anchor, rest)
+    return volume_over(anchor, span_of(rest))
+
+
+def triangle_area(
+    anchor: Float[Tensor, "B D"], rest: Sequence[Float[Tensor, "N D"]], *, squared: bool = True
+) -> Float[Tensor, "B N"]:
+    r"""Area of the triangle with corners ``q``, ``c_1``, ``c_2``.
+
+    With :math:`u = q - c_1, v = q - c_2` and :math:`S = |u|^2 |v|^2 - (u \cdot v)^2`, the area is
+    :math:`\tfrac12 \sqrt S`; ``squared`` gives :math:`\tfrac12 S`, which is twice the squared area.
+
+    Args:
+        anchor: ``(B, D)`` queries, usually unit rows.
+        rest: exactly two tensors ``(N, D)``.
+        squared: True (the authors' code trains with it: no root, so a finite gradient at 0) or the true area.
+
+    Returns:
+        ``(B, N)``, at least 0. Zero does not mean agreement: it is 0 whenever the corners are collinear, for instance
+        for ``c_1 == c_2`` and any query.
+
+    Raises:
+        InputError: if ``rest`` does not hold two tensors.
+
+    Source:
+        TRIANGLE (Cicchetti et al., 2025).
+
+    Example:
+        >>> e = torch.eye(3)
+        >>> triangle_area(e[:1], [e[1:2], e[2:]], squared=False)  # sqrt(3) / 2
+        tensor([[0.8660]])
+    """
+    _check(anchor, rest)
+    if len(rest) != 2:
+        raise InputError(
+            f"rest holds {len(rest)} tensors, expected 2: a triangle has three corners; use simplex_volume"
+        )
+    # Shifting all corners by one vector changes nothing and keeps the expansion of |q - c|^2 well conditioned.
+    centre = rest[0].detach().mean(dim=0)
+    q, a, b = anchor - centre, rest[0] - centre, rest[1] - centre
+    qq, aa, bb, ab = q.square().sum(1)[:, None], a.square().sum(1), b.square().sum(1), (a * b).sum(1)
+    qa, qb = q @ a.mT, q @ b.mT
+    gram = (qq - 2 * qa + aa) * (qq - 2 * qb + bb) - (qq - qa - qb + ab).square()
+    return gram.clamp_min(0.0) / 2 if squared else root(gram) / 2
+
+
+def span_projection(
+    anchor: Float[Tensor, "B D"], rest: Sequence[Float[Tensor, "N D"]], *, ridge: float = 0.0
+) -> Float[Tensor, "B N"]:
+    r"""Cosine of a query with its projection onto the span of a candidate tuple.
+
+    :math:`s = \cos(q, \bar q)`, :math:`\bar q = A (A^\top A + \lambda I)^{-1} A^\top q`, ``A = [c_1 .. c_k]``; without
+    ridge :math:`s = |P_C q| / |q|`.
+
+    Args:
+        anchor: ``(B, D)`` queries; their length does not matter.
+        rest: ``k >= 1`` tensors ``(N, D)``; with ``ridge`` 0 their lengths do not matter.
+        ridge: :math:`\lambda >= 0`. Really applied in every dtype; it bounds the gradient when members nearly coincide.
+
+    Returns:
+        ``(B, N)`` in [0, 1]: 1 when the query lies in the span, 0 when it is orthogonal to it. Blind to sign. With
+        ``ridge`` 0, dependent members count once, as with a pseudo-inverse.
+
+    Raises:
+        InputError: if ``rest`` is empty, dimensions disagree or ``ridge`` is negative.
+
+    Source:
+        OVA-IB (Li et al., 2026), equations 9 to 11.
+
+    Example:
+        >>> e = torch.eye(3)
+        >>> span_projection(e[:1] + e[1:2], [e[1:2], e[2:]])  # 45 degrees
+        tensor([[0.7071]])
+    """
+    _check(anchor, rest)
+    return projection_on(anchor, span_of(rest, ridge=ridge))
+
+
+def paired_volume(members: Sequence[Float[Tensor, "B D"]]) -> Float[Tensor, " B"]:
+    r"""Volume of the parallelotope on row ``i`` of every tensor, :math:`\sqrt{\det G_i}`.
+
+    Args:
+        members: two or more tensors ``(B, D)``.
+
+    Returns:
+        ``(B,)``. Accurate and with a finite gradient for nearly and exactly coincident members.
+
+    Source:
+        GRAM (Cicchetti et al., 2025); the determinant does not change under ``c_j -> c_j - c_1``.
+
+    Example:
+        >>> e = torch.eye(2)
+        >>> paired_volume([e, e.flip(0)]).round(decimals=4)
+        tensor([1., 1.])
+    """
+    return factor(members)[1].diagonal(dim1=-2, dim2=-1).prod(dim=-1).to(members[0].dtype)
+
+
+def paired_area(members: Sequence[Float[Tensor, "B D"]], *, squared: bool = True) -> Float[Tensor, " B"]:
+    r"""Area of the triangle with corners at row ``i`` of three tensors, as `triangle_area` defines it.
+
+    Args:
+        members: three tensors ``(B, D)``.
+        squared: True for twice the squared area, False for the area.
+
+    Returns:
+        ``(B,)``, at least 0; exact for nearly coincident members.
+
+    Source:
+        TRIANGLE (Cicchetti et al., 2025).
+
+    Example:
+        >>> e = torch.eye(3)
+        >>> paired_area([e[:1], e[1:2], e[2:]], squared=False)
+        tensor([0.8660])
+    """
+    u, v = members[0] - members[1], members[0] - members[2]
+    # |u|^2 |v|^2 - (u.v)^2 = |u|^2 |v - (v.u / u.u) u|^2, without the cancellation
+    uu = u.square().sum(1)
+    across = v - ((v * u).sum(1) / torch.where(uu == 0, 1.0, uu))[:, None] * u
+    gram = uu * across.square().sum(1)
+    return gram / 2 if squared else root(gram) / 2
+
+
+def _check(anchor: Tensor, rest: Sequence[Tensor]) -> None:
+    if not rest:
+        raise InputError("rest is empty; give at least one (N, D) tensor of candidates")
+    for i, c in enumerate(rest):
+        if c.shape != rest[0].shape or c.ndim != 2 or c.shape[1] != anchor.shape[-1]:
+            raise InputError(
+                f"rest[{i}] has shape {tuple(c.shape)}, expected (N, {anchor.shape[-1]}) with one N for all, to match "
+                f"anchor {tuple(anchor.shape)}"
+            )

@@ -1,0 +1,175 @@
+"""OVA-IB: every modality against the span of all the others, with an information bottleneck (Li et al., 2026)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from tuplet.functional.contrast import contrast, pair_mask
+from tuplet.functional.scores import cosine, unit
+from tuplet.functional.span import paired_projection, projection_on, span_of
+from tuplet.objectives.compose import Objective, row_mean, rows_with
+from tuplet.objectives.temperature import Temperature, temperature
+from tuplet.types import Embeddings, InputError, Traits
+
+
+class OneVsAll(Objective):
+    r"""One-versus-all information bottleneck: sufficiency plus ``beta`` times minimality.
+
+    .. math::
+        L_S = \frac1M \sum_m \mathrm{mean}_n \Big[ \log \sum_{n' \ne n} e^{s_m(n, n') / \tau} - s_m(n, n) / \tau \Big],
+        \quad s_m(n, n') = \cos(z^m_n, P_{n'} z^m_n)
+
+        L_M = \frac1M \sum_m \mathrm{mean}_n \Big| z^m_n - \frac{1}{M-1} \sum_{i \ne m} z^i_n \Big|^2
+
+    where :math:`P_{n'}` projects onto the span of the other modalities of row ``n'``.
+
+    Args:
+        beta: weight of minimality, >= 0; 1 in the paper (0.5 on WESAD).
+        tau: temperature, > 0; 0.01 in the paper.
+        include_positive: whether the matching pair is in the denominator. False is the paper's equation 9; the loss can
+            then be negative.
+        negatives: ``"query"`` projects the query itself onto every candidate's span (so a candidate needs nothing but
+            its own modalities and retrieval can use the score); ``"own"`` compares the query with the projection of
+            each candidate row's own embedding. The paper allows both readings.
+        projector: ``"span"`` (equation 11, no parameters) or ``"mlp"`` (the paper's ablation: a network maps the other
+            modalities to one vector).
+        ridge: :math:`\lambda` of equation 11, >= 0; 1e-8 in the paper. Applied in float64, so it has its effect in any
+            dtype: it bounds gradients when modalities nearly coincide.
+        modalities: number of modalities; only for ``projector="mlp"``.
+        dim: embedding dimension; only for ``projector="mlp"``.
+        block_size: queries per block, to bound memory at large B; None keeps one block.
+
+    Raises:
+        InputError: for fewer than two modalities, ``D < M`` (every score would be 1), an ``"mlp"`` without sizes.
+
+    Notes:
+        The span score is blind to sign: it grows when a modality points away from the others, too. Minimality is not.
+        At tau = 0.01 scores of random rows differ by many temperatures, which on small data may prevent alignment; tune
+        tau on validation data. With M = 2 the score is ``|cos|``, so this is not CLIP. Missing modalities: complete
+        rows only. Cost: M (M - 1) products of B x D x B; ``"own"`` M products. Rows are scaled to unit length first;
+        the paper does not say, but otherwise minimality could be met by shrinking.
+
+    Source:
+        OVA-IB (Li et al., 2026), equations 9 to 12 and 18 to 21.
+
+    Example:
+        >>> e = torch.eye(4)
+        >>> loss = OneVsAll(beta=0.5, tau=1.0)(Embeddings.of({"force": e, "touch": e, "video": e}))
+        >>> {k: round(float(v), 4) for k, v in loss.terms.items()}  # log 3 - 1, and no distance
+        {'sufficiency': 0.0986, 'minimality': 0.0}
+    """
+
+    traits = Traits(sign_blind=True, cost="M^2 B^2 D")
+
+    def __init__(
+        self,
+        *,
+        beta: float = 1.0,
+        tau: float | Temperature = 0.01,
+        include_positive: bool = False,
+        negatives: Literal["query", "own"] = "query",
+        projector: Literal["span", "mlp"] = "span",
+        ridge: float = 1e-8,
+        modalities: int | None = None,
+        dim: int | None = None,
+        block_size: int | None = None,
+    ) -> None:
+        super().__init__()
+        if beta < 0:
+            raise InputError(f"beta is {beta}, expected a number >= 0")
+        if ridge < 0:
+            raise InputError(f"ridge is {ridge}, expected a number >= 0")
+        self.beta = beta
+        self.tau = temperature(tau)
+        self.include_positive = include_positive
+        self.negatives = negatives
+        self.ridge = ridge
+        self.block_size = block_size
+        self.mlps: nn.ModuleList | None = None
+        if projector == "mlp":
+            if modalities is None or dim is None:
+                raise InputError("projector='mlp' needs modalities=M and dim=D, the number and size of the embeddings")
+            self.mlps = nn.ModuleList(
+                nn.Sequential(nn.Linear((modalities - 1) * dim, dim), nn.GELU(), nn.Linear(dim, dim))
+                for _ in range(modalities)
+            )
+
+    def terms(self, emb: Embeddings) -> dict[str, Tensor]:
+        """Return sufficiency and weighted minimality."""
+        names, valid = emb.modalities, rows_with(emb, emb.modalities)
+        m, dim = len(names), emb.z[names[0]].shape[1]
+        if dim < m:
+            raise InputError(f"z has D = {dim} for {m} modalities; the others would span everything, use D >= M")
+        if self.mlps is not None and len(self.mlps) != m:
+            raise InputError(f"z has {m} modalities, but the projector was built for modalities={len(self.mlps)}")
+        z = [emb.z[k] for k in names]
+        sufficiency = torch.stack([self._one(emb, z[i], z[:i] + z[i + 1 :], i, valid) for i in range(m)]).mean()
+        stacked = torch.stack(z)
+        apart = (stacked - stacked.mean(dim=0)).square().sum(dim=(0, 2)) * (m / (m - 1) ** 2)
+        return {"sufficiency": sufficiency, "minimality": self.beta * row_mean(apart, valid, emb.rows)}
+
+    def score(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
+        """Return the projection score, ``(Nq, Nc)`` in [0, 1].
+
+        The side with fewer modalities is projected onto the span of the other side, its modalities averaged. With
+        ``projector="mlp"`` one side must be a single modality and the other all the rest.
+        """
+        queries, others = self._sides(query, candidates)
+        if self.mlps is not None:
+            return self._mlp_score(query, candidates, queries, others)
+        if len(queries) <= len(others):
+            span = span_of(others, ridge=self.ridge)
+            return torch.stack([projection_on(q, span) for q in queries]).mean(dim=0)
+        span = span_of(queries, ridge=self.ridge)
+        return torch.stack([projection_on(c, span) for c in others]).mean(dim=0).mT
+
+    def _one(self, emb: Embeddings, q: Tensor, rest: list[Tensor], i: int, valid: Tensor | None) -> Tensor:
+        """Contrast modality ``i`` of every row with the others of every row."""
+        tau: float | Tensor = self.tau()
+        if self.mlps is None and self.negatives == "query":
+            span = span_of(rest, ridge=self.ridge)
+            positive = paired_projection(q, span)
+
+            def logits(queries: slice, candidates: slice) -> Tensor:
+                return projection_on(q[queries], span.at(candidates)) / tau
+        else:
+            target = self._target(q, rest, i)
+            positive = (q * target).sum(dim=1)
+
+            def logits(queries: slice, candidates: slice) -> Tensor:
+                return q[queries] @ target[candidates].mT / tau
+
+        return contrast(
+            logits,
+            positive / tau,
+            rows=emb.rows,
+            keep=pair_mask(valid, emb.group),
+            valid=valid,
+            both=False,
+            include_positive=self.include_positive,
+            block_size=self.block_size,
+        )
+
+    def _target(self, q: Tensor, rest: list[Tensor], i: int) -> Tensor:
+        """Return one unit vector per row that stands for the other modalities, ``(B, D)``."""
+        if self.mlps is not None:
+            return unit(self.mlps[i](torch.cat(rest, dim=1)))
+        basis = span_of(rest, ridge=self.ridge).basis
+        return unit(torch.einsum("kbd,kb->bd", basis, torch.einsum("kbd,bd->kb", basis, q)))
+
+    def _mlp_score(
+        self, query: dict[str, Tensor], candidates: dict[str, Tensor], queries: list[Tensor], others: list[Tensor]
+    ) -> Tensor:
+        assert self.mlps is not None
+        names = sorted(query | candidates)
+        if len(names) != len(self.mlps) or min(len(queries), len(others)) != 1:
+            raise InputError(
+                f"query has {sorted(query)} and candidates {sorted(candidates)}; with projector='mlp' one side must be "
+                f"one modality and the other the remaining {len(self.mlps) - 1}"
+            )
+        if len(queries) == 1:
+            return cosine(queries[0], [self._target(queries[0], others, names.index(next(iter(query))))])
+        return cosine(others[0], [self._target(others[0], queries, names.index(next(iter(candidates))))]).mT

@@ -1,0 +1,229 @@
+"""Pairwise InfoNCE: CLIP for any number of modalities (Radford et al., 2021; Tian et al., 2020)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import combinations
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from tuplet.functional.contrast import contrast, pair_mask
+from tuplet.functional.scores import cosine
+from tuplet.objectives.compose import Objective, rows_with
+from tuplet.objectives.temperature import Temperature, temperature
+from tuplet.types import Embeddings, InputError, Traits
+
+Pairs = Literal["all", "hub"] | Sequence[tuple[str, str]]
+
+
+class Pairwise(Objective):
+    r"""Symmetric InfoNCE over pairs of modalities.
+
+    .. math::
+        L = \mathrm{mean}_{(a, b)}\; \tfrac12 \big[ \mathrm{CE}(z_a z_b^\top / \tau)
+            + \mathrm{CE}(z_b z_a^\top / \tau) \big]
+
+    Args:
+        pairs: ``"all"`` pairs, ``"hub"`` for every modality with ``anchor`` only, or a list of pairs of names.
+        anchor: the hub's name; the first name in sorted order when left out. Only with ``pairs="hub"``.
+        tau: temperature, > 0, or a learnable `Temperature`. 0.07 is CLIP's initial value.
+        reduction: ``"mean"`` over pairs (default: the weight against other terms does not grow with M) or ``"sum"``
+            (OVA-IB's equation 3 and Symile's baseline).
+        direction: ``"both"`` contrasts either modality of a pair with the other and averages; ``"forward"`` only the
+            first of the pair (in sorted or listed order) with the second.
+        include_positive: whether the matching pair is in the denominator. True in every released program; OVA-IB's
+            equation 1 prints it without, which False restores.
+        label_smoothing: in [0, 1), 0 by default.
+        block_size: queries per block, to bound memory at large B; None keeps one block.
+
+    Raises:
+        InputError: for an unknown hub or pair, or fewer than two modalities.
+
+    Notes:
+        Missing modalities: a pair uses the rows where both are present; pairs without such rows do not enter the mean.
+        Cost: M (M - 1) / 2 products of B x D x B, or M - 1 with a hub. With M = 2 this is CLIP. Retrieval score: the
+        mean cosine over the pairs of a query and a candidate modality.
+
+    Source:
+        Radford et al. (2021), CLIP; Tian et al. (2020), CMC; OVA-IB equations 1 to 3.
+
+    Example:
+        >>> emb = Embeddings.of({"audio": torch.eye(4), "video": torch.eye(4)})
+        >>> round(float(Pairwise(tau=0.5)(emb).total), 4)
+        0.3408
+    """
+
+    traits = Traits(missing="pairs", cost="M^2/2 B^2 D")
+
+    def __init__(
+        self,
+        *,
+        pairs: Pairs = "all",
+        anchor: str | None = None,
+        tau: float | Temperature = 0.07,
+        reduction: Literal["mean", "sum"] = "mean",
+        direction: Literal["both", "forward"] = "both",
+        include_positive: bool = True,
+        label_smoothing: float = 0.0,
+        block_size: int | None = None,
+    ) -> None:
+        super().__init__()
+        if anchor is not None and pairs != "hub":
+            raise InputError(f"anchor is {anchor!r}, which only pairs='hub' uses; leave it out or set pairs='hub'")
+        if pairs != "all" or direction == "forward":
+            self.traits = replace(self.traits, symmetric=False, cost="pairs B^2 D")
+        self.pairs = pairs
+        self.anchor = anchor
+        self.tau = temperature(tau)
+        self.reduction = reduction
+        self.direction = direction
+        self.include_positive = include_positive
+        self.label_smoothing = label_smoothing
+        self.block_size = block_size
+
+    def terms(self, emb: Embeddings) -> dict[str, Tensor]:
+        """Return the contrastive term."""
+        return {"contrast": over_pairs(emb, pairs_of(emb, self.pairs, self.anchor), self._pair, self.reduction)}
+
+    def score(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
+        """Return the mean cosine over the pairs of a query and a candidate modality, ``(Nq, Nc)``."""
+        queries, others = self._sides(query, candidates)
+        return torch.stack([cosine(q, others) for q in queries]).mean(dim=0)
+
+    def _pair(self, emb: Embeddings, a: str, b: str, valid: Tensor | None) -> Tensor:
+        return pair_contrast(
+            emb,
+            a,
+            b,
+            valid,
+            tau=self.tau(),
+            direction=self.direction,
+            include_positive=self.include_positive,
+            label_smoothing=self.label_smoothing,
+            block_size=self.block_size,
+        )
+
+
+def pair_contrast(
+    emb: Embeddings,
+    a: str,
+    b: str,
+    valid: Tensor | None,
+    *,
+    tau: float | Tensor,
+    direction: Literal["both", "forward"] = "both",
+    include_positive: bool = True,
+    label_smoothing: float = 0.0,
+    block_size: int | None = None,
+) -> Tensor:
+    """Symmetric InfoNCE between two modalities.
+
+    Args:
+        emb: the embeddings.
+        a: one modality.
+        b: the other.
+        valid: bool ``(B,)`` rows where both are present; None for all.
+        tau: temperature, > 0.
+        direction: ``"both"`` or ``"forward"``, which only contrasts ``a`` with ``b``.
+        include_positive: whether the matching pair is in the denominator.
+        label_smoothing: in [0, 1).
+        block_size: queries per block; None keeps one block.
+
+    Returns:
+        Scalar.
+
+    Source:
+        Radford et al. (2021), CLIP.
+
+    Example:
+        >>> emb = Embeddings.of({"a": torch.eye(4), "b": torch.eye(4)})
+        >>> pair_contrast(emb, "a", "b", None, tau=0.5)
+        tensor(0.3408)
+    """
+    x, y = emb.z[a], emb.z[b]
+    return contrast(
+        lambda queries, candidates: x[queries] @ y[candidates].mT / tau,
+        (x * y).sum(dim=1) / tau,
+        rows=emb.rows,
+        keep=pair_mask(valid, emb.group),
+        valid=valid,
+        both=direction == "both",
+        include_positive=include_positive,
+        label_smoothing=label_smoothing,
+        block_size=block_size,
+    )
+
+
+def pairs_of(emb: Embeddings, pairs: Pairs, anchor: str | None) -> list[tuple[str, str]]:
+    """List the pairs of modalities that an objective compares.
+
+    Args:
+        emb: the embeddings.
+        pairs: ``"all"``, ``"hub"`` or a list of pairs of names.
+        anchor: the hub; the first name in sorted order when None.
+
+    Returns:
+        Pairs of names.
+
+    Raises:
+        InputError: for a name that ``emb`` does not have, or no pair at all.
+
+    Source:
+        Tian et al. (2020): "core view" and "full graph".
+
+    Example:
+        >>> pairs_of(Embeddings.of({k: torch.eye(2) for k in "abc"}), "hub", "b")
+        [('b', 'a'), ('b', 'c')]
+    """
+    names = emb.modalities
+    if pairs == "all":
+        return list(combinations(names, 2))
+    if pairs == "hub":
+        hub = names[0] if anchor is None else anchor
+        if hub not in names:
+            raise InputError(f"anchor is {hub!r}, expected one of {list(names)}")
+        return [(hub, other) for other in names if other != hub]
+    listed = [(a, b) for a, b in pairs]
+    for a, b in listed:
+        if a not in names or b not in names or a == b:
+            raise InputError(f"pairs holds ({a!r}, {b!r}), expected two different names of {list(names)}")
+    if not listed:
+        raise InputError("pairs is empty; list at least one pair of modalities")
+    return listed
+
+
+def over_pairs(
+    emb: Embeddings,
+    pairs: list[tuple[str, str]],
+    pair_loss: Callable[[Embeddings, str, str, Tensor | None], Tensor],
+    reduction: Literal["mean", "sum"],
+) -> Tensor:
+    """Reduce a loss over pairs of modalities, leaving out pairs that no row has both of.
+
+    Args:
+        emb: the embeddings.
+        pairs: pairs of names.
+        pair_loss: function of the embeddings, two names and the bool ``(B,)`` rows where both are present,
+            None for all rows.
+        reduction: ``"mean"`` or ``"sum"`` over the pairs.
+
+    Returns:
+        Scalar.
+
+    Source:
+        Elementary.
+
+    Example:
+        >>> emb = Embeddings.of({"a": torch.eye(2), "b": torch.eye(2)})
+        >>> over_pairs(emb, [("a", "b")], lambda emb, a, b, valid: emb.z[a].sum(), "mean")
+        tensor(2.)
+    """
+    valid = [rows_with(emb, pair) for pair in pairs]
+    losses = torch.stack([pair_loss(emb, a, b, v) for (a, b), v in zip(pairs, valid, strict=True)])
+    if reduction == "sum":
+        return losses.sum()
+    empty = [~v.any() for v in valid if v is not None]
+    return losses.sum() / (len(pairs) - sum(empty, losses.new_zeros(()))).clamp_min(1)

@@ -1,0 +1,184 @@
+"""Symile: contrast by the multilinear inner product of a whole tuple (Saporta et al., NeurIPS 2024)."""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from tuplet.functional.contrast import EMPTY, Keep, contrast
+from tuplet.functional.scores import multilinear
+from tuplet.objectives.compose import Objective, row_mean, rows_with
+from tuplet.objectives.pairwise import pair_contrast
+from tuplet.objectives.temperature import Temperature, temperature
+from tuplet.types import Embeddings, InputError, Traits
+
+CHUNK = 2**22
+"""Largest number of entries of one block of ``n_squared`` logits or candidate products."""
+
+
+class Symile(Objective):
+    r"""InfoNCE on the multilinear inner product, averaged over every modality as anchor.
+
+    .. math:: s = \sum_d z^1_d z^2_d \cdots z^M_d, \qquad L = \mathrm{mean}_m\; \mathrm{CE}(s_m / \tau)
+
+    Args:
+        negatives: ``"n"`` gives every row B - 1 negatives, tuples of the other modalities whose rows are shuffled
+            independently; ``"n_squared"`` takes all ``B^(M-1)`` tuples.
+        tau: temperature, > 0; 0.07 (a scale of 14.3). The authors leave it to the user.
+        scale: ``"none"``, or ``"dimension"`` to multiply scores by ``D^((M-1)/2)``: products of unit vectors shrink at
+            that rate, which leaves logits nearly constant for M >= 3.
+        rows_as: ``"unit"`` scales rows to length 1; ``"given"`` takes them as they are (the authors' real-data models
+            end in a LayerNorm instead, which keeps products from vanishing).
+        generator: source of the permutations of ``"n"``; torch's global one when left out. With several processes all
+            must be seeded alike.
+        permutations: int64 ``(M, M - 1, B)`` to use instead: ``[m, k]`` shuffles the ``k``-th other modality for anchor
+            ``m``, in sorted order.
+        block_size: queries per block of ``"n"``, to bound memory at large B; None keeps one block.
+
+    Raises:
+        InputError: for permutations of another shape, or fewer than two modalities.
+
+    Notes:
+        The score is not agreement: identical unit vectors score ``sum z^M``, near 0, and flipping the sign of one
+        modality flips it. With M = 2 the score is the cosine and this is `Pairwise` (shuffling one partner in a pair
+        would put true matches among the negatives). Missing modalities: complete rows only, shuffled among
+        themselves. A tuple all of whose rows share the anchor's group is not a negative. Cost: ``"n"`` M products of
+        B x D x B; ``"n_squared"`` ``M B^M D`` in blocks.
+
+    Source:
+        Saporta et al. (2024), Contrasting with Symile.
+
+    Example:
+        >>> e = torch.eye(4)
+        >>> emb = Embeddings.of({"a": e, "b": e, "c": e})
+        >>> round(float(Symile(negatives="n_squared", tau=1.0)(emb).total), 4)  # log(15 + e) - 1
+        1.8746
+    """
+
+    traits = Traits(cost="M B^2 D (n), M B^M D (n_squared)")
+
+    def __init__(
+        self,
+        *,
+        negatives: Literal["n", "n_squared"] = "n",
+        tau: float | Temperature = 0.07,
+        scale: Literal["none", "dimension"] = "none",
+        rows_as: Literal["unit", "given"] = "unit",
+        generator: torch.Generator | None = None,
+        permutations: Tensor | None = None,
+        block_size: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.negatives = negatives
+        self.tau = temperature(tau)
+        self.scale = scale
+        self.unit_rows = rows_as == "unit"
+        self.generator = generator
+        self.permutations = permutations
+        self.block_size = block_size
+
+    def terms(self, emb: Embeddings) -> dict[str, Tensor]:
+        """Return the contrastive term."""
+        names, valid = emb.modalities, rows_with(emb, emb.modalities)
+        if len(names) == 2:
+            return {"contrast": pair_contrast(emb, *names, valid, tau=self.tau(), block_size=self.block_size)}
+        z = [emb.z[k] for k in names]
+        factor = self._factor(len(z), z[0].shape[1])
+        if self.negatives == "n":
+            shuffles = self._shuffles(len(z), len(emb), valid, z[0].device)
+            losses = [self._linear(emb, z, m, shuffles[m], valid, factor) for m in range(len(z))]
+        else:
+            losses = [self._every_tuple(emb, z, m, valid, factor) for m in range(len(z))]
+        return {"contrast": torch.stack(losses).mean()}
+
+    def score(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
+        """Return the multilinear inner product of every query with every candidate, ``(Nq, Nc)``."""
+        queries, others = self._sides(query, candidates)
+        return multilinear(reduce(torch.mul, queries), others)
+
+    def _factor(self, m: int, dim: int) -> float | Tensor:
+        scale = float(dim) ** ((m - 1) / 2) if self.scale == "dimension" else 1.0
+        tau: float | Tensor = self.tau()
+        return scale / tau
+
+    def _linear(
+        self, emb: Embeddings, z: list[Tensor], m: int, shuffles: Tensor, valid: Tensor | None, factor: float | Tensor
+    ) -> Tensor:
+        """Contrast anchor ``m`` with one shuffled tuple per column."""
+        others = z[:m] + z[m + 1 :]
+        products = reduce(torch.mul, [o[p] for o, p in zip(others, shuffles, strict=True)])
+        keep: Keep | None = None
+        if valid is not None or emb.group is not None:
+
+            def keep(queries: slice, candidates: slice) -> Tensor:
+                live = torch.ones_like(emb.index, dtype=torch.bool) if valid is None else valid
+                mask = live[queries, None] & live[None, candidates]
+                if emb.group is not None:
+                    same = [emb.group[queries, None] == emb.group[p[candidates]] for p in shuffles]
+                    mask = mask & ~reduce(torch.logical_and, same)
+                return mask
+
+        return contrast(
+            lambda queries, candidates: z[m][queries] @ products[candidates].mT * factor,
+            reduce(torch.mul, z).sum(dim=1) * factor,
+            rows=emb.rows,
+            keep=keep,
+            valid=valid,
+            both=False,
+            block_size=self.block_size,
+        )
+
+    def _shuffles(self, m: int, size: int, valid: Tensor | None, device: torch.device) -> Tensor:
+        """Return a permutation per anchor and other modality, ``(M, M - 1, B)``; valid rows stay among themselves."""
+        if self.permutations is not None:
+            if self.permutations.shape != (m, m - 1, size):
+                raise InputError(
+                    f"permutations has shape {tuple(self.permutations.shape)}, expected {(m, m - 1, size)}: one row "
+                    f"permutation per anchor and other modality"
+                )
+            return self.permutations.to(device)
+        where = self.generator.device if self.generator is not None else device
+        keys = torch.rand((m, m - 1, size), generator=self.generator, device=where).to(device)
+        if valid is None:
+            return keys.argsort(dim=-1)
+        last = torch.where(valid, 0.0, 2.0)
+        places = last.argsort(stable=True).expand(m, m - 1, size)
+        return torch.empty_like(places).scatter_(2, places, (keys + last).argsort(dim=-1))
+
+    def _every_tuple(
+        self, emb: Embeddings, z: list[Tensor], m: int, valid: Tensor | None, factor: float | Tensor
+    ) -> Tensor:
+        """Contrast anchor ``m`` with every combination of rows of the others, in recomputed blocks."""
+        q, others, n = z[m], z[:m] + z[m + 1 :], len(emb)
+        rows = torch.arange(emb.rows.start, emb.rows.stop, device=q.device)
+
+        def block(start: int, stop: int) -> Tensor:
+            tuples = torch.arange(start, stop, device=q.device)
+            picks = [tuples // n**j % n for j in range(len(others))]
+            logits = q[emb.rows] @ reduce(torch.mul, [o[p] for o, p in zip(others, picks, strict=True)]).mT * factor
+            allowed: Tensor | None = None
+            if valid is not None:
+                allowed = reduce(torch.logical_and, [valid[p] for p in picks]).expand(len(rows), -1)
+            if emb.group is not None:
+                own = reduce(torch.logical_and, [p == rows[:, None] for p in picks])
+                same = reduce(torch.logical_and, [emb.group[p] == emb.group[rows, None] for p in picks])
+                allowed = (~same | own) & (True if allowed is None else allowed)
+            return (logits if allowed is None else torch.where(allowed, logits, EMPTY)).logsumexp(dim=1)
+
+        count = n ** len(others)
+        step = max(1, CHUNK // max(len(rows), q.shape[1]))
+        if step >= count:
+            lse = block(0, count)
+        else:
+            blocks = [
+                checkpoint(block, start, min(start + step, count), use_reentrant=False)
+                for start in range(0, count, step)
+            ]
+            lse = torch.stack(blocks).logsumexp(dim=0)
+        per_row = torch.zeros_like(q[:, 0])
+        per_row[emb.rows] = lse
+        return row_mean(per_row - reduce(torch.mul, z).sum(dim=1) * factor, valid, emb.rows)

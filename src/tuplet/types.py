@@ -1,0 +1,208 @@
+"""The types every room speaks: Batch, Embeddings, Loss, Traits, and the one error for bad input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+
+class InputError(ValueError):
+    """Bad input: one line that names the argument, what was seen, what was expected and the fix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a data set hands to a model: ``B`` rows of paired inputs.
+
+    Attributes:
+        inputs: modality name -> tensor with ``B`` rows, or a nested dict of such tensors.
+        present: modality name -> bool ``(B,)``. A missing row is zero-filled, never dropped.
+        index: int64 ``(B,)``, stable sample ids.
+        group: int64 ``(B,)`` or None; rows of an equal group are not negatives of each other.
+        target: target name -> tensor with ``B`` rows.
+    """
+
+    inputs: dict[str, Any]
+    present: dict[str, Tensor]
+    index: Tensor
+    group: Tensor | None = None
+    target: dict[str, Tensor] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Return the number of rows ``B``."""
+        return int(self.index.shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """Embeddings of ``B`` tuples in ``M`` modalities; what objectives, evaluation and diagnostics read.
+
+    Attributes:
+        z: modality -> ``(B, D)`` projected embedding. Modalities are always visited in sorted order.
+        h: modality -> ``(B, H_m)`` encoder representation before projection; what probes and task heads read.
+        present: modality -> bool ``(B,)``; rows of ``z`` and ``h`` are zero where it is False.
+        index: int64 ``(B,)`` sample ids.
+        group: int64 ``(B,)`` or None; rows of an equal group are not negatives of each other.
+        target: target name -> tensor with ``B`` rows.
+        aux: any other per-row tensor that an objective needs.
+        rows: the slice of rows this process owns (all of them in one process).
+    """
+
+    z: dict[str, Tensor]
+    h: dict[str, Tensor]
+    present: dict[str, Tensor]
+    index: Tensor
+    group: Tensor | None
+    target: dict[str, Tensor]
+    aux: dict[str, Tensor]
+    rows: slice
+
+    @classmethod
+    def of(
+        cls,
+        z: dict[str, Tensor],
+        *,
+        present: dict[str, Tensor] | None = None,
+        group: Tensor | None = None,
+        h: dict[str, Tensor] | None = None,
+        target: dict[str, Tensor] | None = None,
+    ) -> Embeddings:
+        """Build embeddings by hand from one ``(B, D)`` tensor per modality.
+
+        Args:
+            z: modality -> floating ``(B, D)``; same ``B``, ``D``, dtype and device for all.
+            present: modality -> bool ``(B,)``; names left out are fully present. Missing rows are zero-filled, so
+                they may hold anything, NaN included.
+            group: integer ``(B,)``; rows of an equal group are not negatives of each other.
+            h: modality -> ``(B, H_m)`` encoder representation; ``z`` when left out.
+            target: target name -> tensor with ``B`` rows.
+
+        Returns:
+            Embeddings that own all their rows.
+
+        Raises:
+            InputError: naming the argument, when shapes, dtypes, devices or names disagree or a present row is not
+                finite.
+
+        Example:
+            >>> import torch
+            >>> emb = Embeddings.of({"touch": torch.randn(4, 8), "sound": torch.randn(4, 8)})
+            >>> emb.modalities, len(emb)
+            (('sound', 'touch'), 4)
+        """
+        first, size = _check_z(z)
+        device = z[first].device
+        names = sorted(z)
+        for argument, given in (("present", present), ("h", h)):
+            if unknown := sorted(set(given or {}) - set(names)):
+                raise InputError(f"{argument} names {unknown}, which z does not have; z has {names}")
+        if h is not None and set(h) != set(names):
+            raise InputError(f"h has modalities {sorted(h)}, expected {names}; give one per modality of z")
+        mask = {name: _mask(name, (present or {}).get(name), size, device, first) for name in names}
+        filled = {name: torch.where(mask[name][:, None], z[name], 0.0) for name in names}
+        for name, value in filled.items():
+            if not torch.compiler.is_compiling() and not bool(torch.isfinite(value).all()):
+                bad = int((~torch.isfinite(value).all(dim=1)).sum())
+                raise InputError(
+                    f"z[{name!r}] has NaN or infinite values in {bad} of {size} rows; mark those rows as missing with "
+                    f"present[{name!r}] or find where they arise"
+                )
+        if group is not None and group.shape != (size,):
+            raise InputError(f"group has shape {tuple(group.shape)}, expected ({size},) to match z[{first!r}]")
+        for name, value in (target or {}).items():
+            if value.shape[:1] != (size,):
+                raise InputError(f"target[{name!r}] has {tuple(value.shape)}, expected {size} rows to match z")
+        return cls(
+            z=filled,
+            h=filled if h is None else {name: torch.where(mask[name][:, None], h[name], 0.0) for name in names},
+            present=mask,
+            index=torch.arange(size, device=device),
+            group=group,
+            target=dict(target or {}),
+            aux={},
+            rows=slice(0, size),
+        )
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Return the modality names in sorted order."""
+        return tuple(sorted(self.z))
+
+    def __len__(self) -> int:
+        """Return the number of rows ``B``."""
+        return int(self.index.shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """The value of an objective.
+
+    Attributes:
+        total: scalar to differentiate; its mean over processes is the global loss.
+        terms: name -> detached scalar, already weighted; they sum to ``total``.
+    """
+
+    total: Tensor
+    terms: dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What an objective is, for tests, tables and documentation.
+
+    Attributes:
+        modalities: smallest and largest number of modalities, None for no bound.
+        symmetric: True when renaming the modalities does not change the value.
+        rowwise: True when the loss is a mean of per-row losses, so that processes may share the rows.
+        missing: which rows count when modalities are missing: every ``pairs`` both present, or ``complete`` tuples.
+        sign_blind: True when flipping the sign of one modality does not change the score.
+        cost: leading cost of one evaluation in ``M``, ``B`` and ``D``.
+    """
+
+    modalities: tuple[int, int | None] = (2, None)
+    symmetric: bool = True
+    rowwise: bool = True
+    missing: Literal["pairs", "complete"] = "complete"
+    sign_blind: bool = False
+    cost: str = "B^2 D"
+
+
+def _check_z(z: dict[str, Tensor]) -> tuple[str, int]:
+    if not z:
+        raise InputError("z is empty; give at least one modality, {name: (B, D) tensor}")
+    first = min(z)
+    for name, value in z.items():
+        if value.ndim != 2:
+            raise InputError(
+                f"z[{name!r}] has shape {tuple(value.shape)}, expected (B, D); flatten it or pool it first"
+            )
+        if not value.is_floating_point():
+            raise InputError(f"z[{name!r}] has dtype {value.dtype}, expected a floating dtype; call .float() on it")
+        if value.shape[0] != z[first].shape[0]:
+            raise InputError(
+                f"z[{name!r}] has {value.shape[0]} rows, expected {z[first].shape[0]} to match z[{first!r}]; "
+                f"row i of every modality must be the same thing"
+            )
+        if value.shape[1] != z[first].shape[1]:
+            raise InputError(
+                f"z[{name!r}] has D = {value.shape[1]}, expected {z[first].shape[1]} to match z[{first!r}]; "
+                f"project all modalities to one dimension"
+            )
+        if value.dtype != z[first].dtype:
+            raise InputError(f"z[{name!r}] has dtype {value.dtype}, expected {z[first].dtype} to match z[{first!r}]")
+        if value.device != z[first].device:
+            raise InputError(f"z[{name!r}] is on {value.device}, expected {z[first].device} to match z[{first!r}]")
+    return first, int(z[first].shape[0])
+
+
+def _mask(name: str, mask: Tensor | None, size: int, device: torch.device, first: str) -> Tensor:
+    if mask is None:
+        return torch.ones(size, dtype=torch.bool, device=device)
+    if mask.dtype != torch.bool:
+        raise InputError(f"present[{name!r}] has dtype {mask.dtype}, expected bool; compare with != 0")
+    if mask.shape != (size,):
+        raise InputError(f"present[{name!r}] has shape {tuple(mask.shape)}, expected ({size},) to match z[{first!r}]")
+    return mask

@@ -1,0 +1,14 @@
+"""Shared by all tests: one thread, and where the reference outputs lie."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "reference"
+
+
+@pytest.fixture
+def generator():
+    return torch.Generator().manual_seed(0)

@@ -1,0 +1,89 @@
+"""Every objective of the library, as the contract tests try it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from tests.oracles import objectives as oracle
+from tuplet import Embeddings
+from tuplet.objectives import Bottleneck, Gram, Objective, OneVsAll, Pairwise, Symile, Triangle
+
+
+@dataclass(frozen=True)
+class Case:
+    make: Callable[..., Objective]
+    oracle: Callable[[list[np.ndarray]], float]
+    sizes: tuple[int, ...] = (2, 3, 4)
+    aligns: bool = True  # lowers its loss *and* raises the positive cosine from scratch
+
+    def build(self, m, **options):
+        """Make the objective, with one-off state (permutations) fixed so that calls can be compared."""
+        return self.make(**options) if self.make is not symile else symile(m, **options)
+
+
+def symile(m, *, size=6, **options):
+    g = torch.Generator().manual_seed(7)
+    return Symile(
+        permutations=torch.rand((m, max(m - 1, 1), size), generator=g).argsort(-1), scale="dimension", **options
+    )
+
+
+def symile_oracle(z):
+    m, n, d = len(z), *z[0].shape
+    if m == 2:
+        return oracle.pairwise(z)
+    return oracle.symile(z, symile(m, size=n).permutations.numpy(), tau=0.07 / d ** ((m - 1) / 2))
+
+
+CASES = {
+    "pairwise": Case(Pairwise, oracle.pairwise),
+    "pairwise-sum": Case(
+        lambda **o: Pairwise(reduction="sum", label_smoothing=0.2, **o),
+        lambda z: oracle.pairwise(z, reduction="sum", label_smoothing=0.2),
+    ),
+    "pairwise-hub": Case(
+        lambda **o: Pairwise(pairs="hub", **o), lambda z: oracle.pairwise(z, pairs=[(0, k) for k in range(1, len(z))])
+    ),
+    "pairwise-exclusive": Case(
+        lambda **o: Pairwise(include_positive=False, **o), lambda z: oracle.pairwise(z, include_positive=False)
+    ),
+    "bottleneck": Case(lambda **o: Bottleneck(beta=0.7, **o), lambda z: oracle.bottleneck(z, beta=0.7)),
+    "symile": Case(symile, symile_oracle, aligns=False),
+    "symile-n-squared": Case(
+        lambda **o: Symile(negatives="n_squared", **{k: v for k, v in o.items() if k != "size"}),
+        lambda z: oracle.pairwise(z) if len(z) == 2 else oracle.symile_n_squared(z),
+        aligns=False,
+    ),
+    "gram": Case(Gram, oracle.gram, aligns=False),
+    "triangle": Case(Triangle, oracle.triangle, sizes=(3,)),
+    "one-vs-all": Case(lambda **o: OneVsAll(tau=0.1, **o), lambda z: oracle.one_vs_all(z, tau=0.1)),
+    "one-vs-all-ridge": Case(
+        lambda **o: OneVsAll(tau=0.1, ridge=0.3, include_positive=True, **o),
+        lambda z: oracle.one_vs_all(z, tau=0.1, ridge=0.3, include_positive=True),
+    ),
+    "one-vs-all-own": Case(
+        lambda **o: OneVsAll(tau=0.1, negatives="own", **o), lambda z: oracle.one_vs_all(z, tau=0.1, negatives="own")
+    ),
+}
+SIZED = [(name, m) for name, case in CASES.items() for m in case.sizes]
+
+
+def embeddings(m, *, size=6, dim=8, dtype=torch.float64, seed=0, noise=0.7, **extra):
+    """Make tuples that share a direction, so that positives differ from negatives."""
+    g = torch.Generator().manual_seed(seed)
+    shared = torch.randn(size, dim, generator=g, dtype=torch.float64)
+    z = {f"m{k}": shared + noise * torch.randn(size, dim, generator=g, dtype=torch.float64) for k in range(m)}
+    z = {k: torch.nn.functional.normalize(v, dim=1).to(dtype) for k, v in z.items()}
+    return Embeddings.of(z, **extra)
+
+
+def gradients(objective, emb, *, rows=None):
+    """Return the loss and its gradient at leaf embeddings."""
+    from dataclasses import replace
+
+    z = {k: v.detach().clone().requires_grad_() for k, v in emb.z.items()}
+    loss = objective(replace(emb, z=z, rows=emb.rows if rows is None else rows))
+    loss.total.backward()
+    return loss, {k: v.grad for k, v in z.items()}

@@ -1,0 +1,239 @@
+"""What every objective must satisfy."""
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.contract.cases import CASES, SIZED, embeddings, gradients
+from tuplet import Embeddings, InputError
+
+sized = pytest.mark.parametrize(("name", "m"), SIZED)
+named = pytest.mark.parametrize("name", list(CASES))
+
+
+@sized
+def test_equals_the_numpy_oracle(name, m):
+    emb = embeddings(m, size=6)
+    loss = CASES[name].build(m)(emb)
+    expected = CASES[name].oracle([emb.z[k].numpy() for k in emb.modalities])
+    assert float(loss.total) == pytest.approx(expected, rel=1e-9)
+    assert float(sum(loss.terms.values())) == pytest.approx(float(loss.total), rel=1e-12)
+    assert all(not t.requires_grad for t in loss.terms.values())
+
+
+@sized
+def test_gradient_is_that_of_the_value(name, m):
+    emb = embeddings(m, size=4, dim=6)
+    objective = CASES[name].build(m, size=4) if name == "symile" else CASES[name].build(m)
+    leaves = tuple((1.5 * v).requires_grad_() for v in emb.z.values())  # not unit: scaling is part of the gradient
+
+    def value(*z):
+        return objective(replace(emb, z=dict(zip(emb.z, z, strict=True)))).total
+
+    assert torch.autograd.gradcheck(value, leaves, atol=1e-5, rtol=1e-4)
+
+
+@sized
+def test_order_of_rows_does_not_matter(name, m):
+    emb = embeddings(m)
+    order = torch.randperm(len(emb), generator=torch.Generator().manual_seed(1))
+    shuffled = Embeddings.of({k: v[order] for k, v in emb.z.items()})
+    objective, moved = CASES[name].build(m), CASES[name].build(m)
+    if name == "symile":  # its negatives are tied to row numbers, so the permutations move along
+        moved.permutations = order.argsort()[objective.permutations[..., order]]
+    torch.testing.assert_close(moved(shuffled).total, objective(emb).total, rtol=1e-10, atol=1e-12)
+
+
+@sized
+def test_names_of_modalities_do_not_matter_if_symmetric(name, m):
+    emb = embeddings(m)
+    renamed = Embeddings.of(dict(zip(reversed(emb.modalities), emb.z.values(), strict=True)))
+    objective, other = CASES[name].build(m), CASES[name].build(m)
+    if name == "symile":
+        other.permutations = objective.permutations.flip(0, 1)
+    same = torch.allclose(other(renamed).total, objective(emb).total, rtol=1e-10)
+    assert same == (objective.traits.symmetric or m == 2)
+
+
+@sized
+def test_full_mask_equals_no_mask_and_masked_rows_equal_removed_rows(name, m):
+    emb = embeddings(m, size=9)
+    objective = CASES[name].build(m, size=9) if name == "symile" else CASES[name].build(m)
+    full = {k: torch.ones(9, dtype=torch.bool) for k in emb.z}
+    assert objective(Embeddings.of(emb.z, present=full)).total == objective(emb).total
+
+    gone = torch.zeros(9, dtype=torch.bool)
+    gone[[2, 5, 8]] = True
+    kept = (~gone).nonzero()[:, 0]
+    smaller = CASES[name].build(m)
+    if name == "symile":  # let the masked rows be shuffled among themselves, the others as in the smaller batch
+        p = torch.arange(9).expand(m, max(m - 1, 1), 9).clone()
+        p[..., kept] = kept[smaller.permutations]
+        objective.permutations = p
+    masked, masked_grad = gradients(objective, Embeddings.of(emb.z, present=dict.fromkeys(emb.z, ~gone)))
+    removed, removed_grad = gradients(smaller, Embeddings.of({k: v[kept] for k, v in emb.z.items()}))
+    torch.testing.assert_close(masked.total, removed.total, rtol=1e-10, atol=1e-12)
+    for k in emb.z:
+        torch.testing.assert_close(masked_grad[k][kept], removed_grad[k], rtol=1e-9, atol=1e-12)
+        assert not masked_grad[k][gone].any()
+
+
+@sized
+@pytest.mark.parametrize("world", [2, 3])
+@pytest.mark.parametrize("missing", [False, True])
+def test_mean_over_processes_is_the_whole(name, m, world, missing):
+    emb = embeddings(m, size=6)
+    if missing:
+        mask = torch.tensor([True, True, False, True, True, True])
+        emb = Embeddings.of(emb.z, present={"m0": mask})
+    objective = CASES[name].build(m)
+    whole, expected = gradients(objective, emb)
+    share = len(emb) // world
+    parts = [gradients(objective, emb, rows=slice(r * share, (r + 1) * share)) for r in range(world)]
+    torch.testing.assert_close(sum(p[0].total for p in parts) / world, whole.total, rtol=1e-10, atol=1e-12)
+    for k in emb.z:
+        torch.testing.assert_close(sum(p[1][k] for p in parts) / world, expected[k], rtol=1e-9, atol=1e-12)
+
+
+@sized
+def test_blocks_change_nothing(name, m):
+    emb = embeddings(m, size=6)
+    whole, expected = gradients(CASES[name].build(m), emb)
+    for block_size in (1, 4, 6, 100):
+        blocked, seen = gradients(CASES[name].build(m, block_size=block_size), emb)
+        torch.testing.assert_close(blocked.total, whole.total, rtol=1e-12, atol=1e-14)
+        for k in emb.z:
+            torch.testing.assert_close(seen[k], expected[k], rtol=1e-10, atol=1e-13)
+
+
+@sized
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_finite_and_near_float32(name, m, dtype):
+    emb = embeddings(m, size=6, dim=16, dtype=torch.float32)
+    objective = CASES[name].build(m)
+    half = {k: v.to(dtype) for k, v in emb.z.items()}
+    with torch.autocast("cpu", torch.bfloat16):
+        loss, grads = gradients(objective, Embeddings.of(half))
+    rounded = objective(Embeddings.of({k: v.float() for k, v in half.items()}))
+    assert loss.total.dtype == torch.float32
+    torch.testing.assert_close(loss.total, rounded.total, rtol=1e-4, atol=1e-4)
+    assert all(torch.isfinite(g).all() for g in grads.values())
+
+
+@sized
+@pytest.mark.parametrize("spread", [1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 0.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_nearly_coincident_modalities_are_finite(name, m, spread, dtype):
+    emb = embeddings(m, size=6, dim=32, noise=spread, dtype=dtype)
+    loss, grads = gradients(CASES[name].build(m), emb)
+    assert torch.isfinite(loss.total)
+    assert all(torch.isfinite(g).all() and g.abs().max() < 1e6 for g in grads.values())
+
+
+@sized
+def test_antipodal_modalities_are_finite(name, m):
+    emb = embeddings(m, size=6, noise=0.0)
+    flipped = Embeddings.of({k: -v if k == "m0" else v for k, v in emb.z.items()})
+    loss, grads = gradients(CASES[name].build(m), flipped)
+    assert torch.isfinite(loss.total)
+    assert all(torch.isfinite(g).all() for g in grads.values())
+
+
+@sized
+def test_rows_of_one_group_are_not_negatives(name, m):
+    emb = embeddings(m, size=6)
+    objective = CASES[name].build(m)
+    if name == "symile":  # shifts by 1, 2, .. never put a row's own tuple among its negatives
+        shifts = torch.arange(6) + torch.arange(1, max(m, 2))[:, None]
+        objective.permutations = (shifts % 6).expand(m, -1, -1)
+    own_groups = Embeddings.of(emb.z, group=torch.arange(6))
+    torch.testing.assert_close(objective(own_groups).total, objective(emb).total, rtol=1e-12, atol=1e-14)
+    # a copy of row 0 in row 5 is a false negative; saying so must lower the loss
+    doubled = {k: torch.cat([v[:5], v[:1]]) for k, v in emb.z.items()}
+    told = objective(Embeddings.of(doubled, group=torch.tensor([0, 1, 2, 3, 4, 0]))).total
+    untold = objective(Embeddings.of(doubled)).total
+    assert told < untold or (name == "symile" and told == untold)  # its shifted tuples never stay in one group
+
+
+@named
+def test_training_lowers_the_loss_and_raises_the_positive_cosine(name):
+    case = CASES[name]
+    m = 3
+    emb = embeddings(m, size=6, dim=16, noise=2.0, seed=3)
+    z = {k: v.clone().requires_grad_() for k, v in emb.z.items()}
+    objective = case.build(m)
+    optimiser = torch.optim.Adam(z.values(), lr=0.03)
+
+    def positive_cosine():
+        u = torch.stack([torch.nn.functional.normalize(v.detach(), dim=1) for v in z.values()])
+        return float(((u.sum(0).square().sum(1) - m) / (m * (m - 1))).mean())
+
+    first, start = float(objective(replace(emb, z=z)).total.detach()), positive_cosine()
+    for _ in range(20):
+        optimiser.zero_grad()
+        objective(replace(emb, z=z)).total.backward()
+        optimiser.step()
+    assert float(objective(replace(emb, z=z)).total.detach()) < first
+    assert positive_cosine() > start or not case.aligns
+
+
+@named
+def test_compiles_without_breaks(name):
+    emb = embeddings(3, size=6, dtype=torch.float32)
+    objective = CASES[name].build(3)
+    torch._dynamo.reset()
+    compiled = torch.compile(objective, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(emb).total, objective(emb).total, rtol=1e-5, atol=1e-6)
+
+
+@named
+def test_one_modality_absent_from_the_whole_batch_leaves_a_graph(name):
+    emb = embeddings(3)
+    absent = Embeddings.of(emb.z, present={"m1": torch.zeros(6, dtype=torch.bool)})
+    loss, grads = gradients(CASES[name].build(3), absent)
+    assert torch.isfinite(loss.total)
+    assert all(torch.isfinite(g).all() for g in grads.values())
+    if CASES[name].build(3).traits.missing == "pairs" and name != "pairwise-sum":
+        two = {k: v for k, v in emb.z.items() if k != "m1"}
+        torch.testing.assert_close(loss.total, CASES[name].build(2)(Embeddings.of(two)).total)
+    else:
+        assert loss.total == 0 or name == "pairwise-sum"
+
+
+@named
+def test_bad_input_is_one_clear_line(name):
+    objective = CASES[name].build(3)
+    with pytest.raises(InputError, match=r"1 row.*batch_size"):
+        objective(embeddings(3, size=1))
+    with pytest.raises(InputError, match=r"1 modalities"):
+        objective(embeddings(1))
+    if name == "triangle":
+        with pytest.raises(InputError, match=r"4 modalities .* Triangle needs 3"):
+            objective(embeddings(4))
+
+
+@sized
+def test_score_is_higher_for_matches_and_agrees_with_the_swapped_sides(name, m):
+    objective = CASES[name].build(m)
+    emb = embeddings(m, size=8, dim=32, noise=0.1)
+    query = {"m0": emb.z["m0"]}
+    rest = {k: v for k, v in emb.z.items() if k != "m0"}
+    scores = objective.score(query, rest)
+    assert scores.shape == (8, 8)
+    if not name.startswith("symile"):
+        assert (scores.argmax(dim=1) == torch.arange(8)).all()
+    torch.testing.assert_close(objective.score(rest, query), scores.mT)
+    with pytest.raises(InputError, match="share"):
+        objective.score(query, query)
+    with pytest.raises(InputError, match="candidates is empty"):
+        objective.score(query, {})
+
+
+@named
+def test_state_and_copies(name):
+    objective = CASES[name].build(3)
+    emb = embeddings(3)
+    torch.testing.assert_close(copy.deepcopy(objective)(emb).total, objective(emb).total)
+    assert objective.traits.cost
