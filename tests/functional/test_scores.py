@@ -1,0 +1,154 @@
+"""Scores against NumPy, their invariances, and the identities between them."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.oracles.objectives import area, projected, volume
+from tuplet import InputError
+from tuplet.functional.scores import (
+    cosine,
+    multilinear,
+    paired_area,
+    paired_volume,
+    simplex_volume,
+    span_projection,
+    triangle_area,
+    unit,
+)
+
+
+def draw(k, *, n=5, b=4, d=9, seed=0, dtype=torch.float64):
+    g = torch.Generator().manual_seed(seed)
+    return (
+        torch.randn(b, d, generator=g, dtype=torch.float64).to(dtype),
+        [torch.randn(n, d, generator=g, dtype=torch.float64).to(dtype) for _ in range(k)],
+    )
+
+
+def table(q, rest, f):
+    """Loop over queries and candidates."""
+    return torch.tensor([[f(x.numpy(), [c[j].numpy() for c in rest]) for j in range(len(rest[0]))] for x in q])
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 5])
+def test_scores_equal_numpy_loops(k):
+    q, rest = draw(k)
+
+    def lstsq(x, cs):
+        a = np.stack(cs, axis=1)
+        fitted = a @ np.linalg.lstsq(a, x, rcond=None)[0]
+        return x @ fitted / np.linalg.norm(x) / np.linalg.norm(fitted)
+
+    def mean_cosine(x, cs):
+        return np.mean([x @ c / np.linalg.norm(x) / np.linalg.norm(c) for c in cs])
+
+    torch.testing.assert_close(simplex_volume(q, rest), table(q, rest, lambda x, cs: volume([x, *cs])))
+    torch.testing.assert_close(span_projection(q, rest), table(q, rest, lstsq))
+    torch.testing.assert_close(cosine(q, rest), table(q, rest, mean_cosine))
+    torch.testing.assert_close(multilinear(q, rest), table(q, rest, lambda x, cs: (x * np.prod(cs, axis=0)).sum()))
+    for ridge in (1e-8, 1e-3, 2.0):
+
+        def shrunk(x, cs, ridge=ridge):
+            p = projected(x, cs, ridge)
+            return x @ p / np.linalg.norm(x) / np.linalg.norm(p)
+
+        torch.testing.assert_close(span_projection(q, rest, ridge=ridge), table(q, rest, shrunk))
+
+
+def test_triangle_equals_numpy_loops():
+    q, rest = draw(2)
+    expected = table(q, rest, lambda x, cs: area(x, *cs))
+    torch.testing.assert_close(triangle_area(q, rest), expected)
+    torch.testing.assert_close(triangle_area(q, rest, squared=False), (expected / 2).sqrt())
+    same = [q, rest[0][:4], rest[1][:4]]
+    for squared in (True, False):
+        torch.testing.assert_close(
+            paired_area(same, squared=squared), triangle_area(q, [c[:4] for c in rest], squared=squared).diagonal()
+        )
+
+
+@pytest.mark.parametrize("k", [1, 2, 4])
+def test_projection_and_volume_are_two_views_of_one_geometry(k):
+    q, rest = draw(k)
+    q, rest = unit(q), [unit(c) for c in rest]
+    tuples = torch.stack(rest, dim=1)
+    det = torch.linalg.det(tuples @ tuples.mT)
+    torch.testing.assert_close(span_projection(q, rest) ** 2, 1 - simplex_volume(q, rest) ** 2 / det)
+
+
+def test_projection_depends_on_the_span_only():
+    q, rest = draw(3)
+    mixed = [2 * rest[0] - rest[1], rest[1] + 0.3 * rest[2], -5 * rest[2]]
+    torch.testing.assert_close(span_projection(q, mixed), span_projection(q, rest))
+    turn = torch.linalg.qr(draw(1, b=9)[0])[0]
+    torch.testing.assert_close(span_projection(q @ turn, [c @ turn for c in rest]), span_projection(q, rest))
+    inside = 0.2 * rest[0] - rest[2]
+    torch.testing.assert_close(span_projection(inside, rest).diagonal(), torch.ones(5, dtype=torch.float64))
+
+
+def test_projection_onto_orthogonal_complement_is_zero():
+    e = torch.eye(4)
+    assert span_projection(e[:1], [e[1:2], e[2:3]]).item() == 0
+
+
+def test_dependent_members_count_once():
+    q, (c,) = draw(1)
+    for dtype in (torch.float32, torch.float64):
+        x, y = q.to(dtype), c.to(dtype)
+        torch.testing.assert_close(span_projection(x, [y, y]), span_projection(x, [y]), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(span_projection(x, [y, -y]), span_projection(x, [y]), rtol=1e-5, atol=1e-6)
+    assert simplex_volume(q, [c, c]).abs().max() < 1e-7
+
+
+@pytest.mark.parametrize("spread", [1e-1, 1e-2, 1e-3, 1e-4, 1e-5])
+def test_paired_volume_keeps_its_digits_where_determinants_lose_them(spread):
+    g = torch.Generator().manual_seed(0)
+    base = torch.randn(6, 64, generator=g, dtype=torch.float64)
+    members = [unit(base + spread * torch.randn(6, 64, generator=g, dtype=torch.float64)).float() for _ in range(3)]
+    exact = [m.double().numpy() for m in members]
+    expected = []
+    for i in range(6):  # QR of the differences in float64: no determinant
+        a = np.stack([exact[0][i], exact[1][i] - exact[0][i], exact[2][i] - exact[0][i]], axis=1)
+        expected.append(np.abs(np.prod(np.diag(np.linalg.qr(a)[1]))))
+    seen = paired_volume(members).double()
+    torch.testing.assert_close(seen, torch.tensor(expected), rtol=1e-3, atol=0)
+
+
+def test_sign_blindness_is_as_documented():
+    q, rest = draw(2)
+    flipped = [-rest[0], rest[1]]
+    torch.testing.assert_close(simplex_volume(q, flipped), simplex_volume(q, rest))
+    torch.testing.assert_close(span_projection(q, flipped), span_projection(q, rest))
+    torch.testing.assert_close(multilinear(q, flipped), -multilinear(q, rest))
+
+
+def test_zero_area_is_not_agreement():
+    q, (c,) = draw(1)
+    assert triangle_area(q, [c, c]).abs().max() < 1e-12
+
+
+def test_unit_leaves_unit_rows_alone():
+    q, _ = draw(1, dtype=torch.float32)
+    once = unit(q)
+    assert torch.equal(unit(once), once)
+    assert torch.equal(unit(torch.zeros(2, 3)), torch.zeros(2, 3))
+
+
+@pytest.mark.parametrize("f", [cosine, multilinear, simplex_volume, triangle_area, span_projection])
+def test_bad_shapes_are_named(f):
+    q, rest = draw(2)
+    with pytest.raises(InputError, match="rest is empty"):
+        f(q, [])
+    with pytest.raises(InputError, match=r"rest\[1\] has shape"):
+        f(q, [rest[0], rest[1][:3]])
+    with pytest.raises(InputError, match=r"rest\[0\] has shape"):
+        f(q[:, :3], rest)
+
+
+def test_bad_numbers_are_named():
+    q, rest = draw(3)
+    with pytest.raises(InputError, match="ridge is -1"):
+        span_projection(q, rest, ridge=-1.0)
+    with pytest.raises(InputError, match="expected 2"):
+        triangle_area(q, rest)

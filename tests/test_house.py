@@ -1,0 +1,123 @@
+"""The rules of the house, held against the tree: who imports whom, how long files are, what docstrings say."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tuplet
+
+SOURCE = Path(tuplet.__file__).parent
+FILES = sorted(SOURCE.rglob("*.py"))
+# room -> the rooms that it may import; every room may import itself and types
+ALLOWED = {
+    "types": set(),
+    "functional": set(),
+    "objectives": {"functional"},
+    "diagnose": {"functional"},
+    "nets": set(),
+    "model": {"nets", "functional"},
+    "data": set(),
+    "train": {"model", "objectives", "data", "functional"},
+    "evaluate": {"model", "data", "functional", "diagnose"},
+    "bench": {"evaluate", "train", "data", "objectives", "model", "nets", "diagnose", "functional"},
+    "cli": {"bench", "train", "evaluate", "diagnose", "data", "objectives", "model"},
+    "__init__": {"data", "evaluate", "functional", "model", "objectives", "train"},
+}
+
+
+def room(path):
+    first = path.relative_to(SOURCE).parts[0]
+    return first.removesuffix(".py")
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and (node.module or "").split(".")[0] == "tuplet":
+            parts = node.module.split(".")
+            yield from [parts[1]] if len(parts) > 1 else [alias.name for alias in node.names]
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[1] for alias in node.names if alias.name.startswith("tuplet."))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_imports_point_one_way(path):
+    here = room(path)
+    assert here in ALLOWED, f"{here} is not in the import table"
+    extra = {name for name in imports(path) if name in ALLOWED} - ALLOWED[here] - {here, "types"}
+    assert not extra, f"{path.relative_to(SOURCE)} may not import {sorted(extra)}"
+
+
+def test_only_one_file_imports_the_training_runtime():
+    users = [p.relative_to(SOURCE).as_posix() for p in FILES if "lightning_fabric" in p.read_text()]
+    assert users == ["train/runtime.py"]
+
+
+def test_objectives_do_not_know_processes():
+    for path in [*SOURCE.glob("objectives/*.py"), *SOURCE.glob("functional/*.py")]:
+        assert "distributed" not in path.read_text(), path
+
+
+def test_files_stay_short():
+    lengths = {p: len(p.read_text().splitlines()) for p in FILES if p.name != "__init__.py"}
+    assert max(lengths.values()) <= 350, max(lengths, key=lengths.get)
+    assert statistics.median(lengths.values()) < 120
+
+
+def public_objects():
+    for module in pkgutil.walk_packages([str(SOURCE)], "tuplet."):
+        if module.name.startswith("tuplet.cli"):
+            continue
+        loaded = importlib.import_module(module.name)
+        for name, value in vars(loaded).items():
+            here = getattr(value, "__module__", None) == module.name
+            if here and not name.startswith("_") and (inspect.isfunction(value) or inspect.isclass(value)):
+                yield pytest.param(value, id=f"{module.name}.{name}")
+
+
+@pytest.mark.parametrize("value", list(public_objects()))
+def test_public_docstrings_say_what_a_user_needs(value):
+    doc = inspect.getdoc(value) or ""
+    assert doc.splitlines()[0].endswith((".", "?", ":", "`")), "one line that says what it is"
+    if inspect.isfunction(value):
+        wants = list(inspect.signature(value).parameters)
+        assert not wants or "Args:" in doc
+        missing = [p for p in wants if f"{p}:" not in doc.split("Args:")[-1]]
+        assert not missing, f"Args does not describe {missing}"
+        returns = inspect.signature(value).return_annotation
+        assert returns in ("None", None) or "Returns:" in doc or "Yields:" in doc
+        assert "Example:" in doc
+    elif "objectives" in value.__module__ and value.__name__ not in ("Objective",):
+        assert "Source:" in doc
+        assert "Example:" in doc
+
+
+def test_formulas_name_their_source():
+    for room_name in ("functional", "objectives"):
+        for module in pkgutil.iter_modules([str(SOURCE / room_name)]):
+            loaded = importlib.import_module(f"tuplet.{room_name}.{module.name}")
+            for name, value in vars(loaded).items():
+                if inspect.isfunction(value) and value.__module__ == loaded.__name__ and not name.startswith("_"):
+                    assert "Source:" in inspect.getdoc(value), f"{loaded.__name__}.{name}"
+
+
+def test_nothing_loads_pickles():
+    for path in FILES:
+        text = path.read_text()
+        assert "allow_pickle=True" not in text, path
+        assert "import pickle" not in text, path
+        assert "torch.load(" not in text or "weights_only=True" in text, path
+
+
+@pytest.mark.slow
+def test_importing_tuplet_is_light():
+    heavy = ["sklearn", "scipy", "matplotlib", "lightning_fabric", "jinja2", "rich", "tyro"]
+    code = f"import sys, tuplet; print([m for m in {heavy!r} if m in sys.modules])"
+    seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert seen.strip() == "[]"

@@ -1,0 +1,55 @@
+"""Embeddings.of: what it fills in, and what it refuses."""
+
+import pytest
+import torch
+
+from tuplet import Embeddings, InputError
+
+
+def test_missing_rows_are_zero_whatever_they_held():
+    z = {"b": torch.ones(3, 2), "a": torch.full((3, 2), torch.nan)}
+    emb = Embeddings.of(z, present={"a": torch.zeros(3, dtype=torch.bool)})
+    assert emb.modalities == ("a", "b")
+    assert not emb.z["a"].any()
+    assert emb.present["b"].all()
+    assert emb.rows == slice(0, 3)
+    assert emb.h["b"] is emb.z["b"]
+
+
+def test_missing_rows_get_no_gradient():
+    a = torch.ones(3, 2, requires_grad=True)
+    mask = torch.tensor([True, False, True])
+    Embeddings.of({"a": a}, present={"a": mask}).z["a"].sum().backward()
+    assert torch.equal(a.grad, mask[:, None].float().expand(3, 2))
+
+
+ones = torch.ones(3, 2)
+
+
+@pytest.mark.parametrize(
+    ("z", "options", "message"),
+    [
+        ({}, {}, "z is empty"),
+        ({"a": ones, "b": torch.ones(4, 2)}, {}, r"z\['b'\] has 4 rows, expected 3 to match z\['a'\]"),
+        ({"a": ones, "b": torch.ones(3, 5)}, {}, r"z\['b'\] has D = 5, expected 2"),
+        ({"a": ones, "b": ones.double()}, {}, r"z\['b'\] has dtype torch.float64, expected torch.float32"),
+        ({"a": ones, "b": ones.to("meta")}, {}, r"z\['b'\] is on meta, expected cpu"),
+        ({"a": torch.ones(3)}, {}, r"z\['a'\] has shape \(3,\), expected \(B, D\)"),
+        ({"a": torch.ones(3, 2, dtype=torch.int64)}, {}, "expected a floating dtype"),
+        ({"a": ones * torch.nan}, {}, r"z\['a'\] has NaN or infinite values in 3 of 3 rows"),
+        ({"a": ones / 0}, {}, "NaN or infinite"),
+        ({"a": ones}, {"present": {"b": torch.ones(3, dtype=torch.bool)}}, "present names"),
+        (
+            {"a": ones},
+            {"present": {"a": torch.ones(2, dtype=torch.bool)}},
+            r"present\['a'\] has shape \(2,\)",
+        ),
+        ({"a": ones}, {"present": {"a": torch.ones(3)}}, "expected bool"),
+        ({"a": ones}, {"group": torch.ones(2)}, "group has shape"),
+        ({"a": ones, "b": ones}, {"h": {"a": ones}}, "h has modalities"),
+        ({"a": ones}, {"target": {"y": torch.ones(2)}}, r"target\['y'\]"),
+    ],
+)
+def test_bad_input_is_named(z, options, message):
+    with pytest.raises(InputError, match=message):
+        Embeddings.of(z, **options)
