@@ -1,0 +1,28 @@
+"""Data: what a source is, sources that ship with the package, and a user's own arrays."""
+
+from collections.abc import Callable
+
+from tuplet.data.arrays import Arrays, from_arrays
+from tuplet.data.batch import batches
+from tuplet.data.source import Modality, Provenance, Rows, Source, Target
+from tuplet.data.sources import digits
+from tuplet.data.splits import Split, split_rows
+
+SOURCES: dict[str, Callable[[], Source]] = {
+    "digits": digits.load,
+}
+"""Short name -> function that loads the source."""
+
+__all__ = [
+    "SOURCES",
+    "Arrays",
+    "Modality",
+    "Provenance",
+    "Rows",
+    "Source",
+    "Split",
+    "Target",
+    "batches",
+    "from_arrays",
+    "split_rows",
+]

@@ -1,0 +1,128 @@
+"""What a data set is to the library: modalities, targets, a split, where it comes from, and rows on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from torch import Tensor
+
+from tuplet.data.splits import Split
+from tuplet.types import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Modality:
+    """One modality of a source.
+
+    Attributes:
+        shape: shape of one row, without the batch dimension.
+        dtype: name of the dtype the rows are handed out in.
+        unit: physical unit or meaning of the values before scaling; empty when unknown.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One target of a source.
+
+    Attributes:
+        kind: ``"class"`` (int64 codes) or ``"real"`` (float32).
+        size: number of classes, or number of dimensions.
+        unit: physical unit of a real target; empty when unknown.
+        names: names of the classes, in the order of their codes.
+    """
+
+    kind: Literal["class", "real"]
+    size: int
+    unit: str = ""
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a data set comes from.
+
+    Attributes:
+        title: what it is called.
+        citation: how its authors ask to be cited.
+        licence: under what it may be used.
+        origin: where it was taken from.
+        sha256: checksum of the shipped or loaded file; empty for arrays in memory.
+    """
+
+    title: str
+    citation: str = ""
+    licence: str = ""
+    origin: str = ""
+    sha256: str = ""
+
+
+class Rows(Protocol):
+    """The rows of one split; indexing with positions gives a whole `Batch`."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        ...
+
+    def __getitem__(self, rows: Sequence[int] | slice | Tensor) -> Batch:
+        """Return the batch at these positions within the split."""
+        ...
+
+
+class Source(Protocol):
+    """A paired data set: everything that training, evaluation and the bench need to know of it."""
+
+    @property
+    def name(self) -> str:
+        """Return what the source is called."""
+        ...
+
+    @property
+    def modalities(self) -> Mapping[str, Modality]:
+        """Return shapes, dtypes and units."""
+        ...
+
+    @property
+    def targets(self) -> Mapping[str, Target]:
+        """Return kinds and sizes."""
+        ...
+
+    @property
+    def split(self) -> Split:
+        """Return the row numbers of the three parts."""
+        ...
+
+    @property
+    def provenance(self) -> Provenance:
+        """Return where the data come from."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Return a checksum of data, split and preprocessing: it changes when any of them does."""
+        ...
+
+    @property
+    def train(self) -> Rows:
+        """Return the training rows."""
+        ...
+
+    @property
+    def val(self) -> Rows:
+        """Return the validation rows."""
+        ...
+
+    @property
+    def test(self) -> Rows:
+        """Return the test rows."""
+        ...
+
+    def select(self, modalities: Sequence[str]) -> Source:
+        """Return the same rows with fewer modalities."""
+        ...

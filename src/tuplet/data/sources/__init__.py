@@ -1,0 +1,1 @@
+"""Data sets, one per file: `load()` gives a `tuplet.data.Source`."""

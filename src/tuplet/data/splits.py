@@ -1,0 +1,149 @@
+"""Seeded, hashed splits: stratified by label, and never through a group."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tuplet.types import InputError
+
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Row numbers of the three parts.
+
+    Attributes:
+        train: sorted int64 row numbers.
+        val: likewise.
+        test: likewise.
+        seed: what the split was drawn with; -1 for one that was given.
+    """
+
+    train: NDArray[np.int64]
+    val: NDArray[np.int64]
+    test: NDArray[np.int64]
+    seed: int = -1
+
+    @property
+    def sha256(self) -> str:
+        """Return the checksum of the three parts, little-endian int64 with their lengths in between."""
+        digest = hashlib.sha256()
+        for part in (self.train, self.val, self.test):
+            digest.update(len(part).to_bytes(8, "little"))
+            digest.update(np.ascontiguousarray(part, dtype="<i8").tobytes())
+        return digest.hexdigest()
+
+
+def split_rows(
+    n: int,
+    *,
+    labels: ArrayLike | None = None,
+    group: ArrayLike | None = None,
+    fractions: Sequence[float] = (0.6, 0.2, 0.2),
+    seed: int = 0,
+) -> Split:
+    """Split ``n`` rows into train, val and test.
+
+    Args:
+        n: number of rows.
+        labels: ``(n,)`` class of every row; each class is split by ``fractions`` (to the nearest row). With
+            ``group``, groups are stratified by their most frequent class.
+        group: ``(n,)`` ids (subject, file, object ...); a group goes whole into one part.
+        fractions: three positive shares that sum to 1.
+        seed: the split is a pure function of the arguments.
+
+    Returns:
+        The `Split`.
+
+    Raises:
+        InputError: if fractions are not three positive shares, lengths differ, or a part would be empty.
+
+    Example:
+        >>> s = split_rows(10, labels=[0] * 5 + [1] * 5)
+        >>> len(s.train), len(s.val), len(s.test)
+        (6, 2, 2)
+    """
+    shares = [float(f) for f in fractions]
+    if len(shares) != 3 or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
+        raise InputError(f"fractions is {tuple(shares)}, expected three positive shares that sum to 1")
+    units, members = _units(n, group)
+    strata = np.zeros(len(units), dtype=np.int64)
+    if labels is not None:
+        codes = np.unique(_column("labels", labels, n), return_inverse=True)[1]
+        strata = np.array([np.bincount(codes[rows]).argmax() for rows in members])
+    rng = np.random.default_rng(seed)
+    parts: list[list[NDArray[np.int64]]] = [[], [], []]
+    carry = np.zeros(2)  # what rounding owed to train and val so far, so that small strata even out
+    for stratum in np.unique(strata):
+        here = rng.permutation(np.flatnonzero(strata == stratum))
+        wanted = np.array(shares[:2]) * len(here) + carry
+        first, second = (int(np.floor(w + 0.5)) for w in wanted)
+        first = min(max(first, 0), len(here))
+        second = min(max(second, 0), len(here) - first)
+        carry = wanted - [first, second]
+        for part, chosen in zip(parts, np.split(here, [first, first + second]), strict=True):
+            part.extend(members[u] for u in chosen)
+    for name, part in zip(PARTS, parts, strict=True):
+        if not part:
+            what = "rows" if group is None else "groups"
+            raise InputError(
+                f"the {name} part would be empty: {len(units)} {what} with fractions {tuple(shares)}; give more {what}, or "
+                f"pass split="
+            )
+    train, val, test = (np.sort(np.concatenate(part)).astype(np.int64) for part in parts)
+    return Split(train, val, test, seed)
+
+
+def check_split(split: Split, n: int, group: NDArray[np.int64] | None) -> None:
+    """Refuse a split that is empty, overlaps, leaves the data or cuts a group.
+
+    Args:
+        split: the split.
+        n: number of rows in the data.
+        group: int64 ``(n,)`` or None.
+
+    Raises:
+        InputError: naming the part and what is wrong with it.
+
+    Example:
+        >>> check_split(split_rows(10), 10, None)
+    """
+    seen: dict[int, str] = {}
+    for name in PARTS:
+        rows = getattr(split, name)
+        if len(rows) == 0:
+            raise InputError(f"split.{name} is empty; every part needs rows")
+        if rows.min() < 0 or rows.max() >= n:
+            raise InputError(f"split.{name} has row numbers outside 0 .. {n - 1}; split the data that you pass")
+        if len(np.unique(rows)) < len(rows):
+            raise InputError(f"split.{name} lists a row twice")
+        units = rows if group is None else np.unique(group[rows])
+        for unit in units.tolist():
+            if unit in seen:
+                what = "row" if group is None else "group"
+                raise InputError(f"{what} {unit} is in split.{seen[unit]} and in split.{name}; that leaks test data")
+            seen[unit] = name
+
+
+def _units(n: int, group: ArrayLike | None) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
+    """List what is split as a whole, and the rows of each."""
+    if group is None:
+        rows = np.arange(n)
+        return rows, [rows[i : i + 1] for i in range(n)]
+    codes = np.unique(_column("group", group, n), return_inverse=True)[1]
+    order = np.argsort(codes, kind="stable")
+    return np.unique(codes), np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+
+
+def _column(name: str, values: ArrayLike, n: int) -> NDArray[Any]:
+    column = np.asarray(values)
+    if column.shape != (n,):
+        raise InputError(f"{name} has shape {column.shape}, expected ({n},), one entry per row")
+    return column

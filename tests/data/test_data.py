@@ -1,0 +1,188 @@
+"""Sources from arrays, splits that do not leak, batches that repeat, and the shipped digits."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tuplet import InputError
+from tuplet.data import SOURCES, Split, batches, from_arrays, split_rows
+from tuplet.data.sources import digits
+
+
+def arrays(n=40, seed=0):
+    rng = np.random.default_rng(seed)
+    return {"force": rng.normal(3, 5, size=(n, 4)), "sound": rng.normal(size=(n, 2, 8)), "pose": rng.normal(size=n)}
+
+
+def test_arrays_become_a_source():
+    x = arrays()
+    label = np.array(["cup", "ball"])[np.arange(40) % 2]
+    s = from_arrays(x, targets={"label": label, "xy": np.ones((40, 2))}, units={"force": "N"}, name="mine")
+    assert s.modalities["sound"].shape == (2, 8)
+    assert s.modalities["pose"].shape == (1,)
+    assert s.modalities["force"].unit == "N"
+    assert s.targets["label"].names == ("ball", "cup")
+    assert (s.targets["xy"].kind, s.targets["xy"].size) == ("real", 2)
+    batch = s.test[[0, 3]]
+    assert batch.inputs["sound"].shape == (2, 2, 8)
+    assert batch.inputs["force"].dtype == torch.float32
+    assert [s.targets["label"].names[c] for c in batch.target["label"]] == list(label[batch.index])
+
+
+def test_scaling_sees_training_rows_only():
+    x = arrays()
+    s = from_arrays(x)
+    train = s.train[:].inputs
+    torch.testing.assert_close(train["force"].mean(0), torch.zeros(4), atol=1e-6, rtol=0)
+    torch.testing.assert_close(train["force"].std(0, correction=0), torch.ones(4))
+    assert train["sound"].mean().abs() < 1e-6
+    changed = {k: v.copy() for k, v in x.items()}
+    changed["force"][s.split.test] += 1000
+    again = from_arrays(changed, split=s.split)
+    assert torch.equal(again.train[:].inputs["force"], train["force"])
+    raw = from_arrays(x, scaling="none").train[:]
+    torch.testing.assert_close(raw.inputs["force"], torch.tensor(x["force"][raw.index], dtype=torch.float32))
+    constant = from_arrays({"a": np.full((40, 2), 7.0), "b": x["force"]})
+    assert not constant.train[:].inputs["a"].any()
+
+
+def test_missing_rows_are_zero_and_marked():
+    x = arrays()
+    x["force"][5] = np.nan
+    mask = np.ones(40, bool)
+    mask[7] = False
+    s = from_arrays(x, present={"pose": mask})
+    everything = {p: getattr(s, p)[:] for p in ("train", "val", "test")}
+    for batch in everything.values():
+        for name, row in (("force", 5), ("pose", 7)):
+            here = batch.index == row
+            assert torch.equal(batch.present[name], ~here)
+            assert not batch.inputs[name][here].any()
+            assert torch.isfinite(batch.inputs[name]).all()
+
+
+def test_select_keeps_rows_and_changes_the_fingerprint():
+    s = from_arrays(arrays())
+    two = s.select(["pose", "force"])
+    assert sorted(two.modalities) == ["force", "pose"]
+    assert two.split is s.split
+    assert two.fingerprint != s.fingerprint
+    assert from_arrays(arrays()).fingerprint == s.fingerprint
+    assert from_arrays(arrays(), seed=1).fingerprint != s.fingerprint
+    with pytest.raises(InputError, match="nope"):
+        s.select(["nope", "pose"])
+    with pytest.raises(InputError, match="two or more"):
+        s.select(["pose"])
+
+
+nan_inside = arrays()
+nan_inside["force"][3, 1] = np.nan
+infinite = arrays()
+infinite["sound"][2, 0, 0] = np.inf
+short = arrays()
+short["pose"] = short["pose"][:30]
+
+
+@pytest.mark.parametrize(
+    ("x", "options", "message"),
+    [
+        ({"a": np.ones((4, 2))}, {}, "modalities has 1 entry"),
+        (short, {}, r"modalities\['pose'\] has 30 rows, expected 40 to match modalities\['force'\]"),
+        (nan_inside, {}, r"modalities\['force'\] has NaN inside 1 of 40 rows; fill"),
+        (infinite, {}, r"modalities\['sound'\] has infinite values in 1 rows"),
+        ({"a": np.array([["x"]] * 9), "b": np.ones((9, 1))}, {}, "expected numbers"),
+        (arrays(), {"present": {"x": np.ones(40, bool)}}, "present names"),
+        (arrays(), {"present": {"pose": np.ones(40)}}, "expected bool"),
+        (arrays(), {"units": {"x": "N"}}, "units names"),
+        (arrays(), {"targets": {"label": np.zeros(40, int)}}, r"targets\['label'\] has one class only"),
+        (arrays(), {"targets": {"label": np.zeros(39, int)}}, r"targets\['label'\] has shape \(39,\)"),
+        (arrays(), {"targets": {"y": np.full(40, np.nan)}}, r"targets\['y'\] has NaN"),
+        (arrays(), {"targets": {"y": np.array([None] * 40)}}, r"targets\['y'\] has dtype object"),
+        (arrays(), {"group": np.ones(39)}, "group has shape"),
+        (arrays(), {"group": np.arange(40) % 2}, "part would be empty: 2 groups"),
+        (arrays(), {"fractions": (0.5, 0.5, 0.0)}, "three positive shares"),
+        (arrays(), {"present": {"pose": np.zeros(40, bool)}}, "missing in every training row"),
+        (arrays(), {"split": Split(np.arange(20), np.arange(20, 30), np.array([], int))}, "split.test is empty"),
+        (
+            arrays(),
+            {"split": Split(np.arange(20), np.arange(19, 30), np.arange(30, 40))},
+            "row 19 is in split.train and",
+        ),
+        (arrays(), {"split": Split(np.arange(20), np.arange(20, 30), np.arange(30, 50))}, "outside 0 .. 39"),
+        (arrays(2), {}, "part would be empty"),
+    ],
+)
+def test_bad_input_is_named(x, options, message):
+    with pytest.raises(InputError, match=message):
+        from_arrays(x, **options)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(groups=st.lists(st.integers(0, 9), min_size=30, max_size=80), seed=st.integers(0, 5))
+def test_groups_stay_whole_and_rows_are_used_once(groups, seed):
+    if len(set(groups)) < 6:
+        groups = [*groups, *range(10)]
+    s = split_rows(len(groups), group=groups, seed=seed)
+    parts = [s.train, s.val, s.test]
+    assert sorted(np.concatenate(parts)) == list(range(len(groups)))
+    owners = [set(np.array(groups)[p]) for p in parts]
+    assert not (owners[0] & owners[1] | owners[0] & owners[2] | owners[1] & owners[2])
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(labels=st.lists(st.integers(0, 3), min_size=40, max_size=120), seed=st.integers(0, 5))
+def test_splits_are_stratified_and_seeded(labels, seed):
+    s = split_rows(len(labels), labels=labels, seed=seed)
+    counts = np.bincount(labels, minlength=4)
+    for part, share in ((s.train, 0.6), (s.val, 0.2), (s.test, 0.2)):
+        assert (np.abs(np.bincount(np.array(labels)[part], minlength=4) - share * counts) <= 2).all()
+    again = split_rows(len(labels), labels=labels, seed=seed)
+    assert again.sha256 == s.sha256
+    assert split_rows(len(labels), labels=labels, seed=seed + 1).sha256 != s.sha256
+
+
+def test_given_groups_must_not_be_cut():
+    with pytest.raises(InputError, match=r"group 4 is in split\.train and in split\.val"):
+        from_arrays(
+            arrays(), group=np.arange(40) // 4, split=Split(np.arange(18), np.arange(18, 30), np.arange(30, 40))
+        )
+
+
+def test_batches_are_a_function_of_seed_and_epoch():
+    rows = from_arrays(arrays()).train
+    first = [b.index.tolist() for b in batches(rows, batch_size=5, seed=1, epoch=2)]
+    assert first == [b.index.tolist() for b in batches(rows, batch_size=5, seed=1, epoch=2)]
+    assert first != [b.index.tolist() for b in batches(rows, batch_size=5, seed=1, epoch=3)]
+    assert first != [b.index.tolist() for b in batches(rows, batch_size=5, seed=2, epoch=2)]
+    assert [len(b) for b in first] == [5] * 4
+    last = [len(b) for b in batches(rows, batch_size=7, seed=0, epoch=0, drop_last=False)]
+    assert last == [7, 7, 7, 3]
+
+
+def test_digits_are_what_they_are_said_to_be(tmp_path):
+    s = SOURCES["digits"]()
+    shapes = {"factors": 216, "fourier": 76, "karhunen": 64, "morphology": 6, "pixels": 240, "zernike": 47}
+    assert {k: m.shape for k, m in s.modalities.items()} == {k: (d,) for k, d in shapes.items()}
+    for part, size in (("train", 1200), ("val", 400), ("test", 400)):
+        batch = getattr(s, part)[:]
+        assert len(batch) == size
+        assert (torch.bincount(batch.target["label"]) == size // 10).all()
+    content = Path(digits.__file__).with_name("digits.npz").read_bytes()
+    assert len(content) < 2.5e6
+    assert hashlib.sha256(content).hexdigest() == digits.SHA256
+    broken = tmp_path / "digits.npz"
+    broken.write_bytes(content[:1000])
+    with pytest.raises(InputError, match="sha256 differs"):
+        digits.load(broken)
+    with pytest.raises(InputError, match="does not exist"):
+        digits.load(tmp_path / "nothing.npz")
+
+
+def test_digits_split_is_frozen():
+    """A changed split would silently change every number that was ever reported on it."""
+    assert SOURCES["digits"]().split.sha256.startswith("8de6951f79845ec7")
