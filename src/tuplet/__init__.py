@@ -1,7 +1,22 @@
 """Align the representations of any number of modalities."""
 
-from tuplet import functional, objectives
+from tuplet import data, functional, objectives
+from tuplet.model import AlignmentModel
+from tuplet.train import Run, TrainConfig, fit
 from tuplet.types import Batch, Embeddings, InputError, Loss, Traits
 
-__all__ = ["Batch", "Embeddings", "InputError", "Loss", "Traits", "functional", "objectives"]
+__all__ = [
+    "AlignmentModel",
+    "Batch",
+    "Embeddings",
+    "InputError",
+    "Loss",
+    "Run",
+    "TrainConfig",
+    "Traits",
+    "data",
+    "fit",
+    "functional",
+    "objectives",
+]
 __version__ = "0.1.0"

@@ -140,7 +140,7 @@ def from_arrays(
         fractions: shares of train, val and test.
         seed: for the split.
         scaling: ``"standard"`` subtracts the mean and divides by the standard deviation of the training rows (per
-            column of ``(n, d)`` input, one number for the whole of images and sequences; constant columns are left at 0);
+            column of ``(n, d)`` input, one number for the whole of images and sequences; constant columns become 0);
             ``"none"`` leaves values as they are.
         units: name -> unit or meaning, for documentation.
         name: what to call the source.
@@ -216,14 +216,14 @@ def _numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
 
 def _mask(name: str, array: NDArray[np.float64], given: ArrayLike | None) -> NDArray[np.bool_]:
     nan = np.isnan(array).reshape(len(array), -1)
-    mask: NDArray[np.bool_] = ~nan.all(axis=1)
+    mask = np.logical_not(nan.all(axis=1))
     if given is not None:
         asked = np.asarray(given)
         if asked.shape != (len(array),) or asked.dtype != bool:
             raise InputError(
                 f"present[{name!r}] has shape {asked.shape} and dtype {asked.dtype}, expected bool ({len(array)},)"
             )
-        mask = mask & asked
+        mask = np.logical_and(mask, asked)
     if partly := _bad_rows(nan & mask[:, None]):
         raise InputError(
             f"modalities[{name!r}] has NaN inside {partly} of {len(array)} rows; fill those values, or make the "

@@ -94,8 +94,8 @@ def split_rows(
         if not part:
             what = "rows" if group is None else "groups"
             raise InputError(
-                f"the {name} part would be empty: {len(units)} {what} with fractions {tuple(shares)}; give more {what}, or "
-                f"pass split="
+                f"the {name} part would be empty: {len(units)} {what} with fractions {tuple(shares)}; "
+                f"give more {what}, or pass split="
             )
     train, val, test = (np.sort(np.concatenate(part)).astype(np.int64) for part in parts)
     return Split(train, val, test, seed)

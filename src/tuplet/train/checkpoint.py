@@ -1,0 +1,179 @@
+"""One safetensors file per run: weights, optimiser, random state and where the run stands."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tuplet.types import InputError
+
+NAME = "checkpoint.safetensors"
+SCHEMA = 1
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file so that it is either the old one or the new one, whenever the process is killed.
+
+    Args:
+        path: the file.
+        content: all of it.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_atomic(Path(folder, "a"), b"abc")
+        ...     Path(folder, "a").read_bytes()
+        b'abc'
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with scratch.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def save(
+    path: Path, model: nn.Module, objective: Callable[..., Any], optimizer: torch.optim.Optimizer, state: dict[str, Any]
+) -> None:
+    """Write a checkpoint atomically.
+
+    Args:
+        path: the file.
+        model: its parameters and buffers are kept.
+        objective: likewise, if it is a module; also the state of its ``generator``, if it has one.
+        optimizer: its per-parameter tensors are kept.
+        state: JSON values: where the run stands.
+
+    Example:
+        >>> import tempfile
+        >>> net = nn.Linear(2, 1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, NAME)
+        ...     save(path, net, len, torch.optim.Adam(net.parameters()), {"step": 3})
+        ...     restore(path, net, len, torch.optim.Adam(net.parameters()))["step"]
+        3
+    """
+    from safetensors.torch import save as serialise
+
+    tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
+    if isinstance(objective, nn.Module):
+        tensors |= {f"objective.{k}": v for k, v in objective.state_dict().items()}
+    for number, entry in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{k}": torch.as_tensor(v) for k, v in entry.items()}
+    tensors |= {f"random.{k}": g.get_state() for k, g in generators(objective).items()}
+    tensors["random.torch"] = torch.get_rng_state()
+    metadata = {"tuplet": json.dumps({"schema": SCHEMA, **state})}
+    write_atomic(path, serialise({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, metadata))
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read a checkpoint without applying it.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Its tensors and its state.
+
+    Raises:
+        InputError: if it is damaged, or written by a newer version.
+
+    Example:
+        >>> read(Path("nothing.safetensors"))
+        Traceback (most recent call last):
+        tuplet.types.InputError: nothing.safetensors cannot be read as a checkpoint (No such file or directory...
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (not a dict)
+            state = json.loads(file.metadata()["tuplet"])
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be read as a checkpoint ({str(error).splitlines()[0]}); remove it to train from the start"
+        ) from None
+    if state["schema"] > SCHEMA:
+        raise InputError(f"{path} has schema {state['schema']}, this tuplet reads up to {SCHEMA}; upgrade tuplet")
+    return tensors, state
+
+
+def restore(
+    path: Path, model: nn.Module, objective: Callable[..., Any], optimizer: torch.optim.Optimizer | None = None
+) -> dict[str, Any]:
+    """Put a checkpoint back in place.
+
+    Args:
+        path: the file.
+        model: receives its weights.
+        objective: receives its weights and random state, if it has any.
+        optimizer: receives its tensors; None to load weights only, which leaves random states alone.
+
+    Returns:
+        The state that was saved with it.
+
+    Raises:
+        InputError: if the file is damaged or made by another model or objective.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     restore(Path(folder, NAME), nn.Linear(1, 1), len)
+        Traceback (most recent call last):
+        tuplet.types.InputError: ...
+    """
+    tensors, state = read(path)
+
+    def part(name: str) -> dict[str, Tensor]:
+        return {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
+
+    try:
+        model.load_state_dict(part("model"))
+        if isinstance(objective, nn.Module):
+            objective.load_state_dict(part("objective"))
+    except RuntimeError as error:
+        what = " ".join(str(error).split())
+        raise InputError(
+            f"{path} was made by another model or objective: {what[:200]}; use another out folder"
+        ) from None
+    if optimizer is not None:
+        entries: dict[int, dict[str, Tensor]] = {}
+        for name, value in part("optimizer").items():
+            number, key = name.split(".", 1)
+            entries.setdefault(int(number), {})[key] = value
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": entries})
+        random = part("random")
+        torch.set_rng_state(random.pop("torch"))
+        owned = generators(objective)
+        for name, value in random.items():
+            owned[name].set_state(value)
+    return state
+
+
+def generators(objective: Callable[..., Any]) -> dict[str, torch.Generator]:
+    """Find the random generators that an objective owns.
+
+    Args:
+        objective: any callable; modules are searched for an attribute ``generator``.
+
+    Returns:
+        Path within the objective -> generator.
+
+    Example:
+        >>> generators(len)
+        {}
+    """
+    modules = objective.named_modules() if isinstance(objective, nn.Module) else [("", objective)]
+    found = {name or "own": getattr(module, "generator", None) for name, module in modules}
+    return {name: g for name, g in found.items() if isinstance(g, torch.Generator)}

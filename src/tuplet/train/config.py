@@ -1,0 +1,75 @@
+"""How to train: one frozen dataclass."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tuplet.types import InputError
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of `tuplet.fit`.
+
+    Args:
+        epochs: passes over the training rows.
+        batch_size: rows per step over all processes; clipped to the number of training rows.
+        lr: peak learning rate.
+        weight_decay: of AdamW.
+        optimizer: ``"adamw"`` or ``"adam"`` (the OVA-IB paper's choice; no decay).
+        warmup: share of the steps over which the learning rate rises from 0, before it falls along a cosine to 0.
+        clip: largest gradient norm.
+        precision: ``"float32"`` or ``"bf16"`` (mixed; objectives stay in float32).
+        step: ``"plain"``, or ``"cached"`` to embed in chunks with the memory of one chunk and the same gradient.
+        chunk: rows per chunk of a cached step.
+        seed: of the order of the batches and of everything random while training.
+        accelerator: ``"cpu"``, ``"gpu"`` or ``"auto"``.
+        devices: number of processes.
+        strategy: how several devices share the work, as Lightning Fabric names it.
+        out: folder for the log and the checkpoint; None keeps nothing on disk. A run found there is resumed.
+        checkpoint_every: steps between checkpoints; None for once per epoch.
+        progress: show a progress bar.
+
+    Raises:
+        InputError: naming the setting that is out of range.
+
+    Example:
+        >>> TrainConfig(epochs=3).lr
+        0.001
+    """
+
+    epochs: int = 40
+    batch_size: int = 128
+    lr: float = 1e-3
+    weight_decay: float = 1e-4
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    warmup: float = 0.05
+    clip: float = 1.0
+    precision: Literal["float32", "bf16"] = "float32"
+    step: Literal["plain", "cached"] = "plain"
+    chunk: int = 256
+    seed: int = 0
+    accelerator: Literal["cpu", "gpu", "auto"] = "cpu"
+    devices: int = 1
+    strategy: str = "auto"
+    out: Path | None = None
+    checkpoint_every: int | None = None
+    progress: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "lr", "clip", "chunk", "devices"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} is {getattr(self, name)}, expected a positive number")
+        if self.weight_decay < 0:
+            raise InputError(f"weight_decay is {self.weight_decay}, expected a number >= 0")
+        if not 0 <= self.warmup < 1:
+            raise InputError(f"warmup is {self.warmup}, expected a share of the steps in [0, 1)")
+        if self.checkpoint_every is not None and self.checkpoint_every < 1:
+            raise InputError(f"checkpoint_every is {self.checkpoint_every}, expected a positive number of steps")
+
+    def fixed(self) -> dict[str, Any]:
+        """Return the settings that a resumed run must share with the one it continues."""
+        loose = ("out", "progress", "checkpoint_every", "accelerator")
+        return {k: v for k, v in asdict(self).items() if k not in loose}

@@ -1,0 +1,310 @@
+"""`fit`: a training loop that reads in a few minutes, resumes exactly and loses nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tuplet.data import Rows, batches
+from tuplet.model import AlignmentModel
+from tuplet.train import checkpoint
+from tuplet.train.config import TrainConfig
+from tuplet.train.runtime import Runtime
+from tuplet.train.step import cached_step, plain_step
+from tuplet.types import Batch, Embeddings, InputError, Loss
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training run.
+
+    Attributes:
+        model: the trained model.
+        objective: the objective, with its own parameters trained if it has any.
+        history: one dict per epoch: epoch, step, lr, loss, every term, val (validation loss), seconds.
+        steps: optimiser steps in all.
+        seconds: wall time of this call (a resumed run counts from where it resumed).
+        out: folder of the log and the checkpoint, if any.
+    """
+
+    model: AlignmentModel
+    objective: Callable[[Embeddings], Loss]
+    history: list[dict[str, float]]
+    steps: int
+    seconds: float
+    out: Path | None
+
+
+def fit(
+    model: AlignmentModel,
+    objective: Callable[[Embeddings], Loss],
+    *,
+    train: Rows,
+    val: Rows | None = None,
+    config: TrainConfig | None = None,
+) -> Run:
+    """Train a model, and the objective's own parameters, on paired rows.
+
+    Args:
+        model: changed in place.
+        objective: any function from `Embeddings` to `Loss`.
+        train: rows to train on, as in ``source.train``.
+        val: rows whose loss is logged after each epoch.
+        config: see `TrainConfig`; defaults when left out.
+
+    Returns:
+        The `Run`.
+
+    Raises:
+        InputError: for fewer than two training rows, a loss that is not finite (naming step and term), or a run folder
+            that holds a run with other settings or is damaged.
+
+    Notes:
+        With ``config.out`` the log (``train.jsonl``) and one checkpoint are kept there, and calling again continues from
+        it: killed at any moment, a resumed run on one CPU thread ends with the same bits as an uninterrupted one.
+
+    Example:
+        >>> from tuplet.data import from_arrays
+        >>> from tuplet.objectives import Pairwise
+        >>> x = torch.randn(40, 3).numpy()
+        >>> source = from_arrays({"a": x, "b": x[:, ::-1].copy()})
+        >>> model = AlignmentModel.mlp({"a": (3,), "b": (3,)}, dim=4)
+        >>> fit(model, Pairwise(), train=source.train, config=TrainConfig(epochs=2, batch_size=8)).steps
+        6
+    """
+    config = config or TrainConfig()
+    if len(train) < 2:
+        raise InputError(f"train has {len(train)} row, expected 2 or more; nothing to contrast it with")
+    began = time.perf_counter()
+    runtime = Runtime(config)
+    batch_size = min(config.batch_size, len(train)) // runtime.world
+    if batch_size < 1 or (batch_size * runtime.world) < 2:
+        raise InputError(f"batch_size is {config.batch_size} for {runtime.world} devices, expected 2 rows or more")
+    per_epoch = len(train) // (batch_size * runtime.world)
+    total = per_epoch * config.epochs
+    optimizer = _optimizer(model, objective, config)
+    placed, placed_objective = runtime.place(model, objective, optimizer)
+    torch.manual_seed(config.seed)
+
+    file = config.out / checkpoint.NAME if config.out else None
+    identity = {"config": _plain(config.fixed()), "rows": len(train), "steps": total}
+    step, history, sums = 0, list[dict[str, float]](), dict[str, float]()
+    if file and file.exists():
+        state = _resume(file, model, objective, optimizer, identity)
+        step, history, sums = state["step"], state["history"], state["sums"]
+    if config.out and runtime.rank == 0:
+        _write_log(config.out, history)
+    model.train()
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    with _Progress(config.progress and runtime.rank == 0, total, step) as advance:
+        for epoch in range(step // per_epoch, config.epochs):
+            start = time.perf_counter()
+            done = step - epoch * per_epoch
+            whole = batches(train, batch_size=batch_size * runtime.world, seed=config.seed, epoch=epoch)
+            for number, batch in enumerate(whole):
+                if number < done:
+                    continue
+                lr = learning_rate(step, total, config)
+                for group in optimizer.param_groups:
+                    group["lr"] = lr
+                with runtime.autocast():
+                    loss = _step(placed, placed_objective, _own(batch, runtime), config, runtime)
+                _add(sums, loss, step)
+                nn.utils.clip_grad_norm_(parameters, config.clip)
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+                step += 1
+                last = step == (epoch + 1) * per_epoch
+                advance(loss)
+                if last:
+                    means = {k: runtime.mean(v / per_epoch) for k, v in sums.items()}
+                    entry = {"epoch": epoch + 1, "step": step, "lr": lr, **means}
+                    if val is not None:
+                        entry["val"] = validation_loss(
+                            model, objective, val, batch_size=batch_size, device=runtime.device
+                        )
+                    history.append(entry | {"seconds": time.perf_counter() - start})
+                    sums = {}
+                due = last if config.checkpoint_every is None else step % config.checkpoint_every == 0 or step == total
+                if file and due and runtime.rank == 0:
+                    state = {**identity, "step": step, "history": history, "sums": sums}
+                    checkpoint.save(file, model, objective, optimizer, state)
+                if last and config.out and runtime.rank == 0:
+                    _write_log(config.out, history)
+    model.eval()
+    return Run(model, objective, history, total, time.perf_counter() - began, config.out)
+
+
+def learning_rate(step: int, total: int, config: TrainConfig) -> float:
+    """Compute the learning rate of a step: linear warm-up from 0, then half a cosine down to 0.
+
+    Args:
+        step: from 0.
+        total: number of steps of the run.
+        config: ``lr`` and ``warmup``.
+
+    Returns:
+        The learning rate; a pure function, so resuming needs no scheduler state.
+
+    Example:
+        >>> c = TrainConfig(lr=1.0, warmup=0.5)
+        >>> [round(learning_rate(i, 4, c), 2) for i in range(4)]
+        [0.5, 1.0, 1.0, 0.5]
+    """
+    rising = round(config.warmup * total)
+    if step < rising:
+        return config.lr * (step + 1) / rising
+    return config.lr * (1 + math.cos(math.pi * (step - rising) / max(total - rising, 1))) / 2
+
+
+@torch.no_grad()
+def validation_loss(
+    model: AlignmentModel,
+    objective: Callable[[Embeddings], Loss],
+    rows: Rows,
+    *,
+    batch_size: int,
+    device: torch.device | None = None,
+) -> float:
+    """Average the objective over batches of rows it is not trained on, in a fixed order.
+
+    Args:
+        model: put into evaluation mode meanwhile.
+        objective: any function from `Embeddings` to `Loss`.
+        rows: the validation rows; an incomplete last batch is left out, as its loss would not be comparable.
+        batch_size: rows per batch; clipped to the number of rows.
+        device: where the model is.
+
+    Returns:
+        The mean loss. Random states are left as they were.
+
+    Example:
+        >>> from tuplet.data import from_arrays
+        >>> from tuplet.objectives import Pairwise
+        >>> x = torch.randn(40, 3).numpy()
+        >>> rows = from_arrays({"a": x, "b": x}).val
+        >>> validation_loss(AlignmentModel.mlp({"a": (3,), "b": (3,)}), Pairwise(), rows, batch_size=4) > 0
+        True
+    """
+    was_training = model.training
+    model.eval()
+    random = torch.get_rng_state()
+    own = {name: g.get_state() for name, g in checkpoint.generators(objective).items()}
+    size = min(batch_size, len(rows))
+    losses = [
+        float(objective(model(_to(batch, device))).total) for batch in batches(rows, batch_size=size, seed=0, epoch=0)
+    ]
+    torch.set_rng_state(random)
+    for name, generator in checkpoint.generators(objective).items():
+        generator.set_state(own[name])
+    model.train(was_training)
+    return sum(losses) / len(losses)
+
+
+def _step(
+    model: nn.Module, objective: Callable[[Embeddings], Loss], batch: Batch, config: TrainConfig, runtime: Runtime
+) -> Loss:
+    if config.step == "cached":
+        return cached_step(model, objective, batch, chunk=config.chunk, backward=runtime.backward)
+    return plain_step(model, objective, batch, backward=runtime.backward)
+
+
+def _optimizer(model: nn.Module, objective: Callable[..., Any], config: TrainConfig) -> torch.optim.Optimizer:
+    modules = [model, objective] if isinstance(objective, nn.Module) else [model]
+    parameters = [p for m in modules for p in m.parameters() if p.requires_grad]
+    if config.optimizer == "adam":
+        return torch.optim.Adam(parameters, lr=config.lr, fused=True)
+    return torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay, fused=True)
+
+
+def _resume(
+    file: Path,
+    model: nn.Module,
+    objective: Callable[..., Any],
+    optimizer: torch.optim.Optimizer,
+    identity: dict[str, Any],
+) -> dict[str, Any]:
+    """Restore a checkpoint of the same run, or say what differs."""
+    saved = checkpoint.read(file)[1]
+    here = {**identity["config"], "rows": identity["rows"]}
+    there = {**saved["config"], "rows": saved["rows"]}
+    for k in sorted(here.keys() | there.keys()):
+        if here.get(k) != there.get(k):
+            raise InputError(
+                f"{file.parent} holds a run with {k} = {there.get(k)}, this one has {k} = {here.get(k)}; use another out "
+                f"folder, or the same settings to resume"
+            )
+    return checkpoint.restore(file, model, objective, optimizer)
+
+
+def _add(sums: dict[str, float], loss: Loss, step: int) -> None:
+    total = float(loss.total.detach())
+    if not math.isfinite(total):
+        bad = [k for k, v in loss.terms.items() if not bool(torch.isfinite(v))]
+        raise InputError(
+            f"the loss is {total} at step {step} (terms: {', '.join(bad)}); lower lr or raise tau. The last checkpoint is kept"
+        )
+    sums["loss"] = sums.get("loss", 0.0) + total
+    for k, v in loss.terms.items():
+        sums[k] = sums.get(k, 0.0) + float(v)
+
+
+def _own(batch: Batch, runtime: Runtime) -> Batch:
+    """Return this process's share of a batch, on its device."""
+    share = len(batch) // runtime.world
+    rows = slice(runtime.rank * share, (runtime.rank + 1) * share)
+    return _to(batch, runtime.device, rows if runtime.world > 1 else None)
+
+
+def _to(batch: Batch, device: torch.device | None, rows: slice | None = None) -> Batch:
+    if rows is None and (device is None or device.type == "cpu"):
+        return batch
+
+    def move(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: move(v) for k, v in value.items()}
+        value = value if rows is None or value is None else value[rows]
+        return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+
+    fields = ("inputs", "present", "index", "group", "target")
+    return replace(batch, **{name: move(getattr(batch, name)) for name in fields})
+
+
+def _plain(value: dict[str, Any]) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(json.dumps(value, default=str))
+    return loaded
+
+
+def _write_log(out: Path, history: list[dict[str, float]]) -> None:
+    lines = "".join(json.dumps(entry) + "\n" for entry in history)
+    checkpoint.write_atomic(out / "train.jsonl", lines.encode())
+
+
+class _Progress:
+    """A rich progress bar, or nothing."""
+
+    def __init__(self, shown: bool, total: int, done: int) -> None:
+        self.shown, self.total, self.done = shown, total, done
+
+    def __enter__(self) -> Callable[[Loss], None]:
+        if not self.shown:
+            return lambda loss: None
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]}"))
+        self.bar = Progress(*columns, TimeRemainingColumn())
+        self.bar.start()
+        task = self.bar.add_task("", total=self.total, completed=self.done, loss="")
+        return lambda loss: self.bar.update(task, advance=1, loss=f"{float(loss.total.detach()):.4f}")
+
+    def __exit__(self, *_: object) -> None:
+        if self.shown:
+            self.bar.stop()

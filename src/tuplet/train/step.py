@@ -1,0 +1,136 @@
+"""The gradient of an objective for one batch: plain, or cached with the memory of one chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tuplet.train.gather import gather
+from tuplet.types import Batch, Embeddings, Loss
+
+Backward = Callable[[Tensor], None]
+
+
+def plain_step(
+    model: nn.Module,
+    objective: Callable[[Embeddings], Loss],
+    batch: Batch,
+    *,
+    backward: Backward = torch.Tensor.backward,
+) -> Loss:
+    """Embed the batch, gather, evaluate the objective and accumulate gradients.
+
+    Args:
+        model: `Batch` -> `Embeddings`.
+        objective: `Embeddings` -> `Loss`.
+        batch: this process's rows.
+        backward: how to differentiate a scalar; the runtime's own under mixed precision.
+
+    Returns:
+        The loss.
+
+    Example:
+        >>> from tuplet.data import from_arrays
+        >>> from tuplet.model import AlignmentModel
+        >>> from tuplet.objectives import Pairwise
+        >>> x = torch.randn(10, 3).numpy()
+        >>> rows = from_arrays({"a": x, "b": -x}).train
+        >>> plain_step(AlignmentModel.mlp({"a": (3,), "b": (3,)}), Pairwise(), rows[:]).total.shape
+        torch.Size([])
+    """
+    loss = objective(gather(model(batch)))
+    backward(loss.total)
+    return loss
+
+
+def cached_step(
+    model: nn.Module,
+    objective: Callable[[Embeddings], Loss],
+    batch: Batch,
+    *,
+    chunk: int,
+    backward: Backward = torch.Tensor.backward,
+) -> Loss:
+    """Do what `plain_step` does with the activations of one chunk in memory at a time.
+
+    Embeds chunks without a graph, differentiates the objective at those embeddings, then embeds each chunk again and
+    passes its share of that gradient on.
+
+    Args:
+        model: `Batch` -> `Embeddings`; rows must not influence each other (no BatchNorm).
+        objective: `Embeddings` -> `Loss`.
+        batch: this process's rows.
+        chunk: rows per chunk.
+        backward: how to differentiate a scalar.
+
+    Returns:
+        The loss.
+
+    Notes:
+        Costs one more forward pass. Random layers see the same random numbers both times.
+
+    Source:
+        Gao et al. (2021), Scaling deep contrastive learning batch size under memory limited setup.
+
+    Example:
+        >>> from tuplet.data import from_arrays
+        >>> from tuplet.model import AlignmentModel
+        >>> from tuplet.objectives import Pairwise
+        >>> x = torch.randn(10, 3).numpy()
+        >>> rows = from_arrays({"a": x, "b": -x}).train
+        >>> cached_step(AlignmentModel.mlp({"a": (3,), "b": (3,)}), Pairwise(), rows[:], chunk=4).total.shape
+        torch.Size([])
+    """
+    pieces = [_rows(batch, slice(i, i + chunk)) for i in range(0, len(batch), chunk)]
+    states, embedded = [], []
+    for piece in pieces:
+        states.append(torch.get_rng_state())
+        with torch.no_grad():
+            embedded.append(model(piece))
+    leaves = {
+        (kind, k): torch.cat([getattr(e, kind)[k] for e in embedded]).requires_grad_()
+        for kind in ("z", "h")
+        for k in embedded[0].z
+    }
+    emb = replace(
+        embedded[0],
+        z={k: v for (kind, k), v in leaves.items() if kind == "z"},
+        h={k: v for (kind, k), v in leaves.items() if kind == "h"},
+        present=batch.present,
+        index=batch.index,
+        group=batch.group,
+        target=batch.target,
+        rows=slice(0, len(batch)),
+    )
+    loss = objective(gather(emb))
+    backward(loss.total)
+    after = torch.get_rng_state()
+    for i, (piece, state) in enumerate(zip(pieces, states, strict=True)):
+        torch.set_rng_state(state)
+        again = model(piece)
+        rows = slice(i * chunk, i * chunk + len(piece))
+        surrogate = [
+            (getattr(again, kind)[k] * leaf.grad[rows]).sum()
+            for (kind, k), leaf in leaves.items()
+            if leaf.grad is not None
+        ]
+        backward(torch.stack(surrogate).sum())
+    torch.set_rng_state(after)
+    return loss
+
+
+def _rows(batch: Batch, rows: slice) -> Batch:
+    def cut(value: Any) -> Any:
+        return {k: cut(v) for k, v in value.items()} if isinstance(value, dict) else value[rows]
+
+    return Batch(
+        inputs=cut(batch.inputs),
+        present=cut(batch.present),
+        index=batch.index[rows],
+        group=None if batch.group is None else batch.group[rows],
+        target=cut(batch.target),
+    )
