@@ -1,6 +1,6 @@
 """Align the representations of any number of modalities."""
 
-from tuplet import data, functional, objectives
+from tuplet import data, evaluate, functional, objectives
 from tuplet.model import AlignmentModel
 from tuplet.train import Run, TrainConfig, fit
 from tuplet.types import Batch, Embeddings, InputError, Loss, Traits
@@ -15,6 +15,7 @@ __all__ = [
     "TrainConfig",
     "Traits",
     "data",
+    "evaluate",
     "fit",
     "functional",
     "objectives",

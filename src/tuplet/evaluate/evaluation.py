@@ -1,0 +1,238 @@
+"""Everything at once: probes, subsets and retrieval of one trained model, as plain results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tuplet.data import Rows, Source
+from tuplet.diagnose import centroid_gap, effective_rank, positive_cosine
+from tuplet.evaluate.embed import embed
+from tuplet.evaluate.probe import few_shot_probe, linear_probe, mlp_probe
+from tuplet.evaluate.retrieve import CUTOFFS, Score, mean_cosine, retrieve
+from tuplet.evaluate.subsets import joined, subset_probes, subsets
+from tuplet.model import AlignmentModel
+from tuplet.types import Embeddings, InputError, Loss
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One number of an evaluation.
+
+    Attributes:
+        metric: ``probe/linear``, ``probe/mlp``, ``probe/few_shot``, ``subset``, ``retrieval/own/R@1``,
+            ``retrieval/cosine/mAP``, ``cosine/mean`` ...
+        value: its value.
+        detail: the subset or direction it belongs to (``a+b``, ``a+b->c``), ``mean`` over directions, or empty.
+        higher: whether higher is better.
+        chance: value without information, or None where that has no meaning.
+        pool: number of candidates, or of test rows.
+        items: one value per test row or query, for paired statistics; empty where there are none.
+    """
+
+    metric: str
+    value: float
+    detail: str = ""
+    higher: bool = True
+    chance: float | None = None
+    pool: int = 0
+    items: tuple[float, ...] = ()
+
+
+def evaluate(
+    model: AlignmentModel,
+    objective: Callable[[Embeddings], Loss] | None,
+    source: Source,
+    *,
+    target: str = "label",
+    which: Sequence[tuple[str, ...]] | None = None,
+    relevance: str = "instance",
+) -> list[Result]:
+    """Evaluate a trained model on a source's test rows.
+
+    Args:
+        model: embeds the three parts of the source.
+        objective: gives its own retrieval score, if it has one; None for none.
+        source: training rows fit the probes, validation rows choose the MLP probe's epoch, test rows are scored once.
+        target: what the probes predict.
+        which: the modality subsets; all 2^M - 1 when left out.
+        relevance: as in `retrieve`.
+
+    Returns:
+        The results. Retrieval is leave-one-out: each modality from all the others and back.
+
+    Raises:
+        InputError: if the source has no such target.
+
+    Example:
+        >>> from tuplet.data import from_arrays
+        >>> x = torch.randn(100, 3).numpy()
+        >>> source = from_arrays({"a": x, "b": x}, targets={"label": x[:, 0] > 0})
+        >>> model = AlignmentModel.mlp({"a": (3,), "b": (3,)}, dim=4)
+        >>> {r.metric.split("/")[0] for r in evaluate(model, None, source)} == {"probe", "subset", "retrieval", "space"}
+        True
+    """
+    parts = [embed(model, rows) for rows in (source.train, source.val, source.test)]
+    own = getattr(objective, "score", None)
+    return [
+        *probe_results(*[(e.h, _target(source, target, e.target)) for e in parts], which=which),
+        *retrieval_results(parts[2], {"cosine": mean_cosine} | ({"own": own} if own else {}), relevance=relevance),
+        *space_results(parts[2]),
+    ]
+
+
+def evaluate_inputs(
+    source: Source, *, target: str = "label", which: Sequence[tuple[str, ...]] | None = None
+) -> list[Result]:
+    """Evaluate the scaled inputs themselves: what probes read without any encoder.
+
+    Args:
+        source: as in `evaluate`.
+        target: what the probes predict.
+        which: the modality subsets; all when left out.
+
+    Returns:
+        Probe and subset results; inputs of different shapes have no retrieval.
+
+    Raises:
+        InputError: if the source has no such target.
+
+    Example:
+        >>> from tuplet.data import from_arrays
+        >>> x = torch.randn(100, 3).numpy()
+        >>> source = from_arrays({"a": x, "b": x}, targets={"label": x[:, 0] > 0})
+        >>> evaluate_inputs(source)[0].metric
+        'probe/linear'
+    """
+
+    def read(rows: Rows) -> tuple[Mapping[str, Tensor], Tensor]:
+        batch = rows[slice(0, len(rows))]
+        return batch.inputs, _target(source, target, batch.target)
+
+    return probe_results(*[read(rows) for rows in (source.train, source.val, source.test)], which=which)
+
+
+def probe_results(
+    train: tuple[Mapping[str, Tensor], Tensor],
+    val: tuple[Mapping[str, Tensor], Tensor],
+    test: tuple[Mapping[str, Tensor], Tensor],
+    *,
+    which: Sequence[tuple[str, ...]] | None = None,
+) -> list[Result]:
+    """Run the three probes on all modalities, and the linear one on every subset.
+
+    Args:
+        train: modality -> ``(n, ...)`` representations, and the target.
+        val: likewise.
+        test: likewise.
+        which: the subsets; all when left out.
+
+    Returns:
+        The results.
+
+    Example:
+        >>> x = torch.linspace(-1, 1, 40)[:, None]
+        >>> data = ({"a": x, "b": x}, (x[:, 0] > 0).long())
+        >>> [r.metric for r in probe_results(data, data, data, which=[("a",)])]
+        ['probe/linear', 'probe/mlp', 'probe/few_shot', 'subset']
+    """
+    names = sorted(train[0])
+    flat = [(joined(h, names), y) for h, y in (train, val, test)]
+    found = {
+        "probe/linear": linear_probe(flat[0], flat[2]),
+        "probe/mlp": mlp_probe(flat[0], flat[1], flat[2]),
+        "probe/few_shot": few_shot_probe(flat[0], flat[2]),
+    }
+    rows = [(metric, "", probe, True) for metric, probe in found.items()]
+    by_subset = subset_probes(train, test, which=which or subsets(names))
+    rows += [("subset", "+".join(subset), probe, False) for subset, probe in by_subset.items()]
+    return [
+        Result(
+            metric,
+            p.value,
+            detail,
+            p.metric == "accuracy",
+            p.chance,
+            len(p.items),
+            _items(p.items) if keep else (),
+        )
+        for metric, detail, p, keep in rows
+    ]
+
+
+def retrieval_results(emb: Embeddings, scores: Mapping[str, Score], *, relevance: str = "instance") -> list[Result]:
+    """Retrieve each modality from all the others, and all the others from each.
+
+    Args:
+        emb: embeddings of the test rows.
+        scores: name -> score; ``own`` for an objective's, ``cosine`` for the common one.
+        relevance: as in `retrieve`.
+
+    Returns:
+        Every metric per direction, and its mean over directions with the mean of the per-query values as ``items``.
+
+    Example:
+        >>> emb = Embeddings.of({"a": torch.eye(12), "b": torch.eye(12)})
+        >>> [(r.detail, r.value) for r in retrieval_results(emb, {"cosine": mean_cosine}) if r.metric.endswith("R@1")]
+        [('b->a', 1.0), ('a->b', 1.0), ('mean', 1.0)]
+    """
+    directions = []
+    for name in emb.modalities:
+        rest = tuple(k for k in emb.modalities if k != name)
+        directions += [(rest, (name,))] + ([((name,), rest)] if len(rest) > 1 else [])
+    results = []
+    for kind, score in scores.items():
+        runs = {
+            f"{'+'.join(q)}->{'+'.join(c)}": retrieve(emb, q, c, score=score, relevance=relevance)
+            for q, c in directions
+        }
+        for metric in (*[f"R@{k}" for k in CUTOFFS], "MdR", "mAP"):
+            higher, key = metric != "MdR", f"retrieval/{kind}/{metric}"
+            results += [Result(key, r.values[metric], d, higher, r.chance[metric], r.pool) for d, r in runs.items()]
+            value, chance = (
+                float(np.mean([getattr(r, f)[metric] for r in runs.values()])) for f in ("values", "chance")
+            )
+            same = len({r.queries for r in runs.values()}) == 1
+            items = (
+                _items(np.mean([r.items[metric] for r in runs.values()], axis=0)) if same and metric != "MdR" else ()
+            )
+            results.append(Result(key, value, "mean", higher, chance, max(r.pool for r in runs.values()), items))
+    return results
+
+
+def space_results(emb: Embeddings) -> list[Result]:
+    """Describe the embedding space itself.
+
+    Args:
+        emb: embeddings of the test rows.
+
+    Returns:
+        Mean and 5 % quantile of the positive cosine, centroid gap, mean effective rank.
+
+    Example:
+        >>> [r.metric for r in space_results(Embeddings.of({"a": torch.eye(3), "b": torch.eye(3)}))][0]
+        'space/positive_cosine'
+    """
+    cosines = positive_cosine(emb)
+    ranks = [effective_rank(emb.z[k][emb.present[k]]) for k in emb.modalities]
+    return [
+        Result("space/positive_cosine", float(cosines.mean()), pool=len(emb)),
+        Result("space/positive_cosine_5%", float(torch.quantile(cosines, 0.05)), pool=len(emb)),
+        Result("space/centroid_gap", centroid_gap(emb), higher=False, pool=len(emb)),
+        Result("space/effective_rank", float(np.mean(ranks)), pool=len(emb)),
+    ]
+
+
+def _target(source: Source, name: str, targets: Mapping[str, Tensor]) -> Tensor:
+    if name not in targets:
+        raise InputError(f"target is {name!r}, but {source.name} has {sorted(source.targets)}")
+    return targets[name]
+
+
+def _items(values: NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(round(float(v), 5) for v in values)
