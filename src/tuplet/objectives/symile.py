@@ -17,7 +17,7 @@ from tuplet.objectives.temperature import Temperature, temperature
 from tuplet.types import Embeddings, InputError, Traits
 
 CHUNK = 2**22
-"""Largest number of entries of one block of ``n_squared`` logits or candidate products."""
+"""Largest number of entries of one block of ``n_squared`` scores or products."""
 
 
 class Symile(Objective):
@@ -92,7 +92,7 @@ class Symile(Objective):
             shuffles = self._shuffles(len(z), len(emb), valid, z[0].device)
             losses = [self._linear(emb, z, m, shuffles[m], valid, factor) for m in range(len(z))]
         else:
-            losses = [self._every_tuple(emb, z, m, valid, factor) for m in range(len(z))]
+            losses = self._every_tuple(emb, z, valid, factor)
         return {"contrast": torch.stack(losses).mean()}
 
     def score(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
@@ -150,35 +150,43 @@ class Symile(Objective):
         return torch.empty_like(places).scatter_(2, places, (keys + last).argsort(dim=-1))
 
     def _every_tuple(
-        self, emb: Embeddings, z: list[Tensor], m: int, valid: Tensor | None, factor: float | Tensor
-    ) -> Tensor:
-        """Contrast anchor ``m`` with every combination of rows of the others, in recomputed blocks."""
-        q, others, n = z[m], z[:m] + z[m + 1 :], len(emb)
-        rows = torch.arange(emb.rows.start, emb.rows.stop, device=q.device)
+        self, emb: Embeddings, z: list[Tensor], valid: Tensor | None, factor: float | Tensor
+    ) -> list[Tensor]:
+        """Contrast every anchor with every combination of rows of the others, in recomputed blocks of the first's rows."""
+        m, n = len(z), len(emb)
 
-        def block(start: int, stop: int) -> Tensor:
-            tuples = torch.arange(start, stop, device=q.device)
-            picks = [tuples // n**j % n for j in range(len(others))]
-            logits = q[emb.rows] @ reduce(torch.mul, [o[p] for o, p in zip(others, picks, strict=True)]).mT * factor
-            allowed: Tensor | None = None
-            if valid is not None:
-                allowed = reduce(torch.logical_and, [valid[p] for p in picks]).expand(len(rows), -1)
-            if emb.group is not None:
-                own = reduce(torch.logical_and, [p == rows[:, None] for p in picks])
-                same = reduce(torch.logical_and, [emb.group[p] == emb.group[rows, None] for p in picks])
-                allowed = (~same | own) & (True if allowed is None else allowed)
-            return (logits if allowed is None else torch.where(allowed, logits, EMPTY)).logsumexp(dim=1)
+        def block(start: int, stop: int) -> tuple[Tensor, ...]:
+            """All scores of some rows of the first modality, one dimension per modality, reduced for every anchor."""
+            scores = z[0][start:stop]
+            for other in z[1:-1]:
+                scores = scores.unsqueeze(-2) * other
+            scores = scores @ z[-1].mT * factor
+            if valid is not None or emb.group is not None:
+                scores = torch.where(self._allowed(emb, m, start, stop, valid), scores, EMPTY)
+            return tuple(scores.logsumexp(dim=[d for d in range(m) if d != anchor]) for anchor in range(m))
 
-        count = n ** len(others)
-        step = max(1, CHUNK // max(len(rows), q.shape[1]))
-        if step >= count:
-            lse = block(0, count)
+        step = max(1, CHUNK // (n ** (m - 2) * max(n, z[0].shape[1])))
+        if step >= n:
+            lses = block(0, n)
         else:
-            blocks = [
-                checkpoint(block, start, min(start + step, count), use_reentrant=False)
-                for start in range(0, count, step)
-            ]
-            lse = torch.stack(blocks).logsumexp(dim=0)
-        per_row = torch.zeros_like(q[:, 0])
-        per_row[emb.rows] = lse
-        return row_mean(per_row - reduce(torch.mul, z).sum(dim=1) * factor, valid, emb.rows)
+            blocks = [checkpoint(block, i, min(i + step, n), use_reentrant=False) for i in range(0, n, step)]
+            first, *others = zip(*blocks, strict=True)
+            lses = (torch.cat(first), *(torch.stack(parts).logsumexp(dim=0) for parts in others))
+        positive = reduce(torch.mul, z).sum(dim=1) * factor
+        return [row_mean(lse - positive, valid, emb.rows) for lse in lses]
+
+    def _allowed(self, emb: Embeddings, m: int, start: int, stop: int, valid: Tensor | None) -> Tensor:
+        """Mask the tuples of valid rows that are the positive or do not lie in one group."""
+        rows = torch.arange(len(emb), device=emb.index.device)
+
+        def axis(values: Tensor, d: int) -> Tensor:
+            return (values[start:stop] if d == 0 else values).reshape([-1 if i == d else 1 for i in range(m)])
+
+        allowed = torch.ones([1] * m, dtype=torch.bool, device=rows.device)
+        if valid is not None:
+            allowed = reduce(torch.logical_and, [axis(valid, d) for d in range(m)])
+        if emb.group is not None:
+            same = reduce(torch.logical_and, [axis(emb.group, d) == axis(emb.group, 0) for d in range(1, m)])
+            own = reduce(torch.logical_and, [axis(rows, d) == axis(rows, 0) for d in range(1, m)])
+            allowed = allowed & (~same | own)
+        return allowed

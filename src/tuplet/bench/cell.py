@@ -1,0 +1,140 @@
+"""Run one cell: build, train, evaluate."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from importlib import import_module
+
+import numpy as np
+import torch
+
+from tuplet.bench.record import Record, environment
+from tuplet.bench.suite import TUNING_SEED, Cell, Entry, Settings, Suite, Task
+from tuplet.data import Source
+from tuplet.evaluate import Result, embed, evaluate, evaluate_inputs, linear_probe, mean_cosine
+from tuplet.evaluate.evaluation import retrieval_results
+from tuplet.evaluate.subsets import joined
+from tuplet.model import AlignmentModel
+from tuplet.train import TrainConfig, fit
+from tuplet.types import Embeddings, Loss
+
+CRITERION = "tuning/score"
+
+
+@cache
+def load_suite(factory: str) -> Suite:
+    """Rebuild a suite from ``module:function``.
+
+    Args:
+        factory: where to find it.
+
+    Returns:
+        The suite.
+
+    Example:
+        >>> load_suite("tuplet.bench.suites.quickstart:quickstart").name
+        'quickstart'
+    """
+    module, function = factory.split(":")
+    suite: Suite = getattr(import_module(module), function)()
+    return suite
+
+
+def run_cell(factory: str, cell: Cell, settings: Settings) -> list[Record]:
+    """Train and evaluate one cell in this process.
+
+    Args:
+        factory: where the suite comes from.
+        cell: which cell.
+        settings: what its objective is built with.
+
+    Returns:
+        One record per metric. A trial (``variant`` "trial-k") yields one record, ``tuning/score``: the mean of the linear
+        probe's accuracy on validation rows and of the validation mAP of retrieval by mean cosine, averaged over
+        leave-one-out directions. It never sees test rows.
+
+    Example:
+        >>> cell = Cell("three views", "none", "default", 0)
+        >>> run_cell("tuplet.bench.suites.quickstart:quickstart", cell, {})[0].metric
+        'probe/linear'
+    """
+    suite = load_suite(factory)
+    task = next(t for t in suite.tasks if t.name == cell.task)
+    entry = next(e for e in suite.entries if e.name == cell.entry)
+    source = _source(factory, task.name)
+    began = time.perf_counter()
+    results, budget = _results(task, entry, source, cell, settings)
+    common = Record(
+        suite=suite.name,
+        task=cell.task,
+        entry=cell.entry,
+        variant=cell.variant,
+        seed=cell.seed,
+        settings=settings,
+        metric="",
+        value=0.0,
+        budget=budget,
+        data=source.fingerprint,
+        environment=environment(),
+        seconds=round(time.perf_counter() - began, 3),
+        memory=round(_peak_memory(), 1),
+    )
+    names = ("metric", "value", "detail", "higher", "chance", "pool", "items")
+    return [replace(common, **{name: getattr(r, name) for name in names}) for r in results]
+
+
+@cache
+def _source(factory: str, task: str) -> Source:
+    found = next(t for t in load_suite(factory).tasks if t.name == task)
+    return found.load().select(found.modalities)
+
+
+def _results(
+    task: Task, entry: Entry, source: Source, cell: Cell, settings: Settings
+) -> tuple[list[Result], dict[str, float]]:
+    if entry.kind == "inputs":
+        return evaluate_inputs(source, target=task.target), {}
+    budget = task.budget
+    torch.manual_seed(cell.seed)
+    shapes = {k: m.shape for k, m in source.modalities.items()}
+    model = AlignmentModel.mlp(shapes, dim=budget.dim, hidden=budget.hidden)
+    size = sum(p.numel() for p in model.parameters())
+    if entry.make is None:
+        return evaluate(model, None, source, target=task.target), {"parameters": size}
+    objective = entry.make(settings, task)
+    config = TrainConfig(epochs=budget.epochs, batch_size=budget.batch_size, lr=budget.lr, seed=cell.seed)
+    run = fit(model, objective, train=source.train, val=source.val, config=config)
+    spent = {
+        "parameters": size,
+        "batch_size": budget.batch_size,
+        "steps": run.steps,
+        "lr": budget.lr,
+        "trials": len(entry.trials),
+    }
+    if cell.seed == TUNING_SEED:
+        return [Result(CRITERION, _validation_score(model, source, task.target))], spent
+    curves = [
+        Result(f"training/{k}", run.history[-1][k], items=tuple(h[k] for h in run.history), higher=False)
+        for k in ("loss", "val")
+    ]
+    own: Callable[[Embeddings], Loss] | None = None if entry.name == "supervised" else objective
+    return [*evaluate(model, own, source, target=task.target), *curves], spent
+
+
+def _validation_score(model: AlignmentModel, source: Source, target: str) -> float:
+    train, val = embed(model, source.train), embed(model, source.val)
+    names = list(train.modalities)
+    probe = linear_probe((joined(train.h, names), train.target[target]), (joined(val.h, names), val.target[target]))
+    found = retrieval_results(val, {"cosine": mean_cosine})
+    precision = next(r.value for r in found if r.metric == "retrieval/cosine/mAP" and r.detail == "mean")
+    return float(np.mean([probe.value, precision]))
+
+
+def _peak_memory() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024**2 if sys.platform == "darwin" else 1024)

@@ -1,0 +1,219 @@
+"""Figures of a report, as SVG text whose ink follows the page's text colour."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tuplet.bench.record import Record
+from tuplet.bench.suite import Entry, Suite, Task
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK = "#010203"
+"""Stands for the page's text colour; replaced by ``currentColor`` in the SVG."""
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#7f7f7f", "#b15928", "#66a61e")
+
+
+def curves(suite: Suite, task: Task, records: Sequence[Record], *, variant: str) -> str:
+    """Draw the share of queries answered among the first k, by the own score and by mean cosine.
+
+    Args:
+        suite: the suite.
+        task: one of its tasks.
+        records: of the task.
+        variant: ``"default"`` or ``"tuned"``.
+
+    Returns:
+        SVG, or empty text without such records.
+    """
+    names = [e for e in _trained(suite, task) if any(r.entry == e.name and r.variant == variant for r in records)]
+    if not names:
+        return ""
+    with _style():
+        figure, axes = _figure(1, 2, (7.2, 3.1))
+        for axis, kind, title in zip(
+            axes, ("own", "cosine"), ("by each objective's own score", "by mean cosine"), strict=True
+        ):
+            for entry, colour in names:
+                means = [_mean(records, entry.name, variant, f"retrieval/{kind}/R@{k}", "mean") for k in (1, 5, 10)]
+                shown = [m for m in means if m is not None]
+                if len(shown) == 3:
+                    axis.plot((1, 5, 10), shown, "o-", color=colour, label=entry.label, markersize=3.5, linewidth=1.4)
+            pool = max((r.pool for r in records if r.metric.startswith("retrieval")), default=1)
+            axis.plot((1, 5, 10), [k / pool for k in (1, 5, 10)], ":", color=INK, linewidth=1, label="chance")
+            axis.set(title=title, xlabel="k", ylim=(0, 1.02), xticks=(1, 5, 10))
+        axes[0].set_ylabel(f"R@k among {pool}")
+        _legend_below(figure, axes[1])
+        return _svg(figure)
+
+
+def training(suite: Suite, task: Task, records: Sequence[Record], *, variant: str) -> str:
+    """Draw the validation loss over epochs, each entry scaled to its own first epoch.
+
+    Args:
+        suite: the suite.
+        task: one of its tasks.
+        records: of the task.
+        variant: ``"default"`` or ``"tuned"``.
+
+    Returns:
+        SVG, or empty text without such records.
+    """
+    found = []
+    for entry, colour in _trained(suite, task):
+        runs = [r.items for r in records if (r.entry, r.variant, r.metric) == (entry.name, variant, "training/val")]
+        if runs:
+            found.append((entry, colour, np.array(runs)))
+    if not found:
+        return ""
+    with _style():
+        figure, (axis,) = _figure(1, 1, (7.2, 2.8))
+        for entry, colour, losses in found:
+            relative = (losses - losses[:, :1]) / np.abs(losses[:, :1])
+            epochs = np.arange(1, losses.shape[1] + 1)
+            axis.plot(epochs, relative.mean(axis=0), color=colour, label=entry.label, linewidth=1.4)
+            axis.fill_between(epochs, relative.min(axis=0), relative.max(axis=0), color=colour, alpha=0.15, linewidth=0)
+        axis.axhline(0, color=INK, linewidth=0.6)
+        axis.set(xlabel="epoch", ylabel="change of validation loss\nsince the first epoch")
+        _legend_below(figure, axis)
+        return _svg(figure)
+
+
+def subset_map(suite: Suite, task: Task, records: Sequence[Record], *, variant: str) -> str:
+    """Draw linear-probe accuracy per entry and modality subset, subsets sorted by size.
+
+    Args:
+        suite: the suite.
+        task: one of its tasks.
+        records: of the task.
+        variant: ``"default"`` or ``"tuned"``.
+
+    Returns:
+        SVG, or empty text without such records. Untuned rows appear in both variants.
+    """
+    details = sorted({r.detail for r in records if r.metric == "subset"}, key=lambda d: (d.count("+"), d))
+    entries, lines = [], []
+    for entry in suite.of(task):
+        shown = variant if entry.trials else "default"
+        values = [_mean(records, entry.name, shown, "subset", d) for d in details]
+        if all(v is not None for v in values):
+            entries.append(entry)
+            lines.append(values)
+    if not lines:
+        return ""
+    grid = np.array(lines, dtype=float)
+    with _style():
+        figure, (axis,) = _figure(1, 1, (7.2, 0.9 + 0.24 * len(entries)))
+        image = axis.imshow(grid, aspect="auto", cmap="viridis", interpolation="nearest")
+        axis.set_yticks(range(len(entries)), [e.label for e in entries])
+        sizes = np.array([d.count("+") + 1 for d in details])
+        for size in range(1, len(task.modalities) + 1):
+            here = np.flatnonzero(sizes == size)
+            axis.axvline(here[-1] + 0.5, color="white", linewidth=1.2)
+        if len(details) <= 8:
+            axis.set_xticks(range(len(details)), [d.replace("+", "\n+ ") for d in details], fontsize=6.5)
+        else:
+            centres = [np.flatnonzero(sizes == s).mean() for s in range(1, len(task.modalities) + 1)]
+            words = [
+                f"{s}" if 1 < s < len(centres) else ("1 view" if s == 1 else "all") for s in range(1, len(centres) + 1)
+            ]
+            axis.set_xticks(centres, words)
+        axis.tick_params(length=0)
+        for side in axis.spines.values():
+            side.set_visible(False)
+        bar = figure.colorbar(image, ax=axis, pad=0.015, fraction=0.03)
+        bar.set_label("accuracy")
+        return _svg(figure)
+
+
+def cosine_scatter(suite: Suite, task: Task, records: Sequence[Record]) -> str:
+    """Draw retrieval by the own score against the mean cosine of matching embeddings.
+
+    Args:
+        suite: the suite.
+        task: one of its tasks.
+        records: of the task.
+
+    Returns:
+        SVG: a point per entry, filled for tuned and open for default settings; empty text without records. Points high on
+        the left are spaces that their own score finds good and a cosine index cannot use.
+    """
+    with _style():
+        figure, (axis,) = _figure(1, 1, (7.2, 3.2))
+        drawn = False
+        for entry, colour in _trained(suite, task):
+            for variant in ("default", "tuned"):
+                x = _mean(records, entry.name, variant, "space/positive_cosine", "")
+                y = _mean(records, entry.name, variant, "retrieval/own/R@1", "mean")
+                if x is not None and y is not None:
+                    face = colour if variant == "tuned" else "none"
+                    label = entry.label if variant == "default" else None
+                    axis.scatter(x, y, s=46, facecolors=face, edgecolors=colour, linewidths=1.4, label=label)
+                    drawn = True
+        axis.axvline(0, color=INK, linewidth=0.6)
+        axis.set(
+            xlabel="mean cosine of matching embeddings", ylabel="R@1 by own score", xlim=(-1.02, 1.02), ylim=(0, 1.02)
+        )
+        _legend_below(figure, axis)
+        return _svg(figure) if drawn else ""
+
+
+def _trained(suite: Suite, task: Task) -> list[tuple[Entry, str]]:
+    """List the aligned entries with a colour that is the same in every figure."""
+    aligned = [e for e in suite.entries if e.trials]
+    return [(e, COLOURS[i % len(COLOURS)]) for i, e in enumerate(aligned) if e in suite.of(task)]
+
+
+def _mean(records: Sequence[Record], entry: str, variant: str, metric: str, detail: str) -> float | None:
+    wanted = (entry, variant, metric, detail)
+    values = [r.value for r in records if (r.entry, r.variant, r.metric, r.detail) == wanted]
+    return float(np.mean(values)) if values else None
+
+
+def _style() -> AbstractContextManager[None]:
+    import matplotlib as mpl
+
+    return mpl.rc_context(
+        {
+            "font.size": 8.5,
+            "svg.fonttype": "none",
+            "svg.hashsalt": "tuplet",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": 9,
+            "axes.edgecolor": INK,
+            "axes.labelcolor": INK,
+            "text.color": INK,
+            "xtick.color": INK,
+            "ytick.color": INK,
+            "legend.frameon": False,
+            "legend.fontsize": 8,
+        }
+    )
+
+
+def _figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, list(np.atleast_1d(figure.subplots(rows, columns)))
+
+
+def _legend_below(figure: Figure, axis: Axes) -> None:
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+
+
+def _svg(figure: Figure) -> str:
+    out = io.StringIO()
+    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    text = out.getvalue()
+    text = text[text.index("<svg") :].replace(INK, "currentColor")
+    return text.replace("<svg ", '<svg role="img" class="figure" ', 1)

@@ -1,0 +1,127 @@
+"""What the numbers say, in plain words, hedged by their intervals; never a fixed conclusion."""
+
+from __future__ import annotations
+
+from tuplet.bench.suite import Suite
+from tuplet.bench.tables import Row, Table
+
+
+def reading(suite: Suite, table: Table) -> list[str]:
+    """Put a table into sentences.
+
+    Args:
+        suite: the suite.
+        table: of one of its tasks.
+
+    Returns:
+        Sentences; fewer where fewer rows have run.
+
+    Example:
+        >>> from tuplet.bench.suites.quickstart import quickstart
+        >>> reading(quickstart(), Table(quickstart().tasks[0], [], {}, 0))
+        []
+    """
+    said = []
+    aligned = [r for r in table.rows if r.entry.trials]
+    for variant, words in (("default", "At the papers' settings"), ("tuned", "After equal tuning on validation data")):
+        rows = [r for r in aligned if r.variant == variant]
+        said += [
+            *_best(rows, words, "R@1 cos", "retrieval by mean cosine"),
+            *_best(rows, words, "3-shot", "3-shot accuracy"),
+        ]
+        said += _against(suite, rows, words)
+    said += _few_shot_beside_full(table, aligned)
+    said += _blind(aligned)
+    said += _moved(aligned)
+    return said
+
+
+def _percent(row: Row, label: str) -> str:
+    s = row.cells[label]
+    return f"{100 * s.mean:.1f} ± {100 * s.sd:.1f} %" if s.n > 1 else f"{100 * s.mean:.1f} %"
+
+
+def _best(rows: list[Row], words: str, label: str, what: str) -> list[str]:
+    found = sorted((r for r in rows if label in r.cells), key=lambda r: -r.cells[label].mean)
+    if len(found) < 2:
+        return []
+    first, second = found[0], found[1]
+    close = first.cells[label].low <= second.cells[label].high
+    remark = (
+        f"; with {first.seeds} seeds that is not told apart from {second.entry.label} ({_percent(second, label)})"
+        if close
+        else f", ahead of {second.entry.label} ({_percent(second, label)})"
+    )
+    return [f"{words}, {first.entry.label} has the best {what}: {_percent(first, label)}{remark}."]
+
+
+def _against(suite: Suite, rows: list[Row], words: str) -> list[str]:
+    """Say which entries differ clearly from the baseline in the linear probe."""
+    base = next((r for r in rows if r.entry.name == suite.baseline), None)
+    if base is None:
+        return []
+    better = [r.entry.label for r in rows if (d := r.differences.get("3-shot")) and d.clear and d.mean > 0]
+    worse = [r.entry.label for r in rows if (d := r.differences.get("3-shot")) and d.clear and d.mean < 0]
+    parts = [f"better: {', '.join(better)}"] if better else []
+    parts += [f"worse: {', '.join(worse)}"] if worse else []
+    if not parts:
+        return [f"{words}, nobody differs clearly from {base.entry.label} in 3-shot accuracy (95 % paired bootstrap)."]
+    return [f"{words}, against {base.entry.label} in 3-shot accuracy (95 % paired bootstrap): {'; '.join(parts)}."]
+
+
+def _few_shot_beside_full(table: Table, aligned: list[Row]) -> list[str]:
+    spans = {
+        label: (min(v), max(v))
+        for label in ("Linear", "3-shot")
+        if (v := [r.cells[label].mean for r in aligned if label in r.cells])
+    }
+    if len(spans) < 2:
+        return []
+    (a, b), (c, d) = spans["Linear"], spans["3-shot"]
+    text = (
+        f"With all labels the aligned rows reach {100 * a:.1f} to {100 * b:.1f} % by a linear probe, with three labels per "
+        f"class {100 * c:.1f} to {100 * d:.1f} %"
+    )
+    if d - c > 1.5 * (b - a):
+        text += ": few labels are where the objectives differ"
+    return [text + "."]
+
+
+def _blind(aligned: list[Row]) -> list[str]:
+    """Point at spaces that are good by their own score and useless by cosine."""
+    found = [
+        f"{r.entry.label} ({r.variant}: own {100 * r.cells['R@1 own'].mean:.0f} %, cosine "
+        f"{100 * r.cells['R@1 cos'].mean:.0f} %, matching embeddings at {r.cells['Pos. cos'].mean:.2f})"
+        for r in aligned
+        if {"R@1 own", "R@1 cos", "Pos. cos"} <= r.cells.keys()
+        and r.cells["R@1 own"].mean > 0.1
+        and r.cells["R@1 own"].mean > 2 * r.cells["R@1 cos"].mean
+    ]
+    if not found:
+        return []
+    return [
+        f"Better by their own score than by cosine, at least twofold: {'; '.join(found)}. A cosine index, a nearest-neighbour "
+        f"search or a decoder would not find the matches in such a space."
+    ]
+
+
+def _moved(aligned: list[Row]) -> list[str]:
+    """Name the entry that tuning changes most."""
+    by: dict[str, dict[str, Row]] = {}
+    for r in aligned:
+        by.setdefault(r.entry.name, {})[r.variant] = r
+    gains = [
+        (v["tuned"].cells["R@1 cos"].mean - v["default"].cells["R@1 cos"].mean, v)
+        for v in by.values()
+        if len(v) == 2 and all("R@1 cos" in r.cells for r in v.values())
+    ]
+    if not gains:
+        return []
+    gain, rows = max(gains, key=lambda g: g[0])
+    if gain <= 0.01:
+        return ["Tuning temperature and weights changes no entry's retrieval by cosine by more than one point."]
+    return [
+        f"Tuning helps {rows['tuned'].entry.label} most: retrieval by cosine goes from "
+        f"{_percent(rows['default'], 'R@1 cos')} to {_percent(rows['tuned'], 'R@1 cos')}, so a comparison at the papers' "
+        f"settings alone would not be fair to it."
+    ]

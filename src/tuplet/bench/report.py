@@ -1,0 +1,139 @@
+"""The report of a bench run: one self-contained HTML file beside Markdown, CSV and LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tuplet.bench import figures
+from tuplet.bench.reading import reading
+from tuplet.bench.record import Record
+from tuplet.bench.suite import Suite
+from tuplet.bench.tables import COLUMNS, Table, as_csv, grid, latex, markdown, tables
+from tuplet.train.checkpoint import write_atomic
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What an entry cost on one task.
+
+    Attributes:
+        label: of the entry.
+        seconds: median wall time of a cell, evaluation included.
+        memory: largest resident memory of a process that ran one, in MiB.
+        steps: optimiser steps.
+        parameters: of the encoders and projections.
+    """
+
+    label: str
+    seconds: float
+    memory: float
+    steps: int
+    parameters: int
+
+
+def write_report(suite: Suite, records: Sequence[Record], out: Path) -> Path:
+    """Write report.html, table.md, table.csv and table.tex.
+
+    Args:
+        suite: the suite.
+        records: of its finished cells, trials left out.
+        out: folder to write to.
+
+    Returns:
+        The HTML file. It needs nothing from elsewhere, follows the reader's light or dark setting, and suits a phone.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    made = tables(suite, records)
+    loader = Environment(loader=PackageLoader("tuplet.bench"), autoescape=True, undefined=StrictUndefined)
+    sections = []
+    for table in made:
+        here = [r for r in records if r.task == table.task.name]
+        tuned = any(r.variant == "tuned" for r in here)
+        variant = "tuned" if tuned else "default"
+        head, lines = grid(table)
+        sections.append(
+            {
+                "table": table,
+                "head": head,
+                "lines": lines,
+                "marks": _marks(table),
+                "reading": reading(suite, table),
+                "variant": variant,
+                "curves": figures.curves(suite, table.task, here, variant=variant),
+                "scatter": figures.cosine_scatter(suite, table.task, here),
+                "subsets": figures.subset_map(suite, table.task, here, variant=variant),
+                "training": figures.training(suite, table.task, here, variant=variant),
+                "costs": costs(suite, table, here),
+                "seeds": sorted({r.seed for r in here}),
+                "data": here[0].data,
+            }
+        )
+    page = loader.get_template("report.html").render(
+        suite=suite,
+        sections=sections,
+        columns=COLUMNS,
+        notes=[e for e in suite.entries if e.note],
+        environment=records[0].environment if records else {},
+        mixed=len({tuple(sorted(r.environment.items())) for r in records}) > 1,
+    )
+    file = out / "report.html"
+    write_atomic(file, page.encode())
+    for name, text in (("table.md", markdown(made)), ("table.csv", as_csv(made)), ("table.tex", latex(made))):
+        write_atomic(out / name, text.encode())
+    return file
+
+
+def costs(suite: Suite, table: Table, records: Sequence[Record]) -> list[Cost]:
+    """Summarise what the default cells of each entry cost.
+
+    Args:
+        suite: the suite.
+        table: of the task.
+        records: of the task.
+
+    Returns:
+        One line per entry that ran.
+
+    Example:
+        >>> from tuplet.bench.suites.quickstart import quickstart
+        >>> costs(quickstart(), Table(quickstart().tasks[0], [], {}, 0), [])
+        []
+    """
+    found = []
+    for entry in suite.of(table.task):
+        mine = [r for r in records if r.entry == entry.name and r.variant == "default"]
+        if mine:
+            seconds = float(np.median(list({r.seed: r.seconds for r in mine}.values())))
+            budget = mine[0].budget
+            spent = int(budget.get("steps", 0)), int(budget.get("parameters", 0))
+            found.append(Cost(entry.label, seconds, max(r.memory for r in mine), *spent))
+    return found
+
+
+def _marks(table: Table) -> list[list[str]]:
+    """Mark, per cell of the grid, the best of a column and clear differences to the baseline."""
+    marks = []
+    for row in table.rows:
+        peers = [r for r in table.rows if r.variant == row.variant and r.entry.trials]
+        line = ["", "", ""]
+        for c in COLUMNS:
+            mark = ""
+            here = row.cells.get(c.label)
+            if (
+                here
+                and row.entry.trials
+                and c.ranked
+                and here.mean == max(r.cells[c.label].mean for r in peers if c.label in r.cells)
+            ):
+                mark = "best"
+            d = row.differences.get(c.label)
+            if d and d.clear and row.entry.trials:
+                mark += " up" if d.mean > 0 else " down"
+            line.append(mark.strip())
+        marks.append([*line, ""])
+    return [*marks, [""] * (len(COLUMNS) + 4)]

@@ -1,0 +1,308 @@
+"""Run what is missing of a suite, in worker processes; killed at any moment, running again completes it."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait as wait_for
+from pathlib import Path
+
+from tuplet.bench.cell import CRITERION, load_suite, run_cell
+from tuplet.bench.record import Record, read_cell, write_cell
+from tuplet.bench.suite import TUNING_SEED, Cell, Entry, Settings, Suite, Task
+from tuplet.train.checkpoint import write_atomic
+from tuplet.types import InputError
+
+Report = Callable[[int, int, str], None]
+"""Called with cells done, cells in all, and a line about the last one."""
+
+
+def run_suite(
+    suite: Suite,
+    *,
+    out: Path,
+    seeds: int = 3,
+    only: Sequence[str] = (),
+    workers: int | None = None,
+    report: Report = lambda done, total, line: None,
+) -> list[Record]:
+    """Run the missing cells of a suite.
+
+    Args:
+        suite: what to compare.
+        out: run folder; cells found there are kept.
+        seeds: number of reported seeds, 0 .. seeds - 1.
+        only: names of entries; all when empty.
+        workers: processes, one thread each; the number of cores when left out. The results do not depend on it.
+        report: told after each cell.
+
+    Returns:
+        The records of all finished cells of this selection, trials left out, in a fixed order.
+
+    Raises:
+        InputError: for an unknown entry, a folder of another suite or with damaged cells, or cells that did not share one
+            budget. A cell that fails is recorded in ``<cell>.error.json`` and tried again by the next call; the others
+            go on.
+    """
+    if seeds < 1:
+        raise InputError(f"seeds is {seeds}, expected 1 or more")
+    if unknown := sorted(set(only) - {e.name for e in suite.entries}):
+        raise InputError(f"only names {unknown}, expected some of {[e.name for e in suite.entries]}")
+    _claim(out, suite)
+    pairs = [(t, e) for t in suite.tasks for e in suite.of(t) if not only or e.name in only]
+    plan = _Plan(suite, out, pairs, seeds)
+    plan.sweep()
+    if plan.ready:
+        _work(suite, plan, workers or os.cpu_count() or 1, report)
+    records = [r for cell in plan.reported() for r in plan.records(cell)]
+    check_budget(records)
+    return records
+
+
+def check_budget(records: Sequence[Record]) -> None:
+    """Refuse a comparison whose trained cells were not given the same.
+
+    Args:
+        records: of one suite.
+
+    Raises:
+        InputError: naming the task, what differs and two entries.
+
+    Example:
+        >>> check_budget([])
+    """
+    first: dict[tuple[str, str], Record] = {}
+    for r in records:
+        for name in ("parameters", "batch_size", "steps", "lr") + (("trials",) if r.variant == "tuned" else ()):
+            if name in r.budget:
+                seen = first.setdefault((r.task, name), r)
+                if seen.budget[name] != r.budget[name]:
+                    raise InputError(
+                        f"unequal budget in {r.task}: {name} is {seen.budget[name]} for {seen.entry} and {r.budget[name]} for "
+                        f"{r.entry}; give every entry the same, or run into a new out folder"
+                    )
+        seen = first.setdefault((r.task, "data"), r)
+        if seen.data != r.data:
+            raise InputError(f"{r.task} of {seen.entry} and of {r.entry} saw different data; run into a new out folder")
+
+
+class _Plan:
+    """Which cells exist, which can run now, and what they are built with."""
+
+    def __init__(self, suite: Suite, out: Path, pairs: list[tuple[Task, Entry]], seeds: int) -> None:
+        self.suite, self.out, self.pairs, self.seeds = suite, out, pairs, seeds
+        self.ready: list[tuple[Cell, Settings]] = []
+        self.started: set[Cell] = set()
+        self.done: dict[Cell, list[Record]] = {}
+        self.failed: set[Cell] = set()
+        for cell in (*self.trials(), *self.reported()):
+            if (self.out / cell.file).exists():
+                self.done[cell] = read_cell(self.out / cell.file)
+        self.total = len(self.trials()) + len(self.reported())
+
+    def trials(self) -> list[Cell]:
+        return [
+            Cell(t.name, e.name, f"trial-{k}", TUNING_SEED)
+            for t, e in self.pairs
+            for k in range(len(e.trials) + 1 if e.trials else 0)
+        ]
+
+    def reported(self) -> list[Cell]:
+        return [
+            Cell(t.name, e.name, variant, seed)
+            for t, e in self.pairs
+            for variant in (("default", "tuned") if e.trials else ("default",))
+            for seed in range(self.seeds)
+        ]
+
+    def records(self, cell: Cell) -> list[Record]:
+        return self.done.get(cell, [])
+
+    def sweep(self) -> None:
+        """Queue every cell whose settings are known and that neither exists, runs nor failed."""
+        for task, entry in self.pairs:
+            options = (entry.defaults, *entry.trials)
+            for k in range(len(options) if entry.trials else 0):
+                self._queue(Cell(task.name, entry.name, f"trial-{k}", TUNING_SEED), options[k])
+            for seed in range(self.seeds):
+                self._queue(Cell(task.name, entry.name, "default", seed), entry.defaults)
+            if entry.trials and (chosen := self._chosen(task, entry, options)) is not None:
+                for seed in range(self.seeds):
+                    self._tuned(task, entry, seed, chosen)
+
+    def finish(self, cell: Cell, records: list[Record]) -> None:
+        write_cell(self.out / cell.file, records)
+        self._error(cell).unlink(missing_ok=True)
+        self.done[cell] = records
+        self.sweep()
+
+    def fail(self, cell: Cell, message: str, details: str) -> None:
+        self.failed.add(cell)
+        content = json.dumps({"error": message, "details": details}, indent=1)
+        write_atomic(self._error(cell), content.encode())
+
+    def _error(self, cell: Cell) -> Path:
+        return (self.out / cell.file).with_suffix(".error.json")
+
+    def _chosen(self, task: Task, entry: Entry, options: Sequence[Settings]) -> Settings | None:
+        """Return the settings with the best validation score once all trials are known; the first among equals."""
+        scores = []
+        for k in range(len(options)):
+            cell = Cell(task.name, entry.name, f"trial-{k}", TUNING_SEED)
+            if cell in self.failed:
+                scores.append(-1.0)
+            elif cell in self.done:
+                scores.append(next(r.value for r in self.done[cell] if r.metric == CRITERION))
+            else:
+                return None
+        return options[scores.index(max(scores))] if max(scores) >= 0 else None
+
+    def _tuned(self, task: Task, entry: Entry, seed: int, chosen: Settings) -> None:
+        """Queue a tuned cell, or take over the default's records if tuning chose the defaults."""
+        cell, default = (Cell(task.name, entry.name, v, seed) for v in ("tuned", "default"))
+        if chosen != entry.defaults:
+            self._queue(cell, chosen)
+        elif cell not in self.done and default in self.done:
+            records = [replace(r, variant="tuned") for r in self.done[default]]
+            write_cell(self.out / cell.file, records)
+            self.done[cell] = records
+
+    def _queue(self, cell: Cell, settings: Settings) -> None:
+        if cell not in self.done and cell not in self.started:
+            self.started.add(cell)
+            self.ready.append((cell, settings))
+
+
+def _work(suite: Suite, plan: _Plan, workers: int, report: Report) -> None:
+    """Keep the workers busy until nothing is ready; replace the pool if a worker dies."""
+    running: dict[Future[list[Record] | tuple[str, str]], tuple[Cell, Settings]] = {}
+    deaths: dict[Cell, int] = {}
+    pool = _pool(workers)
+    try:
+        while plan.ready or running:
+            while plan.ready and len(running) < workers:
+                cell, settings = plan.ready.pop(0)
+                running[pool.submit(_guarded, suite.factory, cell, settings)] = (cell, settings)
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                cell, settings = running.pop(future)
+                try:
+                    result = future.result()
+                except BrokenProcessPool:
+                    deaths[cell] = deaths.get(cell, 0) + 1
+                    if deaths[cell] < 2:  # it may only have shared the pool with the one that died
+                        plan.ready.append((cell, settings))
+                        continue
+                    result = ("its process died (out of memory?)", "")
+                line = f"{cell.task} / {cell.entry} / {cell.variant} / seed {cell.seed}"
+                if isinstance(result, tuple):
+                    plan.fail(cell, *result)
+                    line += f"  FAILED: {result[0]}"
+                else:
+                    plan.finish(cell, result)
+                report(len(plan.done) + len(plan.failed), plan.total, line)
+            if pool._broken:
+                for future in list(running):
+                    plan.ready.append(running.pop(future))
+                pool.shutdown(wait=False, cancel_futures=True)
+                pool = _pool(1 if deaths else workers)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
+
+
+def _start_worker() -> None:
+    """One thread, for equal results on any machine; and no orphan when the parent is killed."""
+    import torch
+
+    torch.set_num_threads(1)
+    parent = parent_process()
+    if parent is not None:
+        sentinel = parent.sentinel
+
+        def leave() -> None:
+            wait_for([sentinel])
+            os._exit(1)
+
+        threading.Thread(target=leave, daemon=True).start()
+
+
+def _guarded(factory: str, cell: Cell, settings: Settings) -> list[Record] | tuple[str, str]:
+    try:
+        return run_cell(factory, cell, settings)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}", traceback.format_exc()
+
+
+def _claim(out: Path, suite: Suite) -> None:
+    """Mark a folder as this suite's, or refuse another's."""
+    marker = out / "suite.json"
+    if not marker.exists():
+        write_atomic(marker, json.dumps({"suite": suite.name, "factory": suite.factory}).encode())
+    name = read_marker(out)[0]
+    if name != suite.name:
+        raise InputError(f"out {out} holds the suite {name!r}, not {suite.name!r}; choose another folder")
+
+
+def read_marker(out: Path) -> tuple[str, str]:
+    """Read which suite a run folder belongs to.
+
+    Args:
+        out: the folder.
+
+    Returns:
+        Name and factory of the suite.
+
+    Raises:
+        InputError: if it is not a run folder.
+
+    Example:
+        >>> read_marker(Path("nowhere"))
+        Traceback (most recent call last):
+        tuplet.types.InputError: nowhere is not the folder of a bench run (no readable suite.json)...
+    """
+    try:
+        found = json.loads((out / "suite.json").read_text())
+        return str(found["suite"]), str(found["factory"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(
+            f"{out} is not the folder of a bench run (no readable suite.json); give the folder that `tuplet bench` wrote to"
+        ) from None
+
+
+def read_run(out: Path, suites: dict[str, str]) -> tuple[Suite, list[Record]]:
+    """Read the finished cells of a run folder.
+
+    Args:
+        out: the folder.
+        suites: name -> factory of the suites that may be loaded; a folder cannot name code of its own to run.
+
+    Returns:
+        The suite and its records, trials left out.
+
+    Raises:
+        InputError: if the folder or a cell in it cannot be read, or its suite is unknown.
+    """
+    name, _ = read_marker(out)
+    if name not in suites:
+        raise InputError(f"{out} holds the suite {name!r}, expected one of {sorted(suites)}")
+    suite = load_suite(suites[name])
+    records = []
+    for task in suite.tasks:
+        for entry in suite.of(task):
+            for variant in ("default", "tuned"):
+                for path in sorted((out / "cells" / task.name).glob(f"{entry.name}.{variant}.s*.jsonl")):
+                    records += read_cell(path)
+    if not records:
+        raise InputError(f"{out} has no finished cells yet; run `tuplet bench {name}` first")
+    check_budget(records)
+    return suite, records

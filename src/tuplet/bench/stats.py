@@ -1,0 +1,138 @@
+"""Statistics of a comparison: spread over seeds, paired differences, average ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tuplet.types import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Mean over seeds with its uncertainty.
+
+    Attributes:
+        mean: over seeds.
+        sd: sample standard deviation over seeds; 0 for one seed.
+        low: lower end of the 95 % t-interval of the mean; the mean itself for one seed.
+        high: upper end.
+        n: number of seeds.
+    """
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Difference of two entries.
+
+    Attributes:
+        mean: entry minus baseline.
+        low: lower end of its 95 % bootstrap interval.
+        high: upper end.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def clear(self) -> bool:
+        """Return whether the interval leaves 0 out."""
+        return self.low > 0 or self.high < 0
+
+
+def spread(values: ArrayLike) -> Spread:
+    """Summarise the values of several seeds.
+
+    Args:
+        values: one per seed.
+
+    Returns:
+        The `Spread`. With three seeds the t-interval is 2.5 standard deviations to either side: that is what three seeds
+        know.
+
+    Example:
+        >>> s = spread([1.0, 2.0, 3.0])
+        >>> s.mean, s.sd, round(s.low, 2)
+        (2.0, 1.0, -0.48)
+    """
+    from scipy.stats import t
+
+    x = np.asarray(values, dtype=np.float64)
+    mean, n = float(x.mean()), len(x)
+    if n < 2:
+        return Spread(mean, 0.0, mean, mean, n)
+    sd = float(x.std(ddof=1))
+    half = float(t.ppf(0.975, n - 1)) * sd / n**0.5
+    return Spread(mean, sd, mean - half, mean + half, n)
+
+
+def paired_bootstrap(entry: ArrayLike, baseline: ArrayLike, *, draws: int = 2000, seed: int = 0) -> Difference:
+    """Bootstrap the difference of two entries, paired by seed and by test row.
+
+    Args:
+        entry: ``(seeds, rows)`` outcomes per test row, or ``(seeds,)`` values.
+        baseline: the same shape, same seeds and rows.
+        draws: bootstrap samples. Each draws seeds, and test rows common to all seeds, with replacement.
+        seed: of the draws.
+
+    Returns:
+        The `Difference` with its 95 % percentile interval.
+
+    Raises:
+        InputError: if the shapes differ.
+
+    Example:
+        >>> d = paired_bootstrap([[1, 1, 0, 1]], [[0, 0, 0, 0]])
+        >>> d.mean
+        0.75
+    """
+    a, b = (np.asarray(v, dtype=np.float64) for v in (entry, baseline))
+    if a.shape != b.shape:
+        raise InputError(f"entry has shape {a.shape} and baseline {b.shape}; pair the same seeds and test rows")
+    delta: NDArray[np.float64] = (a - b).reshape(len(a), -1)
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(0, delta.shape[1], size=(draws, delta.shape[1]))
+    seeds = rng.integers(0, len(delta), size=(draws, len(delta)))
+    per_seed = np.stack([d[rows].mean(axis=1) for d in delta], axis=1)
+    means = np.take_along_axis(per_seed, seeds, axis=1).mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Difference(float(delta.mean()), float(low), float(high))
+
+
+def average_ranks(columns: Sequence[Mapping[str, float]], higher: Sequence[bool]) -> dict[str, float]:
+    """Average the ranks of entries over metrics; 1 is best and ties share their mean rank.
+
+    Args:
+        columns: per metric, entry -> value. Only entries that every column has are ranked.
+        higher: per metric, whether higher is better.
+
+    Returns:
+        Entry -> mean rank, best first.
+
+    Raises:
+        InputError: if the lengths differ.
+
+    Example:
+        >>> average_ranks([{"a": 1.0, "b": 2.0}, {"a": 0.1, "b": 0.1}], [True, True])
+        {'b': 1.25, 'a': 1.75}
+    """
+    from scipy.stats import rankdata
+
+    if len(columns) != len(higher):
+        raise InputError(f"columns has {len(columns)} metrics and higher {len(higher)}; give one direction each")
+    names = sorted(set.intersection(*(set(c) for c in columns))) if columns else []
+    if not names:
+        return {}
+    signed = [[-c[n] if up else c[n] for n in names] for c, up in zip(columns, higher, strict=True)]
+    means = rankdata(np.array(signed), axis=1).mean(axis=0)
+    return {n: float(m) for m, n in sorted(zip(means, names, strict=True))}

@@ -1,0 +1,143 @@
+"""What a bench compares: entries x tasks x seeds under one budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tuplet.data import Source
+from tuplet.types import Embeddings, InputError, Loss
+
+Settings = dict[str, Any]
+Make = Callable[[Settings, "Task"], Callable[[Embeddings], Loss]]
+TUNING_SEED = 1000
+"""Seed of all trials; none of the reported seeds."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every trained entry gets, no more and no less.
+
+    Attributes:
+        dim: width of representations and embeddings.
+        hidden: hidden width of the encoders.
+        batch_size: rows per step.
+        epochs: passes over the training rows.
+        lr: peak learning rate.
+        trials: settings tried per entry on validation data, beside its defaults.
+    """
+
+    dim: int = 32
+    hidden: int = 64
+    batch_size: int = 120
+    epochs: int = 10
+    lr: float = 3e-3
+    trials: int = 3
+
+
+@dataclass(frozen=True)
+class Task:
+    """A data set, the modalities taken from it and what probes predict.
+
+    Attributes:
+        name: of the task.
+        label: for people.
+        load: gives the source.
+        modalities: names of at least two modalities.
+        target: what probes predict.
+        classes: number of classes of the target.
+        budget: for every trained entry.
+    """
+
+    name: str
+    label: str
+    load: Callable[[], Source]
+    modalities: tuple[str, ...]
+    target: str
+    classes: int
+    budget: Budget = field(default_factory=Budget)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the tables.
+
+    Attributes:
+        name: short name.
+        label: for people.
+        make: builds the objective from settings and task; None for the two rows without training.
+        kind: ``"trained"``, ``"random"`` (untrained encoders) or ``"inputs"`` (scaled inputs, no encoder).
+        defaults: the paper's settings.
+        trials: other settings to try, as many for every tuned entry; empty for entries that are not tuned.
+        sizes: numbers of modalities it is defined for (or affordable at); None for all.
+        note: one line for readers of the table.
+    """
+
+    name: str
+    label: str
+    make: Make | None = None
+    kind: Literal["trained", "random", "inputs"] = "trained"
+    defaults: Settings = field(default_factory=dict)
+    trials: tuple[Settings, ...] = ()
+    sizes: tuple[int, ...] | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A comparison.
+
+    Attributes:
+        name: of the suite.
+        factory: ``module:function`` that rebuilds it in a worker process.
+        tasks: the tasks.
+        entries: the entries; names are unique.
+        baseline: the entry that differences are taken to.
+        about: what a reader should know first.
+    """
+
+    name: str
+    factory: str
+    tasks: tuple[Task, ...]
+    entries: tuple[Entry, ...]
+    baseline: str
+    about: str = ""
+
+    def __post_init__(self) -> None:
+        names = [e.name for e in self.entries]
+        if len(set(names)) < len(names):
+            raise InputError(f"entries has a name twice: {sorted(names)}")
+        for task in self.tasks:
+            for entry in self.of(task):
+                if entry.trials and len(entry.trials) != task.budget.trials:
+                    raise InputError(
+                        f"entry {entry.name} has {len(entry.trials)} trials, the budget of {task.name} gives every tuned entry "
+                        f"{task.budget.trials}; a comparison needs equal numbers"
+                    )
+
+    def of(self, task: Task) -> list[Entry]:
+        """List the entries that a task can have."""
+        return [e for e in self.entries if e.sizes is None or len(task.modalities) in e.sizes]
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One training and its evaluation.
+
+    Attributes:
+        task: name of the task.
+        entry: name of the entry.
+        variant: ``"default"``, ``"tuned"`` or ``"trial-k"``.
+        seed: of the run.
+    """
+
+    task: str
+    entry: str
+    variant: str
+    seed: int
+
+    @property
+    def file(self) -> str:
+        """Return the cell's file within a run folder."""
+        return f"cells/{self.task}/{self.entry}.{self.variant}.s{self.seed}.jsonl"

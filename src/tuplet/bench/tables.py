@@ -1,0 +1,350 @@
+"""From records to tables: mean and spread per entry, differences to the baseline, ranks; Markdown, CSV, LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tuplet.bench.record import Record
+from tuplet.bench.stats import Difference, Spread, average_ranks, paired_bootstrap, spread
+from tuplet.bench.suite import Entry, Suite, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the tables.
+
+    Attributes:
+        metric: of the records.
+        detail: of the records.
+        label: heading.
+        meaning: one line for readers.
+        percent: whether to print 100 times the value.
+        ranked: whether it enters the average rank.
+    """
+
+    metric: str
+    detail: str
+    label: str
+    meaning: str
+    percent: bool = True
+    ranked: bool = True
+
+
+COLUMNS = (
+    Column("probe/linear", "", "Linear", "accuracy of a linear probe on all modalities' frozen representations, %"),
+    Column("probe/mlp", "", "MLP", "accuracy of a 4-layer MLP on the same, %"),
+    Column("probe/few_shot", "", "3-shot", "accuracy of a linear probe from 3 labelled rows per class (10 draws), %"),
+    Column(
+        "retrieval/own/R@1",
+        "mean",
+        "R@1 own",
+        "one modality from all others and back: share of queries whose match ranks first by the objective's own score, %",
+    ),
+    Column("retrieval/cosine/R@1", "mean", "R@1 cos", "the same by mean cosine, one yardstick for all, %"),
+    Column("retrieval/cosine/mAP", "mean", "mAP cos", "mean average precision of the same, %"),
+    Column(
+        "space/positive_cosine",
+        "",
+        "Pos. cos",
+        "mean cosine of matching embeddings, -1 to 1: near 0 or below, a cosine index finds nothing",
+        percent=False,
+        ranked=False,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An entry in one variant on one task.
+
+    Attributes:
+        entry: of the suite.
+        variant: ``"default"`` or ``"tuned"``.
+        settings: what it ran with.
+        cells: column label -> spread over seeds; columns that do not apply are absent.
+        differences: column label -> difference to the baseline in the same variant.
+        rank: average rank among the aligned entries of this variant, or None.
+        seeds: number of seeds.
+    """
+
+    entry: Entry
+    variant: str
+    settings: dict[str, object]
+    cells: dict[str, Spread]
+    differences: dict[str, Difference]
+    rank: float | None
+    seeds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """All rows of a task.
+
+    Attributes:
+        task: of the suite.
+        rows: default rows in the suite's order, then tuned ones.
+        chance: column label -> value without information.
+        pool: number of retrieval candidates.
+    """
+
+    task: Task
+    rows: list[Row]
+    chance: dict[str, float]
+    pool: int
+
+
+def tables(suite: Suite, records: Sequence[Record]) -> list[Table]:
+    """Summarise the records of a suite.
+
+    Args:
+        suite: the suite.
+        records: of finished cells.
+
+    Returns:
+        One table per task that has records.
+
+    Example:
+        >>> from tuplet.bench.suites.quickstart import quickstart
+        >>> tables(quickstart(), [])
+        []
+    """
+    made = []
+    for task in suite.tasks:
+        here = [r for r in records if r.task == task.name]
+        if here:
+            made.append(_table(suite, task, here))
+    return made
+
+
+def by_seed(records: Sequence[Record], entry: str, variant: str, metric: str, detail: str = "") -> dict[int, Record]:
+    """Pick one metric of one entry.
+
+    Args:
+        records: of one task.
+        entry: name of the entry.
+        variant: ``"default"`` or ``"tuned"``.
+        metric: of the record.
+        detail: of the record.
+
+    Returns:
+        Seed -> record, in order of seeds.
+
+    Example:
+        >>> by_seed([], "gram", "default", "probe/linear")
+        {}
+    """
+    wanted = (entry, variant, metric, detail)
+    found = {r.seed: r for r in records if (r.entry, r.variant, r.metric, r.detail) == wanted}
+    return dict(sorted(found.items()))
+
+
+def _table(suite: Suite, task: Task, records: Sequence[Record]) -> Table:
+    lookup: dict[tuple[str, str, str, str], list[Record]] = {}
+    for r in records:
+        lookup.setdefault((r.entry, r.variant, r.metric, r.detail), []).append(r)
+    rows = []
+    for variant in ("default", "tuned"):
+        cells: dict[str, dict[str, Spread]] = {}
+        for entry in suite.of(task):
+            found = {c.label: lookup.get((entry.name, variant, c.metric, c.detail), []) for c in COLUMNS}
+            cells[entry.name] = {k: spread([r.value for r in v]) for k, v in found.items() if v}
+        aligned = {e.name for e in suite.of(task) if e.trials}
+        ranks = _ranks({k: v for k, v in cells.items() if k in aligned})
+        for entry in suite.of(task):
+            if not cells[entry.name]:
+                continue
+            any_record = next(r for c in COLUMNS for r in lookup.get((entry.name, variant, c.metric, c.detail), []))
+            differences = {
+                c.label: d
+                for c in COLUMNS
+                if entry.name != suite.baseline and (d := _difference(lookup, entry.name, suite.baseline, variant, c))
+            }
+            seeds = max(s.n for s in cells[entry.name].values())
+            rows.append(
+                Row(entry, variant, any_record.settings, cells[entry.name], differences, ranks.get(entry.name), seeds)
+            )
+    chance = {c.label: r.chance for c in COLUMNS for r in records if r.metric == c.metric and r.chance is not None}
+    pool = max((r.pool for r in records if r.metric.startswith("retrieval")), default=0)
+    return Table(task, rows, chance, pool)
+
+
+def _ranks(cells: dict[str, dict[str, Spread]]) -> dict[str, float]:
+    full = {k: v for k, v in cells.items() if all(c.label in v for c in COLUMNS if c.ranked)}
+    columns = [{k: v[c.label].mean for k, v in full.items()} for c in COLUMNS if c.ranked]
+    return average_ranks(columns, [True] * len(columns)) if full else {}
+
+
+def _difference(
+    lookup: dict[tuple[str, str, str, str], list[Record]], entry: str, baseline: str, variant: str, column: Column
+) -> Difference | None:
+    """Compare with the baseline in the same variant (entries without tuning: with the default baseline)."""
+    ours, theirs = (
+        {r.seed: r for r in lookup.get((name, variant, column.metric, column.detail), [])} for name in (entry, baseline)
+    )
+    seeds = sorted(ours.keys() & theirs.keys())
+    if not seeds:
+        return None
+    items = [[(side[s].items or (side[s].value,)) for s in seeds] for side in (ours, theirs)]
+    if len({len(x) for side in items for x in side}) != 1:
+        items = [[(side[s].value,) for s in seeds] for side in (ours, theirs)]
+    return paired_bootstrap(np.array(items[0]), np.array(items[1]))
+
+
+def number(cell: Spread | None, column: Column, *, digits: int | None = None) -> str:
+    """Print a cell as mean and standard deviation.
+
+    Args:
+        cell: the spread, or None where the column does not apply.
+        column: its column.
+        digits: decimals; 1 for percentages and 2 for others when left out.
+
+    Returns:
+        For instance ``"97.3 ± 0.2"``; a dash for None.
+
+    Example:
+        >>> number(spread([0.5, 0.7]), COLUMNS[0])
+        '60.0 ± 14.1'
+    """
+    if cell is None:
+        return "-"
+    scale, places = (100, 1) if column.percent else (1, 2)
+    places = places if digits is None else digits
+    mean = f"{scale * cell.mean:.{places}f}"
+    return mean if cell.n < 2 else f"{mean} ± {scale * cell.sd:.{places}f}"
+
+
+def settings_text(settings: dict[str, object]) -> str:
+    """Print settings, such as ``tau 0.07, beta 1.0``.
+
+    Args:
+        settings: name -> value.
+
+    Returns:
+        One line; empty for none.
+
+    Example:
+        >>> settings_text({"tau": 0.07})
+        'tau 0.07'
+    """
+    return ", ".join(f"{k} {v}" for k, v in settings.items())
+
+
+def grid(table: Table) -> tuple[list[str], list[list[str]]]:
+    """Lay a table out as text.
+
+    Args:
+        table: of one task.
+
+    Returns:
+        Headings, and lines of equally many texts; the last line is chance.
+
+    Example:
+        >>> from tuplet.bench.suites.quickstart import quickstart
+        >>> grid(Table(quickstart().tasks[0], [], {"Linear": 0.1}, 400))[1]
+        [['chance', '', '', '10.0', '-', '-', '-', '-', '-', '-', '-']]
+    """
+    head = ["objective", "variant", "settings", *(c.label for c in COLUMNS), "rank"]
+    lines = []
+    for row in table.rows:
+        rank = "-" if row.rank is None else f"{row.rank:.1f}"
+        shown = row.variant if row.entry.trials else ""
+        cells = [number(row.cells.get(c.label), c) for c in COLUMNS]
+        lines.append([row.entry.label, shown, settings_text(row.settings), *cells, rank])
+    chance = [f"{100 * table.chance[c.label]:.1f}" if c.label in table.chance else "-" for c in COLUMNS]
+    return head, [*lines, ["chance", "", "", *chance, "-"]]
+
+
+def markdown(made: Sequence[Table]) -> str:
+    """Print tables as Markdown.
+
+    Args:
+        made: the tables.
+
+    Returns:
+        The text.
+
+    Example:
+        >>> markdown([])
+        ''
+    """
+    parts = []
+    for table in made:
+        head, lines = grid(table)
+        seeds = max((r.seeds for r in table.rows), default=0)
+        parts += [
+            f"**{table.task.label}** ({seeds} seeds, mean ± standard deviation; retrieval pool {table.pool})\n",
+            "| " + " | ".join(head) + " |",
+            "|" + "|".join([" --- "] * 3 + [" ---: "] * (len(head) - 3)) + "|",
+            *("| " + " | ".join(line) + " |" for line in lines),
+            "",
+        ]
+    return "\n".join(parts)
+
+
+def latex(made: Sequence[Table]) -> str:
+    """Print tables as LaTeX (booktabs).
+
+    Args:
+        made: the tables.
+
+    Returns:
+        The text.
+
+    Example:
+        >>> latex([])
+        ''
+    """
+
+    def escaped(text: str) -> str:
+        for a, b in (("\\", r"\textbackslash "), ("&", r"\&"), ("%", r"\%"), ("_", r"\_"), ("#", r"\#")):
+            text = text.replace(a, b)
+        return text.replace("±", r"$\pm$")
+
+    parts = []
+    for table in made:
+        head, lines = grid(table)
+        parts += [
+            rf"\begin{{tabular}}{{lll{'r' * (len(head) - 3)}}}",
+            r"\toprule",
+            rf"\multicolumn{{{len(head)}}}{{l}}{{{escaped(table.task.label)}}} \\",
+            " & ".join(escaped(h) for h in head) + r" \\",
+            r"\midrule",
+            *(" & ".join(escaped(c) for c in line) + r" \\" for line in lines),
+            r"\bottomrule",
+            r"\end{tabular}",
+            "",
+        ]
+    return "\n".join(parts)
+
+
+def as_csv(made: Sequence[Table]) -> str:
+    """Print every number of the tables with its interval, one per line.
+
+    Args:
+        made: the tables.
+
+    Returns:
+        The text, with a header line.
+
+    Example:
+        >>> as_csv([]).split(",")[0]
+        'task'
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    head = ["task", "entry", "variant", "settings", "column", "mean", "sd", "low95", "high95", "seeds", "chance"]
+    writer.writerow([*head, "difference", "difference_low95", "difference_high95"])
+    for table in made:
+        for row in table.rows:
+            for label, s in row.cells.items():
+                d = row.differences.get(label)
+                found = [round(v, 6) for v in (s.mean, s.sd, s.low, s.high)]
+                delta = ["", "", ""] if d is None else [round(v, 6) for v in (d.mean, d.low, d.high)]
+                where = [table.task.name, row.entry.name, row.variant, settings_text(row.settings), label]
+                writer.writerow([*where, *found, s.n, table.chance.get(label, ""), *delta])
+    return out.getvalue()
