@@ -2,7 +2,7 @@
 
 from tuplet import data, evaluate, functional, objectives
 from tuplet.model import AlignmentModel
-from tuplet.train import Run, TrainConfig, fit
+from tuplet.train import Recipe, Run, TrainConfig, fit
 from tuplet.types import Batch, Embeddings, InputError, Loss, Traits
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Embeddings",
     "InputError",
     "Loss",
+    "Recipe",
     "Run",
     "TrainConfig",
     "Traits",

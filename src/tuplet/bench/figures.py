@@ -33,7 +33,9 @@ def curves(suite: Suite, task: Task, records: Sequence[Record], *, variant: str)
     Returns:
         SVG, or empty text without such records.
     """
-    names = [e for e in _trained(suite, task) if any(r.entry == e.name and r.variant == variant for r in records)]
+    names = [
+        (e, c) for e, c in _trained(suite, task) if any(r.entry == e.name and r.variant == variant for r in records)
+    ]
     if not names:
         return ""
     with _style():

@@ -31,8 +31,8 @@ class Budget:
     dim: int = 32
     hidden: int = 64
     batch_size: int = 120
-    epochs: int = 10
-    lr: float = 3e-3
+    epochs: int = 8
+    lr: float = 4e-3
     trials: int = 3
 
 

@@ -2,5 +2,6 @@
 
 from tuplet.train.config import TrainConfig
 from tuplet.train.loop import Run, fit
+from tuplet.train.recipe import Recipe
 
-__all__ = ["Run", "TrainConfig", "fit"]
+__all__ = ["Recipe", "Run", "TrainConfig", "fit"]

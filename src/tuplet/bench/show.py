@@ -1,0 +1,141 @@
+"""What the terminal shows: progress, tables, results, sources."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from rich.table import Table as Grid
+
+from tuplet.bench.reading import reading
+from tuplet.bench.suite import Suite
+from tuplet.bench.tables import COLUMNS, Table, grid
+from tuplet.data import Source
+from tuplet.evaluate import Result
+
+
+class Progress:
+    """A bar in a terminal, a line every ten seconds elsewhere.
+
+    Args:
+        title: what runs, and where to.
+    """
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.bar: Bar | None = None
+        self.last = time.monotonic()
+
+    def __enter__(self) -> Progress:
+        if sys.stderr.isatty():
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+            self.bar = Bar(*columns, TextColumn("left"), TimeRemainingColumn(), console=Console(stderr=True))
+            self.bar.start()
+            self.task = self.bar.add_task(self.title, total=None)
+        else:
+            print(self.title, file=sys.stderr, flush=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        if self.bar:
+            self.bar.stop()
+
+    def advance(self, done: int, total: int, line: str) -> None:
+        """Show that a cell ended."""
+        if self.bar:
+            self.bar.update(self.task, completed=done, total=total)
+            if "FAILED" in line:
+                self.bar.console.print(line)
+        elif "FAILED" in line or done == total or time.monotonic() - self.last > 10:
+            self.last = time.monotonic()
+            print(f"{done} of {total} cells: {line}", file=sys.stderr, flush=True)
+
+
+def print_tables(suite: Suite, made: Sequence[Table]) -> None:
+    """Print the tables and their reading.
+
+    Args:
+        suite: the suite.
+        made: its tables.
+
+    Example:
+        >>> from tuplet.bench.suites.quickstart import quickstart
+        >>> print_tables(quickstart(), [])
+    """
+    console = _console()
+    for table in made:
+        head, lines = grid(table)
+        shown = Grid(title=f"{table.task.label} (retrieval pool {table.pool})", title_justify="left", pad_edge=False)
+        for i, h in enumerate(head):
+            shown.add_column(h, justify="left" if i < 3 else "right", no_wrap=True)
+        for i, line in enumerate(lines):
+            ends = i + 1 < len(lines) and line[1] == "default" and lines[i + 1][1] == "tuned"
+            shown.add_row(*line, end_section=ends or i == len(lines) - 2)
+        console.print(shown)
+        for sentence in reading(suite, table):
+            console.print(f"- {sentence}", highlight=False)
+        console.print()
+    if made:
+        for c in COLUMNS:
+            console.print(f"{c.label}: {c.meaning}", highlight=False, style="dim")
+
+
+def print_results(results: Sequence[Result]) -> None:
+    """Print the results of one model beside chance.
+
+    Args:
+        results: from `tuplet.evaluate.evaluate`.
+
+    Example:
+        >>> print_results([Result("probe/linear", 0.5, chance=0.1, pool=10)])  # doctest: +ELLIPSIS
+        metric ...
+    """
+    shown = Grid(box=None, pad_edge=False)
+    for name, justify in (
+        ("metric", "left"),
+        ("of", "left"),
+        ("value", "right"),
+        ("chance", "right"),
+        ("pool", "right"),
+    ):
+        shown.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for r in results:
+        chance = "-" if r.chance is None else f"{r.chance:.4f}"
+        shown.add_row(r.metric, r.detail, f"{r.value:.4f}", chance, str(r.pool))
+    _console().print(shown)
+
+
+def print_source(source: Source) -> None:
+    """Describe a data set.
+
+    Args:
+        source: the data set.
+
+    Example:
+        >>> from tuplet.data import SOURCES
+        >>> print_source(SOURCES["digits"]())  # doctest: +ELLIPSIS
+        digits: Multiple Features ...
+    """
+    console, p = _console(), source.provenance
+    console.print(f"{source.name}: {p.title}", highlight=False)
+    rows = f"train {len(source.train)}, val {len(source.val)}, test {len(source.test)}"
+    console.print(f"rows: {rows}  (split {source.split.sha256[:12]}, data {source.fingerprint[:12]})", highlight=False)
+    for name, m in source.modalities.items():
+        console.print(f"  modality {name}: {m.shape} {m.dtype}  {m.unit}", highlight=False)
+    for name, t in source.targets.items():
+        what = f"{t.size} classes" if t.kind == "class" else f"{t.size} real numbers {t.unit}"
+        console.print(f"  target {name}: {what}", highlight=False)
+    for label, text in (("cite", p.citation), ("licence", p.licence), ("origin", p.origin), ("sha256", p.sha256)):
+        if text:
+            console.print(f"{label}: {text}", highlight=False)
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else 160, soft_wrap=True)

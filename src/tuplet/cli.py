@@ -1,0 +1,306 @@
+"""The command line: parse, call one function, print. Bad input ends with one line and exit code 2."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+from tyro.conf import Positional
+
+from tuplet.train.recipe import RECIPES, Recipe
+from tuplet.types import InputError
+
+if TYPE_CHECKING:
+    from tuplet.bench import Record, Suite
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Compare objectives under one budget; cells that already exist in --out are kept, so a stopped run continues."""
+
+    suite: Positional[str]
+    """Which comparison: quickstart."""
+    seeds: int = 3
+    """Number of reported seeds."""
+    out: Path | None = None
+    """Run folder [default: runs/SUITE]."""
+    only: tuple[str, ...] = ()
+    """Names of entries to run, such as: gram one_vs_all."""
+    workers: int | None = None
+    """Processes, one thread each [default: the number of cores]."""
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train one model and keep it in --out; a stopped run continues."""
+
+    recipe: Positional[str]
+    """A shipped recipe (digits), or a Python file that defines recipe() -> tuplet.Recipe."""
+    objective: str = "one_vs_all"
+    """For shipped recipes: pairwise, symile, gram, triangle, one_vs_all or bottleneck."""
+    epochs: int | None = None
+    """Passes over the training rows [default: the recipe's]."""
+    seed: int = 0
+    """Of weights and batches."""
+    devices: int = 1
+    """Number of processes."""
+    strategy: str = "auto"
+    """How several devices share the work: ddp, ..."""
+    out: Path = Path("runs/train")
+    """Run folder."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Probe a trained model and retrieve with it."""
+
+    run: Positional[Path]
+    """Folder that `tuplet train` wrote to."""
+    recipe: Path | None = None
+    """The recipe's Python file, if the run came from one: code named by a run folder is never executed."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write the report of bench runs again."""
+
+    runs: Positional[tuple[Path, ...]]
+    """Folders that `tuplet bench` wrote to."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """List the data sets, or describe one."""
+
+    what: Positional[Literal["list", "info"]]
+    """list or info."""
+    name: Positional[str | None] = None
+    """Name of the data set, for info."""
+
+
+Command = (
+    Annotated[Bench, tyro.conf.subcommand("bench")]
+    | Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Report, tyro.conf.subcommand("report")]
+    | Annotated[Data, tyro.conf.subcommand("data")]
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: without the program's name; those of the process when left out.
+
+    Returns:
+        Exit code: 0, or 2 after one line about bad input.
+
+    Example:
+        >>> main(["data", "list"])
+        digits
+        0
+    """
+    command = tyro.cli(Command, args=arguments, prog="tuplet", description="Align any number of modalities.")
+    run: dict[type, Callable[..., None]] = {Bench: bench, Train: train, Evaluate: evaluate, Report: report, Data: data}
+    try:
+        run[type(command)](command)
+    except InputError as error:
+        print(f"tuplet: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("tuplet: stopped; run the same command again to continue", file=sys.stderr)
+        return 130
+    return 0
+
+
+def bench(command: Bench) -> None:
+    """Run a suite, print its tables and say where the report is.
+
+    Args:
+        command: the parsed options.
+
+    Raises:
+        InputError: for an unknown suite, or as `tuplet.bench.run_suite` does.
+
+    Example:
+        >>> bench(Bench("nothing"))
+        Traceback (most recent call last):
+        tuplet.types.InputError: suite is 'nothing', expected one of ['quickstart']
+    """
+    from tuplet.bench.cell import load_suite
+    from tuplet.bench.runner import run_suite
+    from tuplet.bench.show import Progress
+    from tuplet.bench.suites import SUITES
+
+    if command.suite not in SUITES:
+        raise InputError(f"suite is {command.suite!r}, expected one of {sorted(SUITES)}")
+    suite = load_suite(SUITES[command.suite])
+    out = command.out or Path("runs") / command.suite
+    with Progress(f"{suite.name} -> {out}") as progress:
+        records = run_suite(
+            suite, out=out, seeds=command.seeds, only=command.only, workers=command.workers, report=progress.advance
+        )
+    _publish(suite, records, out)
+
+
+def report(command: Report) -> None:
+    """Write the reports of finished or unfinished runs.
+
+    Args:
+        command: the parsed options.
+
+    Raises:
+        InputError: if a folder is not a bench run or cannot be read.
+
+    Example:
+        >>> report(Report(()))
+        Traceback (most recent call last):
+        tuplet.types.InputError: runs is empty; name at least one folder that `tuplet bench` wrote to
+    """
+    from tuplet.bench.runner import read_run
+    from tuplet.bench.suites import SUITES
+
+    if not command.runs:
+        raise InputError("runs is empty; name at least one folder that `tuplet bench` wrote to")
+    for out in command.runs:
+        _publish(*read_run(out, SUITES), out)
+
+
+def train(command: Train) -> None:
+    """Train a recipe.
+
+    Args:
+        command: the parsed options.
+
+    Raises:
+        InputError: for an unknown recipe or objective, or as `tuplet.fit` does.
+
+    Example:
+        >>> train(Train("nothing"))
+        Traceback (most recent call last):
+        tuplet.types.InputError: recipe is 'nothing', expected one of ['digits'] or a Python file
+    """
+    from tuplet.train import fit
+    from tuplet.train.checkpoint import write_atomic
+
+    recipe = _recipe(command.recipe, command.objective, command.seed)
+    config = replace(
+        recipe.config,
+        progress=sys.stderr.isatty(),
+        seed=command.seed,
+        out=command.out,
+        devices=command.devices,
+        strategy=command.strategy,
+    )
+    if command.epochs is not None:
+        config = replace(config, epochs=command.epochs)
+    note = {
+        "recipe": command.recipe,
+        "objective": command.objective,
+        "seed": command.seed,
+        "data": recipe.source.fingerprint,
+    }
+    if not (command.out / "run.json").exists():
+        write_atomic(command.out / "run.json", json.dumps(note).encode())
+    run = fit(recipe.model, recipe.objective, train=recipe.source.train, val=recipe.source.val, config=config)
+    last = run.history[-1]
+    print(f"{run.steps} steps, {run.seconds:.1f} s: loss {last['loss']:.4f}, validation {last['val']:.4f}")
+    print(f"now: tuplet evaluate {command.out}")
+
+
+def evaluate(command: Evaluate) -> None:
+    """Evaluate a trained run and print its numbers beside chance.
+
+    Args:
+        command: the parsed options.
+
+    Raises:
+        InputError: if the folder is not a finished run, or its recipe is a file that was not given.
+
+    Example:
+        >>> evaluate(Evaluate(Path("nowhere")))
+        Traceback (most recent call last):
+        tuplet.types.InputError: nowhere is not a run folder (no readable run.json); give the folder that `tuplet train`...
+    """
+    from tuplet import evaluate as evaluation
+    from tuplet.bench.show import print_results
+    from tuplet.train import checkpoint
+
+    try:
+        note = json.loads((command.run / "run.json").read_text())
+        name, objective, seed, data = (note[k] for k in ("recipe", "objective", "seed", "data"))
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(
+            f"{command.run} is not a run folder (no readable run.json); give the folder that `tuplet train` wrote to"
+        ) from None
+    if name not in RECIPES and command.recipe is None:
+        raise InputError(
+            f"{command.run} came from the file {name}; pass it with --recipe, as run folders execute no code"
+        )
+    recipe = _recipe(str(command.recipe or name), objective, seed)
+    if recipe.source.fingerprint != data:
+        raise InputError(f"{command.run} was trained on other data or another split than its recipe loads now")
+    checkpoint.restore(command.run / checkpoint.NAME, recipe.model, recipe.objective)
+    print_results(evaluation.evaluate(recipe.model, recipe.objective, recipe.source, target=recipe.target))
+
+
+def data(command: Data) -> None:
+    """List data sets or describe one.
+
+    Args:
+        command: the parsed options.
+
+    Raises:
+        InputError: for an unknown name.
+
+    Example:
+        >>> data(Data("list"))
+        digits
+    """
+    from tuplet.bench.show import print_source
+    from tuplet.data import SOURCES
+
+    if command.what == "list":
+        print("\n".join(SOURCES))
+        return
+    if command.name not in SOURCES:
+        raise InputError(f"name is {command.name!r}, expected one of {sorted(SOURCES)}")
+    print_source(SOURCES[command.name]())
+
+
+def _publish(suite: Suite, records: list[Record], out: Path) -> None:
+    from tuplet.bench.report import write_report
+    from tuplet.bench.show import print_tables
+    from tuplet.bench.tables import tables
+
+    if not records:
+        raise InputError(f"no cell of {suite.name} finished; see the *.error.json files in {out / 'cells'}")
+    print_tables(suite, tables(suite, records))
+    failed = sorted(out.glob("cells/*/*.error.json"))
+    if failed:
+        print(f"{len(failed)} cells failed (the first: {failed[0]}); run again to retry them")
+    print(f"report: {write_report(suite, records, out)}")
+
+
+def _recipe(name: str, objective: str, seed: int) -> Recipe:
+    if name in RECIPES:
+        return RECIPES[name](objective, seed)
+    file = Path(name)
+    if file.suffix != ".py" or not file.is_file():
+        raise InputError(f"recipe is {name!r}, expected one of {sorted(RECIPES)} or a Python file")
+    spec = importlib.util.spec_from_file_location("tuplet_recipe", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    made = module.recipe() if hasattr(module, "recipe") else None
+    if not isinstance(made, Recipe):
+        raise InputError(f"{file} does not define recipe() -> tuplet.Recipe; see examples/recipe.py")
+    return made

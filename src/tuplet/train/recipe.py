@@ -1,0 +1,74 @@
+"""A recipe: everything that one training run needs, as Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+
+from tuplet.data import SOURCES, Source
+from tuplet.model import AlignmentModel
+from tuplet.objectives import Bottleneck, Gram, Objective, OneVsAll, Pairwise, Symile, Triangle
+from tuplet.train.config import TrainConfig
+from tuplet.types import Embeddings, InputError, Loss
+
+OBJECTIVES: dict[str, Callable[[], Objective]] = {
+    "pairwise": Pairwise,
+    "symile": Symile,
+    "gram": Gram,
+    "triangle": Triangle,
+    "one_vs_all": lambda: OneVsAll(tau=0.1),
+    "bottleneck": Bottleneck,
+}
+"""Short name -> objective for small data; OVA-IB with the temperature that aligns there."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A data set, a model, an objective and how to train.
+
+    Attributes:
+        source: the data.
+        model: with the source's modalities.
+        objective: from `Embeddings` to `Loss`.
+        config: how to train; folder and seed come from the command line.
+        target: what `tuplet evaluate` probes.
+    """
+
+    source: Source
+    model: AlignmentModel
+    objective: Callable[[Embeddings], Loss]
+    config: TrainConfig = field(default_factory=TrainConfig)
+    target: str = "label"
+
+
+def digits(objective: str = "one_vs_all", seed: int = 0) -> Recipe:
+    """Align the six views of the packaged digits (three of them for the triangle).
+
+    Args:
+        objective: one of ``OBJECTIVES``.
+        seed: of the initial weights.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        InputError: for an unknown objective.
+
+    Example:
+        >>> digits("gram").objective.traits.sign_blind
+        True
+    """
+    if objective not in OBJECTIVES:
+        raise InputError(f"objective is {objective!r}, expected one of {sorted(OBJECTIVES)}")
+    source = SOURCES["digits"]()
+    if objective == "triangle":
+        source = source.select(["fourier", "karhunen", "zernike"])
+    torch.manual_seed(seed)
+    model = AlignmentModel.mlp({k: m.shape for k, m in source.modalities.items()})
+    return Recipe(source, model, OBJECTIVES[objective](), TrainConfig(epochs=20, lr=3e-3))
+
+
+RECIPES = {"digits": digits}
+"""Short name -> function of objective and seed."""
