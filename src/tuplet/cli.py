@@ -304,3 +304,7 @@ def _recipe(name: str, objective: str, seed: int) -> Recipe:
     if not isinstance(made, Recipe):
         raise InputError(f"{file} does not define recipe() -> tuplet.Recipe; see examples/recipe.py")
     return made
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -223,8 +223,10 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 def _start_worker() -> None:
     """One thread, for equal results on any machine; and no orphan when the parent is killed."""
     import torch
+    from threadpoolctl import threadpool_limits
 
     torch.set_num_threads(1)
+    threadpool_limits(1)
     parent = parent_process()
     if parent is not None:
         sentinel = parent.sentinel

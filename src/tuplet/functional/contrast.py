@@ -83,7 +83,7 @@ def contrast(
             own = positive[both_here] if include_positive else torch.full_like(positive[both_here], EMPTY)
             values = torch.diagonal_scatter(values, own.to(values.dtype), offset=queries.start - candidates.start)
         if both:
-            lses: tuple[Tensor, Tensor] = _LogPartitions.apply(values)
+            lses: tuple[Tensor, Tensor] = LogPartitions.apply(values)
         else:
             lses = values.logsumexp(1), positive.new_zeros(values.shape[1])
         plain = keep is None and include_positive
@@ -153,17 +153,26 @@ def pair_mask(valid: Bool[Tensor, " N"] | None, group: Int[Tensor, " N"] | None)
     return keep
 
 
-class _LogPartitions(torch.autograd.Function):
-    """Log-sum-exp over rows and over columns; in place in backward, where fresh memory costs more than arithmetic."""
+class LogPartitions(torch.autograd.Function):
+    """Log-sum-exp of a matrix over its columns and over its rows.
+
+    In place in backward, where fresh memory costs more than arithmetic.
+
+    Example:
+        >>> LogPartitions.apply(torch.zeros(1, 3))
+        (tensor([1.0986]), tensor([0., 0., 0.]))
+    """
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the log-sum-exp per row and per column."""
         over_columns, over_rows = values.logsumexp(1), values.logsumexp(0)
         ctx.save_for_backward(values, over_columns, over_rows)
         return over_columns, over_rows
 
     @staticmethod
     def backward(ctx: Any, grad_columns: Tensor, grad_rows: Tensor) -> Tensor:
+        """Weigh the two softmaxes."""
         values, over_columns, over_rows = ctx.saved_tensors
         grad: Tensor = (values - over_columns[:, None]).exp_().mul_(grad_columns[:, None])
         return grad.add_((values - over_rows).exp_().mul_(grad_rows))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from tuplet.functional.contrast import EMPTY, Keep, contrast
+from tuplet.functional.contrast import EMPTY, Keep, LogPartitions, contrast
 from tuplet.functional.scores import multilinear
 from tuplet.objectives.compose import Objective, row_mean, rows_with
 from tuplet.objectives.pairwise import pair_contrast
@@ -163,7 +163,9 @@ class Symile(Objective):
             scores = scores @ z[-1].mT * factor
             if valid is not None or emb.group is not None:
                 scores = torch.where(self._allowed(emb, m, start, stop, valid), scores, EMPTY)
-            return tuple(scores.logsumexp(dim=[d for d in range(m) if d != anchor]) for anchor in range(m))
+            inner, last = LogPartitions.apply(scores.reshape(-1, n))
+            inner = inner.reshape(scores.shape[:-1])
+            return (*(inner.logsumexp(dim=[d for d in range(m - 1) if d != a]) for a in range(m - 1)), last)
 
         step = max(1, CHUNK // (n ** (m - 2) * max(n, z[0].shape[1])))
         if step >= n:

@@ -35,11 +35,16 @@ def quickstart() -> Suite:
     entries = (
         Entry("raw", "Inputs", kind="inputs", note="scaled inputs, no encoder"),
         Entry("none", "Random encoders", kind="random", note="untrained: what alignment has to beat"),
-        Entry("supervised", "Supervised", _supervised, note="late fusion trained with all labels: the ceiling"),
+        Entry(
+            "supervised",
+            "Supervised",
+            _supervised,
+            note="trained end to end with all labels: the ceiling for probes; it cannot retrieve",
+        ),
         Entry("pairwise", "Pairwise CLIP", lambda s, t: Pairwise(**s), defaults={"tau": 0.07}, trials=TAUS),
         Entry(
             "pairwise_hub",
-            "Pairwise, hub",
+            "Pairwise hub",
             lambda s, t: Pairwise(pairs="hub", **s),
             defaults={"tau": 0.07},
             trials=TAUS,
@@ -48,7 +53,7 @@ def quickstart() -> Suite:
         Entry("symile", "Symile", lambda s, t: Symile(**s), defaults={"tau": 0.07}, trials=TAUS, note="n negatives"),
         Entry(
             "symile_n_squared",
-            "Symile, all tuples",
+            "Symile all tuples",
             lambda s, t: Symile(negatives="n_squared", **s),
             defaults={"tau": 0.07},
             trials=TAUS,
@@ -66,7 +71,7 @@ def quickstart() -> Suite:
         ),
         Entry(
             "one_vs_all_sufficiency",
-            "OVA-IB, beta 0",
+            "OVA-IB beta 0",
             lambda s, t: OneVsAll(beta=0.0, **s),
             defaults={"tau": 0.01},
             trials=TAUS,

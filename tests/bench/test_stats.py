@@ -1,0 +1,50 @@
+"""Statistics against scipy and known cases."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tuplet import InputError
+from tuplet.bench.stats import average_ranks, paired_bootstrap, spread
+
+
+def test_the_interval_is_the_t_interval():
+    x = [0.5, 0.7, 0.65, 0.8]
+    low, high = stats.t.interval(0.95, 3, loc=np.mean(x), scale=stats.sem(x))
+    s = spread(x)
+    assert (s.low, s.high) == pytest.approx((low, high))
+    assert s.sd == pytest.approx(np.std(x, ddof=1))
+    assert (spread([0.4]).low, spread([0.4]).sd) == (0.4, 0.0)
+
+
+def test_pairing_finds_what_is_common_to_both():
+    rng = np.random.default_rng(0)
+    hard = rng.random((3, 400)) < 0.5
+    base = hard.astype(float)
+    better = np.clip(base + (rng.random((3, 400)) < 0.05), 0, 1)
+    d = paired_bootstrap(better, base)
+    assert d.clear
+    assert d.low <= d.mean <= d.high
+    assert d.mean == pytest.approx((better - base).mean())
+    assert not paired_bootstrap(base, base).clear
+    reverse = paired_bootstrap(base, better)
+    assert (reverse.mean, reverse.low, reverse.high) == pytest.approx((-d.mean, -d.high, -d.low))
+    assert paired_bootstrap(better, base) == d
+    with pytest.raises(InputError, match="shape"):
+        paired_bootstrap(base, base[:, :10])
+
+
+def test_the_bootstrap_covers():
+    """The interval of a true difference of 0 leaves 0 out in about 5 % of draws."""
+    rng = np.random.default_rng(1)
+    clear = sum(paired_bootstrap(rng.random((1, 200)), rng.random((1, 200)), draws=400).clear for _ in range(200))
+    assert 2 <= clear <= 22
+
+
+def test_ranks_follow_the_direction_and_share_ties():
+    columns = [{"a": 0.9, "b": 0.5, "c": 0.5}, {"a": 3.0, "b": 1.0, "c": 2.0}]
+    assert average_ranks(columns, [True, False]) == {"b": 1.75, "a": 2.0, "c": 2.25}
+    assert average_ranks([{"a": 1.0, "b": 2.0}, {"a": 1.0}], [True, True]) == {"a": 1.0}
+    assert average_ranks([], []) == {}
+    with pytest.raises(InputError, match="one direction each"):
+        average_ranks(columns, [True])

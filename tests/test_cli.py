@@ -1,0 +1,92 @@
+"""The command line: exit codes, one line for bad input, and the train-evaluate path."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tuplet.cli import main
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["bench", "nothing"], "suite is 'nothing'"),
+        (["bench", "quickstart", "--only", "nope"], "only names ['nope']"),
+        (["bench", "quickstart", "--seeds", "0"], "seeds is 0"),
+        (["report", "nowhere"], "nowhere is not the folder of a bench run"),
+        (["train", "nothing"], "recipe is 'nothing'"),
+        (["train", "digits", "--objective", "magic"], "objective is 'magic'"),
+        (["evaluate", "nowhere"], "nowhere is not a run folder"),
+        (["data", "info", "cats"], "name is 'cats'"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    seen = capsys.readouterr()
+    lines = [line for line in seen.err.splitlines() if line.startswith("tuplet:")]
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert "Traceback" not in seen.err
+
+
+def test_data_is_listed_and_described(capsys):
+    assert main(["data", "list"]) == 0
+    assert capsys.readouterr().out == "digits\n"
+    assert main(["data", "info", "digits"]) == 0
+    text = capsys.readouterr().out
+    assert "modality zernike: (47,)" in text
+    assert "CC BY 4.0" in text
+
+
+def test_train_resumes_and_evaluate_reads_the_run(tmp_path, capsys):
+    out = tmp_path / "run"
+    arguments = ["train", "digits", "--objective", "triangle", "--epochs", "1", "--out", str(out)]
+    assert main(arguments) == 0
+    assert main(arguments) == 0
+    assert main([*arguments, "--seed", "1"]) == 2
+    assert "run with seed = 0, this one has seed = 1" in capsys.readouterr().err
+    assert main(["evaluate", str(out)]) == 0
+    text = capsys.readouterr().out
+    assert "probe/linear" in text
+    assert "retrieval/own/R@1" in text
+    (out / "checkpoint.safetensors").write_bytes(b"broken")
+    assert main(["evaluate", str(out)]) == 2
+
+
+def test_a_file_recipe_runs_only_when_it_is_named(tmp_path, capsys):
+    out, file = tmp_path / "run", tmp_path / "mine.py"
+    file.write_text((ROOT / "examples" / "recipe.py").read_text().replace("epochs=5", "epochs=1"))
+    assert main(["train", str(file), "--out", str(out)]) == 0
+    assert main(["evaluate", str(out)]) == 2
+    assert "pass it with --recipe" in capsys.readouterr().err
+    assert main(["evaluate", str(out), "--recipe", str(file)]) == 0
+    file.write_text("x = 1")
+    assert main(["train", str(file), "--out", str(tmp_path / "other")]) == 2
+    assert "does not define recipe()" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_program_ends_without_a_traceback():
+    done = subprocess.run(
+        [sys.executable, "-m", "tuplet.cli", "data", "info", "cats"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("tuplet: name is 'cats'")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.name)
+def test_examples_run(example):
+    assert len(example.read_text().splitlines()) < 80
+    done = subprocess.run([sys.executable, str(example)], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
