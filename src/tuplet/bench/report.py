@@ -36,7 +36,7 @@ class Cost:
 
 
 def write_report(suite: Suite, records: Sequence[Record], out: Path) -> Path:
-    """Write report.html, table.md, table.csv and table.tex.
+    """Write report.html, table.md, table.csv, table.tex and retrieval.svg (the first task's curves).
 
     Args:
         suite: the suite.
@@ -83,7 +83,11 @@ def write_report(suite: Suite, records: Sequence[Record], out: Path) -> Path:
     )
     file = out / "report.html"
     write_atomic(file, page.encode())
-    for name, text in (("table.md", markdown(made)), ("table.csv", as_csv(made)), ("table.tex", latex(made))):
+    others = {"table.md": markdown(made), "table.csv": as_csv(made), "table.tex": latex(made)}
+    if sections and sections[0]["curves"]:
+        # on its own an image has no page to take its ink from: a grey that shows on light and dark
+        others["retrieval.svg"] = str(sections[0]["curves"]).replace("currentColor", "#7a848d")
+    for name, text in others.items():
         write_atomic(out / name, text.encode())
     return file
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from tuplet.functional.contrast import contrast, pair_mask
 from tuplet.functional.scores import cosine, unit
-from tuplet.functional.span import paired_projection, projection_on, span_of
+from tuplet.functional.span import Span, paired_projection, projection_on, span_of
 from tuplet.objectives.compose import Objective, row_mean, rows_with
 from tuplet.objectives.temperature import Temperature, temperature
 from tuplet.types import Embeddings, InputError, Traits
@@ -106,7 +106,14 @@ class OneVsAll(Objective):
         if self.mlps is not None and len(self.mlps) != m:
             raise InputError(f"z has {m} modalities, but the projector was built for modalities={len(self.mlps)}")
         z = [emb.z[k] for k in names]
-        sufficiency = torch.stack([self._one(emb, z[i], z[:i] + z[i + 1 :], i, valid) for i in range(m)]).mean()
+        rests = [z[:i] + z[i + 1 :] for i in range(m)]
+        span: Span | None = None
+        if self.mlps is None:  # the spans of all modalities' others in one go
+            span = span_of([torch.cat([rest[j] for rest in rests]) for j in range(m - 1)], ridge=self.ridge)
+        n = len(emb)
+        sufficiency = torch.stack(
+            [self._one(emb, z[i], span.at(slice(i * n, (i + 1) * n)) if span else rests[i], i, valid) for i in range(m)]
+        ).mean()
         stacked = torch.stack(z)
         apart = (stacked - stacked.mean(dim=0)).square().sum(dim=(0, 2)) * (m / (m - 1) ** 2)
         return {"sufficiency": sufficiency, "minimality": self.beta * row_mean(apart, valid, emb.rows)}
@@ -126,17 +133,17 @@ class OneVsAll(Objective):
         span = span_of(queries, ridge=self.ridge)
         return torch.stack([projection_on(c, span) for c in others]).mean(dim=0).mT
 
-    def _one(self, emb: Embeddings, q: Tensor, rest: list[Tensor], i: int, valid: Tensor | None) -> Tensor:
+    def _one(self, emb: Embeddings, q: Tensor, others: Span | list[Tensor], i: int, valid: Tensor | None) -> Tensor:
         """Contrast modality ``i`` of every row with the others of every row."""
         tau: float | Tensor = self.tau()
-        if self.mlps is None and self.negatives == "query":
-            span = span_of(rest, ridge=self.ridge)
+        if isinstance(others, Span) and self.negatives == "query":
+            span = others
             positive = paired_projection(q, span)
 
             def logits(queries: slice, candidates: slice) -> Tensor:
                 return projection_on(q[queries], span.at(candidates)) / tau
         else:
-            target = self._target(q, rest, i)
+            target = self._projected(q, others) if isinstance(others, Span) else self._mapped(others, i)
             positive = (q * target).sum(dim=1)
 
             def logits(queries: slice, candidates: slice) -> Tensor:
@@ -153,12 +160,15 @@ class OneVsAll(Objective):
             block_size=self.block_size,
         )
 
-    def _target(self, q: Tensor, rest: list[Tensor], i: int) -> Tensor:
-        """Return one unit vector per row that stands for the other modalities, ``(B, D)``."""
-        if self.mlps is not None:
-            return unit(self.mlps[i](torch.cat(rest, dim=1)))
-        basis = span_of(rest, ridge=self.ridge).basis
-        return unit(torch.einsum("kbd,kb->bd", basis, torch.einsum("kbd,bd->kb", basis, q)))
+    def _projected(self, q: Tensor, span: Span) -> Tensor:
+        """Return the direction of every row's projection onto the span of its own others, ``(B, D)``."""
+        inner = torch.einsum("kbd,bd->kb", span.basis, q)
+        return unit(torch.einsum("kbd,kb->bd", span.basis, inner))
+
+    def _mapped(self, rest: list[Tensor], i: int) -> Tensor:
+        """Return what modality ``i``'s network makes of the others, unit rows ``(B, D)``."""
+        assert self.mlps is not None
+        return unit(self.mlps[i](torch.cat(rest, dim=1)))
 
     def _mlp_score(
         self, query: dict[str, Tensor], candidates: dict[str, Tensor], queries: list[Tensor], others: list[Tensor]
@@ -171,5 +181,5 @@ class OneVsAll(Objective):
                 f"one modality and the other the remaining {len(self.mlps) - 1}"
             )
         if len(queries) == 1:
-            return cosine(queries[0], [self._target(queries[0], others, names.index(next(iter(query))))])
-        return cosine(others[0], [self._target(others[0], queries, names.index(next(iter(candidates))))]).mT
+            return cosine(queries[0], [self._mapped(others, names.index(next(iter(query))))])
+        return cosine(others[0], [self._mapped(queries, names.index(next(iter(candidates))))]).mT
