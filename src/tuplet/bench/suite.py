@@ -31,7 +31,7 @@ class Budget:
     dim: int = 32
     hidden: int = 64
     batch_size: int = 120
-    epochs: int = 8
+    epochs: int = 7
     lr: float = 4e-3
     trials: int = 3
 
