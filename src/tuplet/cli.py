@@ -114,6 +114,9 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         print(f"tuplet: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"tuplet: {error}; choose another --out, or free the disk", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("tuplet: stopped; run the same command again to continue", file=sys.stderr)
         return 130

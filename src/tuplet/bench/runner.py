@@ -6,9 +6,10 @@ import json
 import os
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait as wait_for
@@ -60,7 +61,8 @@ def run_suite(
     plan = _Plan(suite, out, pairs, seeds)
     plan.sweep()
     if plan.ready:
-        _work(suite, plan, workers or os.cpu_count() or 1, report)
+        with _one_thread():
+            _work(suite, plan, workers or os.cpu_count() or 1, report)
     records = [r for cell in plan.reported() for r in plan.records(cell)]
     check_budget(records)
     return records
@@ -216,6 +218,22 @@ def _work(suite: Suite, plan: _Plan, workers: int, report: Report) -> None:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let the processes that start meanwhile use one thread in every numerical library, also those loaded later."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 def _pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
 
@@ -223,10 +241,8 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 def _start_worker() -> None:
     """One thread, for equal results on any machine; and no orphan when the parent is killed."""
     import torch
-    from threadpoolctl import threadpool_limits
 
     torch.set_num_threads(1)
-    threadpool_limits(1)
     parent = parent_process()
     if parent is not None:
         sentinel = parent.sentinel

@@ -70,11 +70,14 @@ def print_tables(suite: Suite, made: Sequence[Table]) -> None:
         >>> print_tables(quickstart(), [])
     """
     console = _console()
+    narrow = console.width < 150
     for table in made:
         head, lines = grid(table)
+        if narrow:  # means only, settings in the report
+            head, *lines = [[t.split(" ±")[0] for i, t in enumerate(line) if i != 2] for line in (head, *lines)]
         shown = Grid(title=f"{table.task.label} (retrieval pool {table.pool})", title_justify="left", pad_edge=False)
         for i, h in enumerate(head):
-            shown.add_column(h, justify="left" if i < 3 else "right", no_wrap=True)
+            shown.add_column(h, justify="left" if i < 3 - narrow else "right", no_wrap=True)
         for i, line in enumerate(lines):
             ends = i + 1 < len(lines) and line[1] == "default" and lines[i + 1][1] == "tuned"
             shown.add_row(*line, end_section=ends or i == len(lines) - 2)

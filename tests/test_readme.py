@@ -1,0 +1,41 @@
+"""What README.md shows runs, and says of objectives what they say of themselves."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tuplet import objectives
+from tuplet.cli import main
+
+TEXT = (Path(__file__).resolve().parents[1] / "README.md").read_text()
+
+
+@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL))
+def test_code_runs(code):
+    names = {}
+    exec(compile(code, "README.md", "exec"), names)
+    if "loss" in names:
+        assert names["scores"].shape == (64, 64)
+        assert names["loss"].terms
+    else:
+        assert {r.metric for r in names["results"]} >= {"probe/linear", "retrieval/own/R@1"}
+
+
+def test_the_table_of_objectives_is_that_of_their_traits():
+    rows = {m[1]: m for m in re.findall(r"^\| ([^|]+) \| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \| `([^|]+)` \|$", TEXT, re.M)}
+    assert set(rows) == {"Pairwise", "Symile", "Gram", "Triangle", "OneVsAll", "Bottleneck"}
+    for name, (_, _, sizes, blind, missing, cost) in rows.items():
+        traits = getattr(objectives, name).traits
+        low, high = traits.modalities
+        assert sizes == (str(low) if low == high else f"{low} or more")
+        assert blind == ("yes" if traits.sign_blind else "no")
+        assert missing == {"pairs": "pairs present", "complete": "complete rows"}[traits.missing]
+        assert cost == traits.cost
+
+
+def test_commands_exist(capsys):
+    for command in set(re.findall(r"^tuplet (\w+)", TEXT, re.M)):
+        with pytest.raises(SystemExit) as ended:
+            main([command, "--help"])
+        assert ended.value.code == 0
