@@ -91,22 +91,24 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     print(f"torch {torch.__version__}, {platform.machine()}, {args.threads} threads, {args.repeats} repeats")
-    for m, b, d in ((3, 256, 512), (3, 1024, 512), (5, 1024, 256)):
+    for m, b, d in ((3, 1024, 512), (3, 256, 512), (5, 1024, 256)):
         z = tuples(m, b, d)
         print(f"\nM = {m}, B = {b}, D = {d}: forward + backward, median [range], ratio to the first line")
         gram, ova = Gram(), OneVsAll()
         forms = {
             "Gram": lambda z, f=gram: f(Embeddings.of(z)).total,
-            "Gram, determinants of the authors' form": lambda z: textbook_gram(z, determinant_volume_lean),
+            "Gram, (B, B, M, M) determinants": lambda z: textbook_gram(z, determinant_volume_lean),
         }
-        if m == 3 and b <= 1024:
-            forms["Gram, determinants of stacked vectors"] = lambda z: textbook_gram(z, determinant_volume)
-        interleaved(forms, z, args.repeats if b <= 256 else max(3, args.repeats // 2))
+        interleaved(forms, z, args.repeats)
+        if m == 3:
+            forms.pop("Gram, (B, B, M, M) determinants")
+            forms["Gram, from (B, B, M, D) vectors"] = lambda z: textbook_gram(z, determinant_volume)
+            interleaved(forms, z, 1 if b > 256 else args.repeats)
         forms = {
             "OneVsAll": lambda z, f=ova: f(Embeddings.of(z)).total,
-            "OneVsAll, determinants of the authors' form": lambda z: textbook_one_vs_all(z, determinant_volume_lean),
+            "OneVsAll, (B, B, M, M) determinants": lambda z: textbook_one_vs_all(z, determinant_volume_lean),
         }
-        interleaved(forms, z, args.repeats if b <= 256 else max(3, args.repeats // 2))
+        interleaved(forms, z, args.repeats)
         forms = {
             "one symmetric InfoNCE (two modalities)": lambda z, f=Pairwise(pairs=[("m0", "m1")]): (
                 f(Embeddings.of(z)).total

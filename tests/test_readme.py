@@ -23,7 +23,10 @@ def test_code_runs(code):
 
 
 def test_the_table_of_objectives_is_that_of_their_traits():
-    rows = {m[1]: m for m in re.findall(r"^\| ([^|]+) \| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \| `([^|]+)` \|$", TEXT, re.M)}
+    rows = {
+        m[1]: m
+        for m in re.findall(r"^\| ([^|]+) \| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \| `([^|]+)` \|$", TEXT, re.M)
+    }
     assert set(rows) == {"Pairwise", "Symile", "Gram", "Triangle", "OneVsAll", "Bottleneck"}
     for name, (_, _, sizes, blind, missing, cost) in rows.items():
         traits = getattr(objectives, name).traits
