@@ -32,6 +32,11 @@ def curves(suite: Suite, task: Task, records: Sequence[Record], *, variant: str)
 
     Returns:
         SVG, or empty text without such records.
+
+    Example:
+        >>> from tuplet.bench.suites.quickstart import quickstart
+        >>> curves(quickstart(), quickstart().tasks[0], [], variant="default")
+        ''
     """
     names = [
         (e, c) for e, c in _trained(suite, task) if any(r.entry == e.name and r.variant == variant for r in records)
@@ -67,6 +72,11 @@ def training(suite: Suite, task: Task, records: Sequence[Record], *, variant: st
 
     Returns:
         SVG, or empty text without such records.
+
+    Example:
+        >>> from tuplet.bench.suites.quickstart import quickstart
+        >>> training(quickstart(), quickstart().tasks[0], [], variant="default")
+        ''
     """
     found = []
     for entry, colour in _trained(suite, task):
@@ -99,10 +109,15 @@ def subset_map(suite: Suite, task: Task, records: Sequence[Record], *, variant: 
 
     Returns:
         SVG, or empty text without such records. Untuned rows appear in both variants.
+
+    Example:
+        >>> from tuplet.bench.suites.quickstart import quickstart
+        >>> subset_map(quickstart(), quickstart().tasks[0], [], variant="default")
+        ''
     """
     details = sorted({r.detail for r in records if r.metric == "subset"}, key=lambda d: (d.count("+"), d))
     entries, lines = [], []
-    for entry in suite.of(task):
+    for entry in suite.of(task) if details else ():
         shown = variant if entry.trials else "default"
         values = [_mean(records, entry.name, shown, "subset", d) for d in details]
         if all(v is not None for v in values):
@@ -146,6 +161,11 @@ def cosine_scatter(suite: Suite, task: Task, records: Sequence[Record]) -> str:
     Returns:
         SVG: a point per entry, filled for tuned and open for default settings; empty text without records. Points high on
         the left are spaces that their own score finds good and a cosine index cannot use.
+
+    Example:
+        >>> from tuplet.bench.suites.quickstart import quickstart
+        >>> cosine_scatter(quickstart(), quickstart().tasks[0], [])
+        ''
     """
     with _style():
         figure, (axis,) = _figure(1, 1, (7.2, 3.2))

@@ -45,6 +45,13 @@ def write_report(suite: Suite, records: Sequence[Record], out: Path) -> Path:
 
     Returns:
         The HTML file. It needs nothing from elsewhere, follows the reader's light or dark setting, and suits a phone.
+
+    Example:
+        >>> import tempfile
+        >>> from tuplet.bench.suites.quickstart import quickstart
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_report(quickstart(), [], Path(folder)).name
+        'report.html'
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 

@@ -51,6 +51,14 @@ def run_suite(
         InputError: for an unknown entry, a folder of another suite or with damaged cells, or cells that did not share one
             budget. A cell that fails is recorded in ``<cell>.error.json`` and tried again by the next call; the others
             go on.
+
+    Example:
+        >>> import tempfile
+        >>> from tuplet.bench.suites.quickstart import quickstart
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     run_suite(quickstart(), out=Path(folder), only=["nothing"])
+        Traceback (most recent call last):
+        tuplet.types.InputError: only names ['nothing'], expected some of ['raw', 'none', ...
     """
     if seeds < 1:
         raise InputError(f"seeds is {seeds}, expected 1 or more")
@@ -309,6 +317,11 @@ def read_run(out: Path, suites: dict[str, str]) -> tuple[Suite, list[Record]]:
 
     Raises:
         InputError: if the folder or a cell in it cannot be read, or its suite is unknown.
+
+    Example:
+        >>> read_run(Path("nowhere"), {})
+        Traceback (most recent call last):
+        tuplet.types.InputError: nowhere is not the folder of a bench run...
     """
     name, _ = read_marker(out)
     if name not in suites:
