@@ -116,7 +116,11 @@ def test_a_run_with_other_settings_is_not_resumed(tmp_path):
     fit(model(), Pairwise(), train=s.train, config=TrainConfig(epochs=1, out=tmp_path))
     with pytest.raises(InputError, match=r"run with lr = 0.001, this one has lr = 0.01"):
         fit(model(), Pairwise(), train=s.train, config=TrainConfig(epochs=1, lr=0.01, out=tmp_path))
-    with pytest.raises(InputError, match="rows = 36"):
+    with pytest.raises(InputError, match="holds a run with objective = Pairwise"):
+        fit(model(), OneVsAll(), train=s.train, config=TrainConfig(epochs=1, out=tmp_path))
+    with pytest.raises(InputError, match="holds a run with objective = Pairwise"):
+        fit(model(), Pairwise(tau=0.1), train=s.train, config=TrainConfig(epochs=1, out=tmp_path))
+    with pytest.raises(InputError, match="holds a run with data ="):
         fit(model(), Pairwise(), train=source(40).train, config=TrainConfig(epochs=1, out=tmp_path))
     with pytest.raises(InputError, match="another model or objective"):
         fit(model(dim=4), Pairwise(), train=s.train, config=TrainConfig(epochs=1, out=tmp_path))

@@ -166,13 +166,10 @@ class _Plan:
         scores = []
         for k in range(len(options)):
             cell = Cell(task.name, entry.name, f"trial-{k}", TUNING_SEED)
-            if cell in self.failed:
-                scores.append(-1.0)
-            elif cell in self.done:
-                scores.append(next(r.value for r in self.done[cell] if r.metric == CRITERION))
-            else:
+            if cell not in self.done:  # a failed trial is tried again by the next call; only then is there a choice
                 return None
-        return options[scores.index(max(scores))] if max(scores) >= 0 else None
+            scores.append(next(r.value for r in self.done[cell] if r.metric == CRITERION))
+        return options[scores.index(max(scores))]
 
     def _tuned(self, task: Task, entry: Entry, seed: int, chosen: Settings) -> None:
         """Queue a tuned cell, or take over the default's records if tuning chose the defaults."""
@@ -185,7 +182,13 @@ class _Plan:
             self.done[cell] = records
 
     def _queue(self, cell: Cell, settings: Settings) -> None:
-        if cell not in self.done and cell not in self.started:
+        if cell in self.done:
+            if self.done[cell][0].settings != settings:
+                raise InputError(
+                    f"{self.out / cell.file} was run with {self.done[cell][0].settings}, the suite now asks for {settings}; "
+                    f"use another out folder"
+                )
+        elif cell not in self.started:
             self.started.add(cell)
             self.ready.append((cell, settings))
 
@@ -194,10 +197,10 @@ def _work(suite: Suite, plan: _Plan, workers: int, report: Report) -> None:
     """Keep the workers busy until nothing is ready; replace the pool if a worker dies."""
     running: dict[Future[list[Record] | tuple[str, str]], tuple[Cell, Settings]] = {}
     deaths: dict[Cell, int] = {}
-    pool = _pool(workers)
+    size, pool = workers, _pool(workers)
     try:
         while plan.ready or running:
-            while plan.ready and len(running) < workers:
+            while plan.ready and len(running) < size and not pool._broken:
                 cell, settings = plan.ready.pop(0)
                 running[pool.submit(_guarded, suite.factory, cell, settings)] = (cell, settings)
             for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -221,7 +224,8 @@ def _work(suite: Suite, plan: _Plan, workers: int, report: Report) -> None:
                 for future in list(running):
                     plan.ready.append(running.pop(future))
                 pool.shutdown(wait=False, cancel_futures=True)
-                pool = _pool(1 if deaths else workers)
+                size = 1  # one at a time from here on, so that only the guilty cell dies again
+                pool = _pool(size)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

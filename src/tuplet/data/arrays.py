@@ -24,6 +24,11 @@ class ArrayRows:
     arrays: Arrays
     positions: Tensor
 
+    @property
+    def fingerprint(self) -> str:
+        """Return the checksum of the source these rows belong to."""
+        return self.arrays.fingerprint
+
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.positions)

@@ -192,7 +192,3 @@ def _with_negative(counted: Tensor, keep: Keep | None, everything: slice) -> Ten
         return counted.sum() * (counted.sum() > 1)
     has_negative = keep(everything, everything).fill_diagonal_(False).any(dim=1)
     return (counted & has_negative).sum()
-
-
-def _arange(rows: slice, like: Tensor) -> Tensor:
-    return torch.arange(rows.start, rows.stop, device=like.device)

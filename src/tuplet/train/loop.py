@@ -95,7 +95,8 @@ def fit(
     torch.manual_seed(config.seed)
 
     file = config.out / checkpoint.NAME if config.out else None
-    identity = {"config": _plain(config.fixed()), "rows": len(train), "steps": total}
+    data = str(getattr(train, "fingerprint", ""))
+    identity = {"config": _plain(config.fixed()), "objective": describe(objective), "data": data, "steps": total}
     step, history, sums = 0, list[dict[str, float]](), dict[str, float]()
     if file and file.exists():
         state = _resume(file, model, objective, optimizer, identity)
@@ -209,6 +210,33 @@ def validation_loss(
     return sum(losses) / len(losses)
 
 
+def describe(objective: Callable[..., Any]) -> str:
+    """Name an objective and its settings, so that a resumed run can tell whether it is the same.
+
+    Args:
+        objective: a module or any other callable.
+
+    Returns:
+        Class and plain attributes of a module and all its parts; the name of a function.
+
+    Example:
+        >>> from tuplet.objectives import Gram
+        >>> describe(Gram(tau=0.1)) == describe(Gram(tau=0.1)) != describe(Gram(tau=0.2))
+        True
+    """
+    if not isinstance(objective, nn.Module):
+        return str(getattr(objective, "__qualname__", type(objective).__qualname__))
+    parts = []
+    for name, module in objective.named_modules():
+        plain = {
+            k: v
+            for k, v in sorted(vars(module).items())
+            if k != "training" and isinstance(v, bool | int | float | str | list | tuple) and not k.startswith("_")
+        }
+        parts.append(f"{name}{type(module).__name__}{plain}")
+    return " ".join(parts)
+
+
 def _step(
     model: nn.Module, objective: Callable[[Embeddings], Loss], batch: Batch, config: TrainConfig, runtime: Runtime
 ) -> Loss:
@@ -234,8 +262,7 @@ def _resume(
 ) -> dict[str, Any]:
     """Restore a checkpoint of the same run, or say what differs."""
     saved = checkpoint.read(file)[1]
-    here = {**identity["config"], "rows": identity["rows"]}
-    there = {**saved["config"], "rows": saved["rows"]}
+    here, there = ({**run["config"], "objective": run["objective"], "data": run["data"]} for run in (identity, saved))
     for k in sorted(here.keys() | there.keys()):
         if here.get(k) != there.get(k):
             raise InputError(
