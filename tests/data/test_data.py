@@ -105,6 +105,22 @@ short["pose"] = short["pose"][:30]
         (arrays(), {"targets": {"y": np.array([None] * 40)}}, r"targets\['y'\] has dtype object"),
         (arrays(), {"group": np.ones(39)}, "group has shape"),
         (arrays(), {"group": np.arange(40) % 2}, "part would be empty: 2 groups"),
+        (arrays(), {"group": np.array([1, "a"] * 20, dtype=object)}, "group has dtype object"),
+        (arrays(), {"group": np.where(np.arange(40) < 3, np.nan, 1.0)}, "group has NaN in 3 rows"),
+        (arrays(), {"scaling": "standart"}, "scaling is 'standart'"),
+        (arrays(), {"seed": -1}, "seed is -1"),
+        ({"a": [[1], [1, 2]] * 20, "b": np.ones((40, 1))}, {}, r"modalities\['a'\] has rows of different lengths"),
+        ({"a": np.ma.masked_array(np.ones((40, 1))), "b": np.ones((40, 1))}, {}, "mask would be lost"),
+        ({"a": np.full((40, 1), 1e300), "b": np.ones((40, 1))}, {"scaling": "none"}, "too large for float32"),
+        ({"a": np.arange(40) * 1e300, "b": np.ones((40, 1))}, {}, "too large for a variance"),
+        (
+            arrays(),
+            {
+                "targets": {"label": np.arange(40) // 20},
+                "split": Split(np.arange(20), np.arange(20, 30), np.arange(30, 40)),
+            },
+            "classes that train lacks, such as '1'",
+        ),
         (arrays(), {"fractions": (0.5, 0.5, 0.0)}, "three positive shares"),
         (arrays(), {"present": {"pose": np.zeros(40, bool)}}, "missing in every training row"),
         (arrays(), {"split": Split(np.arange(20), np.arange(20, 30), np.array([], int))}, "split.test is empty"),
@@ -186,3 +202,47 @@ def test_digits_are_what_they_are_said_to_be(tmp_path):
 def test_digits_split_is_frozen():
     """A changed split would silently change every number that was ever reported on it."""
     assert SOURCES["digits"]().split.sha256.startswith("8de6951f79845ec7")
+
+
+def test_small_units_are_kept():
+    """A capacitance in farad varies by 1e-13, which is not a constant."""
+    x = arrays()
+    s = from_arrays({"capacitance": x["force"] * 1e-13, "force": x["force"]})
+    batch = s.train[:].inputs
+    torch.testing.assert_close(batch["capacitance"], batch["force"])
+
+
+def test_missing_rows_may_hold_anything_and_tensors_any_state():
+    x, mask = arrays(), np.arange(40) != 5
+    clean = from_arrays(x, present={"force": mask})
+    x["force"][5] = np.inf
+    dirty = from_arrays(x, present={"force": mask}, targets={"mass": x["pose"]}, units={"mass": "kg"})
+    assert torch.equal(dirty.inputs["force"], clean.inputs["force"])
+    assert dirty.targets["mass"].unit == "kg"
+    parameter = torch.ones(40, 2, dtype=torch.bfloat16, requires_grad=True)
+    assert from_arrays({"a": parameter, "b": np.ones(40)}).modalities["a"].shape == (2,)
+
+
+def test_shares_count_rows_even_when_groups_differ_in_size():
+    sizes = [200, 150, 100, 50] + [10] * 30
+    group = np.repeat(np.arange(len(sizes)), sizes)
+    for seed in range(5):
+        s = split_rows(len(group), group=group, seed=seed)
+        shares = np.array([len(s.train), len(s.val), len(s.test)]) / len(group)
+        np.testing.assert_allclose(shares, [0.6, 0.2, 0.2], atol=0.03)
+    assert len(split_rows(30, group=np.arange(30) // 10).test) == 10
+    assert split_rows(30) == split_rows(30)
+    assert split_rows(30) != split_rows(30, seed=1)
+
+
+def test_positions_and_batch_sizes_are_checked():
+    rows = from_arrays(arrays()).train
+    assert len(rows[[]]) == 0
+    assert rows[torch.arange(24) < 2].index.tolist() == rows[:2].index.tolist()
+    for bad, message in ((3, "expected positions"), ([24], "positions below 24"), ([0.5], "expected positions")):
+        with pytest.raises(InputError, match=message):
+            rows[bad]
+    with pytest.raises(InputError, match="only 24 rows"):
+        batches(rows, batch_size=25, seed=0, epoch=0)
+    with pytest.raises(InputError, match="batch_size is 0"):
+        batches(rows, batch_size=0, seed=0, epoch=0)

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from tuplet.data.columns import as_array, group_codes
 from tuplet.data.source import Modality, Provenance, Target
 from tuplet.data.splits import Split, check_split, split_rows
 from tuplet.types import Batch, InputError
@@ -35,7 +36,7 @@ class ArrayRows:
 
     def __getitem__(self, rows: Sequence[int] | slice | Tensor) -> Batch:
         """Return the batch at these positions within the split."""
-        where = self.positions[rows if isinstance(rows, slice | Tensor) else list(rows)]
+        where = self.positions[rows if isinstance(rows, slice) else self._checked(rows)]
         a = self.arrays
         return Batch(
             inputs={k: v[where] for k, v in a.inputs.items()},
@@ -44,6 +45,19 @@ class ArrayRows:
             group=None if a.group is None else a.group[where],
             target={k: v[where] for k, v in a.values.items()},
         )
+
+    def _checked(self, rows: Sequence[int] | Tensor) -> Tensor:
+        given = np.asarray(rows.cpu() if isinstance(rows, Tensor) else rows)
+        if given.dtype == bool and given.shape == (len(self),):
+            return torch.from_numpy(np.flatnonzero(given))
+        if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
+            raise InputError(f"rows is {rows!r}, expected positions such as [0, 5, 2] or a slice such as 0:64")
+        if given.size and not (-len(self) <= given.min() and given.max() < len(self)):
+            raise InputError(
+                f"rows reach from {given.min()} to {given.max()}, expected positions below {len(self)}; they count "
+                f"within this part of the split, not over all rows"
+            )
+        return torch.from_numpy(given.astype(np.int64))
 
 
 @dataclass(frozen=True)
@@ -145,9 +159,10 @@ def from_arrays(
         fractions: shares of train, val and test.
         seed: for the split.
         scaling: ``"standard"`` subtracts the mean and divides by the standard deviation of the training rows (per
-            column of ``(n, d)`` input, one number for the whole of images and sequences; constant columns become 0);
+            column of ``(n, d)`` input, one number for the whole of images and sequences; constant columns are only
+            shifted);
             ``"none"`` leaves values as they are.
-        units: name -> unit or meaning, for documentation.
+        units: modality or target name -> unit or meaning, for documentation.
         name: what to call the source.
         provenance: where the data come from.
 
@@ -165,6 +180,8 @@ def from_arrays(
         >>> s.modalities["force"].shape, len(s.train), s.targets["label"].size
         ((3,), 30, 2)
     """
+    if scaling not in ("standard", "none"):
+        raise InputError(f"scaling is {scaling!r}, expected 'standard' or 'none'")
     if len(modalities) < 2:
         raise InputError(f"modalities has {len(modalities)} entry, expected two or more to align with each other")
     names = sorted(modalities)
@@ -176,25 +193,30 @@ def from_arrays(
                 f"modalities[{k!r}] has {len(arrays[k])} rows, expected {n} to match modalities[{names[0]!r}]; "
                 f"row i of every array must be the same thing"
             )
-    for argument, given in (("present", present), ("units", units)):
-        if unknown := sorted(set(given or {}) - set(names)):
-            raise InputError(f"{argument} names {unknown}, expected some of {names}")
+    for argument, given, known in (("present", present, names), ("units", units, [*names, *(targets or {})])):
+        if unknown := sorted(set(given or {}) - set(known)):
+            raise InputError(f"{argument} names {unknown}, expected some of {known}")
     masks = {k: _mask(k, arrays[k], (present or {}).get(k)) for k in names}
     values, kinds = {}, {}
     for k, column in (targets or {}).items():
-        values[k], kinds[k] = _target(k, column, n)
-    codes = None if group is None else np.unique(np.asarray(group), return_inverse=True)[1].astype(np.int64)
-    if codes is not None and codes.shape != (n,):
-        raise InputError(f"group has shape {np.asarray(group).shape}, expected ({n},), one id per row")
+        values[k], kinds[k] = _target(k, column, n, (units or {}).get(k, ""))
+    codes = None if group is None else group_codes(group, n)
     classes = next((values[k].numpy() for k in kinds if kinds[k].kind == "class"), None)
     split = split_rows(n, labels=classes, group=group, fractions=fractions, seed=seed) if split is None else split
     check_split(split, n, codes)
+    for k, kind in kinds.items():
+        seen = set(values[k][split.train].tolist()) if kind.kind == "class" else set()
+        if kind.kind == "class" and (absent := [c for i, c in enumerate(kind.names) if i not in seen]):
+            raise InputError(
+                f"targets[{k!r}] has {len(absent)} of {kind.size} classes that train lacks, such as {absent[0]!r}; "
+                f"use another seed or a larger train part, or merge rare classes"
+            )
     for k in names:
         if not masks[k][split.train].any():
             raise InputError(f"modalities[{k!r}] is missing in every training row; drop it or give other rows")
     return Arrays(
         name=name,
-        inputs={k: _scaled(arrays[k], masks[k], split.train, scaling) for k in names},
+        inputs={k: _scaled(k, arrays[k], masks[k], split.train, scaling) for k in names},
         present={k: torch.from_numpy(masks[k]) for k in names},
         values=values,
         group=None if codes is None else torch.from_numpy(codes),
@@ -206,16 +228,12 @@ def from_arrays(
 
 
 def _numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
-    array = np.asarray(values)
+    array = as_array(f"modalities[{name!r}]", values)
     if array.dtype.kind not in "biuf":
         raise InputError(f"modalities[{name!r}] has dtype {array.dtype}, expected numbers; encode it first")
     if array.ndim == 0 or array.size == 0:
         raise InputError(f"modalities[{name!r}] has shape {array.shape}, expected (n, ...) with n > 0")
     wide = array.astype(np.float64)
-    if np.isinf(wide).any():
-        raise InputError(
-            f"modalities[{name!r}] has infinite values in {_bad_rows(np.isinf(wide))} rows; remove or clip them"
-        )
     return wide if wide.ndim > 1 else wide[:, None]
 
 
@@ -223,7 +241,7 @@ def _mask(name: str, array: NDArray[np.float64], given: ArrayLike | None) -> NDA
     nan = np.isnan(array).reshape(len(array), -1)
     mask = np.logical_not(nan.all(axis=1))
     if given is not None:
-        asked = np.asarray(given)
+        asked = as_array(f"present[{name!r}]", given)
         if asked.shape != (len(array),) or asked.dtype != bool:
             raise InputError(
                 f"present[{name!r}] has shape {asked.shape} and dtype {asked.dtype}, expected bool ({len(array)},)"
@@ -234,6 +252,8 @@ def _mask(name: str, array: NDArray[np.float64], given: ArrayLike | None) -> NDA
             f"modalities[{name!r}] has NaN inside {partly} of {len(array)} rows; fill those values, or make the "
             f"whole row NaN to mark it as missing"
         )
+    if infinite := _bad_rows(np.isinf(array).reshape(nan.shape) & mask[:, None]):
+        raise InputError(f"modalities[{name!r}] has infinite values in {infinite} rows; remove or clip them")
     return mask
 
 
@@ -241,15 +261,15 @@ def _bad_rows(bad: NDArray[np.bool_]) -> int:
     return int(bad.reshape(len(bad), -1).any(axis=1).sum())
 
 
-def _target(name: str, column: ArrayLike, n: int) -> tuple[Tensor, Target]:
-    array = np.asarray(column)
+def _target(name: str, column: ArrayLike, n: int, unit: str) -> tuple[Tensor, Target]:
+    array = as_array(f"targets[{name!r}]", column)
     if array.ndim == 0 or len(array) != n:
         raise InputError(f"targets[{name!r}] has shape {array.shape}, expected {n} rows to match the modalities")
     if array.dtype.kind == "f":
         if not np.isfinite(array).all():
             raise InputError(f"targets[{name!r}] has NaN or infinite values in {_bad_rows(~np.isfinite(array))} rows")
         real = torch.from_numpy(array.reshape(n, -1).astype(np.float32))
-        return real, Target("real", real.shape[1])
+        return real, Target("real", real.shape[1], unit=unit)
     if array.dtype.kind not in "biuUS" or array.ndim != 1:
         raise InputError(
             f"targets[{name!r}] has dtype {array.dtype} and shape {array.shape}, expected (n,) integers or strings for "
@@ -258,14 +278,26 @@ def _target(name: str, column: ArrayLike, n: int) -> tuple[Tensor, Target]:
     found, codes = np.unique(array, return_inverse=True)
     if len(found) < 2:
         raise InputError(f"targets[{name!r}] has one class only ({found[0]}); a label needs two or more")
-    return torch.from_numpy(codes.astype(np.int64)), Target("class", len(found), names=tuple(str(f) for f in found))
+    return torch.from_numpy(codes.astype(np.int64)), Target(
+        "class", len(found), unit=unit, names=tuple(str(f) for f in found)
+    )
 
 
-def _scaled(array: NDArray[Any], mask: NDArray[np.bool_], train: NDArray[np.int64], scaling: str) -> Tensor:
+def _scaled(name: str, array: NDArray[Any], mask: NDArray[np.bool_], train: NDArray[np.int64], scaling: str) -> Tensor:
     if scaling == "standard":
         seen = array[train[mask[train]]]
         axes = 0 if array.ndim == 2 else None
-        mean, deviation = seen.mean(axis=axes), seen.std(axis=axes)
-        array = (array - mean) / np.where(deviation > 1e-12 * (np.abs(mean) + 1), deviation, np.inf)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, deviation = seen.mean(axis=axes), seen.std(axis=axes)
+        if not np.isfinite(deviation).all():
+            raise InputError(f"modalities[{name!r}] has values too large for a variance; rescale them")
+        # max == min and no threshold: a threshold would erase sensors whose unit makes all numbers small, such as farad
+        constant = (seen.max(axis=axes) == seen.min(axis=axes)) | (deviation == 0)
+        with np.errstate(over="ignore", invalid="ignore"):  # missing rows may hold anything
+            array = (array - mean) / np.where(constant, 1.0, deviation)
     array = np.where(mask.reshape(-1, *[1] * (array.ndim - 1)), array, 0.0)
-    return torch.from_numpy(array.astype(np.float32))
+    with np.errstate(over="ignore"):
+        small = array.astype(np.float32)
+    if not np.isfinite(small).all():
+        raise InputError(f"modalities[{name!r}] has values too large for float32 after scaling; rescale or clip them")
+    return torch.from_numpy(small)

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tuplet.data.columns import as_array, group_codes
 from tuplet.types import InputError
 
 PARTS = ("train", "val", "test")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Split:
     """Row numbers of the three parts.
 
@@ -40,6 +41,12 @@ class Split:
             digest.update(np.ascontiguousarray(part, dtype="<i8").tobytes())
         return digest.hexdigest()
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Split) and self.sha256 == other.sha256
+
+    def __hash__(self) -> int:
+        return hash(self.sha256)
+
 
 def split_rows(
     n: int,
@@ -53,9 +60,9 @@ def split_rows(
 
     Args:
         n: number of rows.
-        labels: ``(n,)`` class of every row; each class is split by ``fractions`` (to the nearest row). With
-            ``group``, groups are stratified by their most frequent class.
-        group: ``(n,)`` ids (subject, file, object ...); a group goes whole into one part.
+        labels: ``(n,)`` class of every row; each class is split by ``fractions`` (to the nearest row).
+        group: ``(n,)`` ids (subject, file, object ...); a group goes whole into one part. The largest are placed
+            first, each where its classes are furthest below their share of the rows.
         fractions: three positive shares that sum to 1.
         seed: the split is a pure function of the arguments.
 
@@ -73,7 +80,11 @@ def split_rows(
     shares = [float(f) for f in fractions]
     if len(shares) != 3 or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
         raise InputError(f"fractions is {tuple(shares)}, expected three positive shares that sum to 1")
-    units, members = _units(n, group)
+    if seed < 0:
+        raise InputError(f"seed is {seed}, expected a number >= 0")
+    if group is not None:
+        return _split_groups(n, labels, group_codes(group, n), np.array(shares), seed)
+    units, members = _units(n)
     strata = np.zeros(len(units), dtype=np.int64)
     if labels is not None:
         codes = np.unique(_column("labels", labels, n), return_inverse=True)[1]
@@ -92,10 +103,9 @@ def split_rows(
             part.extend(members[u] for u in chosen)
     for name, part in zip(PARTS, parts, strict=True):
         if not part:
-            what = "rows" if group is None else "groups"
             raise InputError(
-                f"the {name} part would be empty: {len(units)} {what} with fractions {tuple(shares)}; "
-                f"give more {what}, or pass split="
+                f"the {name} part would be empty: {len(units)} rows with fractions {tuple(shares)}; "
+                f"give more rows, or pass split="
             )
     train, val, test = (np.sort(np.concatenate(part)).astype(np.int64) for part in parts)
     return Split(train, val, test, seed)
@@ -132,18 +142,48 @@ def check_split(split: Split, n: int, group: NDArray[np.int64] | None) -> None:
             seen[unit] = name
 
 
-def _units(n: int, group: ArrayLike | None) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
-    """List what is split as a whole, and the rows of each."""
-    if group is None:
-        rows = np.arange(n)
-        return rows, [rows[i : i + 1] for i in range(n)]
-    codes = np.unique(_column("group", group, n), return_inverse=True)[1]
-    order = np.argsort(codes, kind="stable")
-    return np.unique(codes), np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+def _units(n: int) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
+    rows = np.arange(n)
+    return rows, [rows[i : i + 1] for i in range(n)]
+
+
+def _split_groups(
+    n: int, labels: ArrayLike | None, group: NDArray[np.int64], shares: NDArray[np.float64], seed: int
+) -> Split:
+    groups = int(group.max()) + 1
+    if groups < 3:
+        raise InputError(f"a part would be empty: {groups} groups for three parts; give more groups, or pass split=")
+    codes = np.zeros(n, dtype=np.int64)
+    if labels is not None:
+        codes = np.unique(_column("labels", labels, n), return_inverse=True)[1]
+    counts = np.zeros((groups, int(codes.max()) + 1), dtype=np.int64)  # rows of each class in each group
+    np.add.at(counts, (group, codes), 1)
+    order = np.random.default_rng(seed).permutation(groups)
+    order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
+    last = np.array([np.flatnonzero(column)[-1] for column in counts[order].T])  # step at which a class is seen last
+    total = counts.sum(axis=0)
+    placed = np.zeros((3, len(total)), dtype=np.int64)
+    home = np.empty(groups, dtype=np.int64)
+    for step, g in enumerate(order):
+        # the part whose squared distance to its shares shrinks most when it receives this group
+        surplus = ((placed - shares[:, None] * total) / total * counts[g]).sum(axis=1)
+        empty = placed.sum(axis=1) == 0
+        if groups - step <= empty.sum():
+            surplus[~empty] = np.inf
+        unseen = (last == step) & (placed[0] == 0)  # a class that train would never see
+        s = 0 if unseen.any() else int(surplus.argmin())
+        placed[s] += counts[g]
+        home[g] = s
+    if not placed.any(axis=1).all():
+        raise InputError(
+            "a part would be empty: some classes occur in one group only; give more groups, or pass split="
+        )
+    train, val, test = (np.flatnonzero(home[group] == s) for s in range(3))
+    return Split(train, val, test, seed)
 
 
 def _column(name: str, values: ArrayLike, n: int) -> NDArray[Any]:
-    column = np.asarray(values)
+    column = as_array(name, values)
     if column.shape != (n,):
         raise InputError(f"{name} has shape {column.shape}, expected ({n},), one entry per row")
     return column
