@@ -36,8 +36,9 @@ class OneVsAll(Objective):
             each candidate row's own embedding. The paper allows both readings.
         projector: ``"span"`` (equation 11, no parameters) or ``"mlp"`` (the paper's ablation: a network maps the other
             modalities to one vector).
-        ridge: :math:`\lambda` of equation 11, >= 0; 1e-8 in the paper. Applied in float64, so it has its effect in any
-            dtype: it bounds gradients when modalities nearly coincide.
+        ridge: :math:`\lambda` of equation 11, >= 0; 1e-8 in the paper. Inner products are taken in the dtype of the rows
+            and factored in float64. It bounds gradients when modalities nearly coincide, and is left out where it could
+            not change a digit.
         modalities: number of modalities; only for ``projector="mlp"``.
         dim: embedding dimension; only for ``projector="mlp"``.
         block_size: queries per block, to bound memory at large B; None keeps one block.
