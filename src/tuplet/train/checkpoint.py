@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,8 +74,9 @@ def save(
         tensors |= {f"optimizer.{number}.{k}": torch.as_tensor(v) for k, v in entry.items()}
     tensors |= {f"random.{k}": g.get_state() for k, g in generators(objective).items()}
     tensors["random.torch"] = torch.get_rng_state()
-    metadata = {"tuplet": json.dumps({"schema": SCHEMA, **state})}
-    write_atomic(path, serialise({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, metadata))
+    tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    metadata = {"tuplet": json.dumps({"schema": SCHEMA, "crc32": _crc32(tensors), **state})}
+    write_atomic(path, serialise(tensors, metadata))
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -106,6 +108,8 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ) from None
     if state["schema"] > SCHEMA:
         raise InputError(f"{path} has schema {state['schema']}, this tuplet reads up to {SCHEMA}; upgrade tuplet")
+    if "crc32" in state and state.pop("crc32") != _crc32(tensors):
+        raise InputError(f"{path} cannot be read as a checkpoint (checksum differs); remove it to train from the start")
     return tensors, state
 
 
@@ -177,3 +181,42 @@ def generators(objective: Callable[..., Any]) -> dict[str, torch.Generator]:
     modules = objective.named_modules() if isinstance(objective, nn.Module) else [("", objective)]
     found = {name or "own": getattr(module, "generator", None) for name, module in modules}
     return {name: g for name, g in found.items() if isinstance(g, torch.Generator)}
+
+
+def describe(objective: Callable[..., Any]) -> str:
+    """Name an objective and its settings, so that a resumed run can tell whether it is the same.
+
+    Args:
+        objective: a module or any other callable.
+
+    Returns:
+        Class and plain attributes of a module and all its parts; the name of a function.
+
+    Example:
+        >>> from tuplet.objectives import Gram
+        >>> describe(Gram(tau=0.1)) == describe(Gram(tau=0.1)) != describe(Gram(tau=0.2))
+        True
+    """
+    if not isinstance(objective, nn.Module):
+        return str(getattr(objective, "__qualname__", type(objective).__qualname__))
+    parts = []
+    for name, module in objective.named_modules():
+        plain = {
+            k: v for k, v in sorted(vars(module).items()) if k != "training" and _is_plain(v) and not k.startswith("_")
+        }
+        parts.append(f"{name}{type(module).__name__}{plain}")
+    return " ".join(parts)
+
+
+def _is_plain(value: object) -> bool:
+    """Return whether a value prints the same in every process, which functions and modules do not."""
+    if isinstance(value, list | tuple):
+        return all(_is_plain(v) for v in value)
+    return isinstance(value, bool | int | float | str)
+
+
+def _crc32(tensors: dict[str, Tensor]) -> int:
+    total = 0
+    for name in sorted(tensors):
+        total = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, zlib.crc32(name.encode(), total))
+    return total

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import inf
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from tuplet.types import InputError
+
+Optimizer = Literal["adamw", "adam"]
+Precision = Literal["float32", "bf16"]
+Step = Literal["plain", "cached"]
+Accelerator = Literal["cpu", "gpu", "auto"]
 
 
 @dataclass(frozen=True)
@@ -44,14 +50,14 @@ class TrainConfig:
     batch_size: int = 128
     lr: float = 1e-3
     weight_decay: float = 1e-4
-    optimizer: Literal["adamw", "adam"] = "adamw"
+    optimizer: Optimizer = "adamw"
     warmup: float = 0.05
     clip: float = 1.0
-    precision: Literal["float32", "bf16"] = "float32"
-    step: Literal["plain", "cached"] = "plain"
+    precision: Precision = "float32"
+    step: Step = "plain"
     chunk: int = 256
     seed: int = 0
-    accelerator: Literal["cpu", "gpu", "auto"] = "cpu"
+    accelerator: Accelerator = "cpu"
     devices: int = 1
     strategy: str = "auto"
     out: Path | None = None
@@ -59,8 +65,19 @@ class TrainConfig:
     progress: bool = False
 
     def __post_init__(self) -> None:
+        for name, kind in (
+            ("optimizer", Optimizer),
+            ("precision", Precision),
+            ("step", Step),
+            ("accelerator", Accelerator),
+        ):
+            if getattr(self, name) not in get_args(kind):
+                raise InputError(f"{name} is {getattr(self, name)!r}, expected one of {', '.join(get_args(kind))}")
+        for name in ("epochs", "batch_size", "chunk", "devices", "seed"):
+            if not isinstance(getattr(self, name), int):
+                raise InputError(f"{name} is {getattr(self, name)!r}, expected a whole number")
         for name in ("epochs", "batch_size", "lr", "clip", "chunk", "devices"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < inf:
                 raise InputError(f"{name} is {getattr(self, name)}, expected a positive number")
         if self.weight_decay < 0:
             raise InputError(f"weight_decay is {self.weight_decay}, expected a number >= 0")

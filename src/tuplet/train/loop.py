@@ -83,6 +83,8 @@ def fit(
     config = config or TrainConfig()
     if len(train) < 2:
         raise InputError(f"train has {len(train)} row, expected 2 or more; nothing to contrast it with")
+    if config.out and config.out.exists() and not config.out.is_dir():
+        raise InputError(f"out is {config.out}, which is a file; expected a folder that exists or can be made")
     began = time.perf_counter()
     runtime = Runtime(config)
     batch_size = min(config.batch_size, len(train)) // runtime.world
@@ -91,16 +93,18 @@ def fit(
     per_epoch = len(train) // (batch_size * runtime.world)
     total = per_epoch * config.epochs
     optimizer = _optimizer(model, objective, config)
-    placed, placed_objective = runtime.place(model, objective, optimizer)
+    runtime.place(model, objective)
     torch.manual_seed(config.seed)
 
     file = config.out / checkpoint.NAME if config.out else None
     data = str(getattr(train, "fingerprint", ""))
-    identity = {"config": _plain(config.fixed()), "objective": describe(objective), "data": data, "steps": total}
+    run = {"objective": checkpoint.describe(objective), "data": data, "rows": len(train), "steps": total}
+    identity = {"config": _plain(config.fixed()), **run}
     step, history, sums = 0, list[dict[str, float]](), dict[str, float]()
     if file and file.exists():
         state = _resume(file, model, objective, optimizer, identity)
         step, history, sums = state["step"], state["history"], state["sums"]
+    runtime.barrier()  # nobody may replace the checkpoint before all have read it
     if config.out and runtime.rank == 0:
         _write_log(config.out, history)
     model.train()
@@ -117,9 +121,15 @@ def fit(
                 for group in optimizer.param_groups:
                     group["lr"] = lr
                 with runtime.autocast():
-                    loss = _step(placed, placed_objective, _own(batch, runtime), config, runtime)
+                    loss = _step(model, objective, _own(batch, runtime), config)
                 _add(sums, loss, step)
-                nn.utils.clip_grad_norm_(parameters, config.clip)
+                runtime.average(parameters)
+                norm = float(nn.utils.clip_grad_norm_(parameters, config.clip))
+                if not math.isfinite(norm):
+                    raise InputError(
+                        f"the gradient has norm {norm} at step {step} though the loss is finite; lower lr or raise tau. "
+                        f"The last checkpoint is kept"
+                    )
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
                 step += 1
@@ -135,9 +145,11 @@ def fit(
                     history.append(entry | {"seconds": time.perf_counter() - start})
                     sums = {}
                 due = last if config.checkpoint_every is None else step % config.checkpoint_every == 0 or step == total
-                if file and due and runtime.rank == 0:
-                    state = {**identity, "step": step, "history": history, "sums": sums}
-                    checkpoint.save(file, model, objective, optimizer, state)
+                if file and due:
+                    shared = {k: runtime.mean(v) for k, v in sums.items()}
+                    state = {**identity, "step": step, "history": history, "sums": shared}
+                    if runtime.rank == 0:
+                        checkpoint.save(file, model, objective, optimizer, state)
                 if last and config.out and runtime.rank == 0:
                     _write_log(config.out, history)
     model.eval()
@@ -210,39 +222,10 @@ def validation_loss(
     return sum(losses) / len(losses)
 
 
-def describe(objective: Callable[..., Any]) -> str:
-    """Name an objective and its settings, so that a resumed run can tell whether it is the same.
-
-    Args:
-        objective: a module or any other callable.
-
-    Returns:
-        Class and plain attributes of a module and all its parts; the name of a function.
-
-    Example:
-        >>> from tuplet.objectives import Gram
-        >>> describe(Gram(tau=0.1)) == describe(Gram(tau=0.1)) != describe(Gram(tau=0.2))
-        True
-    """
-    if not isinstance(objective, nn.Module):
-        return str(getattr(objective, "__qualname__", type(objective).__qualname__))
-    parts = []
-    for name, module in objective.named_modules():
-        plain = {
-            k: v
-            for k, v in sorted(vars(module).items())
-            if k != "training" and isinstance(v, bool | int | float | str | list | tuple) and not k.startswith("_")
-        }
-        parts.append(f"{name}{type(module).__name__}{plain}")
-    return " ".join(parts)
-
-
-def _step(
-    model: nn.Module, objective: Callable[[Embeddings], Loss], batch: Batch, config: TrainConfig, runtime: Runtime
-) -> Loss:
+def _step(model: nn.Module, objective: Callable[[Embeddings], Loss], batch: Batch, config: TrainConfig) -> Loss:
     if config.step == "cached":
-        return cached_step(model, objective, batch, chunk=config.chunk, backward=runtime.backward)
-    return plain_step(model, objective, batch, backward=runtime.backward)
+        return cached_step(model, objective, batch, chunk=config.chunk)
+    return plain_step(model, objective, batch)
 
 
 def _optimizer(model: nn.Module, objective: Callable[..., Any], config: TrainConfig) -> torch.optim.Optimizer:
@@ -262,7 +245,8 @@ def _resume(
 ) -> dict[str, Any]:
     """Restore a checkpoint of the same run, or say what differs."""
     saved = checkpoint.read(file)[1]
-    here, there = ({**run["config"], "objective": run["objective"], "data": run["data"]} for run in (identity, saved))
+    own = ("objective", "data", "rows")
+    here, there = ({**run["config"], **{k: run.get(k) for k in own}} for run in (identity, saved))
     for k in sorted(here.keys() | there.keys()):
         if here.get(k) != there.get(k):
             raise InputError(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import distributed as dist
+from torch import nn
 
 from tuplet.train.config import TrainConfig
+from tuplet.types import InputError
 
 
 class Runtime:
@@ -29,12 +31,18 @@ class Runtime:
 
         with warnings.catch_warnings():  # Fabric suggests more devices, which is the user's choice
             warnings.simplefilter("ignore")
-            self.fabric = Fabric(
-                accelerator=config.accelerator,
-                devices=config.devices,
-                strategy=config.strategy,
-                precision="bf16-mixed" if config.precision == "bf16" else "32-true",
-            )
+            try:
+                self.fabric = Fabric(
+                    accelerator=config.accelerator,
+                    devices=config.devices,
+                    strategy=config.strategy,
+                    precision="bf16-mixed" if config.precision == "bf16" else "32-true",
+                )
+            except (RuntimeError, ValueError) as error:
+                raise InputError(
+                    f"accelerator {config.accelerator!r} with devices = {config.devices} and strategy "
+                    f"{config.strategy!r} cannot be used here ({error}); try accelerator='auto'"
+                ) from error
             if config.devices > 1:
                 self.fabric.launch()
 
@@ -54,40 +62,42 @@ class Runtime:
         device: torch.device = self.fabric.device
         return device
 
-    def place(
-        self, model: nn.Module, objective: Callable[..., Any], optimizer: torch.optim.Optimizer
-    ) -> tuple[nn.Module, Callable[..., Any]]:
-        """Move everything to the device; with several processes, keep parameters in step.
-
-        Returns:
-            The model and the objective to call. The given ones keep their weights and names.
-        """
-        model.to(self.device)
-        if isinstance(objective, nn.Module):
-            objective.to(self.device)
-        if self.world == 1:
-            return model, objective
-        placed: nn.Module = self.fabric.setup_module(model)
-        if isinstance(objective, nn.Module) and any(p.requires_grad for p in objective.parameters()):
-            return placed, self.fabric.setup_module(objective)
-        return placed, objective
+    def place(self, *modules: object) -> None:
+        """Move modules to the device, with the weights of the first process."""
+        for module in modules:
+            if isinstance(module, nn.Module):
+                module.to(self.device)
+                if self.world > 1:
+                    for tensor in (*module.parameters(), *module.buffers()):
+                        dist.broadcast(tensor.detach(), src=0)
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Return the context in which to embed and differentiate."""
         context: AbstractContextManager[Any] = self.fabric.autocast()
         return context
 
-    def backward(self, loss: Tensor) -> None:
-        """Differentiate a scalar."""
-        if self.world == 1:
-            loss.backward()  # type: ignore[no-untyped-call]
-        else:
-            self.fabric.backward(loss)
+    def average(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace gradients by their mean over processes, once per step however often it differentiated.
+
+        By hand, because Fabric's module wrapper refuses frozen dataclasses such as `Batch`.
+        """
+        grads = [p.grad for p in parameters if p.grad is not None]
+        if self.world == 1 or not grads:
+            return
+        flat = torch.cat([g.reshape(-1) for g in grads])
+        dist.all_reduce(flat)
+        for grad, mean in zip(grads, torch.split(flat / self.world, [g.numel() for g in grads]), strict=True):
+            grad.copy_(mean.view_as(grad))
 
     def mean(self, value: float) -> float:
         """Return the mean of a number over processes."""
         if self.world == 1:
             return value
-        reduced = self.fabric.all_reduce(torch.tensor(value, device=self.device), reduce_op="mean")
-        assert isinstance(reduced, Tensor)
-        return float(reduced)
+        total = torch.tensor(value, dtype=torch.float64, device=self.device)
+        dist.all_reduce(total)
+        return float(total) / self.world
+
+    def barrier(self) -> None:
+        """Wait for all processes."""
+        if self.world > 1:
+            self.fabric.barrier()

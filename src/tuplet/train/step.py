@@ -7,20 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from tuplet.train.gather import gather
-from tuplet.types import Batch, Embeddings, Loss
-
-Backward = Callable[[Tensor], None]
+from tuplet.types import Batch, Embeddings, InputError, Loss
 
 
 def plain_step(
     model: nn.Module,
     objective: Callable[[Embeddings], Loss],
     batch: Batch,
-    *,
-    backward: Backward = torch.Tensor.backward,
 ) -> Loss:
     """Embed the batch, gather, evaluate the objective and accumulate gradients.
 
@@ -28,7 +24,6 @@ def plain_step(
         model: `Batch` -> `Embeddings`.
         objective: `Embeddings` -> `Loss`.
         batch: this process's rows.
-        backward: how to differentiate a scalar; the runtime's own under mixed precision.
 
     Returns:
         The loss.
@@ -42,8 +37,8 @@ def plain_step(
         >>> plain_step(AlignmentModel.mlp({"a": (3,), "b": (3,)}), Pairwise(), rows[:]).total.shape
         torch.Size([])
     """
-    loss = objective(gather(model(batch)))
-    backward(loss.total)
+    loss = _evaluated(objective, model(batch))
+    loss.total.backward()  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -53,7 +48,6 @@ def cached_step(
     batch: Batch,
     *,
     chunk: int,
-    backward: Backward = torch.Tensor.backward,
 ) -> Loss:
     """Do what `plain_step` does with the activations of one chunk in memory at a time.
 
@@ -65,7 +59,6 @@ def cached_step(
         objective: `Embeddings` -> `Loss`.
         batch: this process's rows.
         chunk: rows per chunk.
-        backward: how to differentiate a scalar.
 
     Returns:
         The loss.
@@ -106,8 +99,8 @@ def cached_step(
         target=batch.target,
         rows=slice(0, len(batch)),
     )
-    loss = objective(gather(emb))
-    backward(loss.total)
+    loss = _evaluated(objective, emb)
+    loss.total.backward()  # type: ignore[no-untyped-call]
     after = torch.get_rng_state()
     for i, (piece, state) in enumerate(zip(pieces, states, strict=True)):
         torch.set_rng_state(state)
@@ -118,8 +111,17 @@ def cached_step(
             for (kind, k), leaf in leaves.items()
             if leaf.grad is not None
         ]
-        backward(torch.stack(surrogate).sum())
+        torch.stack(surrogate).sum().backward()  # type: ignore[no-untyped-call]
     torch.set_rng_state(after)
+    return loss
+
+
+def _evaluated(objective: Callable[[Embeddings], Loss], emb: Embeddings) -> Loss:
+    loss: object = objective(gather(emb))
+    if not isinstance(loss, Loss):
+        raise InputError(f"objective returned {type(loss).__name__}, expected tuplet.Loss(total, terms)")
+    if not loss.total.requires_grad:
+        raise InputError("objective returned a total without gradient; compute it from emb.z or emb.h undetached")
     return loss
 
 
