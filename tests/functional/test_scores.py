@@ -115,6 +115,28 @@ def test_paired_volume_keeps_its_digits_where_determinants_lose_them(spread):
     torch.testing.assert_close(seen, torch.tensor(expected), rtol=1e-3, atol=0)
 
 
+@pytest.mark.parametrize("side", [1.0, -1.0])
+@pytest.mark.parametrize("spread", [1e-1, 1e-2, 1e-3, 1e-4, 1e-5])
+@pytest.mark.parametrize("ridge", [0.0, 1e-8, 1e-4])
+def test_projection_keeps_its_digits_onto_nearly_parallel_and_antiparallel_members(side, spread, ridge):
+    g = torch.Generator().manual_seed(1)
+    base = torch.randn(6, 64, generator=g, dtype=torch.float64)
+    drawn = [unit(base + spread * torch.randn(6, 64, generator=g, dtype=torch.float64)) for _ in range(3)]
+    q, *rest = [(m if k != 2 else side * m).float() for k, m in enumerate(drawn)]
+
+    def shrunk(x, cs):  # in float64, from the rows that float32 holds; QR of the differences where there is no ridge
+        x, (c, d) = x.astype(np.float64), [c.astype(np.float64) for c in cs]
+        if not ridge:
+            w = np.linalg.qr(np.stack([c, d - side * c], axis=1))[0]
+            return np.linalg.norm(w.T @ x) / np.linalg.norm(x)
+        p = projected(x, [c, d], ridge)
+        return x @ p / np.linalg.norm(x) / np.linalg.norm(p)
+
+    torch.testing.assert_close(
+        span_projection(q, rest, ridge=ridge).double(), table(q, rest, shrunk), rtol=0, atol=3e-6
+    )
+
+
 def test_sign_blindness_is_as_documented():
     q, rest = draw(2)
     flipped = [-rest[0], rest[1]]

@@ -74,41 +74,39 @@ def contrast(
     n = int(positive.shape[0])
     everything = slice(0, n)
 
-    def block(queries: slice, candidates: slice) -> tuple[Sums, Sums]:
+    def block(queries: slice, candidates: slice, dims: tuple[int, ...]) -> tuple[Sums, ...]:
         values = logits(queries, candidates)
-        if keep is not None:
-            values = torch.where(keep(queries, candidates), values, EMPTY)
-        both_here = slice(max(queries.start, candidates.start), min(queries.stop, candidates.stop))
-        if both_here.start < both_here.stop:
-            own = positive[both_here] if include_positive else torch.full_like(positive[both_here], EMPTY)
-            values = torch.diagonal_scatter(values, own.to(values.dtype), offset=queries.start - candidates.start)
-        if both:
-            lses: tuple[Tensor, Tensor] = LogPartitions.apply(values)
-        else:
-            lses = values.logsumexp(1), positive.new_zeros(values.shape[1])
-        plain = keep is None and include_positive
-        return _sums(values, 1, lses[0], plain, label_smoothing), _sums(values, 0, lses[1], plain, label_smoothing)
+        own = slice(max(queries.start, candidates.start), min(queries.stop, candidates.stop))
+        own_values, offset = positive[own].to(values.dtype), queries.start - candidates.start
+        kept = None if keep is None else keep(queries, candidates)
+        if kept is None and label_smoothing and not include_positive:
+            kept = torch.ones_like(values, dtype=torch.bool)
+        if not include_positive:
+            own_values = torch.full_like(own_values, EMPTY)
+        if kept is not None:
+            kept.diagonal(offset)[: len(own_values)] = include_positive
+        reduced = Partitions.apply(values, own_values, kept, offset, dims, label_smoothing > 0)
+        sizes = []
+        for d in dims:
+            size = values.new_full((values.shape[1 - d],), values.shape[d]) if kept is None else kept.sum(d)
+            if kept is None and not include_positive:
+                size[slice(own.start - queries.start, own.stop - queries.start) if d == 1 else own] -= 1
+            sizes.append(size)
+        return tuple(Sums(*parts) for parts in zip(reduced[: len(dims)], reduced[len(dims) :], sizes, strict=True))
 
-    def stream(queries: slice, candidates: slice) -> tuple[Sums, Sums]:
+    def stream(queries: slice, candidates: slice, dims: tuple[int, ...]) -> tuple[Sums, ...]:
         if block_size is None or block_size >= queries.stop - queries.start:
-            return block(queries, candidates)
+            return block(queries, candidates, dims)
         parts = [
-            checkpoint(block, slice(i, min(i + block_size, queries.stop)), candidates, use_reentrant=False)
+            checkpoint(block, slice(i, min(i + block_size, queries.stop)), candidates, dims, use_reentrant=False)
             for i in range(queries.start, queries.stop, block_size)
         ]
-        return (
-            Sums(*(torch.cat(x) for x in zip(*(p[0] for p in parts), strict=True))),
-            Sums(
-                torch.stack([p[1].lse for p in parts]).logsumexp(0),
-                sum((p[1].total for p in parts[1:]), parts[0][1].total),
-                sum((p[1].size for p in parts[1:]), parts[0][1].size),
-            ),
-        )
+        return tuple(_joined(some, dim) for dim, some in zip(dims, zip(*parts, strict=True), strict=True))
 
-    forward, backward = stream(rows, everything)
-    if both and rows != everything:
-        _, backward = stream(everything, rows)
-    directions = (forward, backward) if both else (forward,)
+    if both and rows == everything:
+        directions = stream(rows, everything, (1, 0))
+    else:
+        directions = stream(rows, everything, (1,)) + (stream(everything, rows, (0,)) if both else ())
     world = n / (rows.stop - rows.start)
     losses = []
     for sums in directions:
@@ -153,37 +151,83 @@ def pair_mask(valid: Bool[Tensor, " N"] | None, group: Int[Tensor, " N"] | None)
     return keep
 
 
-class LogPartitions(torch.autograd.Function):
-    """Log-sum-exp of a matrix over its columns and over its rows.
+class Partitions(torch.autograd.Function):
+    r"""Log-sum-exp (and sum) of the logits per query (dim 1), per candidate (dim 0), or both.
 
-    In place in backward, where fresh memory costs more than arithmetic.
+    One pass over fresh memory per direction, because on ``(B, N)`` tensors memory costs more than arithmetic. Returns
+    the log-sum-exps of ``dims``, then the sums (zeros unless asked for).
 
     Example:
-        >>> LogPartitions.apply(torch.zeros(1, 3))
+        >>> Partitions.apply(torch.zeros(1, 3), None, None, 0, (1, 0), False)[:2]
         (tensor([1.0986]), tensor([0., 0., 0.]))
     """
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the log-sum-exp per row and per column."""
-        over_columns, over_rows = values.logsumexp(1), values.logsumexp(0)
-        ctx.save_for_backward(values, over_columns, over_rows)
-        return over_columns, over_rows
+    def forward(
+        ctx: Any,
+        values: Tensor,
+        diagonal: Tensor | None,
+        kept: Tensor | None,
+        offset: int,
+        dims: tuple[int, ...],
+        totals: bool,
+    ) -> tuple[Tensor, ...]:
+        """Reduce ``values`` where ``kept``, with ``diagonal`` in place of its own."""
+        values = values.clone()
+        if diagonal is not None and diagonal.numel():
+            values.diagonal(offset).copy_(diagonal)
+        ctx.offset, ctx.dims, ctx.totals = offset, dims, totals
+        ctx.has_diagonal = diagonal is not None and diagonal.numel() > 0
+        sums = [
+            (values if kept is None else torch.where(kept, values, 0.0)).sum(d)
+            if totals
+            else values.new_zeros(values.shape[1 - d])
+            for d in dims
+        ]
+        if kept is not None:
+            values.masked_fill_(~kept, EMPTY)
+        lses, saved = [], []
+        for i, d in enumerate(dims):
+            top = values.amax(d, keepdim=True)
+            shares = (values.sub_(top) if i == len(dims) - 1 else values - top).exp_()
+            partition = shares.sum(d)
+            lses.append(top.squeeze(d) + partition.log())
+            saved += [shares, partition]
+        ctx.save_for_backward(kept, *saved)
+        return (*lses, *sums)
 
     @staticmethod
-    def backward(ctx: Any, grad_columns: Tensor, grad_rows: Tensor) -> Tensor:
-        """Weigh the two softmaxes."""
-        values, over_columns, over_rows = ctx.saved_tensors
-        grad: Tensor = (values - over_columns[:, None]).exp_().mul_(grad_columns[:, None])
-        return grad.add_((values - over_rows).exp_().mul_(grad_rows))
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Weigh the softmaxes."""
+        kept, *saved = ctx.saved_tensors
+        count = len(ctx.dims)
+        grad: Tensor | None = None
+        for i, d in enumerate(ctx.dims):
+            shares, partition = saved[2 * i : 2 * i + 2]
+            weight = (grads[i] / partition).unsqueeze(d)
+            grad = shares * weight if grad is None else grad.addcmul_(shares, weight)
+        assert grad is not None
+        if ctx.totals:
+            plain = [g.unsqueeze(d) for g, d in zip(grads[count:], ctx.dims, strict=True)]
+            if kept is None:
+                for g in plain:
+                    grad.add_(g)
+            else:
+                for g in plain:
+                    grad.add_(g * kept)
+        if not ctx.has_diagonal:
+            return grad, None, None, None, None, None
+        own = grad.diagonal(ctx.offset).clone()
+        grad.diagonal(ctx.offset).zero_()
+        return grad, own, None, None, None, None
 
 
-def _sums(values: Tensor, dim: int, lse: Tensor, plain: bool, label_smoothing: float) -> Sums:
-    """Complete one direction of a block; the plain sum is only needed for label smoothing."""
-    if plain:
-        return Sums(lse, values.sum(dim) if label_smoothing else lse, torch.full_like(lse, values.shape[dim]))
-    kept = values > EMPTY / 2
-    return Sums(lse, torch.where(kept, values, 0.0).sum(dim) if label_smoothing else lse, kept.sum(dim))
+def _joined(parts: tuple[Sums, ...], dim: int) -> Sums:
+    """Join the sums of blocks of queries: queries are laid end to end, candidates' sums are added."""
+    lse, total, size = zip(*parts, strict=True)
+    if dim == 1:
+        return Sums(torch.cat(lse), torch.cat(total), torch.cat(size))
+    return Sums(torch.stack(lse).logsumexp(0), torch.stack(total).sum(0), torch.stack(size).sum(0))
 
 
 def _with_negative(counted: Tensor, keep: Keep | None, everything: slice) -> Tensor:

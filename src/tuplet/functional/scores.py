@@ -2,13 +2,14 @@
 
 A candidate tuple ``C = (c_1 .. c_k)`` enters only through an orthonormal basis ``W`` of its span, so a score of every
 query against every candidate costs ``k`` products of ``(B, D) x (D, N)`` and no ``(B, N, k, k)`` tensor of Gram
-matrices. Bases are computed from differences ``c_j - c_1``, which keeps nearly coincident modalities apart.
+matrices. Bases are computed from ``c_j - c_1`` or ``c_j + c_1``, the shorter, which keeps nearly parallel modalities apart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -36,8 +37,27 @@ def unit(z: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
         tensor([[0.6000, 0.8000],
                 [0.0000, 0.0000]])
     """
-    norm = torch.linalg.vector_norm(z, dim=-1, keepdim=True)
-    return z / torch.where(((norm - 1).abs() <= 1e-6) | (norm == 0), 1.0, norm)
+    rows: Tensor = _Unit.apply(z)
+    return rows
+
+
+class _Unit(torch.autograd.Function):
+    r"""Rows over their length, where that is neither 0 nor 1: :math:`dz = (g - (g \cdot u)\, u) / |z|`."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor) -> Tensor:
+        norm = torch.linalg.vector_norm(z, dim=-1, keepdim=True)
+        as_is = ((norm - 1).abs() <= 1e-6) | (norm == 0)
+        scale = torch.where(as_is, 1.0, 1 / norm)
+        out = torch.where(as_is, z, z / norm)
+        ctx.save_for_backward(out, scale, as_is)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        out, scale, as_is = ctx.saved_tensors
+        along = torch.where(as_is, 0.0, torch.linalg.vecdot(grad, out)[..., None])
+        return torch.addcmul(grad, along, out, value=-1).mul_(scale)
 
 
 def cosine(anchor: Float[Tensor, "B D"], rest: Sequence[Float[Tensor, "N D"]]) -> Float[Tensor, "B N"]:
@@ -212,7 +232,7 @@ def paired_volume(members: Sequence[Float[Tensor, "B D"]]) -> Float[Tensor, " B"
         >>> paired_volume([e, e.flip(0)]).round(decimals=4)
         tensor([1., 1.])
     """
-    return factor(members)[1].diagonal(dim1=-2, dim2=-1).prod(dim=-1).to(members[0].dtype)
+    return factor(members)[1].diagonal(dim1=-2, dim2=-1).prod(dim=-1).reciprocal().to(members[0].dtype)
 
 
 def paired_area(members: Sequence[Float[Tensor, "B D"]], *, squared: bool = True) -> Float[Tensor, " B"]:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tuplet.functional.contrast import contrast, pair_mask
 from tuplet.functional.scores import paired_volume
-from tuplet.functional.span import span_of, volume_over
+from tuplet.functional.span import span_and_volume, span_of, volume_over
 from tuplet.objectives.compose import Objective, rows_with
 from tuplet.objectives.temperature import Temperature, temperature
 from tuplet.types import Embeddings, InputError, Traits
@@ -67,10 +67,11 @@ class Gram(Objective):
         q, rest = anchor_and_rest(emb, self.anchor)
         if q.shape[1] <= len(rest):
             raise InputError(f"z has D = {q.shape[1]} for {len(rest) + 1} modalities; volumes need D >= M")
-        span, tau, valid = span_of(rest), self.tau(), rows_with(emb, emb.modalities)
+        (span, own), tau, valid = span_and_volume(rest, q), self.tau(), rows_with(emb, emb.modalities)
+        span = span._replace(volume=span.volume / -tau)  # tau on N volumes instead of B * N
         loss = contrast(
-            lambda queries, candidates: volume_over(q[queries], span.at(candidates)) / -tau,
-            paired_volume([q, *rest]) / -tau,
+            lambda queries, candidates: volume_over(q[queries], span.at(candidates)),
+            own / -tau,
             rows=emb.rows,
             keep=pair_mask(valid, emb.group),
             valid=valid,

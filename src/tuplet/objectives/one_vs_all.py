@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -108,13 +109,10 @@ class OneVsAll(Objective):
             raise InputError(f"z has {m} modalities, but the projector was built for modalities={len(self.mlps)}")
         z = [emb.z[k] for k in names]
         rests = [z[:i] + z[i + 1 :] for i in range(m)]
-        span: Span | None = None
+        others: Sequence[Span | list[Tensor]] = rests
         if self.mlps is None:  # the spans of all modalities' others in one go
-            span = span_of([torch.cat([rest[j] for rest in rests]) for j in range(m - 1)], ridge=self.ridge)
-        n = len(emb)
-        sufficiency = torch.stack(
-            [self._one(emb, z[i], span.at(slice(i * n, (i + 1) * n)) if span else rests[i], i, valid) for i in range(m)]
-        ).mean()
+            others = span_of([torch.cat(parts) for parts in zip(*rests, strict=True)], ridge=self.ridge).split(m)
+        sufficiency = torch.stack([self._one(emb, z[i], others[i], i, valid) for i in range(m)]).mean()
         stacked = torch.stack(z)
         apart = (stacked - stacked.mean(dim=0)).square().sum(dim=(0, 2)) * (m / (m - 1) ** 2)
         return {"sufficiency": sufficiency, "minimality": self.beta * row_mean(apart, valid, emb.rows)}
@@ -139,20 +137,20 @@ class OneVsAll(Objective):
         tau: float | Tensor = self.tau()
         if isinstance(others, Span) and self.negatives == "query":
             span = others
-            positive = paired_projection(q, span)
+            positive = paired_projection(q, span, tau=tau)
 
             def logits(queries: slice, candidates: slice) -> Tensor:
-                return projection_on(q[queries], span.at(candidates)) / tau
+                return projection_on(q[queries], span.at(candidates), tau=tau)
         else:
             target = self._projected(q, others) if isinstance(others, Span) else self._mapped(others, i)
-            positive = (q * target).sum(dim=1)
+            positive = (q * target).sum(dim=1) / tau
 
             def logits(queries: slice, candidates: slice) -> Tensor:
-                return q[queries] @ target[candidates].mT / tau
+                return (q[queries] / tau) @ target[candidates].mT
 
         return contrast(
             logits,
-            positive / tau,
+            positive,
             rows=emb.rows,
             keep=pair_mask(valid, emb.group),
             valid=valid,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from tuplet.functional.contrast import EMPTY, Keep, LogPartitions, contrast
+from tuplet.functional.contrast import EMPTY, Keep, Partitions, contrast
 from tuplet.functional.scores import multilinear
 from tuplet.objectives.compose import Objective, row_mean, rows_with
 from tuplet.objectives.pairwise import pair_contrast
@@ -163,7 +163,7 @@ class Symile(Objective):
             scores = scores @ z[-1].mT * factor
             if valid is not None or emb.group is not None:
                 scores = torch.where(self._allowed(emb, m, start, stop, valid), scores, EMPTY)
-            inner, last = LogPartitions.apply(scores.reshape(-1, n))
+            inner, last, *_ = Partitions.apply(scores.reshape(-1, n), None, None, 0, (1, 0), False)
             inner = inner.reshape(scores.shape[:-1])
             return (*(inner.logsumexp(dim=[d for d in range(m - 1) if d != a]) for a in range(m - 1)), last)
 
