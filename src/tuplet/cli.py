@@ -191,7 +191,7 @@ def train(command: Train) -> None:
         tuplet.types.InputError: recipe is 'nothing', expected one of ['digits'] or a Python file
     """
     from tuplet.train import fit
-    from tuplet.train.checkpoint import write_atomic
+    from tuplet.train.files import write_atomic
 
     recipe = _recipe(command.recipe, command.objective, command.seed)
     config = replace(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import torch
@@ -34,6 +35,16 @@ class Batch:
     def __len__(self) -> int:
         """Return the number of rows ``B``."""
         return int(self.index.shape[0])
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """Return the batch with every tensor changed, for instance moved to a device or cut to some rows."""
+
+        def through(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {k: through(v) for k, v in value.items()}
+            return change(value) if isinstance(value, Tensor) else value
+
+        return Batch(*(through(getattr(self, f.name)) for f in fields(self)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,8 +55,8 @@ def run_cell(factory: str, cell: Cell, settings: Settings) -> list[Record]:
 
     Returns:
         One record per metric. A trial (``variant`` "trial-k") yields one record, ``tuning/score``: the mean of the linear
-        probe's accuracy on validation rows and of the validation mAP of retrieval by mean cosine, averaged over
-        leave-one-out directions. It never sees test rows.
+        probe's accuracy, the mAP of retrieval by the objective's own score and that by mean cosine, all on validation rows,
+        mAP averaged over leave-one-out directions. It never sees test rows.
 
     Example:
         >>> cell = Cell("three views", "none", "default", 0)
@@ -117,22 +117,24 @@ def _results(
         "trials": len(entry.trials),
     }
     if cell.seed == TUNING_SEED:
-        return [Result(CRITERION, _validation_score(model, source, task.target))], spent
+        return [Result(CRITERION, _validation_score(model, objective, source, task.target))], spent
     curves = [
         Result(f"training/{k}", run.history[-1][k], items=tuple(h[k] for h in run.history), higher=False)
         for k in ("loss", "val")
     ]
-    own: Callable[[Embeddings], Loss] | None = None if entry.name == "supervised" else objective
-    return [*evaluate(model, own, source, target=task.target), *curves], spent
+    return [*evaluate(model, objective, source, target=task.target), *curves], spent
 
 
-def _validation_score(model: AlignmentModel, source: Source, target: str) -> float:
+def _validation_score(
+    model: AlignmentModel, objective: Callable[[Embeddings], Loss], source: Source, target: str
+) -> float:
     train, val = embed(model, source.train), embed(model, source.val)
     names = list(train.modalities)
     probe = linear_probe((joined(train.h, names), train.target[target]), (joined(val.h, names), val.target[target]))
-    found = retrieval_results(val, {"cosine": mean_cosine})
-    precision = next(r.value for r in found if r.metric == "retrieval/cosine/mAP" and r.detail == "mean")
-    return float(np.mean([probe.value, precision]))
+    scores = {"own": getattr(objective, "score", None) or mean_cosine, "cosine": mean_cosine}
+    found = retrieval_results(val, scores)
+    precisions = [r.value for r in found if r.metric.endswith("/mAP") and r.detail == "mean"]
+    return float(np.mean([probe.value, *precisions]))
 
 
 def _peak_memory() -> float:

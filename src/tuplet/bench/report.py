@@ -13,7 +13,7 @@ from tuplet.bench.reading import reading
 from tuplet.bench.record import Record
 from tuplet.bench.suite import Suite
 from tuplet.bench.tables import COLUMNS, Table, as_csv, grid, latex, markdown, tables
-from tuplet.train.checkpoint import write_atomic
+from tuplet.train.files import write_atomic
 
 
 @dataclass(frozen=True, slots=True)

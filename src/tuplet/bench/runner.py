@@ -18,7 +18,7 @@ from pathlib import Path
 from tuplet.bench.cell import CRITERION, load_suite, run_cell
 from tuplet.bench.record import Record, read_cell, write_cell
 from tuplet.bench.suite import TUNING_SEED, Cell, Entry, Settings, Suite, Task
-from tuplet.train.checkpoint import write_atomic
+from tuplet.train.files import locked, write_atomic
 from tuplet.types import InputError
 
 Report = Callable[[int, int, str], None]
@@ -64,13 +64,14 @@ def run_suite(
         raise InputError(f"seeds is {seeds}, expected 1 or more")
     if unknown := sorted(set(only) - {e.name for e in suite.entries}):
         raise InputError(f"only names {unknown}, expected some of {[e.name for e in suite.entries]}")
-    _claim(out, suite)
     pairs = [(t, e) for t in suite.tasks for e in suite.of(t) if not only or e.name in only]
-    plan = _Plan(suite, out, pairs, seeds)
-    plan.sweep()
-    if plan.ready:
-        with _one_thread():
-            _work(suite, plan, workers or os.cpu_count() or 1, report)
+    with locked(out):
+        _claim(out, suite)
+        plan = _Plan(suite, out, pairs, seeds)
+        plan.sweep()
+        if plan.ready:
+            with _one_thread():
+                _work(suite, plan, workers or os.cpu_count() or 1, report)
     records = [r for cell in plan.reported() for r in plan.records(cell)]
     check_budget(records)
     return records

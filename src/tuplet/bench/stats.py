@@ -17,8 +17,8 @@ class Spread:
 
     Attributes:
         mean: over seeds.
-        sd: sample standard deviation over seeds; 0 for one seed.
-        low: lower end of the 95 % t-interval of the mean; the mean itself for one seed.
+        sd: sample standard deviation over seeds; NaN for one seed, which knows no spread.
+        low: lower end of the 95 % t-interval of the mean; NaN for one seed.
         high: upper end.
         n: number of seeds.
     """
@@ -70,7 +70,7 @@ def spread(values: ArrayLike) -> Spread:
     x = np.asarray(values, dtype=np.float64)
     mean, n = float(x.mean()), len(x)
     if n < 2:
-        return Spread(mean, 0.0, mean, mean, n)
+        return Spread(mean, np.nan, np.nan, np.nan, n)
     sd = float(x.std(ddof=1))
     half = float(t.ppf(0.975, n - 1)) * sd / n**0.5
     return Spread(mean, sd, mean - half, mean + half, n)

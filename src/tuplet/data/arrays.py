@@ -74,6 +74,7 @@ class Arrays:
         targets: kinds and sizes.
         split: row numbers of the parts.
         provenance: where the data come from.
+        checksums: modality -> checksum of its values as given, before scaling, whose last bits depend on the processor.
         fingerprint: checksum of everything above that computation depends on.
     """
 
@@ -86,12 +87,14 @@ class Arrays:
     targets: dict[str, Target]
     split: Split
     provenance: Provenance
+    checksums: dict[str, str]
     fingerprint: str = field(default="")
 
     def __post_init__(self) -> None:
         digest = hashlib.sha256(self.split.sha256.encode())
-        columns: dict[str, Tensor] = {f"input {k}": v for k, v in self.inputs.items()}
-        columns |= {f"present {k}": v for k, v in self.present.items()}
+        for name in sorted(self.inputs):
+            digest.update(f"{name} {self.checksums[name]}".encode())
+        columns = {f"present {k}": v for k, v in self.present.items()}
         columns |= {f"target {k}": v for k, v in self.values.items()}
         if self.group is not None:
             columns["group"] = self.group
@@ -224,6 +227,7 @@ def from_arrays(
         targets=kinds,
         split=split,
         provenance=provenance or Provenance(title=name),
+        checksums={k: _checksum(arrays[k], masks[k], scaling) for k in names},
     )
 
 
@@ -255,6 +259,12 @@ def _mask(name: str, array: NDArray[np.float64], given: ArrayLike | None) -> NDA
     if infinite := _bad_rows(np.isinf(array).reshape(nan.shape) & mask[:, None]):
         raise InputError(f"modalities[{name!r}] has infinite values in {infinite} rows; remove or clip them")
     return mask
+
+
+def _checksum(array: NDArray[np.float64], mask: NDArray[np.bool_], scaling: str) -> str:
+    digest = hashlib.sha256(f"{scaling} {array.shape}".encode())
+    digest.update(array[mask].tobytes())
+    return digest.hexdigest()
 
 
 def _bad_rows(bad: NDArray[np.bool_]) -> int:

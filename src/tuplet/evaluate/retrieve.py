@@ -176,7 +176,7 @@ def rank_metrics(
         items["mAP"] = (harmonic[before + size] - harmonic[before]) / size
     else:
         nudge = {"expected": 0, "optimistic": -1, "pessimistic": 1}[ties]
-        items["mAP"] = np.array([_average_precision(s, r, nudge) for s, r in zip(scores, relevant, strict=True)])
+        items["mAP"] = _average_precision(scores, relevant, nudge)
     return items, tied
 
 
@@ -189,23 +189,24 @@ def _hit_probability(size: NDArray[Any], found: NDArray[Any], places: NDArray[An
     return 1 - miss
 
 
-def _average_precision(scores: NDArray[np.float64], relevant: NDArray[np.bool_], nudge: int) -> float:
-    """Expected average precision: position i of a tie of n with r relevant holds one with probability r / n."""
+def _average_precision(scores: NDArray[np.float64], relevant: NDArray[np.bool_], nudge: int) -> NDArray[np.float64]:
+    """Expected average precision: place i of a tie of n with r relevant holds one with probability r / n."""
     order = np.lexsort((nudge * relevant, -scores))  # relevant first, last or anywhere among equals
-    change = np.diff(scores[order]) != 0
-    if nudge:
-        change[:] = True  # the order within ties is settled
-    starts = np.concatenate([[0], np.flatnonzero(change) + 1])
-    sizes = np.diff(np.append(starts, len(scores)))
-    hits = np.add.reduceat(relevant[order].astype(np.int64), starts)
-    earlier = np.concatenate([[0], np.cumsum(hits)[:-1]])
-    total = 0.0
-    for t, n, r, above in zip(starts, sizes, hits, earlier, strict=True):
-        if r:
-            i = np.arange(1, n + 1)
-            others = (i - 1) * (r - 1) / (n - 1) if n > 1 else np.zeros(1)
-            total += float((r / n * (above + others + 1) / (t + i)).sum())
-    return total / float(hits.sum())
+    ranked = np.take_along_axis(relevant, order, axis=1)
+    places = np.arange(scores.shape[1])
+    first = np.diff(np.take_along_axis(scores, order, axis=1), axis=1, prepend=np.nan) != 0
+    if nudge:  # the order within ties is settled: every place is its own tie
+        first[:] = True
+    last = np.roll(first, -1, axis=1)
+    last[:, -1] = True
+    start = np.maximum.accumulate(np.where(first, places, 0), axis=1)
+    end = np.minimum.accumulate(np.where(last, places, places[-1])[:, ::-1], axis=1)[:, ::-1]
+    so_far = np.cumsum(ranked, axis=1)
+    above: NDArray[np.int64] = np.take_along_axis(so_far - ranked, start, axis=1)
+    n, r = end - start + 1, np.take_along_axis(so_far, end, axis=1) - above
+    others = (places - start) * (r - 1) / np.maximum(n - 1, 1)  # expected relevant ones before it within the tie
+    total: NDArray[np.float64] = (r / n * (above + others + 1) / (places + 1)).sum(axis=1)
+    return total / so_far[:, -1]
 
 
 def _summary(items: dict[str, NDArray[np.float64]]) -> dict[str, float]:

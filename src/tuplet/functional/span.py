@@ -98,7 +98,7 @@ def span_and_volume(
 
     Example:
         >>> e = torch.eye(3)
-        >>> span_and_volume([e[:1], e[1:2]], 2 * e[2:])[1]
+        >>> span_and_volume([e[:1], e[1:2]], 2 * e[2:])[1].round(decimals=4)
         tensor([2.])
     """
     sheared, inverse, _ = factor([*rest, anchor])

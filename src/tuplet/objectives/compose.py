@@ -12,12 +12,15 @@ from torch import Tensor, nn
 from tuplet.functional.scores import unit
 from tuplet.types import Embeddings, InputError, Loss, Traits
 
+Score = Callable[[dict[str, Tensor], dict[str, Tensor]], Tensor]
+
 
 class Objective(nn.Module, ABC):
     """A training objective: ``Embeddings -> Loss``.
 
-    A subclass sets ``traits`` and writes `terms` and `score`. Calling it checks the number of modalities and rows,
-    brings half precision up to float32, scales rows to unit length and switches autocast off.
+    A subclass sets ``traits`` and writes `terms` and ``score`` (None for an objective that cannot score). Calling it
+    checks the number of modalities and rows, brings half precision up to float32, scales rows to unit length and
+    switches autocast off.
 
     Raises:
         InputError: if the number of modalities is outside ``traits.modalities`` or there are fewer than two rows.
@@ -31,22 +34,13 @@ class Objective(nn.Module, ABC):
 
     traits = Traits()
     unit_rows = True
+    score: Score | None
+    """``score(query, candidates) -> (Nq, Nc)`` over two disjoint sets of modalities, ``{name: (N, D)}`` each; higher is a
+    better match. None for an objective that has no score of its own."""
 
     @abstractmethod
     def terms(self, emb: Embeddings) -> dict[str, Tensor]:
         """Return the weighted terms of the loss, as scalars that sum to it; rows of ``emb.z`` are ready for use."""
-
-    @abstractmethod
-    def score(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
-        """Score queries against candidates over two disjoint sets of modalities.
-
-        Args:
-            query: modality -> ``(Nq, D)``.
-            candidates: other modality -> ``(Nc, D)``.
-
-        Returns:
-            ``(Nq, Nc)``, higher is a better match.
-        """
 
     def forward(self, emb: Embeddings) -> Loss:
         """Return the loss of the rows this process owns."""
@@ -98,7 +92,7 @@ class Sum(Objective):
             ``a + 0.1 * b`` when both are `Objective`.
 
     Notes:
-        ``score`` is that of the first part that has one. Terms are named ``part.term``.
+        ``score`` is that of the first part that has one, or None. Terms are named ``part.term``.
 
     Source:
         Elementary.
@@ -124,6 +118,7 @@ class Sum(Objective):
             count = sum(n.rstrip("0123456789") == stem for n in names)
             names.append(stem if count == 0 else f"{stem}{count + 1}")
         self.names = tuple(names)
+        self.score = next((s for part in self.parts if (s := getattr(part, "score", None)) is not None), None)
 
     def forward(self, emb: Embeddings) -> Loss:
         """Return the weighted sum; every part prepares its own embeddings."""
@@ -137,13 +132,6 @@ class Sum(Objective):
     def terms(self, emb: Embeddings) -> dict[str, Tensor]:
         """Return the terms of every part."""
         return self.forward(emb).terms
-
-    def score(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
-        """Score with the first part that can."""
-        for part in self.parts:
-            if isinstance(part, Objective):
-                return part.score(query, candidates)
-        raise InputError("no part of this sum has a score; retrieve with the mean cosine instead")
 
 
 def rows_with(emb: Embeddings, names: Sequence[str]) -> Tensor | None:

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tuplet.functional.scores import cosine
 from tuplet.objectives.compose import Objective, row_mean
 from tuplet.types import Embeddings, InputError, Traits
 
@@ -40,6 +39,7 @@ class Supervised(Objective):
     """
 
     traits = Traits(modalities=(1, None), rowwise=False, missing="pairs", cost="M B H")
+    score = None
 
     def __init__(self, in_features: int, out_features: int, *, target: str = "label") -> None:
         super().__init__()
@@ -55,8 +55,3 @@ class Supervised(Objective):
         if y.is_floating_point():
             return {"task": row_mean((out - y.reshape(out.shape)).square().mean(dim=1), None, emb.rows)}
         return {"task": row_mean(F.cross_entropy(out, y, reduction="none"), None, emb.rows)}
-
-    def score(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
-        """Return the mean cosine over the pairs of a query and a candidate modality, ``(Nq, Nc)``."""
-        queries, others = self._sides(query, candidates)
-        return torch.stack([cosine(q, others) for q in queries]).mean(dim=0)

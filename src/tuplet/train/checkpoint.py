@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -12,36 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tuplet.train.files import write_atomic
 from tuplet.types import InputError
 
 NAME = "checkpoint.safetensors"
 SCHEMA = 1
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file so that it is either the old one or the new one, whenever the process is killed.
-
-    Args:
-        path: the file.
-        content: all of it.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     write_atomic(Path(folder, "a"), b"abc")
-        ...     Path(folder, "a").read_bytes()
-        b'abc'
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with scratch.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def save(

@@ -23,7 +23,7 @@ class TrainConfig:
         epochs: passes over the training rows.
         batch_size: rows per step over all processes; clipped to the number of training rows.
         lr: peak learning rate.
-        weight_decay: of AdamW.
+        weight_decay: of AdamW, on matrices only: biases, norms and temperatures are left alone.
         optimizer: ``"adamw"`` or ``"adam"`` (the OVA-IB paper's choice; no decay).
         warmup: share of the steps over which the learning rate rises from 0, before it falls along a cosine to 0.
         clip: largest gradient norm.

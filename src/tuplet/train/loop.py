@@ -6,17 +6,18 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from tuplet.data import Rows, batches
 from tuplet.model import AlignmentModel
 from tuplet.train import checkpoint
 from tuplet.train.config import TrainConfig
+from tuplet.train.files import locked, write_atomic
 from tuplet.train.runtime import Runtime
 from tuplet.train.step import cached_step, plain_step
 from tuplet.types import Batch, Embeddings, InputError, Loss
@@ -105,11 +106,12 @@ def fit(
         state = _resume(file, model, objective, optimizer, identity)
         step, history, sums = state["step"], state["history"], state["sums"]
     runtime.barrier()  # nobody may replace the checkpoint before all have read it
-    if config.out and runtime.rank == 0:
-        _write_log(config.out, history)
     model.train()
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    with _Progress(config.progress and runtime.rank == 0, total, step) as advance:
+    alone = locked(config.out if runtime.rank == 0 else None)
+    with alone, _Progress(config.progress and runtime.rank == 0, total, step) as advance:
+        if config.out and runtime.rank == 0:
+            _write_log(config.out, history)
         for epoch in range(step // per_epoch, config.epochs):
             start = time.perf_counter()
             done = step - epoch * per_epoch
@@ -212,9 +214,8 @@ def validation_loss(
     random = torch.get_rng_state()
     own = {name: g.get_state() for name, g in checkpoint.generators(objective).items()}
     size = min(batch_size, len(rows))
-    losses = [
-        float(objective(model(_to(batch, device))).total) for batch in batches(rows, batch_size=size, seed=0, epoch=0)
-    ]
+    held = (batch.map(lambda value: value.to(device)) for batch in batches(rows, batch_size=size, seed=0, epoch=0))
+    losses = [float(objective(model(batch)).total) for batch in held]
     torch.set_rng_state(random)
     for name, generator in checkpoint.generators(objective).items():
         generator.set_state(own[name])
@@ -233,7 +234,11 @@ def _optimizer(model: nn.Module, objective: Callable[..., Any], config: TrainCon
     parameters = [p for m in modules for p in m.parameters() if p.requires_grad]
     if config.optimizer == "adam":
         return torch.optim.Adam(parameters, lr=config.lr, fused=True)
-    return torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay, fused=True)
+    groups = [  # biases, norms and temperatures have nothing to decay to
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.lr, fused=True)
 
 
 def _resume(
@@ -272,21 +277,7 @@ def _own(batch: Batch, runtime: Runtime) -> Batch:
     """Return this process's share of a batch, on its device."""
     share = len(batch) // runtime.world
     rows = slice(runtime.rank * share, (runtime.rank + 1) * share)
-    return _to(batch, runtime.device, rows if runtime.world > 1 else None)
-
-
-def _to(batch: Batch, device: torch.device | None, rows: slice | None = None) -> Batch:
-    if rows is None and (device is None or device.type == "cpu"):
-        return batch
-
-    def move(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {k: move(v) for k, v in value.items()}
-        value = value if rows is None or value is None else value[rows]
-        return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
-
-    fields = ("inputs", "present", "index", "group", "target")
-    return replace(batch, **{name: move(getattr(batch, name)) for name in fields})
+    return batch.map(lambda value: value[rows].to(runtime.device, non_blocking=True))
 
 
 def _plain(value: dict[str, Any]) -> dict[str, Any]:
@@ -296,7 +287,7 @@ def _plain(value: dict[str, Any]) -> dict[str, Any]:
 
 def _write_log(out: Path, history: list[dict[str, float]]) -> None:
     lines = "".join(json.dumps(entry) + "\n" for entry in history)
-    checkpoint.write_atomic(out / "train.jsonl", lines.encode())
+    write_atomic(out / "train.jsonl", lines.encode())
 
 
 class _Progress:

@@ -1,0 +1,69 @@
+"""Files that a killed process or a second one cannot spoil."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tuplet.types import InputError
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file so that it is either the old one or the new one, whenever the process is killed.
+
+    Args:
+        path: the file.
+        content: all of it.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_atomic(Path(folder, "a"), b"abc")
+        ...     Path(folder, "a").read_bytes()
+        b'abc'
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with scratch.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(folder: Path | None) -> Iterator[None]:
+    """Keep a run folder to this process; the lock ends with the process, however it ends.
+
+    Args:
+        folder: made if missing; None for nothing to lock.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        InputError: if another process is writing there.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder, locked(Path(folder)):
+        ...     sorted(p.name for p in Path(folder).iterdir())
+        ['.lock']
+    """
+    if folder is None:
+        yield
+        return
+    from filelock import FileLock, Timeout
+
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = FileLock(folder / ".lock").acquire(timeout=0)
+    except Timeout:
+        raise InputError(f"{folder} is in use by another run; wait for it, or choose another out folder") from None
+    with lock:
+        yield
