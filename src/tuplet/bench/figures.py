@@ -55,7 +55,10 @@ def curves(suite: Suite, task: Task, records: Sequence[Record], *, variant: str)
                     axis.plot((1, 5, 10), shown, "o-", color=colour, label=entry.label, markersize=3.5, linewidth=1.4)
             pool = max((r.pool for r in records if r.metric.startswith("retrieval")), default=1)
             axis.plot((1, 5, 10), [k / pool for k in (1, 5, 10)], ":", color=INK, linewidth=1, label="chance")
-            axis.set(title=title, xlabel="k", ylim=(0, 1.02), xticks=(1, 5, 10))
+            axis.set(title=title, xlabel="k", xticks=(1, 5, 10))
+        top = max(axis.get_ylim()[1] for axis in axes)
+        for axis in axes:  # one scale for both
+            axis.set_ylim(0, min(top, 1.02))
         axes[0].set_ylabel(f"R@k among {pool}")
         _legend_below(figure, axes[1])
         return _svg(figure)
@@ -177,12 +180,13 @@ def cosine_scatter(suite: Suite, task: Task, records: Sequence[Record]) -> str:
                 if x is not None and y is not None:
                     face = colour if variant == "tuned" else "none"
                     label = entry.label if variant == "default" else None
-                    axis.scatter(x, y, s=46, facecolors=face, edgecolors=colour, linewidths=1.4, label=label)
+                    axis.scatter(
+                        x, y, s=46, facecolors=face, edgecolors=colour, linewidths=1.4, label=label, clip_on=False
+                    )
                     drawn = True
         axis.axvline(0, color=INK, linewidth=0.6)
-        axis.set(
-            xlabel="mean cosine of matching embeddings", ylabel="R@1 by own score", xlim=(-1.02, 1.02), ylim=(0, 1.02)
-        )
+        axis.set(xlabel="mean cosine of matching embeddings", ylabel="R@1 by own score", xlim=(-1.02, 1.02))
+        axis.set_ylim(0, min(1.02, 1.08 * axis.get_ylim()[1]))
         _legend_below(figure, axis)
         return _svg(figure) if drawn else ""
 

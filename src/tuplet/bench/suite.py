@@ -33,7 +33,7 @@ class Budget:
     batch_size: int = 120
     epochs: int = 7
     lr: float = 4e-3
-    trials: int = 3
+    trials: int = 2
 
 
 @dataclass(frozen=True)

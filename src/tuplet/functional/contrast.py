@@ -77,7 +77,7 @@ def contrast(
     def block(queries: slice, candidates: slice, dims: tuple[int, ...]) -> tuple[Sums, ...]:
         values = logits(queries, candidates)
         own = slice(max(queries.start, candidates.start), min(queries.stop, candidates.stop))
-        own_values, offset = positive[own].to(values.dtype), queries.start - candidates.start
+        own_values, offset = cut(positive, own).to(values.dtype), queries.start - candidates.start
         kept = None if keep is None else keep(queries, candidates)
         if kept is None and label_smoothing and not include_positive:
             kept = torch.ones_like(values, dtype=torch.bool)
@@ -108,16 +108,39 @@ def contrast(
     else:
         directions = stream(rows, everything, (1,)) + (stream(everything, rows, (0,)) if both else ())
     world = n / (rows.stop - rows.start)
-    losses = []
+    own_positive, losses = cut(positive, rows), []
     for sums in directions:
-        counted = torch.ones_like(positive, dtype=torch.bool) if valid is None else valid
-        per_row = sums.lse - (1 - label_smoothing) * positive[rows]
+        per_row = sums.lse - (1 - label_smoothing) * own_positive
         if label_smoothing:
             per_row = per_row - label_smoothing * sums.total / sums.size.clamp_min(1)
+        if valid is None and keep is None and (include_positive or n > 1):
+            losses.append(per_row.mean())
+            continue
+        counted = torch.ones_like(positive, dtype=torch.bool) if valid is None else valid
         local = counted[rows] if include_positive else counted[rows] & (sums.size > 0)
         total = counted.sum() if include_positive else _with_negative(counted, keep, everything)
         losses.append(torch.where(local, per_row, 0.0).sum() * world / total.clamp_min(1))
-    return torch.stack(losses).mean()
+    return losses[0] if len(losses) == 1 else (losses[0] + losses[1]) / 2
+
+
+def cut(tensor: Float[Tensor, "N ..."], rows: slice) -> Float[Tensor, "n ..."]:
+    """Take a slice of the rows, or the tensor itself when that is all of them.
+
+    Args:
+        tensor: ``(N, ...)``.
+        rows: a slice with a start and a stop.
+
+    Returns:
+        ``(n, ...)``. The gradient of a slice is a copy into zeros, which taking everything need not cost.
+
+    Source:
+        Elementary.
+
+    Example:
+        >>> cut(torch.arange(3), slice(1, 3))
+        tensor([1, 2])
+    """
+    return tensor if rows.stop - rows.start == len(tensor) else tensor[rows]
 
 
 def pair_mask(valid: Bool[Tensor, " N"] | None, group: Int[Tensor, " N"] | None) -> Keep | None:

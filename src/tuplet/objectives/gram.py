@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tuplet.functional.contrast import contrast, pair_mask
+from tuplet.functional.contrast import contrast, cut, pair_mask
 from tuplet.functional.scores import paired_volume
 from tuplet.functional.span import span_and_volume, span_of, volume_over
 from tuplet.objectives.compose import Objective, rows_with
@@ -70,7 +70,7 @@ class Gram(Objective):
         (span, own), tau, valid = span_and_volume(rest, q), self.tau(), rows_with(emb, emb.modalities)
         span = span._replace(volume=span.volume / -tau)  # tau on N volumes instead of B * N
         loss = contrast(
-            lambda queries, candidates: volume_over(q[queries], span.at(candidates)),
+            lambda queries, candidates: volume_over(cut(q, queries), span.at(candidates)),
             own / -tau,
             rows=emb.rows,
             keep=pair_mask(valid, emb.group),

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from tuplet.functional.contrast import contrast, pair_mask
+from tuplet.functional.contrast import contrast, cut, pair_mask
 from tuplet.functional.scores import cosine, unit
 from tuplet.functional.span import Span, paired_projection, projection_on, span_of
 from tuplet.objectives.compose import Objective, row_mean, rows_with
@@ -140,13 +140,13 @@ class OneVsAll(Objective):
             positive = paired_projection(q, span, tau=tau)
 
             def logits(queries: slice, candidates: slice) -> Tensor:
-                return projection_on(q[queries], span.at(candidates), tau=tau)
+                return projection_on(cut(q, queries), span.at(candidates), tau=tau)
         else:
             target = self._projected(q, others) if isinstance(others, Span) else self._mapped(others, i)
             positive = (q * target).sum(dim=1) / tau
 
             def logits(queries: slice, candidates: slice) -> Tensor:
-                return (q[queries] / tau) @ target[candidates].mT
+                return (cut(q, queries) / tau) @ cut(target, candidates).mT
 
         return contrast(
             logits,

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tuplet.functional.contrast import contrast, pair_mask
+from tuplet.functional.contrast import contrast, cut, pair_mask
 from tuplet.functional.scores import cosine
 from tuplet.objectives.compose import Objective, rows_with
 from tuplet.objectives.temperature import Temperature, temperature
@@ -143,10 +143,10 @@ def pair_contrast(
         >>> pair_contrast(emb, "a", "b", None, tau=0.5)
         tensor(0.3408)
     """
-    x, y = emb.z[a], emb.z[b]
+    x, y = emb.z[a] / tau, emb.z[b]  # tau on (B, D), not on (B, B)
     return contrast(
-        lambda queries, candidates: x[queries] @ y[candidates].mT / tau,
-        (x * y).sum(dim=1) / tau,
+        lambda queries, candidates: cut(x, queries) @ cut(y, candidates).mT,
+        (x * y).sum(dim=1),
         rows=emb.rows,
         keep=pair_mask(valid, emb.group),
         valid=valid,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from tuplet.functional.contrast import EMPTY, Keep, Partitions, contrast
+from tuplet.functional.contrast import EMPTY, Keep, Partitions, contrast, cut
 from tuplet.functional.scores import multilinear
 from tuplet.objectives.compose import Objective, row_mean, rows_with
 from tuplet.objectives.pairwise import pair_contrast
@@ -110,7 +110,7 @@ class Symile(Objective):
     ) -> Tensor:
         """Contrast anchor ``m`` with one shuffled tuple per column."""
         others = z[:m] + z[m + 1 :]
-        products = reduce(torch.mul, [o[p] for o, p in zip(others, shuffles, strict=True)])
+        products = reduce(torch.mul, [o[p] for o, p in zip(others, shuffles, strict=True)]) * factor
         keep: Keep | None = None
         if valid is not None or emb.group is not None:
 
@@ -123,7 +123,7 @@ class Symile(Objective):
                 return mask
 
         return contrast(
-            lambda queries, candidates: z[m][queries] @ products[candidates].mT * factor,
+            lambda queries, candidates: cut(z[m], queries) @ cut(products, candidates).mT,
             reduce(torch.mul, z).sum(dim=1) * factor,
             rows=emb.rows,
             keep=keep,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from tuplet.functional.contrast import contrast, pair_mask
+from tuplet.functional.contrast import contrast, cut, pair_mask
 from tuplet.functional.scores import paired_area, triangle_area
 from tuplet.objectives.compose import Objective, rows_with
 from tuplet.objectives.gram import anchor_and_rest
@@ -67,7 +67,7 @@ class Triangle(Objective):
         tau, valid = self.tau(), rows_with(emb, emb.modalities)
         loss = contrast(
             lambda queries, candidates: (
-                -triangle_area(q[queries], [a[candidates], b[candidates]], squared=self.squared) / tau
+                -triangle_area(cut(q, queries), [cut(a, candidates), cut(b, candidates)], squared=self.squared) / tau
             ),
             -paired_area([q, a, b], squared=self.squared) / tau,
             rows=emb.rows,
