@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .PHONY: demo test setup bench clean
 
@@ -20,7 +21,8 @@ test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
+	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses 2
+	$(ONE_THREAD) $(BIN)/python -m pytest --quiet --jaxtyping-packages=tuplet,beartype.beartype $(addprefix tests/,functional objectives evaluate diagnose)
 
 bench: setup
 	$(BIN)/python benchmarks/objectives.py

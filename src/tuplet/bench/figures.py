@@ -44,10 +44,8 @@ def curves(suite: Suite, task: Task, records: Sequence[Record], *, variant: str)
     if not names:
         return ""
     with _style():
-        figure, axes = _figure(1, 2, (7.2, 3.1))
-        for axis, kind, title in zip(
-            axes, ("own", "cosine"), ("by each objective's own score", "by mean cosine"), strict=True
-        ):
+        figure, axes = _figure(1, 2, (4.8, 3.0))
+        for axis, kind, title in zip(axes, ("own", "cosine"), ("own score", "mean cosine"), strict=True):
             for entry, colour in names:
                 means = [_mean(records, entry.name, variant, f"retrieval/{kind}/R@{k}", "mean") for k in (1, 5, 10)]
                 shown = [m for m in means if m is not None]
@@ -89,7 +87,7 @@ def training(suite: Suite, task: Task, records: Sequence[Record], *, variant: st
     if not found:
         return ""
     with _style():
-        figure, (axis,) = _figure(1, 1, (7.2, 2.8))
+        figure, (axis,) = _figure(1, 1, (4.8, 2.8))
         for entry, colour, losses in found:
             relative = (losses - losses[:, :1]) / np.abs(losses[:, :1])
             epochs = np.arange(1, losses.shape[1] + 1)
@@ -130,7 +128,7 @@ def subset_map(suite: Suite, task: Task, records: Sequence[Record], *, variant: 
         return ""
     grid = np.array(lines, dtype=float)
     with _style():
-        figure, (axis,) = _figure(1, 1, (7.2, 0.9 + 0.24 * len(entries)))
+        figure, (axis,) = _figure(1, 1, (4.8, 0.9 + 0.22 * len(entries)))
         image = axis.imshow(grid, aspect="auto", cmap="viridis", interpolation="nearest")
         axis.set_yticks(range(len(entries)), [e.label for e in entries])
         sizes = np.array([d.count("+") + 1 for d in details])
@@ -138,7 +136,7 @@ def subset_map(suite: Suite, task: Task, records: Sequence[Record], *, variant: 
             here = np.flatnonzero(sizes == size)
             axis.axvline(here[-1] + 0.5, color="white", linewidth=1.2)
         if len(details) <= 8:
-            axis.set_xticks(range(len(details)), [d.replace("+", "\n+ ") for d in details], fontsize=6.5)
+            axis.set_xticks(range(len(details)), [d.replace("+", "\n+ ") for d in details], fontsize=5.5)
         else:
             centres = [np.flatnonzero(sizes == s).mean() for s in range(1, len(task.modalities) + 1)]
             words = [
@@ -171,7 +169,7 @@ def cosine_scatter(suite: Suite, task: Task, records: Sequence[Record]) -> str:
         ''
     """
     with _style():
-        figure, (axis,) = _figure(1, 1, (7.2, 3.2))
+        figure, (axis,) = _figure(1, 1, (4.8, 3.2))
         drawn = False
         for entry, colour in _trained(suite, task):
             for variant in ("default", "tuned"):
@@ -220,7 +218,7 @@ def _style() -> AbstractContextManager[None]:
             "xtick.color": INK,
             "ytick.color": INK,
             "legend.frameon": False,
-            "legend.fontsize": 8,
+            "legend.fontsize": 7.5,
         }
     )
 
@@ -234,7 +232,7 @@ def _figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure,
 
 def _legend_below(figure: Figure, axis: Axes) -> None:
     handles, labels = axis.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
 
 
 def _svg(figure: Figure) -> str:

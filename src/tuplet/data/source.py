@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -63,6 +63,7 @@ class Provenance:
     sha256: str = ""
 
 
+@runtime_checkable
 class Rows(Protocol):
     """The rows of one split; indexing with positions gives a whole `Batch`."""
 
@@ -75,6 +76,7 @@ class Rows(Protocol):
         ...
 
 
+@runtime_checkable
 class Source(Protocol):
     """A paired data set: everything that training, evaluation and the bench need to know of it."""
 

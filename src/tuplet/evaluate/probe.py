@@ -58,7 +58,7 @@ def linear_probe(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], *, p
         from sklearn.linear_model import Ridge
 
         fitted = Ridge(alpha=penalty * len(x)).fit(x, y)
-        return _regressed(np.asarray(fitted.predict(x_test)).reshape(len(y_test), -1), y, y_test)
+        return _regressed(np.asarray(fitted.predict(x_test), dtype=np.float64).reshape(len(y_test), -1), y, y_test)
     from sklearn.linear_model import LogisticRegression
 
     fitted = LogisticRegression(C=1 / (penalty * len(x)), max_iter=5000, tol=1e-3).fit(x, y.numpy())
@@ -140,7 +140,7 @@ def mlp_probe(
     with torch.no_grad():
         predicted = net(x_test)
     if y.is_floating_point():
-        return _regressed(predicted.numpy(), y, y_test)
+        return _regressed(predicted.double().numpy(), y, y_test)
     return _classified(predicted.argmax(dim=1).numpy(), y, y_test)
 
 

@@ -97,8 +97,8 @@ def retrieve(
         classes = [k for k, v in emb.target.items() if not v.is_floating_point()]
         raise InputError(f"relevance is {relevance!r}, expected 'instance', 'group' or a class target of {classes}")
     relevant = (ids[:, None] == ids).numpy()
-    items, tied = rank_metrics(scores.numpy(), relevant, ties=ties)
-    blind, _ = rank_metrics(np.zeros_like(scores.numpy()), relevant)
+    items, tied = rank_metrics(scores.double().numpy(), relevant, ties=ties)
+    blind, _ = rank_metrics(np.zeros(scores.shape), relevant)
     return Retrieval(
         values=_summary(items),
         chance=_summary(blind),
