@@ -28,7 +28,4 @@ objective = tuplet.objectives.OneVsAll(tau=0.1)
 run = tuplet.fit(model, objective, train=source.train, val=source.val, config=tuplet.TrainConfig(epochs=20))
 print(f"loss {run.history[0]['loss']:.2f} -> {run.history[-1]['loss']:.2f} in {run.seconds:.1f} s")
 
-for result in tuplet.evaluate.evaluate(model, objective, source):
-    if result.metric in ("subset", "space/positive_cosine") or result.metric.endswith("R@1"):
-        chance = "" if result.chance is None else f"(chance {result.chance:.3f}, pool {result.pool})"
-        print(f"{result.metric:<24} {result.detail:<20} {result.value:.3f} {chance}")
+print(tuplet.evaluate.summary(tuplet.evaluate.evaluate(model, objective, source)))

@@ -52,8 +52,10 @@ def test_train_resumes_and_evaluate_reads_the_run(tmp_path, capsys):
     assert "run with seed = 0, this one has seed = 1" in capsys.readouterr().err
     assert main(["evaluate", str(out)]) == 0
     text = capsys.readouterr().out
-    assert "probe/linear" in text
-    assert "retrieval/own/R@1" in text
+    assert "linear probe on all modalities" in text
+    assert "retrieval/own/R@1" not in text
+    assert main(["evaluate", str(out), "--details"]) == 0
+    assert "retrieval/own/R@1" in capsys.readouterr().out
     (out / "checkpoint.safetensors").write_bytes(b"broken")
     assert main(["evaluate", str(out)]) == 2
 

@@ -64,6 +64,8 @@ class Evaluate:
     """Folder that `tuplet train` wrote to."""
     recipe: Path | None = None
     """The recipe's Python file, if the run came from one: code named by a run folder is never executed."""
+    details: bool = False
+    """Also print every subset of modalities and every direction of retrieval."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def bench(command: Bench) -> None:
         tuplet.types.InputError: suite is 'nothing', expected one of ['quickstart']
     """
     from tuplet.bench.cell import load_suite
-    from tuplet.bench.runner import run_suite
+    from tuplet.bench.runner import read_run, run_suite
     from tuplet.bench.show import Progress
     from tuplet.bench.suites import SUITES
 
@@ -150,7 +152,9 @@ def bench(command: Bench) -> None:
         records = run_suite(
             suite, out=out, seeds=command.seeds, only=command.only, workers=command.workers, report=progress.advance
         )
-    _publish(suite, records, out)
+    if not records:
+        raise InputError(f"no cell of {suite.name} finished; see the *.error.json files in {out / 'cells'}")
+    _publish(*read_run(out, SUITES), out)  # with what earlier calls finished there: a selection hides nothing
 
 
 def report(command: Report) -> None:
@@ -193,7 +197,10 @@ def train(command: Train) -> None:
     from tuplet.train import fit
     from tuplet.train.files import write_atomic
 
+    if (command.out / "suite.json").exists():
+        raise InputError(f"out {command.out} holds a bench run; choose another folder")
     recipe = _recipe(command.recipe, command.objective, command.seed)
+    print(f"{type(recipe.objective).__name__} on {', '.join(recipe.source.modalities)}")
     config = replace(
         recipe.config,
         progress=sys.stderr.isatty(),
@@ -250,8 +257,13 @@ def evaluate(command: Evaluate) -> None:
     recipe = _recipe(str(command.recipe or name), objective, seed)
     if recipe.source.fingerprint != data:
         raise InputError(f"{command.run} was trained on other data or another split than its recipe loads now")
+    if not (command.run / checkpoint.NAME).exists():
+        raise InputError(f"{command.run} has no {checkpoint.NAME} yet; run the same `tuplet train` command again")
     checkpoint.restore(command.run / checkpoint.NAME, recipe.model, recipe.objective)
-    print_results(evaluation.evaluate(recipe.model, recipe.objective, recipe.source, target=recipe.target))
+    results = evaluation.evaluate(recipe.model, recipe.objective, recipe.source, target=recipe.target)
+    if command.details:
+        print_results(results)
+    print(evaluation.summary(results))
 
 
 def data(command: Data) -> None:
@@ -283,8 +295,6 @@ def _publish(suite: Suite, records: list[Record], out: Path) -> None:
     from tuplet.bench.show import print_tables
     from tuplet.bench.tables import tables
 
-    if not records:
-        raise InputError(f"no cell of {suite.name} finished; see the *.error.json files in {out / 'cells'}")
     print_tables(suite, tables(suite, records))
     failed = sorted(out.glob("cells/*/*.error.json"))
     if failed:

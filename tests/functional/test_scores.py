@@ -116,26 +116,81 @@ def test_paired_volume_keeps_its_digits_where_determinants_lose_them(spread):
     torch.testing.assert_close(seen, torch.tensor(expected), rtol=1e-3, atol=0)
 
 
-@pytest.mark.parametrize("side", [1.0, -1.0])
-@pytest.mark.parametrize("spread", [1e-1, 1e-2, 1e-3, 1e-4, 1e-5])
-@pytest.mark.parametrize("ridge", [0.0, 1e-8, 1e-4])
-def test_projection_keeps_its_digits_onto_nearly_parallel_and_antiparallel_members(side, spread, ridge):
-    g = torch.Generator().manual_seed(1)
-    base = torch.randn(6, 64, generator=g, dtype=torch.float64)
-    drawn = [unit(base + spread * torch.randn(6, 64, generator=g, dtype=torch.float64)) for _ in range(3)]
-    q, *rest = [(m if k != 2 else side * m).float() for k, m in enumerate(drawn)]
+def in_a_cluster(k, close, spread, *, side=1.0, seed=1, n=5, d=24):
+    """Draw float32 tuples of ``k`` members of which two are nearly parallel (or antiparallel) unit rows."""
+    g = torch.Generator().manual_seed(seed)
+    drawn = [unit(torch.randn(n, d, generator=g, dtype=torch.float64)) for _ in range(k + 1)]
+    i, j = close
+    drawn[j] = side * unit(drawn[i] + spread * unit(torch.randn(n, d, generator=g, dtype=torch.float64)))
+    q, *rest = [drawn[-1].float(), *[m.float() for m in drawn[:-1]]]
+    return q, rest
 
-    def shrunk(x, cs):  # in float64, from the rows that float32 holds; QR of the differences where there is no ridge
-        x, (c, d) = x.astype(np.float64), [c.astype(np.float64) for c in cs]
+
+CLOSE = [(2, (0, 1)), (3, (0, 1)), (3, (1, 2)), (3, (0, 2)), (5, (3, 1))]
+
+
+@pytest.mark.parametrize(("k", "close"), CLOSE)
+@pytest.mark.parametrize("side", [1.0, -1.0])
+@pytest.mark.parametrize("spread", [1e-1, 1e-3, 1e-5])
+@pytest.mark.parametrize("ridge", [0.0, 1e-8, 1e-4])
+def test_projection_keeps_its_digits_onto_nearly_parallel_members(k, close, side, spread, ridge):
+    q, rest = in_a_cluster(k, close, spread, side=side)
+    i, j = close
+
+    def shrunk(x, cs):  # in float64, from the rows that float32 holds; QR of the difference where there is no ridge
+        x, cs = x.astype(np.float64), [c.astype(np.float64) for c in cs]
         if not ridge:
-            w = np.linalg.qr(np.stack([c, d - side * c], axis=1))[0]
+            w = np.linalg.qr(np.stack([c - side * cs[i] if m == j else c for m, c in enumerate(cs)], axis=1))[0]
             return np.linalg.norm(w.T @ x) / np.linalg.norm(x)
-        p = projected(x, [c, d], ridge)
+        p = projected(x, cs, ridge)
         return x @ p / np.linalg.norm(x) / np.linalg.norm(p)
 
     torch.testing.assert_close(
-        span_projection(q, rest, ridge=ridge).double(), table(q, rest, shrunk), rtol=0, atol=3e-6
+        span_projection(q, rest, ridge=ridge).double(), table(q, rest, shrunk), rtol=0, atol=2e-6
     )
+
+
+@pytest.mark.parametrize(("k", "close"), CLOSE)
+@pytest.mark.parametrize("spread", [1e-1, 1e-3, 1e-5])
+def test_paired_volume_and_its_gradient_do_not_depend_on_which_members_are_close(k, close, spread):
+    _, rest = in_a_cluster(k, close, spread)
+
+    def run(members):
+        leaves = [m.clone().requires_grad_() for m in members]
+        volume = paired_volume(leaves)
+        return volume.detach(), torch.autograd.grad(volume.sum(), leaves)
+
+    value, grads = run(rest)
+    exact, exact_grads = run([m.double() for m in rest])
+    turned, turned_grads = run(rest[::-1])
+    torch.testing.assert_close(value.double(), exact, rtol=1e-5, atol=0)
+    torch.testing.assert_close(turned, value, rtol=1e-5, atol=0)
+    for seen, expected, back in zip(grads, exact_grads, turned_grads[::-1], strict=True):
+        torch.testing.assert_close(seen.double(), expected, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(back, seen, rtol=1e-4, atol=1e-6)
+
+
+def test_lengths_of_members_do_not_matter_to_spans():
+    q, rest = draw(3, dtype=torch.float32)
+    stretched = [1e5 * rest[0], rest[1], 1e-4 * rest[2]]
+    torch.testing.assert_close(span_projection(q, stretched), span_projection(q, rest), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(simplex_volume(q, stretched), 10 * simplex_volume(q, rest), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(simplex_volume(1e-4 * q, rest), 1e-4 * simplex_volume(q, rest), rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("spread", [1e-2, 1e-3, 1e-4])
+def test_triangle_area_keeps_its_digits_for_nearly_coincident_candidates(spread):
+    q, rest = in_a_cluster(2, (0, 1), spread)
+    exact = table(q.double(), [c.double() for c in rest], lambda x, cs: area(x, *cs))
+    torch.testing.assert_close(triangle_area(q, rest).double(), exact, rtol=1e-4, atol=0)
+
+
+def test_second_derivatives_are_refused_rather_than_wrong():
+    q, rest = draw(2)
+    for f in (simplex_volume, span_projection):
+        x = q.clone().requires_grad_()
+        with pytest.raises(InputError, match="first derivatives only"):
+            torch.autograd.grad(f(x, rest).sum(), x, create_graph=True)
 
 
 def test_sign_blindness_is_as_documented():

@@ -217,3 +217,23 @@ def test_supervised_reads_labels():
 def test_bad_options_are_named(make, message):
     with pytest.raises(InputError, match=message):
         make(embeddings(3))
+
+
+def test_given_permutations_never_bring_missing_rows_among_the_negatives():
+    g = torch.Generator().manual_seed(0)
+    z = {k: torch.randn(5, 6, generator=g, dtype=torch.float64) for k in "abc"}
+    present = {"a": torch.tensor([True, True, True, True, False])}
+    mixed = torch.tensor([0, 1, 2, 4, 3])  # would bring the missing row 4 to column 3
+    whole = Symile(permutations=mixed.expand(3, 2, 5))(Embeddings.of(z, present=present)).total
+    factor = 1 / 0.07
+    rows = [torch.nn.functional.normalize(z[k][:4], dim=1) for k in "abc"]
+    expected = []
+    for m in range(3):
+        one, two = (rows[i] for i in range(3) if i != m)
+        scores = rows[m] @ (one * two).mT * factor
+        positive = scores.diagonal()
+        # column 3 holds the tuple with the missing row, which is no negative; column 4 the tuple of row 3
+        scores = torch.cat([scores, scores[:, 3:]], dim=1)
+        scores[:3, 3] = -torch.inf
+        expected.append((scores.logsumexp(1) - positive).mean())
+    torch.testing.assert_close(whole, torch.stack(expected).mean())

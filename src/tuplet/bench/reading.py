@@ -89,10 +89,11 @@ def _few_shot_beside_full(table: Table, aligned: list[Row]) -> list[str]:
 
 def _blind(aligned: list[Row]) -> list[str]:
     """Point at spaces that are good by their own score and useless by cosine."""
+    tuned = [r for r in aligned if r.variant == "tuned"]
     found = [
         f"{r.entry.label} ({r.variant}: own {100 * r.cells['R@1 own'].mean:.0f} %, cosine "
         f"{100 * r.cells['R@1 cos'].mean:.0f} %, matching embeddings at {r.cells['Pos. cos'].mean:.2f})"
-        for r in aligned
+        for r in (tuned or aligned)
         if {"R@1 own", "R@1 cos", "Pos. cos"} <= r.cells.keys()
         and r.cells["R@1 own"].mean > 0.1
         and r.cells["R@1 own"].mean > 2 * r.cells["R@1 cos"].mean

@@ -276,10 +276,11 @@ def _guarded(factory: str, cell: Cell, settings: Settings) -> list[Record] | tup
 
 def _claim(out: Path, suite: Suite) -> None:
     """Mark a folder as this suite's, or refuse another's."""
-    marker = out / "suite.json"
-    if not marker.exists():
-        write_atomic(marker, json.dumps({"suite": suite.name, "factory": suite.factory}).encode())
-    name = read_marker(out)[0]
+    try:
+        name = read_marker(out)[0]
+    except InputError:  # a new folder, or one whose marker was damaged: what is in its cells stays
+        write_atomic(out / "suite.json", json.dumps({"suite": suite.name, "factory": suite.factory}).encode())
+        return
     if name != suite.name:
         raise InputError(f"out {out} holds the suite {name!r}, not {suite.name!r}; choose another folder")
 
@@ -306,7 +307,8 @@ def read_marker(out: Path) -> tuple[str, str]:
         return str(found["suite"]), str(found["factory"])
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(
-            f"{out} is not the folder of a bench run (no readable suite.json); give the folder that `tuplet bench` wrote to"
+            f"{out} is not the folder of a bench run (no readable suite.json); give the folder that `tuplet bench` "
+            f"wrote to, or run that command again: cells that are there are kept"
         ) from None
 
 

@@ -79,15 +79,15 @@ class Arrays:
     """
 
     name: str
-    inputs: dict[str, Tensor]
-    present: dict[str, Tensor]
-    values: dict[str, Tensor]
-    group: Tensor | None
+    inputs: dict[str, Tensor] = field(repr=False)
+    present: dict[str, Tensor] = field(repr=False)
+    values: dict[str, Tensor] = field(repr=False)
+    group: Tensor | None = field(repr=False)
     modalities: dict[str, Modality]
     targets: dict[str, Target]
-    split: Split
+    split: Split = field(repr=False)
     provenance: Provenance
-    checksums: dict[str, str]
+    checksums: dict[str, str] = field(repr=False)
     fingerprint: str = field(default="")
 
     def __post_init__(self) -> None:

@@ -5,6 +5,7 @@ from tuplet.evaluate.evaluation import Result, evaluate, evaluate_inputs
 from tuplet.evaluate.probe import Probe, few_shot_probe, linear_probe, mlp_probe
 from tuplet.evaluate.retrieve import Retrieval, mean_cosine, rank_metrics, retrieve
 from tuplet.evaluate.subsets import subset_probes, subsets
+from tuplet.evaluate.summary import summary
 
 __all__ = [
     "Probe",
@@ -21,4 +22,5 @@ __all__ = [
     "retrieve",
     "subset_probes",
     "subsets",
+    "summary",
 ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ class Result:
     higher: bool = True
     chance: float | None = None
     pool: int = 0
-    items: tuple[float, ...] = ()
+    items: tuple[float, ...] = field(default=(), repr=False)
 
 
 def evaluate(
@@ -49,7 +50,8 @@ def evaluate(
     objective: Callable[[Embeddings], Loss] | None,
     source: Source,
     *,
-    target: str = "label",
+    target: str | None = None,
+    part: Literal["train", "val", "test"] = "test",
     which: Sequence[tuple[str, ...]] | None = None,
     relevance: str = "instance",
 ) -> list[Result]:
@@ -59,7 +61,8 @@ def evaluate(
         model: embeds the three parts of the source.
         objective: gives its own retrieval score, if it has one; None for none.
         source: training rows fit the probes, validation rows choose the MLP probe's epoch, test rows are scored once.
-        target: what the probes predict.
+        target: what the probes predict; the source's only target when left out, and no probes if it has none.
+        part: rows to retrieve among and to describe the space of; ``"train"`` shows whether training worked at all.
         which: the modality subsets; all 2^M - 1 when left out.
         relevance: as in `retrieve`.
 
@@ -67,7 +70,7 @@ def evaluate(
         The results. Retrieval is leave-one-out: each modality from all the others and back.
 
     Raises:
-        InputError: if the source has no such target.
+        InputError: if the source has no such target, or several and none is named.
 
     Example:
         >>> from tuplet.data import from_arrays
@@ -77,17 +80,18 @@ def evaluate(
         >>> {r.metric.split("/")[0] for r in evaluate(model, None, source)} == {"probe", "subset", "retrieval", "space"}
         True
     """
-    parts = [embed(model, rows) for rows in (source.train, source.val, source.test)]
+    parts = {name: embed(model, getattr(source, name)) for name in ("train", "val", "test")}
     own = getattr(objective, "score", None)
+    name = _target(source, target)
     return [
-        *probe_results(*[(e.h, _target(source, target, e.target)) for e in parts], which=which),
-        *retrieval_results(parts[2], {"cosine": mean_cosine} | ({"own": own} if own else {}), relevance=relevance),
-        *space_results(parts[2]),
+        *(probe_results(*[(e.h, e.target[name]) for e in parts.values()], which=which) if name else ()),
+        *retrieval_results(parts[part], {"cosine": mean_cosine} | ({"own": own} if own else {}), relevance=relevance),
+        *space_results(parts[part]),
     ]
 
 
 def evaluate_inputs(
-    source: Source, *, target: str = "label", which: Sequence[tuple[str, ...]] | None = None
+    source: Source, *, target: str | None = None, which: Sequence[tuple[str, ...]] | None = None
 ) -> list[Result]:
     """Evaluate the scaled inputs themselves: what probes read without any encoder.
 
@@ -112,8 +116,11 @@ def evaluate_inputs(
 
     def read(rows: Rows) -> tuple[Mapping[str, Tensor], Tensor]:
         batch = rows[slice(0, len(rows))]
-        return batch.inputs, _target(source, target, batch.target)
+        return batch.inputs, batch.target[str(name)]
 
+    name = _target(source, target)
+    if name is None:
+        raise InputError(f"{source.name} has no target; inputs of different shapes have nothing else to compare")
     return probe_results(*[read(rows) for rows in (source.train, source.val, source.test)], which=which)
 
 
@@ -143,13 +150,14 @@ def probe_results(
     """
     names = sorted(train[0])
     flat = [(joined(h, names), y) for h, y in (train, val, test)]
+    by_subset = subset_probes(train, test, which=which or subsets(names))
+    whole = tuple(names)
     found = {
-        "probe/linear": linear_probe(flat[0], flat[2]),
+        "probe/linear": by_subset[whole] if whole in by_subset else linear_probe(flat[0], flat[2]),
         "probe/mlp": mlp_probe(flat[0], flat[1], flat[2]),
         "probe/few_shot": few_shot_probe(flat[0], flat[2]),
     }
     rows = [(metric, "", probe, True) for metric, probe in found.items()]
-    by_subset = subset_probes(train, test, which=which or subsets(names))
     rows += [("subset", "+".join(subset), probe, False) for subset, probe in by_subset.items()]
     return [
         Result(
@@ -228,10 +236,13 @@ def space_results(emb: Embeddings) -> list[Result]:
     ]
 
 
-def _target(source: Source, name: str, targets: Mapping[str, Tensor]) -> Tensor:
-    if name not in targets:
-        raise InputError(f"target is {name!r}, but {source.name} has {sorted(source.targets)}")
-    return targets[name]
+def _target(source: Source, name: str | None) -> str | None:
+    """Return the target to probe; None if there is none."""
+    if name is None and len(source.targets) < 2:
+        return next(iter(source.targets), None)
+    if name not in source.targets:
+        raise InputError(f"target is {name!r}, but {source.name} has {sorted(source.targets)}; name one of them")
+    return name
 
 
 def _items(values: NDArray[np.float64]) -> tuple[float, ...]:

@@ -10,6 +10,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from tuplet.functional.derivative import first_order
+
 Logits = Callable[[slice, slice], Tensor]
 """Logits of a slice of the queries against a slice of the candidates, ``(b, n)``."""
 
@@ -90,7 +92,8 @@ def contrast(
         for d in dims:
             size = values.new_full((values.shape[1 - d],), values.shape[d]) if kept is None else kept.sum(d)
             if kept is None and not include_positive:
-                size[slice(own.start - queries.start, own.stop - queries.start) if d == 1 else own] -= 1
+                first = queries.start if d == 1 else candidates.start
+                size[own.start - first : own.stop - first] -= 1
             sizes.append(size)
         return tuple(Sums(*parts) for parts in zip(reduced[: len(dims)], reduced[len(dims) :], sizes, strict=True))
 
@@ -220,6 +223,7 @@ class Partitions(torch.autograd.Function):
         return (*lses, *sums)
 
     @staticmethod
+    @first_order
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Weigh the softmaxes."""
         kept, *saved = ctx.saved_tensors

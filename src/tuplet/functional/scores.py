@@ -2,7 +2,7 @@
 
 A candidate tuple ``C = (c_1 .. c_k)`` enters only through an orthonormal basis ``W`` of its span, so a score of every
 query against every candidate costs ``k`` products of ``(B, D) x (D, N)`` and no ``(B, N, k, k)`` tensor of Gram
-matrices. Bases are computed from ``c_j - c_1`` or ``c_j + c_1``, the shorter, which keeps nearly parallel modalities apart.
+matrices. Bases are computed in float64, which keeps nearly parallel modalities apart.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from tuplet.functional.derivative import first_order
 from tuplet.functional.span import factor, projection_on, root, span_of, volume_over
 from tuplet.types import InputError
 
@@ -54,6 +55,7 @@ class _Unit(torch.autograd.Function):
         return out
 
     @staticmethod
+    @first_order
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         out, scale, as_is = ctx.saved_tensors
         along = torch.where(as_is, 0.0, torch.linalg.vecdot(grad, out)[..., None])
@@ -174,12 +176,12 @@ def triangle_area(
         raise InputError(
             f"rest holds {len(rest)} tensors, expected 2: a triangle has three corners; use simplex_volume"
         )
-    # Shifting all corners by one vector changes nothing and keeps the expansion of |q - c|^2 well conditioned.
+    # Shifting all corners by one vector changes nothing and keeps the expansion of |q - c|^2 well conditioned; the edge
+    # c_2 - c_1 keeps the digits of nearly coincident candidates.
     centre = rest[0].detach().mean(dim=0)
-    q, a, b = anchor - centre, rest[0] - centre, rest[1] - centre
-    qq, aa, bb, ab = q.square().sum(1)[:, None], a.square().sum(1), b.square().sum(1), (a * b).sum(1)
-    qa, qb = q @ a.mT, q @ b.mT
-    gram = (qq - 2 * qa + aa) * (qq - 2 * qb + bb) - (qq - qa - qb + ab).square()
+    q, a, edge = anchor - centre, rest[0] - centre, rest[1] - rest[0]
+    to_a = q.square().sum(1)[:, None] - 2 * (q @ a.mT) + a.square().sum(1)
+    gram = to_a * edge.square().sum(1) - (q @ edge.mT - (a * edge).sum(1)).square()
     return gram.clamp_min(0.0) / 2 if squared else root(gram) / 2
 
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
+from tuplet.functional.derivative import first_order
 from tuplet.types import InputError
 
 
@@ -57,8 +57,8 @@ def span_of(rest: Sequence[Float[Tensor, "N D"]], *, ridge: float = 0.0) -> Span
         InputError: if ``ridge`` is negative.
 
     Notes:
-        Cost ``N k^2 D``. The Gram matrix is that of ``H C = (c_1, c_2 - s_2 c_1, ..)``: the same span, but small differences
-        keep their digits, and the ridge becomes ``ridge * H H^T``. It is factored in float64.
+        Cost ``N k^2 D`` in float64. The tuples are first made nearly orthogonal by a constant triangular ``H`` (`factor`),
+        which leaves spans and volumes as they are and makes the ridge ``ridge * H H^T``.
 
     Source:
         Linear algebra (Cholesky factor of a sheared Gram matrix).
@@ -69,16 +69,16 @@ def span_of(rest: Sequence[Float[Tensor, "N D"]], *, ridge: float = 0.0) -> Span
     """
     if ridge < 0:
         raise InputError(f"ridge is {ridge}, expected a number >= 0")
-    sheared, inverse, signs = factor(rest)
+    rows, inverse, shear = factor(rest)
+    dtype = rest[0].dtype
     if ridge:
-        # A cosine forgets the ridge to first order: it differs by (ridge / smallest eigenvalue)^2. The shear H moves
-        # eigenvalues by its squared norm at most, 2 k - 1.
-        smallest = inverse.detach().square().sum(dim=(1, 2)).max().reciprocal() / (2 * len(rest) - 1)
-        if torch.compiler.is_compiling() or bool((ridge / smallest) ** 2 > torch.finfo(sheared.dtype).eps / 8):
-            inverse = _InverseFactor.apply(sheared, signs, ridge)
-            basis = inverse.to(sheared.dtype) @ sheared
-            return _span(sheared, inverse)._replace(metric=(basis @ basis.mT).permute(1, 2, 0))
-    return _span(sheared, inverse)
+        # A cosine forgets the ridge to first order: it differs by (ridge / smallest eigenvalue)^2.
+        smallest = (inverse.detach() @ shear).square().sum(dim=(1, 2)).max().reciprocal()
+        if torch.compiler.is_compiling() or bool((ridge / smallest) ** 2 > torch.finfo(dtype).eps / 8):
+            inverse = _InverseFactor.apply(rows, ridge * (shear @ shear.mT))
+            basis = inverse @ rows
+            return _span(rows, inverse, dtype)._replace(metric=(basis @ basis.mT).permute(1, 2, 0).to(dtype))
+    return _span(rows, inverse, dtype)
 
 
 def span_and_volume(
@@ -101,17 +101,16 @@ def span_and_volume(
         >>> span_and_volume([e[:1], e[1:2]], 2 * e[2:])[1].round(decimals=4)
         tensor([2.])
     """
-    sheared, inverse, _ = factor([*rest, anchor])
-    return _span(sheared[:, :-1], inverse[:, :-1, :-1]), _volume(inverse).to(sheared.dtype)
+    rows, inverse, _ = factor([*rest, anchor])
+    return _span(rows[:, :-1], inverse[:, :-1, :-1], anchor.dtype), _volume(inverse).to(anchor.dtype)
 
 
-def _span(sheared: Tensor, inverse: Tensor) -> Span:
-    basis = (inverse.to(sheared.dtype) @ sheared).transpose(0, 1).contiguous()
-    return Span(basis, None, _volume(inverse).to(sheared.dtype))
+def _span(rows: Tensor, inverse: Tensor, dtype: torch.dtype) -> Span:
+    return Span((inverse @ rows).transpose(0, 1).to(dtype).contiguous(), None, _volume(inverse).to(dtype))
 
 
 def _volume(inverse: Tensor) -> Tensor:
-    """Volume of tuples from the inverse of their factor: shearing leaves it as it is."""
+    """Volume of tuples from the inverse of their factor; the shear has determinant 1."""
     return inverse.diagonal(dim1=-2, dim2=-1).prod(dim=-1).reciprocal()
 
 
@@ -194,18 +193,21 @@ class _Norm(torch.autograd.Function):
         out: Tensor = parts[:, 0].square()
         for j in range(1, parts.shape[1]):
             out.addcmul_(parts[:, j], parts[:, j])
-        ctx.floor = torch.finfo(out.dtype).eps
+        eps = torch.finfo(out.dtype).eps
+        floor = torch.tensor(eps, dtype=out.dtype, device=out.device)
         if length is not None:
             out = out.neg_().add_(length.square())
-            ctx.floor = 2 * ctx.floor**0.5
-        out = F.threshold(out.clamp_min_(0.0).sqrt_(), ctx.floor, 0.0, inplace=True)
-        ctx.save_for_backward(out, length, parts)
+            floor = (2 * eps**0.5 * length).clamp_min(torch.finfo(out.dtype).tiny)
+        out.clamp_min_(0.0).sqrt_()
+        out.mul_(out > floor)
+        ctx.save_for_backward(out, length, parts, floor)
         return out
 
     @staticmethod
+    @first_order
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor]:
-        out, length, parts = ctx.saved_tensors
-        scale = out.clamp_min(ctx.floor).reciprocal_().mul_(grad)
+        out, length, parts, floor = ctx.saved_tensors
+        scale = torch.maximum(out, floor).reciprocal_().mul_(grad)
         if length is None:
             return None, scale[:, None] * parts
         over_length = scale.sum(dim=1, keepdim=True) * length
@@ -237,15 +239,21 @@ def _length(parts: Tensor, metric: Tensor | None) -> Tensor:
 
 
 def factor(members: Sequence[Float[Tensor, "N D"]]) -> tuple[Tensor, Tensor, Tensor]:
-    r"""Shear tuples to ``(c_1, c_2 - s_2 c_1, ..)``, :math:`s_j = \pm 1`, and factor their Gram matrices in float64.
+    r"""Make tuples nearly orthogonal by a constant shear, and factor the Gram matrices of what is left.
 
     Args:
         members: ``k >= 1`` tensors ``(N, D)``.
 
     Returns:
-        Sheared tuples ``(N, k, D)``; the inverses ``(N, k, k)``, float64, of the lower Cholesky factors of their Gram
-        matrices; and the signs ``(N, k - 1)`` that bring the others to the side of ``c_1``. The product of the
-        inverse's diagonal is one over the volume of the tuple.
+        In float64: the sheared tuples :math:`H C`, ``(N, k, D)``; the inverses ``(N, k, k)`` of the lower Cholesky factors
+        of their Gram matrices, whose diagonals multiply to one over the volume; and ``H``, ``(N, k, k)``, unit lower
+        triangular.
+
+    Notes:
+        ``H`` holds Gram-Schmidt's coefficients without their gradient. Spans and volumes are the same for any such ``H``,
+        gradients included, but differences between nearly parallel members, whichever they are, keep their digits, and
+        members of very different lengths do no harm. A member that depends on the others to within the rounding of
+        float64 counts for nothing.
 
     Source:
         Linear algebra.
@@ -254,46 +262,53 @@ def factor(members: Sequence[Float[Tensor, "N D"]]) -> tuple[Tensor, Tensor, Ten
         >>> factor([torch.tensor([[3.0, 4.0]])])[1]
         tensor([[[0.2000]]], dtype=torch.float64)
     """
-    first, *others = members
+    tuples = torch.stack(list(members), dim=1).double()
     with torch.no_grad():
-        signs = [torch.where((first * c).sum(dim=1) < 0, -1.0, 1.0).to(first.dtype) for c in others]
-        flips = torch.stack(signs, dim=1) if signs else first.new_empty(len(first), 0)
-    sides = [torch.addcmul(c, first, s[:, None], value=-1) for c, s in zip(others, signs, strict=True)]
-    sheared = torch.stack([first, *sides], dim=1)
-    inverse: Tensor = _InverseFactor.apply(sheared, flips, 0.0)
-    return sheared, inverse, flips
+        shear = _gram_schmidt(tuples)
+        floor = (16 * torch.finfo(tuples.dtype).eps) ** 2 * tuples.square().sum(dim=2) + 1e-60
+    rows = shear @ tuples
+    inverse: Tensor = _InverseFactor.apply(rows, torch.diag_embed(floor))
+    return rows, inverse, shear
+
+
+def _gram_schmidt(tuples: Tensor) -> Tensor:
+    """Return the unit lower triangular matrices ``(N, k, k)`` that make the rows of tuples orthogonal."""
+    n, k, _ = tuples.shape
+    shear = torch.eye(k, dtype=tuples.dtype, device=tuples.device).repeat(n, 1, 1)
+    done: list[Tensor] = []
+    for j in range(k):
+        left = tuples[:, j]
+        for i, row in enumerate(done):
+            square = row.square().sum(dim=1)
+            share = (left * row).sum(dim=1) / torch.where(square == 0, 1.0, square)
+            left = left - share[:, None] * row
+            shear[:, j] -= share[:, None] * shear[:, i]
+        done.append(left)
+    return shear
 
 
 class _InverseFactor(torch.autograd.Function):
-    r"""The inverse :math:`W = L^{-1}` of the Cholesky factor of the Gram matrices of tuples, in float64.
+    r"""The inverse :math:`W = L^{-1}` of the Cholesky factor of ``C C^T`` plus a constant.
 
     :math:`dW = -\Phi(W\, dG\, W^\top)\, W`, where :math:`\Phi` takes the lower triangle and half the diagonal: small products
-    only, and one of ``N k^2 D``. The ridge is that of the coordinates before the shear.
+    only, and one of ``N k^2 D``.
     """
 
     @staticmethod
-    def forward(ctx: Any, sheared: Tensor, signs: Tensor, ridge: float) -> Tensor:
-        k = sheared.shape[1]
-        gram = (sheared @ sheared.mT).double()
-        # The floor keeps dependent members factorisable; it is the rounding error of the entries, and nothing for c_1.
-        rounding = torch.full((k,), 8 * torch.finfo(sheared.dtype).eps, dtype=gram.dtype, device=gram.device)
-        rounding[0] = 0.0
-        gram.diagonal(dim1=1, dim2=2).mul_(1 + rounding).add_(1e-24)
-        identity = torch.eye(k, dtype=gram.dtype, device=gram.device)
-        if ridge:
-            shear = identity.repeat(len(gram), 1, 1)
-            shear[:, 1:, 0] = -signs
-            gram += ridge * (shear @ shear.mT)
-        inverse: Tensor = torch.linalg.solve_triangular(torch.linalg.cholesky(gram), identity, upper=False)
-        ctx.save_for_backward(sheared, inverse)
+    def forward(ctx: Any, rows: Tensor, added: Tensor) -> Tensor:
+        identity = torch.eye(rows.shape[1], dtype=rows.dtype, device=rows.device)
+        lower = torch.linalg.cholesky(rows @ rows.mT + added)
+        inverse: Tensor = torch.linalg.solve_triangular(lower, identity, upper=False)
+        ctx.save_for_backward(rows, inverse)
         return inverse
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        sheared, inverse = ctx.saved_tensors
+    @first_order
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        rows, inverse = ctx.saved_tensors
         half = torch.ones_like(inverse[0]).tril() - torch.eye(inverse.shape[-1]).to(inverse) / 2
         over_gram = inverse.mT @ (grad @ inverse.mT * half) @ inverse
-        return -(over_gram + over_gram.mT).to(sheared.dtype) @ sheared, None, None
+        return -(over_gram + over_gram.mT) @ rows, None
 
 
 def root(squared: Tensor) -> Tensor:

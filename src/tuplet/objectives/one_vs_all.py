@@ -7,6 +7,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from tuplet.functional.contrast import contrast, cut, pair_mask
 from tuplet.functional.scores import cosine, unit
@@ -162,7 +163,7 @@ class OneVsAll(Objective):
     def _projected(self, q: Tensor, span: Span) -> Tensor:
         """Return the direction of every row's projection onto the span of its own others, ``(B, D)``."""
         inner = torch.einsum("kbd,bd->kb", span.basis, q)
-        return unit(torch.einsum("kbd,kb->bd", span.basis, inner))
+        return F.normalize(torch.einsum("kbd,kb->bd", span.basis, inner), dim=1)
 
     def _mapped(self, rest: list[Tensor], i: int) -> Tensor:
         """Return what modality ``i``'s network makes of the others, unit rows ``(B, D)``."""

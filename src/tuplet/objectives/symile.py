@@ -116,7 +116,7 @@ class Symile(Objective):
 
             def keep(queries: slice, candidates: slice) -> Tensor:
                 live = torch.ones_like(emb.index, dtype=torch.bool) if valid is None else valid
-                mask = live[queries, None] & live[None, candidates]
+                mask = live[queries, None] & torch.stack([live[p[candidates]] for p in shuffles]).all(dim=0)
                 if emb.group is not None:
                     same = [emb.group[queries, None] == emb.group[p[candidates]] for p in shuffles]
                     mask = mask & ~reduce(torch.logical_and, same)

@@ -8,8 +8,8 @@ from tuplet.objectives import Bottleneck, Gram, Objective, OneVsAll, Pairwise, S
 
 VIEWS = ("factors", "fourier", "karhunen", "morphology", "pixels", "zernike")
 THREE = ("fourier", "karhunen", "zernike")
-TAUS = tuple({"tau": tau} for tau in (0.1, 0.3))
-TAUS_AND_BETAS = ({"tau": 0.1, "beta": 1.0}, {"tau": 0.3, "beta": 0.3})
+TAUS = tuple({"tau": tau} for tau in (0.03, 0.1))
+TAUS_AND_BETAS = ({"tau": 0.03, "beta": 0.3}, {"tau": 0.1, "beta": 1.0})
 
 
 def _supervised(settings: Settings, task: Task) -> Objective:
