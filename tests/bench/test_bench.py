@@ -9,17 +9,25 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from tests.bench import toy
-from tuplet import InputError
+from tuplet import AlignmentModel, InputError
 from tuplet.bench import record
+from tuplet.bench.cell import _validation_score
 from tuplet.bench.record import Record, read_cell, write_cell
 from tuplet.bench.report import write_report
 from tuplet.bench.runner import check_budget, read_run, run_suite
 from tuplet.bench.suite import Budget
 from tuplet.bench.suites.quickstart import quickstart
 from tuplet.bench.tables import as_csv, by_seed, latex, markdown, tables
+from tuplet.evaluate import embed, linear_probe, mean_cosine
+from tuplet.evaluate.evaluation import retrieval_results
+from tuplet.evaluate.subsets import joined
+from tuplet.objectives import OneVsAll
+from tuplet.train.files import locked
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -68,6 +76,28 @@ def test_tuning_sees_validation_rows_only_and_its_own_seed(run):
         scores = {c[0].variant: c[0] for c in trials if c[0].entry == entry}
         best = max(scores.values(), key=lambda r: r.value)
         assert read_cell(out / f"cells/toy task/{entry}.tuned.s0.jsonl")[0].settings == best.settings
+
+
+def test_the_tuning_score_is_probe_own_and_cosine_on_validation_rows():
+    source = toy.load().select(["a", "b", "c"])
+    torch.manual_seed(0)
+    model = AlignmentModel.mlp({k: m.shape for k, m in source.modalities.items()}, dim=8, hidden=8)
+
+    untouchable = replace(source.split, test=np.array([10**9]))  # reading a test row would fail
+    blind = replace(source, split=untouchable)
+    score = _validation_score(model, OneVsAll(), blind, "label")
+    val, train = embed(model, source.val), embed(model, source.train)
+    names = list(val.modalities)
+    probe = linear_probe((joined(train.h, names), train.target["label"]), (joined(val.h, names), val.target["label"]))
+    found = retrieval_results(val, {"own": OneVsAll().score, "cosine": mean_cosine})
+    own, cosine = (r.value for r in found if r.metric.endswith("/mAP") and r.detail == "mean")
+    assert own != cosine
+    assert score == pytest.approx((probe.value + own + cosine) / 3)
+
+
+def test_two_runs_never_share_a_folder(tmp_path):
+    with locked(tmp_path), pytest.raises(InputError, match="in use by another run"):
+        run_suite(toy.suite(), out=tmp_path, seeds=1)
 
 
 def test_results_do_not_depend_on_workers_and_are_not_run_twice(run, tmp_path):

@@ -17,6 +17,7 @@ class Case:
     oracle: Callable[[list[np.ndarray]], float]
     sizes: tuple[int, ...] = (2, 3, 4)
     aligns: bool = True  # lowers its loss *and* raises the positive cosine from scratch
+    contrasts: bool = True  # has negatives, and so groups and blocks
 
     def build(self, m, **options):
         """Make the objective, with one-off state (permutations) fixed so that calls can be compared."""

@@ -66,6 +66,32 @@ def test_missing_rows_are_zero_and_marked():
             assert torch.isfinite(batch.inputs[name]).all()
 
 
+def test_whatever_changes_the_data_changes_the_fingerprint_and_nothing_else_does():
+    x = arrays()
+    n, y = 40, np.arange(40) % 2
+    split = split_rows(n, seed=0)
+    mask = np.arange(n) != 3
+
+    def mark(values=x, **options):
+        return from_arrays(values, split=split, **options).fingerprint
+
+    seen = [
+        mark(),
+        mark(x | {"force": 2 * x["force"]}),  # equal after scaling
+        mark(scaling="none"),
+        mark(targets={"label": y}),
+        mark(targets={"label": 1 - y}),
+        mark(present={"force": mask}),
+    ]
+    codes = np.arange(n)
+    codes[split.train[1]] = codes[split.train[0]]
+    seen.append(mark(group=codes))
+    assert len(set(seen)) == len(seen)
+    hidden = {k: v.copy() for k, v in x.items()}
+    hidden["force"][3] = 99.0  # a row that is not there
+    assert mark(hidden, present={"force": mask}) == mark(present={"force": mask})
+
+
 def test_select_keeps_rows_and_changes_the_fingerprint():
     s = from_arrays(arrays())
     two = s.select(["pose", "force"])

@@ -225,6 +225,49 @@ def test_bad_shapes_are_named(f):
         f(q[:, :3], rest)
 
 
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_gradients_of_scores_for_rows_of_any_length(k):
+    q, rest = draw(k)
+    leaves = [x.clone().requires_grad_() for x in (q, *rest)]
+    for f in (
+        simplex_volume,
+        span_projection,
+        lambda x, c: span_projection(x, c, ridge=0.3),
+        *([triangle_area, lambda x, c: triangle_area(x, c, squared=False)] if k == 2 else []),
+    ):
+        assert torch.autograd.gradcheck(lambda x, *c, f=f: f(x, c), leaves)
+    others = [x.clone().requires_grad_() for x in draw(k + 1, seed=4)[1]]
+    assert torch.autograd.gradcheck(lambda *c: paired_volume(c), others)
+    assert torch.autograd.gradcheck(unit, leaves[:1])
+
+
+def test_gradients_stay_bounded_where_a_query_lies_in_the_span():
+    q, rest = draw(2, dtype=torch.float32)
+    inside = (rest[0] + 0.5 * rest[1]).requires_grad_()
+    (grad,) = torch.autograd.grad(simplex_volume(inside, rest).sum(), inside)
+    scale = float(simplex_volume(q, rest).max())
+    assert float(grad.abs().max()) < 1e2 * scale
+    assert torch.equal(simplex_volume(inside, rest).diagonal(), torch.zeros(5))
+
+
+def test_normalising_twice_changes_neither_value_nor_gradient():
+    q, (c,) = draw(1)
+    once, twice = q.clone().requires_grad_(), q.clone().requires_grad_()
+    weight = c[:4]
+    (unit(once) * weight).sum().backward()
+    (unit(unit(twice)) * weight).sum().backward()
+    assert torch.equal(once.grad, twice.grad)
+    given = unit(q).requires_grad_()  # as the authors' programs treat rows that come in at unit length
+    (unit(given) * weight).sum().backward()
+    assert torch.equal(given.grad, weight)
+
+
+def test_triangle_area_does_not_suffer_from_a_common_offset():
+    q, rest = draw(2, dtype=torch.float32)
+    moved = triangle_area(q + 100.0, [c + 100.0 for c in rest])
+    torch.testing.assert_close(moved, triangle_area(q, rest), rtol=1e-3, atol=1e-3)
+
+
 def test_bad_numbers_are_named():
     q, rest = draw(3)
     with pytest.raises(InputError, match="ridge is -1"):

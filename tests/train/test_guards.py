@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,11 @@ import torch
 
 from tests.train.toys import model, source
 from tuplet import InputError, Loss, TrainConfig, fit
-from tuplet.objectives import Pairwise, Sum
+from tuplet.objectives import Pairwise, Sum, Temperature
 from tuplet.train import checkpoint
+from tuplet.train.files import locked
+from tuplet.train.loop import _optimizer, validation_loss
+from tuplet.train.step import cached_step
 
 SMALL = {"epochs": 2, "batch_size": 12}
 
@@ -98,3 +102,75 @@ def test_fit_on_two_processes_equals_one(tmp_path, step):
         assert [entry["step"] for entry in state["history"]] == [3, 6]
     for name, value in weights[0].items():
         torch.testing.assert_close(weights[1][name], value, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_only_matrices_decay():
+    net, temperature = model(), Temperature(0.5)
+    groups = _optimizer(net, Pairwise(tau=temperature), TrainConfig(weight_decay=0.3)).param_groups
+    decays = {id(p): g["weight_decay"] for g in groups for p in g["params"]}
+    assert decays[id(temperature.logit)] == 0.0
+    assert {decays[id(p)] for p in net.parameters() if p.ndim > 1} == {0.3}
+    assert {decays[id(p)] for p in net.parameters() if p.ndim < 2} == {0.0}
+    assert len(decays) == len(list(net.parameters())) + 1
+
+
+def test_gradients_are_clipped():
+    def steps(clip):
+        net = model()
+        before = [p.detach().clone() for p in net.parameters()]
+        config = TrainConfig(epochs=1, batch_size=12, lr=1e-3, clip=clip, optimizer="adam", warmup=0.0)
+        fit(net, lambda emb: Loss(1e3 * emb.z["a"].sum(), {}), train=source().train, config=config)
+        return sum(float((p.detach() - q).abs().sum()) for p, q in zip(net.parameters(), before, strict=True))
+
+    assert steps(1e-12) < 0.1 * steps(1.0)  # Adam's epsilon of 1e-8 dwarfs gradients that small
+
+
+def test_the_logged_loss_is_the_mean_over_the_steps_of_an_epoch():
+    run = fit(
+        model(),
+        lambda emb: Loss(3.0 + 0 * emb.z["a"].sum(), {"three": torch.tensor(3.0)}),
+        train=source().train,
+        config=TrainConfig(**SMALL),
+    )
+    assert run.steps // SMALL["epochs"] > 1
+    assert [(h["loss"], h["three"]) for h in run.history] == [(3.0, 3.0)] * 2
+
+
+def test_validation_leaves_random_state_and_modes_alone():
+    net = model(dropout=0.5)
+    frozen = next(iter(net.encoders.values()))
+    frozen.eval()
+
+    def noisy(emb):
+        return Loss(emb.z["a"].sum() + torch.rand(()), {})
+
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    validation_loss(net, noisy, source().val, batch_size=4)
+    assert torch.equal(torch.rand(4), expected)
+    assert net.training
+    assert not frozen.training
+
+
+def test_two_runs_never_share_a_folder(tmp_path):
+    config = TrainConfig(**SMALL, out=tmp_path)
+    with locked(tmp_path), pytest.raises(InputError, match="in use by another run"):
+        fit(model(), Pairwise(), train=source().train, config=config)
+
+
+def test_cached_steps_hand_over_what_a_model_adds():
+    class Marked(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = model()
+
+        def forward(self, batch):
+            emb = self.inner(batch)
+            return replace(emb, aux={"index": batch.index})
+
+    def objective(emb):
+        assert torch.equal(emb.aux["index"], emb.index)
+        return Loss(emb.z["a"].sum(), {})
+
+    cached_step(Marked(), objective, source().train[:12], chunk=5)

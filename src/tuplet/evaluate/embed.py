@@ -37,9 +37,11 @@ def embed(model: AlignmentModel, rows: Rows, *, batch_size: int = 1024) -> Embed
     model.eval()
     starts = range(0, len(rows), batch_size)
     batches = (rows[slice(i, min(i + batch_size, len(rows)))] for i in starts)
-    parts = [model(batch.map(lambda value: value.to(device))) for batch in batches]
-    for module, mode in modes.items():
-        module.training = mode
+    try:
+        parts = [model(batch.map(lambda value: value.to(device))) for batch in batches]
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
     for part in parts:
         for name in part.modalities:
             if not bool(torch.isfinite(part.h[name]).all() & torch.isfinite(part.z[name]).all()):

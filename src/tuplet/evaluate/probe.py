@@ -53,6 +53,8 @@ def linear_probe(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], *, p
         >>> linear_probe((x, (x[:, 0] > 3).long()), (x, (x[:, 0] > 3).long())).value
         1.0
     """
+    if penalty <= 0:
+        raise InputError(f"penalty is {penalty}, expected a number > 0")
     x, y, x_test, y_test = _standardised(train, test)
     if y.is_floating_point():
         from sklearn.linear_model import Ridge

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tuplet.functional.scores import cosine, unit
-from tuplet.types import Embeddings, InputError
+from tuplet.types import Embeddings, InputError, one_of
 
 Score = Callable[[dict[str, Tensor], dict[str, Tensor]], Tensor]
 Ties = Literal["expected", "optimistic", "pessimistic"]
@@ -158,6 +158,7 @@ def rank_metrics(
         >>> float(items["R@1"][0]), float(items["MdR"][0]), tied
         (0.25, 2.5, 1)
     """
+    one_of("ties", ties, ("expected", "optimistic", "pessimistic"))
     if not relevant.any(axis=1).all():
         raise InputError("relevant has a query with nothing to find; leave that query out")
     level = np.where(relevant, scores, -np.inf).max(axis=1, keepdims=True)  # of the first relevant candidate
@@ -197,8 +198,7 @@ def _average_precision(scores: NDArray[np.float64], relevant: NDArray[np.bool_],
     first = np.diff(np.take_along_axis(scores, order, axis=1), axis=1, prepend=np.nan) != 0
     if nudge:  # the order within ties is settled: every place is its own tie
         first[:] = True
-    last = np.roll(first, -1, axis=1)
-    last[:, -1] = True
+    last = np.roll(first, -1, axis=1)  # the first place of a row always starts a tie, so the last one ends it
     start = np.maximum.accumulate(np.where(first, places, 0), axis=1)
     end = np.minimum.accumulate(np.where(last, places, places[-1])[:, ::-1], axis=1)[:, ::-1]
     so_far = np.cumsum(ranked, axis=1)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from tuplet.functional.derivative import first_order
+from tuplet.types import in_range
 
 Logits = Callable[[slice, slice], Tensor]
 """Logits of a slice of the queries against a slice of the candidates, ``(b, n)``."""
@@ -65,6 +66,9 @@ def contrast(
         Scalar. Its mean over processes is the loss of all rows: the local sum is divided by the global number of valid
         rows per process. Queries without any negative count for nothing when the positive is excluded.
 
+    Raises:
+        InputError: if ``label_smoothing`` or ``block_size`` is out of range.
+
     Source:
         van den Oord et al. (2018), CLIP (Radford et al., 2021); without the positive: OVA-IB, equation 9.
 
@@ -73,6 +77,9 @@ def contrast(
         >>> contrast(lambda q, c: s[q, c], s.diagonal(), rows=slice(0, 3))
         tensor(0.5514)
     """
+    in_range("label_smoothing", label_smoothing, 0, 1)
+    if block_size is not None:
+        in_range("block_size", block_size, 1)
     n = int(positive.shape[0])
     everything = slice(0, n)
 

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tuplet.functional.derivative import first_order
-from tuplet.functional.span import factor, projection_on, root, span_of, volume_over
+from tuplet.functional.span import factor, projection_on, root, span_of, volume_of, volume_over
 from tuplet.types import InputError
 
 
@@ -234,7 +234,7 @@ def paired_volume(members: Sequence[Float[Tensor, "B D"]]) -> Float[Tensor, " B"
         >>> paired_volume([e, e.flip(0)]).round(decimals=4)
         tensor([1., 1.])
     """
-    return factor(members)[1].diagonal(dim1=-2, dim2=-1).prod(dim=-1).reciprocal().to(members[0].dtype)
+    return volume_of(factor(members)[1]).to(members[0].dtype)
 
 
 def paired_area(members: Sequence[Float[Tensor, "B D"]], *, squared: bool = True) -> Float[Tensor, " B"]:

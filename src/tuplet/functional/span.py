@@ -102,15 +102,29 @@ def span_and_volume(
         tensor([2.])
     """
     rows, inverse, _ = factor([*rest, anchor])
-    return _span(rows[:, :-1], inverse[:, :-1, :-1], anchor.dtype), _volume(inverse).to(anchor.dtype)
+    return _span(rows[:, :-1], inverse[:, :-1, :-1], anchor.dtype), volume_of(inverse).to(anchor.dtype)
 
 
 def _span(rows: Tensor, inverse: Tensor, dtype: torch.dtype) -> Span:
-    return Span((inverse @ rows).transpose(0, 1).to(dtype).contiguous(), None, _volume(inverse).to(dtype))
+    return Span((inverse @ rows).transpose(0, 1).to(dtype).contiguous(), None, volume_of(inverse).to(dtype))
 
 
-def _volume(inverse: Tensor) -> Tensor:
-    """Volume of tuples from the inverse of their factor; the shear has determinant 1."""
+def volume_of(inverse: Float[Tensor, "N k k"]) -> Float[Tensor, " N"]:
+    """Give the volume of tuples from the inverse of their factor; the shear has determinant 1.
+
+    Args:
+        inverse: ``(N, k, k)``, as `factor` gives it.
+
+    Returns:
+        ``(N,)``.
+
+    Source:
+        Linear algebra.
+
+    Example:
+        >>> volume_of(torch.tensor([[[0.5, 0.0], [1.0, 0.25]]]))
+        tensor([8.])
+    """
     return inverse.diagonal(dim1=-2, dim2=-1).prod(dim=-1).reciprocal()
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from tuplet.objectives.compose import row_mean
 from tuplet.objectives.pairwise import Pairs, Pairwise, over_pairs, pairs_of
 from tuplet.objectives.temperature import Temperature
-from tuplet.types import Embeddings, InputError
+from tuplet.types import Embeddings, in_range
 
 
 class Bottleneck(Pairwise):
@@ -69,8 +69,7 @@ class Bottleneck(Pairwise):
             label_smoothing=label_smoothing,
             block_size=block_size,
         )
-        if beta < 0:
-            raise InputError(f"beta is {beta}, expected a number >= 0")
+        in_range("beta", beta, 0)
         self.beta = beta
 
     def terms(self, emb: Embeddings) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from tuplet.functional.scores import cosine, unit
 from tuplet.functional.span import Span, paired_projection, projection_on, span_of
 from tuplet.objectives.compose import Objective, row_mean, rows_with
 from tuplet.objectives.temperature import Temperature, temperature
-from tuplet.types import Embeddings, InputError, Traits
+from tuplet.types import Embeddings, InputError, Traits, in_range, one_of
 
 
 class OneVsAll(Objective):
@@ -81,10 +81,10 @@ class OneVsAll(Objective):
         block_size: int | None = None,
     ) -> None:
         super().__init__()
-        if beta < 0:
-            raise InputError(f"beta is {beta}, expected a number >= 0")
-        if ridge < 0:
-            raise InputError(f"ridge is {ridge}, expected a number >= 0")
+        in_range("beta", beta, 0)
+        in_range("ridge", ridge, 0)
+        one_of("negatives", negatives, ("query", "own"))
+        one_of("projector", projector, ("span", "mlp"))
         self.beta = beta
         self.tau = temperature(tau)
         self.include_positive = include_positive

@@ -14,7 +14,7 @@ from tuplet.functional.contrast import contrast, cut, pair_mask
 from tuplet.functional.scores import cosine
 from tuplet.objectives.compose import Objective, rows_with
 from tuplet.objectives.temperature import Temperature, temperature
-from tuplet.types import Embeddings, InputError, Traits
+from tuplet.types import Embeddings, InputError, Traits, one_of
 
 Pairs = Literal["all", "hub"] | Sequence[tuple[str, str]]
 
@@ -73,6 +73,10 @@ class Pairwise(Objective):
         super().__init__()
         if anchor is not None and pairs != "hub":
             raise InputError(f"anchor is {anchor!r}, which only pairs='hub' uses; leave it out or set pairs='hub'")
+        if isinstance(pairs, str):
+            one_of("pairs", pairs, ("all", "hub"))
+        one_of("reduction", reduction, ("mean", "sum"))
+        one_of("direction", direction, ("both", "forward"))
         if pairs != "all" or direction == "forward":
             self.traits = replace(self.traits, symmetric=False, cost="pairs B^2 D")
         self.pairs = pairs

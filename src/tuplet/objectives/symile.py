@@ -14,7 +14,7 @@ from tuplet.functional.scores import multilinear
 from tuplet.objectives.compose import Objective, row_mean, rows_with
 from tuplet.objectives.pairwise import pair_contrast
 from tuplet.objectives.temperature import Temperature, temperature
-from tuplet.types import Embeddings, InputError, Traits
+from tuplet.types import Embeddings, InputError, Traits, one_of
 
 CHUNK = 2**22
 """Largest number of entries of one block of ``n_squared`` scores or products."""
@@ -73,6 +73,9 @@ class Symile(Objective):
         block_size: int | None = None,
     ) -> None:
         super().__init__()
+        one_of("negatives", negatives, ("n", "n_squared"))
+        one_of("scale", scale, ("none", "dimension"))
+        one_of("rows_as", rows_as, ("unit", "given"))
         self.negatives = negatives
         self.tau = temperature(tau)
         self.scale = scale

@@ -19,7 +19,7 @@ from tuplet.train import checkpoint
 from tuplet.train.config import TrainConfig
 from tuplet.train.files import locked, write_atomic
 from tuplet.train.runtime import Runtime
-from tuplet.train.step import cached_step, plain_step
+from tuplet.train.step import cached_step, plain_step, random_state, set_random_state
 from tuplet.types import Batch, Embeddings, InputError, Loss
 
 
@@ -209,17 +209,18 @@ def validation_loss(
         >>> validation_loss(AlignmentModel.mlp({"a": (3,), "b": (3,)}), Pairwise(), rows, batch_size=4) > 0
         True
     """
-    was_training = model.training
+    modes = {m: m.training for m in model.modules()}
     model.eval()
-    random = torch.get_rng_state()
+    random = random_state()
     own = {name: g.get_state() for name, g in checkpoint.generators(objective).items()}
     size = min(batch_size, len(rows))
     held = (batch.map(lambda value: value.to(device)) for batch in batches(rows, batch_size=size, seed=0, epoch=0))
     losses = [float(objective(model(batch)).total) for batch in held]
-    torch.set_rng_state(random)
+    set_random_state(random)
     for name, generator in checkpoint.generators(objective).items():
         generator.set_state(own[name])
-    model.train(was_training)
+    for module, mode in modes.items():
+        module.training = mode
     return sum(losses) / len(losses)
 
 

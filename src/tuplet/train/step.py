@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tuplet.train.gather import gather
 from tuplet.types import Batch, Embeddings, InputError, Loss
@@ -78,10 +78,11 @@ def cached_step(
         >>> cached_step(AlignmentModel.mlp({"a": (3,), "b": (3,)}), Pairwise(), rows[:], chunk=4).total.shape
         torch.Size([])
     """
-    pieces = [_rows(batch, slice(i, i + chunk)) for i in range(0, len(batch), chunk)]
+    starts = range(0, len(batch), chunk)
+    pieces = [batch.map(partial(_rows, start=i, stop=i + chunk)) for i in starts]
     states, embedded = [], []
     for piece in pieces:
-        states.append(torch.get_rng_state())
+        states.append(random_state())
         with torch.no_grad():
             embedded.append(model(piece))
     leaves = {
@@ -89,8 +90,10 @@ def cached_step(
         for kind in ("z", "h")
         for k in embedded[0].z
     }
+    aux = {k: torch.cat([e.aux[k] for e in embedded]) for k in embedded[0].aux}
     emb = replace(
         embedded[0],
+        aux=aux,
         z={k: v for (kind, k), v in leaves.items() if kind == "z"},
         h={k: v for (kind, k), v in leaves.items() if kind == "h"},
         present=batch.present,
@@ -101,9 +104,9 @@ def cached_step(
     )
     loss = _evaluated(objective, emb)
     loss.total.backward()  # type: ignore[no-untyped-call]
-    after = torch.get_rng_state()
+    after = random_state()
     for i, (piece, state) in enumerate(zip(pieces, states, strict=True)):
-        torch.set_rng_state(state)
+        set_random_state(state)
         again = model(piece)
         rows = slice(i * chunk, i * chunk + len(piece))
         surrogate = [
@@ -112,7 +115,7 @@ def cached_step(
             if leaf.grad is not None
         ]
         torch.stack(surrogate).sum().backward()  # type: ignore[no-untyped-call]
-    torch.set_rng_state(after)
+    set_random_state(after)
     return loss
 
 
@@ -125,14 +128,38 @@ def _evaluated(objective: Callable[[Embeddings], Loss], emb: Embeddings) -> Loss
     return loss
 
 
-def _rows(batch: Batch, rows: slice) -> Batch:
-    def cut(value: Any) -> Any:
-        return {k: cut(v) for k, v in value.items()} if isinstance(value, dict) else value[rows]
+def _rows(value: Tensor, *, start: int, stop: int) -> Tensor:
+    return value[start:stop]
 
-    return Batch(
-        inputs=cut(batch.inputs),
-        present=cut(batch.present),
-        index=batch.index[rows],
-        group=None if batch.group is None else batch.group[rows],
-        target=cut(batch.target),
-    )
+
+def random_state() -> list[Tensor]:
+    """Read the random state of the CPU and of every CUDA device in use.
+
+    Returns:
+        One state per device, the CPU's first.
+
+    Example:
+        >>> len(random_state()) >= 1
+        True
+    """
+    initialized = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    devices = torch.cuda.get_rng_state_all() if initialized else []
+    return [torch.get_rng_state(), *devices]
+
+
+def set_random_state(state: list[Tensor]) -> None:
+    """Restore what `random_state` read.
+
+    Args:
+        state: one per device, the CPU's first.
+
+    Example:
+        >>> before = random_state()
+        >>> first = torch.rand(2)
+        >>> set_random_state(before)
+        >>> bool((torch.rand(2) == first).all())
+        True
+    """
+    torch.set_rng_state(state[0])
+    if len(state) > 1:
+        torch.cuda.set_rng_state_all(state[1:])
