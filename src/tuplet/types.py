@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
@@ -34,7 +35,7 @@ def one_of(argument: str, value: object, allowed: tuple[str, ...]) -> None:
         raise InputError(f"{argument} is {value!r}, expected {' or '.join(map(repr, allowed))}")
 
 
-def in_range(argument: str, value: float, low: float, high: float = float("inf")) -> None:
+def in_range(argument: str, value: float | int, low: float | int, high: float | int = math.inf) -> None:
     """Refuse a number below ``low``, or one that reaches ``high``.
 
     Args:
@@ -52,7 +53,7 @@ def in_range(argument: str, value: float, low: float, high: float = float("inf")
         tuplet.types.InputError: beta is -1.0, expected a number >= 0
     """
     if not low <= value < high:
-        bound = f">= {low}" if high == float("inf") else f"in [{low}, {high})"
+        bound = f">= {low}" if high == math.inf else f"in [{low}, {high})"
         raise InputError(f"{argument} is {value}, expected a number {bound}")
 
 
