@@ -224,8 +224,8 @@ def paired_volume(members: Sequence[Float[Tensor, "B D"]]) -> Float[Tensor, " B"
         members: two or more tensors ``(B, D)``.
 
     Returns:
-        ``(B,)``. Exact to about 3e-8 times the product of lengths; the gradient stays finite for nearly and exactly
-        coincident members.
+        ``(B,)``. Accurate for nearly coincident members, 0 for members closer than 6e-8 of their length; the gradient
+        is finite for both.
 
     Source:
         GRAM (Cicchetti et al., 2025); the determinant does not change under ``c_j -> c_j - c_1``.
@@ -235,7 +235,7 @@ def paired_volume(members: Sequence[Float[Tensor, "B D"]]) -> Float[Tensor, " B"
         >>> paired_volume([e, e.flip(0)]).round(decimals=4)
         tensor([1., 1.])
     """
-    return volume_of(factor(members)[1]).to(members[0].dtype)
+    return volume_of(*factor(members)).to(members[0].dtype)
 
 
 def paired_area(members: Sequence[Float[Tensor, "B D"]], *, squared: bool = True) -> Float[Tensor, " B"]:

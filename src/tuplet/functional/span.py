@@ -102,31 +102,35 @@ def span_and_volume(
         tensor([2.])
     """
     rows, inverse = factor([*rest, anchor])
-    return _span(rows[:, :-1], inverse[:, :-1, :-1], anchor.dtype), volume_of(inverse).to(anchor.dtype)
+    return _span(rows[:, :-1], inverse[:, :-1, :-1], anchor.dtype), volume_of(rows, inverse).to(anchor.dtype)
 
 
 def _span(rows: Tensor, inverse: Tensor, dtype: torch.dtype) -> Span:
     basis = (inverse @ rows).transpose(0, 1).to(dtype, memory_format=torch.contiguous_format)
-    return Span(basis, None, volume_of(inverse).to(dtype))
+    return Span(basis, None, volume_of(rows, inverse).to(dtype))
 
 
-def volume_of(inverse: Float[Tensor, "N k k"]) -> Float[Tensor, " N"]:
-    """Give the volume of tuples from the inverses of their factors.
+def volume_of(rows: Float[Tensor, "N k D"], inverse: Float[Tensor, "N k k"]) -> Float[Tensor, " N"]:
+    """Give the volume of tuples from what `factor` returns; 0 where a member depends on those before it.
 
     Args:
-        inverse: ``(N, k, k)``, as `factor` gives it.
+        rows: ``(N, k, D)``.
+        inverse: ``(N, k, k)``.
 
     Returns:
-        ``(N,)``.
+        ``(N,)``. A member within ``4 sqrt(eps)`` of its length (6e-8 in float64) of the others' span depends on them.
 
     Source:
         Linear algebra.
 
     Example:
-        >>> volume_of(torch.tensor([[[0.5, 0.0], [1.0, 0.25]]]))
-        tensor([8.])
+        >>> rows, inverse = factor([torch.tensor([[2.0, 0.0]]), torch.tensor([[2.0, 4.0]])])
+        >>> volume_of(rows, inverse).round(decimals=4)
+        tensor([8.], dtype=torch.float64)
     """
-    return inverse.diagonal(dim1=-2, dim2=-1).prod(dim=-1).reciprocal()
+    heights = inverse.diagonal(dim1=-2, dim2=-1).reciprocal()
+    rounding = 4 * torch.finfo(rows.dtype).eps ** 0.5 * torch.linalg.vector_norm(rows.detach(), dim=2)
+    return torch.where(heights > rounding, heights, 0.0).prod(dim=-1)
 
 
 def projection_on(anchor: Float[Tensor, "B D"], span: Span, *, tau: float | Tensor = 1.0) -> Float[Tensor, "B N"]:
