@@ -213,17 +213,22 @@ class Traits:
         modalities: smallest and largest number of modalities, None for no bound.
         symmetric: True when renaming the modalities does not change the value.
         rowwise: True when the loss is a mean of per-row losses, so that processes may share the rows.
-        missing: which rows count when modalities are missing: every ``pairs`` both present, or ``complete`` tuples.
+        missing: what a row with absent modalities adds: every ``pairs`` of which both are present; its ``patterns``, the
+            same loss over the modalities it has (two or more) beside the rows that have them too; nothing, unless
+            ``complete``.
         sign_blind: True when flipping the sign of one modality does not change the score.
         cost: leading cost of one evaluation in ``M``, ``B`` and ``D``.
+        needs: what the trainer must add to ``aux``: ``inputs`` (``input.<modality>``), ``views`` (``view0.<modality>`` and
+            ``view1.<modality>``).
     """
 
     modalities: tuple[int, int | None] = (2, None)
     symmetric: bool = True
     rowwise: bool = True
-    missing: Literal["pairs", "complete"] = "complete"
+    missing: Literal["pairs", "patterns", "complete"] = "complete"
     sign_blind: bool = False
     cost: str = "B^2 D"
+    needs: tuple[str, ...] = ()
 
 
 def _check_z(z: dict[str, Tensor]) -> tuple[str, int]:

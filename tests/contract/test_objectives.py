@@ -8,6 +8,7 @@ import torch
 
 from tests.contract.cases import CASES, SIZED, embeddings, gradients
 from tuplet import Embeddings, InputError
+from tuplet.objectives.patterns import POSITION
 
 sized = pytest.mark.parametrize(("name", "m"), SIZED)
 contrasting = pytest.mark.parametrize(("name", "m"), [(k, m) for k, m in SIZED if CASES[k].contrasts])
@@ -83,12 +84,15 @@ def test_full_mask_equals_no_mask_and_masked_rows_equal_removed_rows(name, m):
 
 @sized
 @pytest.mark.parametrize("world", [2, 3])
-@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize("missing", ["none", "one", "many"])
 def test_mean_over_processes_is_the_whole(name, m, world, missing):
     emb = embeddings(m, size=6)
-    if missing:
-        mask = torch.tensor([True, True, False, True, True, True])
-        emb = Embeddings.of(emb.z, present={"m0": mask})
+    if missing != "none":
+        present = {"m0": torch.tensor([True, True, False, True, True, True])}
+        if missing == "many":
+            present["m1"] = torch.tensor([True, False, True, True, True, False])
+            present[f"m{m - 1}"] = torch.tensor([True, True, True, True, False, m == 2])
+        emb = Embeddings.of(emb.z, present=present)
     objective = CASES[name].build(m)
     whole, expected = gradients(objective, emb)
     share = len(emb) // world
@@ -195,12 +199,54 @@ def test_one_modality_absent_from_the_whole_batch_leaves_a_graph(name):
     absent = Embeddings.of(emb.z, present={"m1": torch.zeros(6, dtype=torch.bool)})
     loss, grads = gradients(CASES[name].build(3), absent)
     assert torch.isfinite(loss.total)
-    assert all(torch.isfinite(g).all() for g in grads.values())
-    if CASES[name].build(3).traits.missing == "pairs" and name != "pairwise-sum":
+    assert all(g is None or torch.isfinite(g).all() for g in grads.values())
+    assert grads["m1"] is None or not grads["m1"].any()
+    traits = CASES[name].build(3).traits
+    if traits.missing == "complete":
+        assert loss.total == 0
+    elif name != "pairwise-sum" and 2 in CASES[name].sizes:
         two = {k: v for k, v in emb.z.items() if k != "m1"}
         torch.testing.assert_close(loss.total, CASES[name].build(2)(Embeddings.of(two)).total)
-    else:
-        assert loss.total == 0 or name == "pairwise-sum"
+    nobody = Embeddings.of(emb.z, present=dict.fromkeys(emb.z, torch.zeros(6, dtype=torch.bool)))
+    loss, _ = gradients(CASES[name].build(3), nobody)
+    assert loss.total == 0
+
+
+@named
+def test_rows_with_two_modalities_contribute(name):
+    m = 3
+    traits = CASES[name].build(m).traits
+    if traits.missing == "complete":
+        return
+    emb = embeddings(m, size=8, dim=8)
+    here = torch.rand(8, m, generator=torch.Generator().manual_seed(5)) < 0.6
+    here[:2] = True
+    here[2] = torch.tensor([True, True, False])
+    here[3] = torch.tensor([False, True, True])
+    here[4] = torch.tensor([False, False, True])
+    present = {k: here[:, i] for i, k in enumerate(emb.modalities)}
+    objective = CASES[name].build(m, size=8) if name == "symile" else CASES[name].build(m)
+    loss, grads = gradients(objective, Embeddings.of(emb.z, present=present))
+    for row in range(8):
+        if name == "pairwise-hub" and not here[row, 0]:
+            continue  # every pair has the hub
+        moved = torch.stack([grads[k][row] for k in emb.modalities]).abs().sum(dim=1) > 0
+        assert (moved == (here[row] & (here[row].sum() > 1))).all() or here[row].sum() < 2
+    if traits.missing != "patterns":
+        return
+    # by hand: every row beside the rows that have at least its modalities, over its modalities
+    expected, count = 0.0, 0
+    for row in range(8):
+        kept = [k for k in emb.modalities if present[k][row]]
+        others = [r for r in range(8) if r != row and all(present[k][r] for k in kept)]
+        if len(kept) < 2 or not others:
+            continue
+        order = torch.tensor([row, *others])
+        part = replace(Embeddings.of({k: emb.z[k][order] for k in kept}), rows=slice(0, 1))
+        part.aux[POSITION] = order
+        expected = expected + sum(objective.terms(part).values())
+        count += 1
+    torch.testing.assert_close(loss.total, expected / count, rtol=1e-10, atol=1e-12)
 
 
 @named

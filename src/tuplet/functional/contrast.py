@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from tuplet.functional.derivative import first_order
-from tuplet.types import in_range
+from tuplet.types import in_range, one_of
 
 Logits = Callable[[slice, slice], Tensor]
 """Logits of a slice of the queries against a slice of the candidates, ``(b, n)``."""
@@ -23,12 +23,21 @@ EMPTY = -1e30  # far below any logit
 """Stands for log 0: finite, so that a row without any candidate has a gradient of 0 and not NaN."""
 
 
+BLOCK = 2**22
+"""Largest number of logits of one block of ``block_size="auto"``."""
+
+BlockSize = int | Literal["auto"] | None
+Positives = Literal["own", "group"]
+
+
 class Sums(NamedTuple):
-    """Per query: the log-sum-exp of its logits, and their plain sum and number."""
+    """Per query: the log-sum-exp of its logits, their plain sum and number, and those of its further positives."""
 
     lse: Tensor
     total: Tensor
     size: Tensor
+    matched: Tensor
+    matches: Tensor
 
 
 def contrast(
@@ -36,17 +45,20 @@ def contrast(
     positive: Float[Tensor, " N"],
     *,
     rows: slice,
-    keep: Keep | None = None,
     valid: Bool[Tensor, " N"] | None = None,
+    group: Int[Tensor, " N"] | None = None,
+    positives: Positives = "own",
+    keep: Keep | None = None,
     both: bool = True,
     include_positive: bool = True,
     label_smoothing: float = 0.0,
-    block_size: int | None = None,
+    block_size: BlockSize = "auto",
 ) -> Float[Tensor, ""]:
     r"""InfoNCE between ``N`` queries and ``N`` candidates where query ``i`` belongs to candidate ``i``.
 
     .. math::
-        L_i = \log \sum_{j \in K_i} e^{l_{ij}} - (1 - \epsilon)\, l_{ii} - \epsilon\, \mathrm{mean}_{j \in K_i} l_{ij}
+        L_i = \log \sum_{j \in K_i} e^{l_{ij}} - (1 - \epsilon)\, \mathrm{mean}_{j \in P_i} l_{ij}
+            - \epsilon\, \mathrm{mean}_{j \in K_i} l_{ij}
 
     averaged over the valid queries; with ``both``, averaged with the same loss of candidates against queries.
 
@@ -54,23 +66,28 @@ def contrast(
         logits: function of two slices giving the ``(b, n)`` logits of those queries and candidates.
         positive: ``(N,)`` logits of the matching pairs; they replace the diagonal of ``logits``.
         rows: the slice of queries (and candidates) that this process owns.
-        keep: mask of the pairs that may be contrasted; None for all.
-        valid: ``(N,)`` rows that take part; None for all. ``keep`` must agree with it.
+        valid: ``(N,)`` rows that take part; None for all.
+        group: ``(N,)`` ids; None for no groups.
+        positives: what rows of one group are to each other. ``"own"``: nothing, :math:`P_i = \{i\}` and the others of the
+            group are left out of :math:`K_i`. ``"group"``: positives too, :math:`P_i` is the group, in :math:`K_i` as well
+            (unless positives are excluded).
+        keep: mask of the pairs that may be contrasted, instead of the one that ``valid`` and ``group`` give.
         both: also contrast candidates with queries and average, as CLIP does.
-        include_positive: whether the matching pair is part of the denominator.
+        include_positive: whether matching pairs are part of the denominator.
         label_smoothing: :math:`\epsilon` in [0, 1).
         block_size: number of queries per block, whose logits are recomputed in backward; None for one block that is
-            kept.
+            kept; ``"auto"`` for one block up to 2048 x 2048 logits and blocks of that many beyond.
 
     Returns:
         Scalar. Its mean over processes is the loss of all rows: the local sum is divided by the global number of valid
         rows per process. Queries without any negative count for nothing when the positive is excluded.
 
     Raises:
-        InputError: if ``label_smoothing`` or ``block_size`` is out of range.
+        InputError: if ``label_smoothing``, ``block_size`` or ``positives`` is out of range.
 
     Source:
-        van den Oord et al. (2018), CLIP (Radford et al., 2021); without the positive: OVA-IB, equation 9.
+        van den Oord et al. (2018), CLIP (Radford et al., 2021); without the positive: OVA-IB, equation 9; several
+        positives: Khosla et al. (2020), equation 2.
 
     Example:
         >>> s = torch.eye(3)
@@ -78,10 +95,13 @@ def contrast(
         tensor(0.5514)
     """
     in_range("label_smoothing", label_smoothing, 0, 1)
-    if block_size is not None:
-        in_range("block_size", block_size, 1)
+    one_of("positives", positives, ("own", "group"))
     n = int(positive.shape[0])
+    block_size = size_of_block(block_size, n)
     everything = slice(0, n)
+    alike = pair_mask(valid, group, same=True) if positives == "group" and group is not None else None
+    if keep is None:
+        keep = pair_mask(valid, None if alike is not None and include_positive else group)
 
     def block(queries: slice, candidates: slice, dims: tuple[int, ...]) -> tuple[Sums, ...]:
         values = logits(queries, candidates)
@@ -95,14 +115,22 @@ def contrast(
         if kept is not None:
             kept.diagonal(offset)[: len(own_values)] = include_positive
         reduced = Partitions.apply(values, own_values, kept, offset, dims, label_smoothing > 0)
-        sizes = []
-        for d in dims:
-            size = values.new_full((values.shape[1 - d],), values.shape[d]) if kept is None else kept.sum(d)
+        further = None if alike is None else alike(queries, candidates)
+        if further is not None:
+            further.diagonal(offset)[: len(own_values)] = False
+        found = []
+        for i, d in enumerate(dims):
+            lse, total = reduced[i], reduced[len(dims) + i]
+            size = values.new_full(lse.shape, values.shape[d]) if kept is None else kept.sum(d)
             if kept is None and not include_positive:
                 first = queries.start if d == 1 else candidates.start
                 size[own.start - first : own.stop - first] -= 1
-            sizes.append(size)
-        return tuple(Sums(*parts) for parts in zip(reduced[: len(dims)], reduced[len(dims) :], sizes, strict=True))
+            none = torch.zeros_like(lse)
+            if further is None:
+                found.append(Sums(lse, total, size, none, none))
+            else:
+                found.append(Sums(lse, total, size, torch.where(further, values, 0.0).sum(d), further.sum(d) + none))
+        return tuple(found)
 
     def stream(queries: slice, candidates: slice, dims: tuple[int, ...]) -> tuple[Sums, ...]:
         if block_size is None or block_size >= queries.stop - queries.start:
@@ -120,7 +148,8 @@ def contrast(
     world = n / (rows.stop - rows.start)
     own_positive, losses = cut(positive, rows), []
     for sums in directions:
-        per_row = sums.lse - (1 - label_smoothing) * own_positive
+        pull = own_positive if alike is None else (own_positive + sums.matched) / (1 + sums.matches)
+        per_row = sums.lse - (1 - label_smoothing) * pull
         if label_smoothing:
             per_row = per_row - label_smoothing * sums.total / sums.size.clamp_min(1)
         if valid is None and keep is None and (include_positive or n > 1):
@@ -128,9 +157,38 @@ def contrast(
             continue
         counted = torch.ones_like(positive, dtype=torch.bool) if valid is None else valid
         local = counted[rows] if include_positive else counted[rows] & (sums.size > 0)
-        total = counted.sum() if include_positive else _with_negative(counted, keep, everything)
+        total = counted.sum() if include_positive else _with_negative(counted, group)
         losses.append(torch.where(local, per_row, 0.0).sum() * world / total.clamp_min(1))
     return losses[0] if len(losses) == 1 else (losses[0] + losses[1]) / 2
+
+
+def size_of_block(block_size: BlockSize, candidates: int) -> int | None:
+    """Turn a ``block_size`` into a number of queries per block.
+
+    Args:
+        block_size: a number, None for one block, or ``"auto"``.
+        candidates: number of candidates.
+
+    Returns:
+        Queries per block; None for one block.
+
+    Raises:
+        InputError: if it is another word or below 1.
+
+    Source:
+        Elementary.
+
+    Example:
+        >>> size_of_block("auto", 2048), size_of_block("auto", 8192), size_of_block(None, 8192)
+        (2048, 512, None)
+    """
+    if block_size is None:
+        return None
+    if isinstance(block_size, str):
+        one_of("block_size", block_size, ("auto",))
+        return max(1, BLOCK // candidates)
+    in_range("block_size", block_size, 1)
+    return block_size
 
 
 def cut(tensor: Float[Tensor, "N ..."], rows: slice) -> Float[Tensor, "n ..."]:
@@ -153,12 +211,13 @@ def cut(tensor: Float[Tensor, "N ..."], rows: slice) -> Float[Tensor, "n ..."]:
     return tensor if rows.stop - rows.start == len(tensor) else tensor[rows]
 
 
-def pair_mask(valid: Bool[Tensor, " N"] | None, group: Int[Tensor, " N"] | None) -> Keep | None:
+def pair_mask(valid: Bool[Tensor, " N"] | None, group: Int[Tensor, " N"] | None, *, same: bool = False) -> Keep | None:
     """Build the mask of pairs of valid rows that do not share a group.
 
     Args:
         valid: ``(N,)`` rows that take part; None for all.
         group: ``(N,)`` ids; rows with an equal id are not negatives of each other. None for no groups.
+        same: the pairs that do share one instead.
 
     Returns:
         A function of two slices giving ``(b, n)`` bool, or None when every pair may be contrasted.
@@ -178,7 +237,7 @@ def pair_mask(valid: Bool[Tensor, " N"] | None, group: Int[Tensor, " N"] | None)
         if valid is not None:
             parts.append(valid[queries, None] & valid[None, candidates])
         if group is not None:
-            parts.append(group[queries, None] != group[None, candidates])
+            parts.append((group[queries, None] == group[None, candidates]) == same)
         return parts[0] if len(parts) == 1 else parts[0] & parts[1]
 
     return keep
@@ -258,15 +317,17 @@ class Partitions(torch.autograd.Function):
 
 def _joined(parts: tuple[Sums, ...], dim: int) -> Sums:
     """Join the sums of blocks of queries: queries are laid end to end, candidates' sums are added."""
-    lse, total, size = zip(*parts, strict=True)
+    lse, *others = zip(*parts, strict=True)
     if dim == 1:
-        return Sums(torch.cat(lse), torch.cat(total), torch.cat(size))
-    return Sums(torch.stack(lse).logsumexp(0), torch.stack(total).sum(0), torch.stack(size).sum(0))
+        return Sums(torch.cat(lse), *(torch.cat(some) for some in others))
+    return Sums(torch.stack(lse).logsumexp(0), *(torch.stack(some).sum(0) for some in others))
 
 
-def _with_negative(counted: Tensor, keep: Keep | None, everything: slice) -> Tensor:
+def _with_negative(counted: Tensor, group: Tensor | None) -> Tensor:
     """Count, over all processes, the rows that take part and have a negative."""
-    if keep is None:
+    if group is None:
         return counted.sum() * (counted.sum() > 1)
-    has_negative = keep(everything, everything).fill_diagonal_(False).any(dim=1)
-    return (counted & has_negative).sum()
+    apart = torch.where(counted, group, torch.iinfo(group.dtype).max)
+    in_order = apart.sort().values
+    sizes = torch.searchsorted(in_order, apart, right=True) - torch.searchsorted(in_order, apart)
+    return (counted & (sizes < counted.sum())).sum()

@@ -81,56 +81,57 @@ def span_of(rest: Sequence[Float[Tensor, "N D"]], *, ridge: float = 0.0) -> Span
     return _span(rows, inverse, dtype)
 
 
-def span_and_volume(
+def span_and_height(
     rest: Sequence[Float[Tensor, "N D"]], anchor: Float[Tensor, "N D"]
 ) -> tuple[Span, Float[Tensor, " N"]]:
-    """Orthonormalise candidate tuples and give the volume of each with its own query, from one factor.
+    """Orthonormalise candidate tuples and give the distance of each one's own query to its span, from one factor.
 
     Args:
         rest: ``k >= 1`` tensors ``(N, D)``.
         anchor: ``(N, D)``, row ``n`` belongs to tuple ``n``.
 
     Returns:
-        The `Span` of ``rest`` and the ``(N,)`` volumes, as `paired_volume` gives them.
+        The `Span` of ``rest`` and the ``(N,)`` distances. Times the span's volume they are what `paired_volume` gives.
 
     Source:
         Linear algebra (the leading block of a Cholesky factor is the factor of the leading block).
 
     Example:
         >>> e = torch.eye(3)
-        >>> span_and_volume([e[:1], e[1:2]], 2 * e[2:])[1].round(decimals=4)
+        >>> span_and_height([e[:1], e[1:2]], 2 * e[2:])[1].round(decimals=4)
         tensor([2.])
     """
     rows, inverse = factor([*rest, anchor])
-    return _span(rows[:, :-1], inverse[:, :-1, :-1], anchor.dtype), volume_of(rows, inverse).to(anchor.dtype)
+    return _span(rows[:, :-1], inverse[:, :-1, :-1], anchor.dtype), heights(rows, inverse)[:, -1].to(anchor.dtype)
 
 
 def _span(rows: Tensor, inverse: Tensor, dtype: torch.dtype) -> Span:
     basis = (inverse @ rows).transpose(0, 1).to(dtype, memory_format=torch.contiguous_format)
-    return Span(basis, None, volume_of(rows, inverse).to(dtype))
+    return Span(basis, None, heights(rows, inverse).prod(dim=1).to(dtype))
 
 
-def volume_of(rows: Float[Tensor, "N k D"], inverse: Float[Tensor, "N k k"]) -> Float[Tensor, " N"]:
-    """Give the volume of tuples from what `factor` returns; 0 where a member depends on those before it.
+def heights(rows: Float[Tensor, "N k D"], inverse: Float[Tensor, "N k k"]) -> Float[Tensor, "N k"]:
+    """Give the distance of every member of a tuple to the span of those before it, from what `factor` returns.
 
     Args:
         rows: ``(N, k, D)``.
         inverse: ``(N, k, k)``.
 
     Returns:
-        ``(N,)``. A member within ``4 sqrt(eps)`` of its length (6e-8 in float64) of the others' span depends on them.
+        ``(N, k)``; 0 for a member within ``4 sqrt(eps)`` of its length (6e-8 in float64) of the others' span. Their product
+        is the volume.
 
     Source:
         Linear algebra.
 
     Example:
         >>> rows, inverse = factor([torch.tensor([[2.0, 0.0]]), torch.tensor([[2.0, 4.0]])])
-        >>> volume_of(rows, inverse).round(decimals=4)
-        tensor([8.], dtype=torch.float64)
+        >>> heights(rows, inverse).round(decimals=4)
+        tensor([[2., 4.]], dtype=torch.float64)
     """
-    heights = inverse.diagonal(dim1=-2, dim2=-1).reciprocal()
+    found = inverse.diagonal(dim1=-2, dim2=-1).reciprocal()
     rounding = 4 * torch.finfo(rows.dtype).eps ** 0.5 * torch.linalg.vector_norm(rows.detach(), dim=2)
-    return torch.where(heights > rounding, heights, 0.0).prod(dim=-1)
+    return torch.where(found > rounding, found, 0.0)
 
 
 def projection_on(anchor: Float[Tensor, "B D"], span: Span, *, tau: float | Tensor = 1.0) -> Float[Tensor, "B N"]:

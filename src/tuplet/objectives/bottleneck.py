@@ -6,9 +6,10 @@ from typing import Literal
 
 from torch import Tensor
 
-from tuplet.objectives.compose import row_mean
+from tuplet.functional.contrast import BlockSize, Positives
+from tuplet.objectives.compose import Weights, row_mean
 from tuplet.objectives.pairwise import Pairs, Pairwise, over_pairs, pairs_of
-from tuplet.objectives.temperature import Temperature
+from tuplet.objectives.temperature import Tau
 from tuplet.types import Embeddings, in_range
 
 
@@ -23,11 +24,13 @@ class Bottleneck(Pairwise):
         beta: weight of the regulariser, >= 0; 1 as in OVA-IB's comparison.
         pairs: as in `Pairwise`.
         anchor: as in `Pairwise`.
-        tau: temperature; 0.07 as in the authors' program.
+        tau: temperature, as in `Pairwise`; 0.07 as in the authors' program.
+        weights: as in `Pairwise`, of both terms.
         reduction: ``"mean"`` or ``"sum"`` over pairs.
         direction: ``"both"`` or ``"forward"``, as in `Pairwise`.
         label_smoothing: in [0, 1), 0 by default.
-        block_size: queries per block, to bound memory at large B; None keeps one block.
+        positives: as in `Pairwise`.
+        block_size: as in `Pairwise`.
 
     Raises:
         InputError: for a negative ``beta``, an unknown hub or pair, or fewer than two modalities.
@@ -54,19 +57,23 @@ class Bottleneck(Pairwise):
         beta: float = 1.0,
         pairs: Pairs = "all",
         anchor: str | None = None,
-        tau: float | Temperature = 0.07,
+        tau: Tau = 0.07,
+        weights: Weights | None = None,
         reduction: Literal["mean", "sum"] = "mean",
         direction: Literal["both", "forward"] = "both",
         label_smoothing: float = 0.0,
-        block_size: int | None = None,
+        positives: Positives = "own",
+        block_size: BlockSize = "auto",
     ) -> None:
         super().__init__(
             pairs=pairs,
             anchor=anchor,
             tau=tau,
+            weights=weights,
             reduction=reduction,
             direction=direction,
             label_smoothing=label_smoothing,
+            positives=positives,
             block_size=block_size,
         )
         in_range("beta", beta, 0)
@@ -79,4 +86,5 @@ class Bottleneck(Pairwise):
             return row_mean((emb.z[a] - emb.z[b]).square().sum(dim=1) / 2, valid, emb.rows)
 
         pairs = pairs_of(emb, self.pairs, self.anchor)
-        return super().terms(emb) | {"bottleneck": self.beta * over_pairs(emb, pairs, distance, self.reduction)}
+        apart = over_pairs(emb, pairs, distance, self.reduction, self.weights)
+        return super().terms(emb) | {"bottleneck": self.beta * apart}

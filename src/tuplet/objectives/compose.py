@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from tuplet.functional.scores import unit
-from tuplet.types import Embeddings, InputError, Loss, Traits
+from tuplet.objectives.patterns import over_patterns
+from tuplet.objectives.schedule import Schedule
+from tuplet.types import Embeddings, InputError, Loss, Traits, in_range
 
 Score = Callable[[dict[str, Tensor], dict[str, Tensor]], Tensor]
+
+Weights = Mapping[str, float] | Mapping[tuple[str, str], float]
+"""Weights per modality, or per pair of modalities; 1 for those that are not listed."""
 
 
 class Objective(nn.Module, ABC):
     """A training objective: ``Embeddings -> Loss``.
 
     A subclass sets ``traits`` and writes `terms` and ``score`` (None for an objective that cannot score). Calling it
-    checks the number of modalities and rows, brings half precision up to float32, scales rows to unit length and
-    switches autocast off.
+    checks the number of modalities and rows, brings half precision up to float32, scales rows to unit length, switches
+    autocast off and, with ``traits.missing == "patterns"``, calls `terms` once per pattern of presence (`over_patterns`).
 
     Raises:
         InputError: if the number of modalities is outside ``traits.modalities`` or there are fewer than two rows.
@@ -37,6 +42,16 @@ class Objective(nn.Module, ABC):
     score: Score | None
     """``score(query, candidates) -> (Nq, Nc)`` over two disjoint sets of modalities, ``{name: (N, D)}`` each; higher is a
     better match. None for an objective that has no score of its own."""
+
+    def check(self, emb: Embeddings) -> None:
+        """Refuse embeddings that this objective cannot use; the number of modalities is checked already."""
+
+    def extra(self, emb: Embeddings) -> dict[str, Tensor]:
+        """Return terms that all rows share whatever their pattern; none by default."""
+        return {}
+
+    def advance(self, progress: float) -> None:
+        """Be told how much of the run is done, a share in [0, 1]; for scheduled weights."""
 
     @abstractmethod
     def terms(self, emb: Embeddings) -> dict[str, Tensor]:
@@ -56,17 +71,24 @@ class Objective(nn.Module, ABC):
             )
         first = next(iter(emb.z.values()))
         ready = replace(emb, z={k: self._ready(emb.z[k]) for k in emb.modalities})
+        self.check(ready)
         with torch.autocast(first.device.type, enabled=False):
-            terms = self.terms(ready)
+            terms = over_patterns(ready, self.terms) if self.traits.missing == "patterns" else self.terms(ready)
+            terms = terms | self.extra(ready)
         return Loss(torch.stack(list(terms.values())).sum(), {k: v.detach() for k, v in terms.items()})
 
     def __add__(self, other: Objective) -> Sum:
         """Add another objective."""
         return Sum(*_parts(self), *_parts(other))
 
-    def __mul__(self, weight: float) -> Sum:
-        """Scale the objective."""
-        return Sum(*((weight * w, part) for w, part in _parts(self)))
+    def __mul__(self, weight: float | Schedule) -> Sum:
+        """Scale the objective, by a number or by a weight that changes while training."""
+        parts = _parts(self)
+        if isinstance(weight, Schedule):
+            if any(isinstance(w, Schedule) for w, _ in parts):
+                return Sum((weight, self))
+            return Sum(*((weight * w, part) for w, part in parts if not isinstance(w, Schedule)))
+        return Sum(*((w * weight, part) for w, part in parts))
 
     __rmul__ = __mul__
 
@@ -88,8 +110,8 @@ class Sum(Objective):
     r"""A weighted sum of objectives, :math:`\sum_k w_k L_k`.
 
     Args:
-        parts: ``(weight, objective)`` pairs; an objective may be any function from `Embeddings` to `Loss`. Written as
-            ``a + 0.1 * b`` when both are `Objective`.
+        parts: ``(weight, objective)`` pairs; an objective may be any function from `Embeddings` to `Loss`, a weight a number
+            or a `Schedule`. Written as ``a + 0.1 * b`` when both are `Objective`.
 
     Notes:
         ``score`` is that of the first part that has one, or None. Terms are named ``part.term``.
@@ -107,10 +129,13 @@ class Sum(Objective):
 
     traits = Traits(modalities=(1, None), rowwise=False, cost="sum of its parts")
 
-    def __init__(self, *parts: tuple[float, Callable[[Embeddings], Loss]]) -> None:
+    def __init__(self, *parts: tuple[float | Schedule, Callable[[Embeddings], Loss]]) -> None:
         super().__init__()
         self.parts = tuple(part for _, part in parts)
-        self.weights = tuple(float(weight) for weight, _ in parts)
+        self.weights = tuple(weight if isinstance(weight, Schedule) else float(weight) for weight, _ in parts)
+        self.progress = 0.0
+        needs = {need for part in self.parts if isinstance(part, Objective) for need in part.traits.needs}
+        self.traits = replace(self.traits, needs=tuple(sorted(needs)))
         self.modules_of_parts = nn.ModuleList(part for part in self.parts if isinstance(part, nn.Module))
         names: list[str] = []
         for part in self.parts:
@@ -120,18 +145,32 @@ class Sum(Objective):
         self.names = tuple(names)
         self.score = next((s for part in self.parts if (s := getattr(part, "score", None)) is not None), None)
 
+    def advance(self, progress: float) -> None:
+        """Set scheduled weights to a share of the run."""
+        self.progress = progress
+        for part in self.parts:
+            if isinstance(part, Objective):
+                part.advance(progress)
+
     def forward(self, emb: Embeddings) -> Loss:
         """Return the weighted sum; every part prepares its own embeddings."""
-        losses = [part(emb) for part in self.parts]
-        weighted = list(zip(self.names, self.weights, losses, strict=True))
+        weighted = self.each(emb)
         return Loss(
-            torch.stack([weight * loss.total for _, weight, loss in weighted]).sum(),
-            {f"{name}.{k}": weight * v for name, weight, loss in weighted for k, v in loss.terms.items()},
+            torch.stack([loss.total for loss in weighted.values()]).sum(),
+            {f"{name}.{k}": v for name, loss in weighted.items() for k, v in loss.terms.items()},
         )
 
+    def each(self, emb: Embeddings) -> dict[str, Loss]:
+        """Return every part's weighted loss, to be differentiated apart."""
+        losses = {}
+        for name, weight, part in zip(self.names, self.weights, self.parts, strict=True):
+            w, loss = weight(self.progress) if isinstance(weight, Schedule) else weight, part(emb)
+            losses[name] = Loss(w * loss.total, {k: w * v for k, v in loss.terms.items()})
+        return losses
+
     def terms(self, emb: Embeddings) -> dict[str, Tensor]:
-        """Return the terms of every part."""
-        return self.forward(emb).terms
+        """Return every part's weighted loss."""
+        return {name: loss.total for name, loss in self.each(emb).items()}
 
 
 def rows_with(emb: Embeddings, names: Sequence[str]) -> Tensor | None:
@@ -181,7 +220,81 @@ def row_mean(per_row: Tensor, valid: Tensor | None, rows: slice) -> Tensor:
     return total
 
 
-def _parts(objective: Objective) -> list[tuple[float, Callable[[Embeddings], Loss]]]:
+def weight_of(weights: Weights | None, *names: str) -> float:
+    """Look up the weight of a modality or of a pair of modalities.
+
+    Args:
+        weights: per modality, per pair, or None.
+        names: one modality or two.
+
+    Returns:
+        The pair's own weight if it is listed (in either order), otherwise the product of the modalities' weights, 1 where
+        none is listed.
+
+    Source:
+        Elementary.
+
+    Example:
+        >>> weight_of({"a": 2.0, "b": 3.0}, "a", "b"), weight_of({("a", "b"): 0.5}, "b", "a"), weight_of(None, "a")
+        (6.0, 0.5, 1.0)
+    """
+    listed: dict[object, float] = dict(weights or {})  # type: ignore[arg-type]
+    for key in (names, names[::-1]):
+        if len(names) > 1 and key in listed:
+            return float(listed[key])
+    weight = 1.0
+    for name in names:
+        weight *= float(listed.get(name, 1.0))
+    return weight
+
+
+def weighted_mean(losses: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """Average losses by weight.
+
+    Args:
+        losses: tensors of one shape.
+        weights: as many numbers >= 0.
+
+    Returns:
+        A tensor of that shape; 0 when all weights are.
+
+    Source:
+        Elementary.
+
+    Example:
+        >>> weighted_mean([torch.tensor(1.0), torch.tensor(4.0)], [2.0, 1.0])
+        tensor(2.)
+    """
+    mean: Tensor = torch.stack([w * x for w, x in zip(weights, losses, strict=True)]).sum(dim=0) / (sum(weights) or 1.0)
+    return mean
+
+
+def check_weights(weights: Weights | None, emb: Embeddings) -> None:
+    """Refuse weights of modalities that the embeddings do not have, and weights that are all 0 or below 0.
+
+    Args:
+        weights: per modality or pair, or None.
+        emb: the embeddings.
+
+    Raises:
+        InputError: naming the entry.
+
+    Source:
+        Elementary.
+
+    Example:
+        >>> check_weights({"c": 1.0}, Embeddings.of({"a": torch.eye(2), "b": torch.eye(2)}))
+        Traceback (most recent call last):
+        tuplet.types.InputError: weights names 'c', which z does not have; z has ['a', 'b']
+    """
+    for key, value in (weights or {}).items():
+        for name in (key,) if isinstance(key, str) else key:
+            if name not in emb.z:
+                raise InputError(f"weights names {name!r}, which z does not have; z has {list(emb.modalities)}")
+        in_range(f"weights[{key!r}]", value, 0)
+
+
+def _parts(objective: Objective) -> list[tuple[float | Schedule, Callable[[Embeddings], Loss]]]:
     if isinstance(objective, Sum):
         return list(zip(objective.weights, objective.parts, strict=True))
     return [(1.0, objective)]

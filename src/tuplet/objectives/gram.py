@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
 import torch
 from torch import Tensor
 
-from tuplet.functional.contrast import contrast, cut, pair_mask
+from tuplet.functional.contrast import BlockSize, Positives, contrast, cut
 from tuplet.functional.scores import paired_volume
-from tuplet.functional.span import span_and_volume, span_of, volume_over
-from tuplet.objectives.compose import Objective, rows_with
-from tuplet.objectives.temperature import Temperature, temperature
-from tuplet.types import Embeddings, InputError, Traits
+from tuplet.functional.span import Span, span_and_height, span_of, volume_over
+from tuplet.objectives.compose import Objective, check_weights, rows_with, weight_of, weighted_mean
+from tuplet.objectives.sign import Sign, SignMode
+from tuplet.objectives.temperature import Tau, at, temperature
+from tuplet.types import Embeddings, InputError, Traits, one_of
 
 
 class Gram(Objective):
@@ -20,24 +25,35 @@ class Gram(Objective):
         L = \tfrac12 \big[ \mathrm{CE}(-V / \tau) + \mathrm{CE}(-V^\top / \tau) \big]
 
     Args:
-        anchor: the modality that is contrasted with the others (the authors use text); the first name in sorted
-            order when left out.
-        tau: temperature; 0.07, the authors' initial value.
+        anchors: ``"one"``, the modality ``anchor`` contrasted with the others (the authors' program); ``"all"``, the mean of
+            the loss with every modality as the anchor.
+        anchor: the anchor (the authors use text); the first name in sorted order when left out. Only with ``"one"``.
+        conditional: False for the volume. True divides it by that of the tuple without the anchor, which leaves the
+            anchor's distance to their span: the volume of a candidate tuple does not depend on the query, but a small one
+            pulls every query towards it, a hub.
+        tau: temperature; 0.07, the authors' initial value. A number, a `Temperature`, or a dict per anchor.
+        weights: per anchor, relative; only for ``anchors="all"``.
         label_smoothing: in [0, 1); 0.1 as in the authors' program (the paper does not mention it).
-        block_size: queries per block, to bound memory at large B; None keeps one block.
+        sign: ``"ignore"``, ``"check"`` (warn once when matches have a negative mean cosine) or ``"penalise"`` (add what
+            `Sign` says).
+        positives: ``"own"`` or ``"group"``, as in `Pairwise`.
+        block_size: queries per block, recomputed in backward to bound memory; None for one block; ``"auto"`` decides by B.
 
     Raises:
-        InputError: for an unknown anchor, fewer than two modalities, or ``D < M`` (every volume would be 0).
+        InputError: for an unknown anchor or weight, fewer than two modalities, or ``D < M`` (every volume would be 0).
 
     Notes:
         Volume is blind to sign: opposite vectors span no volume either, so training from scratch may end with
-        matching embeddings pointing apart (check the mean positive cosine). The positives' volumes come from
-        differences, which keeps them exact and their gradient finite where modalities coincide. Unlike the authors'
-        program, both factors receive the gradient of both directions. Missing modalities: complete rows only. Cost:
-        M - 1 products of B x D x B. With M = 2 it is ``sqrt(1 - cos^2)``, not CLIP.
+        matching embeddings pointing apart (check the mean positive cosine, or set ``sign``). The positives' volumes come
+        from differences, which keeps them exact and their gradient finite where modalities coincide. Unlike the authors'
+        program, both factors receive the gradient of both directions. Missing modalities: a row contributes the volume over
+        the modalities it has (two or more), beside the rows that have them too; without the anchor the first one present
+        takes its place. Cost: M - 1 products of B x D x B; M times that with ``anchors="all"``. With M = 2 it is
+        ``sqrt(1 - cos^2)``, not CLIP.
 
     Source:
-        Cicchetti et al. (2025), Gramian multimodal representation learning and alignment.
+        Cicchetti et al. (2025), Gramian multimodal representation learning and alignment. The average over anchors and the
+        conditional volume are not theirs.
 
     Example:
         >>> e = torch.eye(4)
@@ -46,77 +62,161 @@ class Gram(Objective):
         ['contrast']
     """
 
-    traits = Traits(symmetric=False, sign_blind=True, cost="M B^2 D")
+    traits = Traits(symmetric=False, missing="patterns", sign_blind=True, cost="M B^2 D")
 
     def __init__(
         self,
         *,
+        anchors: Literal["one", "all"] = "one",
         anchor: str | None = None,
-        tau: float | Temperature = 0.07,
+        conditional: bool = False,
+        tau: Tau = 0.07,
+        weights: Mapping[str, float] | None = None,
         label_smoothing: float = 0.1,
-        block_size: int | None = None,
+        sign: SignMode = "ignore",
+        positives: Positives = "own",
+        block_size: BlockSize = "auto",
     ) -> None:
         super().__init__()
+        check_anchors(anchors, anchor, weights)
+        one_of("positives", positives, ("own", "group"))
+        if anchors == "all":
+            same = not weights and not isinstance(tau, Mapping)
+            self.traits = replace(self.traits, symmetric=same, cost="M^2 B^2 D")
+        self.anchors = anchors
         self.anchor = anchor
+        self.conditional = conditional
         self.tau = temperature(tau)
+        self.weights = weights
         self.label_smoothing = label_smoothing
+        self.sign = Sign(sign)
+        self.positives = positives
         self.block_size = block_size
+
+    def check(self, emb: Embeddings) -> None:
+        """Refuse an unknown anchor or weight."""
+        check_names(self.anchor, self.weights, emb)
 
     def terms(self, emb: Embeddings) -> dict[str, Tensor]:
         """Return the contrastive term."""
-        q, rest = anchor_and_rest(emb, self.anchor)
-        if q.shape[1] <= len(rest):
-            raise InputError(f"z has D = {q.shape[1]} for {len(rest) + 1} modalities; volumes need D >= M")
-        (span, own), tau, valid = span_and_volume(rest, q), self.tau(), rows_with(emb, emb.modalities)
-        span = span._replace(volume=span.volume / -tau)  # tau on N volumes instead of B * N
-        loss = contrast(
-            lambda queries, candidates: volume_over(cut(q, queries), span.at(candidates)),
-            own / -tau,
-            rows=emb.rows,
-            keep=pair_mask(valid, emb.group),
-            valid=valid,
-            label_smoothing=self.label_smoothing,
-            block_size=self.block_size,
-        )
-        return {"contrast": loss}
+        names = anchors_of(emb, self.anchors, self.anchor)
+        losses = [self._anchored(emb, name) for name in names]
+        return {"contrast": weighted_mean(losses, [weight_of(self.weights, name) for name in names])}
+
+    def extra(self, emb: Embeddings) -> dict[str, Tensor]:
+        """Return the penalty of opposite signs, if asked for."""
+        return self.sign(emb, tau=at(self.tau, *emb.modalities))
 
     def score(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
         """Return minus the volume of every query with every candidate, ``(Nq, Nc)``; at most 0.
 
-        The volume does not depend on the order of its vectors, so any split of the modalities will do.
+        The volume does not depend on the order of its vectors, so any split of the modalities will do. If conditional, it
+        is divided by the volumes of both sides, that of a single unit vector being 1.
         """
         queries, others = self._sides(query, candidates)
         if len(queries) == 1:
-            return -volume_over(queries[0], span_of(others))
+            return -volume_over(queries[0], self._volumes(span_of(others)))
         if len(others) == 1:
-            return -volume_over(others[0], span_of(queries)).mT
+            return -volume_over(others[0], self._volumes(span_of(queries))).mT
         n, m = queries[0].shape[0], others[0].shape[0]
         rows = [paired_volume([*(q[i].expand(m, -1) for q in queries), *others]) for i in range(n)]
-        return -torch.stack(rows)
+        volumes = torch.stack(rows)
+        if self.conditional:
+            apart = paired_volume(queries)[:, None] * paired_volume(others)
+            volumes = volumes / apart.clamp_min(torch.finfo(apart.dtype).tiny)
+        return -volumes
+
+    def _volumes(self, span: Span) -> Span:
+        return span._replace(volume=torch.ones_like(span.volume)) if self.conditional else span
+
+    def _anchored(self, emb: Embeddings, name: str) -> Tensor:
+        q, rest = emb.z[name], [emb.z[k] for k in emb.modalities if k != name]
+        if q.shape[1] <= len(rest):
+            raise InputError(f"z has D = {q.shape[1]} for {len(rest) + 1} modalities; volumes need D >= M")
+        span, height = span_and_height(rest, q)
+        span, tau = self._volumes(span), at(self.tau, name)
+        span = span._replace(volume=span.volume / -tau)  # tau on N volumes instead of B * N
+        return contrast(
+            lambda queries, candidates: volume_over(cut(q, queries), span.at(candidates)),
+            height * span.volume,
+            rows=emb.rows,
+            valid=rows_with(emb, emb.modalities),
+            group=emb.group,
+            positives=self.positives,
+            label_smoothing=self.label_smoothing,
+            block_size=self.block_size,
+        )
 
 
-def anchor_and_rest(emb: Embeddings, anchor: str | None) -> tuple[Tensor, list[Tensor]]:
-    """Split embeddings into the anchor's and the others', in sorted order.
+def check_anchors(anchors: str, anchor: str | None, weights: Mapping[str, float] | None) -> None:
+    """Refuse options that contradict each other.
 
     Args:
-        emb: the embeddings.
-        anchor: a modality; the first name in sorted order when None.
-
-    Returns:
-        The anchor's ``(B, D)`` and the list of the others'.
+        anchors: ``"one"`` or ``"all"``.
+        anchor: a modality or None.
+        weights: per anchor or None.
 
     Raises:
-        InputError: for an unknown anchor.
+        InputError: for another word, an anchor beside ``"all"``, weights beside ``"one"``.
 
     Source:
         Elementary.
 
     Example:
-        >>> len(anchor_and_rest(Embeddings.of({k: torch.eye(2) for k in "abc"}), "b")[1])
-        2
+        >>> check_anchors("all", "text", None)
+        Traceback (most recent call last):
+        tuplet.types.InputError: anchor is 'text', which only anchors='one' uses; leave one of them out
+    """
+    one_of("anchors", anchors, ("one", "all"))
+    if anchors == "all" and anchor is not None:
+        raise InputError(f"anchor is {anchor!r}, which only anchors='one' uses; leave one of them out")
+    if anchors == "one" and weights:
+        raise InputError("weights are given for anchors='one', which has nothing to weigh; set anchors='all'")
+
+
+def check_names(anchor: str | None, weights: Mapping[str, float] | None, emb: Embeddings) -> None:
+    """Refuse an anchor or weights of modalities that the embeddings do not have.
+
+    Args:
+        anchor: a modality or None.
+        weights: per anchor or None.
+        emb: the embeddings.
+
+    Raises:
+        InputError: naming it.
+
+    Source:
+        Elementary.
+
+    Example:
+        >>> check_names("c", None, Embeddings.of({"a": torch.eye(2), "b": torch.eye(2)}))
+        Traceback (most recent call last):
+        tuplet.types.InputError: anchor is 'c', expected one of ['a', 'b']
+    """
+    if anchor is not None and anchor not in emb.z:
+        raise InputError(f"anchor is {anchor!r}, expected one of {list(emb.modalities)}")
+    check_weights(weights, emb)
+
+
+def anchors_of(emb: Embeddings, anchors: str, anchor: str | None) -> list[str]:
+    """List the modalities that serve as anchors.
+
+    Args:
+        emb: embeddings of rows in which all of ``emb.z`` is present.
+        anchors: ``"one"`` or ``"all"``.
+        anchor: the one; the first name in sorted order when it is None or not there.
+
+    Returns:
+        Names.
+
+    Source:
+        Elementary.
+
+    Example:
+        >>> anchors_of(Embeddings.of({k: torch.eye(2) for k in "abc"}), "one", "b")
+        ['b']
     """
     names = emb.modalities
-    if anchor is not None and anchor not in names:
-        raise InputError(f"anchor is {anchor!r}, expected one of {list(names)}")
-    first = names[0] if anchor is None else anchor
-    return emb.z[first], [emb.z[k] for k in names if k != first]
+    if anchors == "all":
+        return list(names)
+    return [anchor if anchor is not None and anchor in names else names[0]]

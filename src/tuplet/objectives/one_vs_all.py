@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tuplet.functional.contrast import contrast, cut, pair_mask
+from tuplet.functional.contrast import BlockSize, Positives, contrast, cut
 from tuplet.functional.scores import cosine, unit
 from tuplet.functional.span import Span, paired_projection, projection_on, span_of
-from tuplet.objectives.compose import Objective, row_mean, rows_with
-from tuplet.objectives.temperature import Temperature, temperature
+from tuplet.objectives.compose import Objective, check_weights, row_mean, rows_with, weight_of, weighted_mean
+from tuplet.objectives.sign import Sign, SignMode
+from tuplet.objectives.temperature import Tau, at, temperature
 from tuplet.types import Embeddings, InputError, Traits, in_range, one_of
 
 
@@ -30,7 +32,8 @@ class OneVsAll(Objective):
 
     Args:
         beta: weight of minimality, >= 0; 1 in the paper (0.5 on WESAD).
-        tau: temperature, > 0; 0.01 in the paper.
+        tau: temperature, > 0; 0.01 in the paper. A number, a `Temperature`, or a dict per modality.
+        weights: per modality as the one against all, relative, of both terms.
         include_positive: whether the matching pair is in the denominator. False is the paper's equation 9; the loss can
             then be negative.
         negatives: ``"query"`` projects the query itself onto every candidate's span (so a candidate needs nothing but
@@ -43,7 +46,10 @@ class OneVsAll(Objective):
             not change a digit.
         modalities: number of modalities; only for ``projector="mlp"``.
         dim: embedding dimension; only for ``projector="mlp"``.
-        block_size: queries per block, to bound memory at large B; None keeps one block.
+        sign: ``"ignore"``, ``"check"`` (warn once when matches have a negative mean cosine) or ``"penalise"`` (add what
+            `Sign` says).
+        positives: ``"own"`` or ``"group"``, as in `Pairwise`.
+        block_size: queries per block, recomputed in backward to bound memory; None for one block; ``"auto"`` decides by B.
 
     Raises:
         InputError: for fewer than two modalities, ``D < M`` (every score would be 1), an ``"mlp"`` without sizes.
@@ -51,9 +57,11 @@ class OneVsAll(Objective):
     Notes:
         The span score is blind to sign: it grows when a modality points away from the others, too. Minimality is not.
         At tau = 0.01 scores of random rows differ by many temperatures, which on small data may prevent alignment; tune
-        tau on validation data. With M = 2 the score is ``|cos|``, so this is not CLIP. Missing modalities: complete
-        rows only. Cost: M (M - 1) products of B x D x B; ``"own"`` M products. Rows are scaled to unit length first;
-        the paper does not say, but otherwise minimality could be met by shrinking.
+        tau on validation data. With M = 2 the score is ``|cos|``, so this is not CLIP.
+        Missing modalities: a row contributes the loss over the modalities it has (two or more), each against the span of the
+        others, beside the rows that have them too; ``projector="mlp"`` needs complete rows. Cost: M (M - 1) products of
+        B x D x B; ``"own"`` M products. Rows are scaled to unit length first; the paper does not say, but otherwise minimality
+        could be met by shrinking.
 
     Source:
         OVA-IB (Li et al., 2026), equations 9 to 12 and 18 to 21.
@@ -65,20 +73,23 @@ class OneVsAll(Objective):
         {'sufficiency': 0.0986, 'minimality': 0.0}
     """
 
-    traits = Traits(sign_blind=True, cost="M^2 B^2 D")
+    traits = Traits(missing="patterns", sign_blind=True, cost="M^2 B^2 D")
 
     def __init__(
         self,
         *,
         beta: float = 1.0,
-        tau: float | Temperature = 0.01,
+        tau: Tau = 0.01,
+        weights: Mapping[str, float] | None = None,
         include_positive: bool = False,
         negatives: Literal["query", "own"] = "query",
         projector: Literal["span", "mlp"] = "span",
         ridge: float = 1e-8,
         modalities: int | None = None,
         dim: int | None = None,
-        block_size: int | None = None,
+        sign: SignMode = "ignore",
+        positives: Positives = "own",
+        block_size: BlockSize = "auto",
     ) -> None:
         super().__init__()
         in_range("beta", beta, 0)
@@ -86,7 +97,13 @@ class OneVsAll(Objective):
         one_of("negatives", negatives, ("query", "own"))
         one_of("projector", projector, ("span", "mlp"))
         self.beta = beta
+        one_of("positives", positives, ("own", "group"))
+        if weights or isinstance(tau, Mapping):
+            self.traits = replace(self.traits, symmetric=False)
         self.tau = temperature(tau)
+        self.weights = weights
+        self.sign = Sign(sign)
+        self.positives = positives
         self.include_positive = include_positive
         self.negatives = negatives
         self.ridge = ridge
@@ -95,10 +112,19 @@ class OneVsAll(Objective):
         if projector == "mlp":
             if modalities is None or dim is None:
                 raise InputError("projector='mlp' needs modalities=M and dim=D, the number and size of the embeddings")
+            self.traits = replace(self.traits, missing="complete")
             self.mlps = nn.ModuleList(
                 nn.Sequential(nn.Linear((modalities - 1) * dim, dim), nn.GELU(), nn.Linear(dim, dim))
                 for _ in range(modalities)
             )
+
+    def check(self, emb: Embeddings) -> None:
+        """Refuse weights of modalities that are not there."""
+        check_weights(self.weights, emb)
+
+    def extra(self, emb: Embeddings) -> dict[str, Tensor]:
+        """Return the penalty of opposite signs, if asked for."""
+        return self.sign(emb, tau=at(self.tau, *emb.modalities))
 
     def terms(self, emb: Embeddings) -> dict[str, Tensor]:
         """Return sufficiency and weighted minimality."""
@@ -113,10 +139,14 @@ class OneVsAll(Objective):
         others: Sequence[Span | list[Tensor]] = rests
         if self.mlps is None:  # the spans of all modalities' others in one go
             others = span_of([torch.cat(parts) for parts in zip(*rests, strict=True)], ridge=self.ridge).split(m)
-        sufficiency = torch.stack([self._one(emb, z[i], others[i], i, valid) for i in range(m)]).mean()
+        shares = [weight_of(self.weights, k) for k in names]
+        sufficiency = weighted_mean([self._one(emb, k, others[i], i, valid) for i, k in enumerate(names)], shares)
         stacked = torch.stack(z)
-        apart = (stacked - stacked.mean(dim=0)).square().sum(dim=(0, 2)) * (m / (m - 1) ** 2)
-        return {"sufficiency": sufficiency, "minimality": self.beta * row_mean(apart, valid, emb.rows)}
+        apart = (stacked - stacked.mean(dim=0)).square().sum(dim=2) * (m / (m - 1)) ** 2
+        return {
+            "sufficiency": sufficiency,
+            "minimality": self.beta * row_mean(weighted_mean(list(apart), shares), valid, emb.rows),
+        }
 
     def score(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
         """Return the projection score, ``(Nq, Nc)`` in [0, 1].
@@ -133,9 +163,9 @@ class OneVsAll(Objective):
         span = span_of(queries, ridge=self.ridge)
         return torch.stack([projection_on(c, span) for c in others]).mean(dim=0).mT
 
-    def _one(self, emb: Embeddings, q: Tensor, others: Span | list[Tensor], i: int, valid: Tensor | None) -> Tensor:
-        """Contrast modality ``i`` of every row with the others of every row."""
-        tau: float | Tensor = self.tau()
+    def _one(self, emb: Embeddings, name: str, others: Span | list[Tensor], i: int, valid: Tensor | None) -> Tensor:
+        """Contrast one modality, the ``i``-th, of every row with the others of every row."""
+        q, tau = emb.z[name], at(self.tau, name)
         if isinstance(others, Span) and self.negatives == "query":
             span = others
             positive = paired_projection(q, span, tau=tau)
@@ -153,8 +183,9 @@ class OneVsAll(Objective):
             logits,
             positive,
             rows=emb.rows,
-            keep=pair_mask(valid, emb.group),
             valid=valid,
+            group=emb.group,
+            positives=self.positives,
             both=False,
             include_positive=self.include_positive,
             block_size=self.block_size,

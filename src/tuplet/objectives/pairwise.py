@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import Literal
@@ -10,10 +10,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tuplet.functional.contrast import contrast, cut, pair_mask
+from tuplet.functional.contrast import BlockSize, Positives, contrast, cut
 from tuplet.functional.scores import cosine
-from tuplet.objectives.compose import Objective, rows_with
-from tuplet.objectives.temperature import Temperature, temperature
+from tuplet.objectives.compose import Objective, Weights, check_weights, rows_with, weight_of
+from tuplet.objectives.temperature import Tau, at, temperature
 from tuplet.types import Embeddings, InputError, Traits, one_of
 
 Pairs = Literal["all", "hub"] | Sequence[tuple[str, str]]
@@ -29,7 +29,10 @@ class Pairwise(Objective):
     Args:
         pairs: ``"all"`` pairs, ``"hub"`` for every modality with ``anchor`` only, or a list of pairs of names.
         anchor: the hub's name; the first name in sorted order when left out. Only with ``pairs="hub"``.
-        tau: temperature, > 0, or a learnable `Temperature`. 0.07 is CLIP's initial value.
+        tau: temperature, > 0, or a learnable `Temperature`; or a dict of these per modality or pair of modalities. 0.07 is
+            CLIP's initial value.
+        weights: of pairs ``{("a", "b"): 2.0}`` or of modalities ``{"a": 2.0}`` (a pair takes the product); 1 where none is
+            listed. With ``reduction="mean"`` they are relative.
         reduction: ``"mean"`` over pairs (default: the weight against other terms does not grow with M) or ``"sum"``
             (OVA-IB's equation 3 and Symile's baseline).
         direction: ``"both"`` contrasts either modality of a pair with the other and averages; ``"forward"`` only the
@@ -37,10 +40,12 @@ class Pairwise(Objective):
         include_positive: whether the matching pair is in the denominator. True in every released program; OVA-IB's
             equation 1 prints it without, which False restores.
         label_smoothing: in [0, 1), 0 by default.
-        block_size: queries per block, to bound memory at large B; None keeps one block.
+        positives: ``"own"`` contrasts a row with its own match only and leaves other rows of its group out; ``"group"`` takes
+            the matches of its whole group for positives, averaged.
+        block_size: queries per block, recomputed in backward to bound memory; None for one block; ``"auto"`` decides by B.
 
     Raises:
-        InputError: for an unknown hub or pair, or fewer than two modalities.
+        InputError: for an unknown hub, pair or weight, or fewer than two modalities.
 
     Notes:
         Missing modalities: a pair uses the rows where both are present; pairs without such rows do not enter the mean.
@@ -63,12 +68,14 @@ class Pairwise(Objective):
         *,
         pairs: Pairs = "all",
         anchor: str | None = None,
-        tau: float | Temperature = 0.07,
+        tau: Tau = 0.07,
+        weights: Weights | None = None,
         reduction: Literal["mean", "sum"] = "mean",
         direction: Literal["both", "forward"] = "both",
         include_positive: bool = True,
         label_smoothing: float = 0.0,
-        block_size: int | None = None,
+        positives: Positives = "own",
+        block_size: BlockSize = "auto",
     ) -> None:
         super().__init__()
         if anchor is not None and pairs != "hub":
@@ -77,20 +84,28 @@ class Pairwise(Objective):
             one_of("pairs", pairs, ("all", "hub"))
         one_of("reduction", reduction, ("mean", "sum"))
         one_of("direction", direction, ("both", "forward"))
-        if pairs != "all" or direction == "forward":
+        one_of("positives", positives, ("own", "group"))
+        if pairs != "all" or direction == "forward" or weights or isinstance(tau, Mapping):
             self.traits = replace(self.traits, symmetric=False, cost="pairs B^2 D")
         self.pairs = pairs
         self.anchor = anchor
         self.tau = temperature(tau)
+        self.weights = weights
         self.reduction = reduction
         self.direction = direction
         self.include_positive = include_positive
         self.label_smoothing = label_smoothing
+        self.positives = positives
         self.block_size = block_size
+
+    def check(self, emb: Embeddings) -> None:
+        """Refuse weights of modalities that are not there."""
+        check_weights(self.weights, emb)
 
     def terms(self, emb: Embeddings) -> dict[str, Tensor]:
         """Return the contrastive term."""
-        return {"contrast": over_pairs(emb, pairs_of(emb, self.pairs, self.anchor), self._pair, self.reduction)}
+        pairs = pairs_of(emb, self.pairs, self.anchor)
+        return {"contrast": over_pairs(emb, pairs, self._pair, self.reduction, self.weights)}
 
     def score(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
         """Return the mean cosine over the pairs of a query and a candidate modality, ``(Nq, Nc)``."""
@@ -103,10 +118,11 @@ class Pairwise(Objective):
             a,
             b,
             valid,
-            tau=self.tau(),
+            tau=at(self.tau, a, b),
             direction=self.direction,
             include_positive=self.include_positive,
             label_smoothing=self.label_smoothing,
+            positives=self.positives,
             block_size=self.block_size,
         )
 
@@ -121,7 +137,8 @@ def pair_contrast(
     direction: Literal["both", "forward"] = "both",
     include_positive: bool = True,
     label_smoothing: float = 0.0,
-    block_size: int | None = None,
+    positives: Positives = "own",
+    block_size: BlockSize = "auto",
 ) -> Tensor:
     """Symmetric InfoNCE between two modalities.
 
@@ -134,7 +151,8 @@ def pair_contrast(
         direction: ``"both"`` or ``"forward"``, which only contrasts ``a`` with ``b``.
         include_positive: whether the matching pair is in the denominator.
         label_smoothing: in [0, 1).
-        block_size: queries per block; None keeps one block.
+        positives: ``"own"`` or ``"group"``, as in `contrast`.
+        block_size: as in `contrast`.
 
     Returns:
         Scalar.
@@ -152,8 +170,9 @@ def pair_contrast(
         lambda queries, candidates: cut(x, queries) @ cut(y, candidates).mT,
         (x * y).sum(dim=1),
         rows=emb.rows,
-        keep=pair_mask(valid, emb.group),
         valid=valid,
+        group=emb.group,
+        positives=positives,
         both=direction == "both",
         include_positive=include_positive,
         label_smoothing=label_smoothing,
@@ -204,6 +223,7 @@ def over_pairs(
     pairs: list[tuple[str, str]],
     pair_loss: Callable[[Embeddings, str, str, Tensor | None], Tensor],
     reduction: Literal["mean", "sum"],
+    weights: Weights | None = None,
 ) -> Tensor:
     """Reduce a loss over pairs of modalities, leaving out pairs that no row has both of.
 
@@ -213,6 +233,7 @@ def over_pairs(
         pair_loss: function of the embeddings, two names and the bool ``(B,)`` rows where both are present,
             None for all rows.
         reduction: ``"mean"`` or ``"sum"`` over the pairs.
+        weights: per pair or modality, as `weight_of` reads them.
 
     Returns:
         Scalar.
@@ -226,8 +247,10 @@ def over_pairs(
         tensor(2.)
     """
     valid = [rows_with(emb, pair) for pair in pairs]
-    losses = torch.stack([pair_loss(emb, a, b, v) for (a, b), v in zip(pairs, valid, strict=True)])
+    shares = [weight_of(weights, a, b) for a, b in pairs]
+    losses = torch.stack([w * pair_loss(emb, a, b, v) for w, (a, b), v in zip(shares, pairs, valid, strict=True)])
     if reduction == "sum":
         return losses.sum()
-    empty = [~v.any() for v in valid if v is not None]
-    return losses.sum() / (len(pairs) - sum(empty, losses.new_zeros(()))).clamp_min(1)
+    empty = [~v.any() * w for v, w in zip(valid, shares, strict=True) if v is not None]
+    left = sum(shares) - sum(empty, losses.new_zeros(()))
+    return losses.sum() / torch.where(left > 0, left, 1.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import reduce
 from typing import Literal
 
@@ -9,11 +11,12 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from tuplet.functional.contrast import EMPTY, Keep, Partitions, contrast, cut
+from tuplet.functional.contrast import EMPTY, BlockSize, Keep, Partitions, contrast, cut
 from tuplet.functional.scores import multilinear
-from tuplet.objectives.compose import Objective, row_mean, rows_with
+from tuplet.objectives.compose import Objective, check_weights, row_mean, rows_with, weight_of, weighted_mean
 from tuplet.objectives.pairwise import pair_contrast
-from tuplet.objectives.temperature import Temperature, temperature
+from tuplet.objectives.patterns import POSITION
+from tuplet.objectives.temperature import Tau, at, temperature
 from tuplet.types import Embeddings, InputError, Traits, one_of
 
 CHUNK = 2**22
@@ -28,7 +31,9 @@ class Symile(Objective):
     Args:
         negatives: ``"n"`` gives every row B - 1 negatives, tuples of the other modalities whose rows are shuffled
             independently; ``"n_squared"`` takes all ``B^(M-1)`` tuples.
-        tau: temperature, > 0; 0.07 (a scale of 14.3). The authors leave it to the user.
+        tau: temperature, > 0; 0.07 (a scale of 14.3). The authors leave it to the user. A number, a `Temperature`, or, for
+            ``"n"``, a dict per anchor.
+        weights: per modality as the anchor, relative.
         scale: ``"none"``, or ``"dimension"`` to multiply scores by ``D^((M-1)/2)``: products of unit vectors shrink at
             that rate, which leaves logits nearly constant for M >= 3.
         rows_as: ``"unit"`` scales rows to length 1; ``"given"`` takes them as they are (the authors' real-data models
@@ -37,17 +42,20 @@ class Symile(Objective):
             must be seeded alike.
         permutations: int64 ``(M, M - 1, B)`` to use instead: ``[m, k]`` shuffles the ``k``-th other modality for anchor
             ``m``, in sorted order.
-        block_size: queries per block of ``"n"``, to bound memory at large B; None keeps one block.
+        block_size: queries per block of ``"n"``, recomputed in backward to bound memory; None for one block; ``"auto"``
+            decides by B.
 
     Raises:
-        InputError: for permutations of another shape, or fewer than two modalities.
+        InputError: for permutations of another shape, unknown weights, a dict of ``tau`` beside ``"n_squared"``, or fewer
+            than two modalities.
 
     Notes:
         The score is not agreement: identical unit vectors score ``sum z^M``, near 0, and flipping the sign of one
         modality flips it. With M = 2 the score is the cosine and this is `Pairwise` (shuffling one partner in a pair
-        would put true matches among the negatives). Missing modalities: complete rows only, shuffled among
-        themselves. A tuple all of whose rows share the anchor's group is not a negative. Cost: ``"n"`` M products of
-        B x D x B; ``"n_squared"`` ``M B^M D`` in blocks.
+        would put true matches among the negatives).
+        Missing modalities: a row contributes the product over the modalities it has (two or more; two are contrasted as in
+        `Pairwise`), beside the rows that have them too, shuffled among themselves. A tuple all of whose rows share the anchor's
+        group is not a negative. Cost: ``"n"`` M products of B x D x B; ``"n_squared"`` ``M B^M D`` in blocks.
 
     Source:
         Saporta et al. (2024), Contrasting with Symile.
@@ -59,54 +67,72 @@ class Symile(Objective):
         1.8746
     """
 
-    traits = Traits(cost="M B^2 D (n), M B^M D (n_squared)")
+    traits = Traits(missing="patterns", cost="M B^2 D (n), M B^M D (n_squared)")
 
     def __init__(
         self,
         *,
         negatives: Literal["n", "n_squared"] = "n",
-        tau: float | Temperature = 0.07,
+        tau: Tau = 0.07,
+        weights: Mapping[str, float] | None = None,
         scale: Literal["none", "dimension"] = "none",
         rows_as: Literal["unit", "given"] = "unit",
         generator: torch.Generator | None = None,
         permutations: Tensor | None = None,
-        block_size: int | None = None,
+        block_size: BlockSize = "auto",
     ) -> None:
         super().__init__()
         one_of("negatives", negatives, ("n", "n_squared"))
         one_of("scale", scale, ("none", "dimension"))
         one_of("rows_as", rows_as, ("unit", "given"))
         self.negatives = negatives
+        if negatives == "n_squared" and isinstance(tau, Mapping):
+            raise InputError(
+                "tau is a dict, which negatives='n_squared' cannot use: all anchors share one table of scores"
+            )
+        if weights or isinstance(tau, Mapping):
+            self.traits = replace(self.traits, symmetric=False)
         self.tau = temperature(tau)
+        self.weights = weights
         self.scale = scale
         self.unit_rows = rows_as == "unit"
         self.generator = generator
         self.permutations = permutations
         self.block_size = block_size
 
+    def check(self, emb: Embeddings) -> None:
+        """Refuse unknown weights, and permutations of another shape."""
+        check_weights(self.weights, emb)
+        m, size = len(emb.z), len(emb)
+        given = None if self.negatives != "n" or m == 2 else self.permutations
+        if given is not None and given.shape != (m, m - 1, size):
+            raise InputError(
+                f"permutations has shape {tuple(given.shape)}, expected {(m, m - 1, size)}: one row permutation per anchor and "
+                f"other modality"
+            )
+
     def terms(self, emb: Embeddings) -> dict[str, Tensor]:
         """Return the contrastive term."""
         names, valid = emb.modalities, rows_with(emb, emb.modalities)
         if len(names) == 2:
-            return {"contrast": pair_contrast(emb, *names, valid, tau=self.tau(), block_size=self.block_size)}
+            pair = pair_contrast(emb, *names, valid, tau=at(self.tau, *names), block_size=self.block_size)
+            return {"contrast": pair}
         z = [emb.z[k] for k in names]
-        factor = self._factor(len(z), z[0].shape[1])
         if self.negatives == "n":
-            shuffles = self._shuffles(len(z), len(emb), valid, z[0].device)
-            losses = [self._linear(emb, z, m, shuffles[m], valid, factor) for m in range(len(z))]
+            shuffles = self._shuffles(emb, valid)
+            losses = [self._linear(emb, z, m, shuffles[m], valid, self._factor(z, k)) for m, k in enumerate(names)]
         else:
-            losses = self._every_tuple(emb, z, valid, factor)
-        return {"contrast": torch.stack(losses).mean()}
+            losses = self._every_tuple(emb, z, valid, self._factor(z, *names))
+        return {"contrast": weighted_mean(losses, [weight_of(self.weights, k) for k in names])}
 
     def score(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
         """Return the multilinear inner product of every query with every candidate, ``(Nq, Nc)``."""
         queries, others = self._sides(query, candidates)
         return multilinear(reduce(torch.mul, queries), others)
 
-    def _factor(self, m: int, dim: int) -> float | Tensor:
-        scale = float(dim) ** ((m - 1) / 2) if self.scale == "dimension" else 1.0
-        tau: float | Tensor = self.tau()
-        return scale / tau
+    def _factor(self, z: list[Tensor], *names: str) -> float | Tensor:
+        scale = float(z[0].shape[1]) ** ((len(z) - 1) / 2) if self.scale == "dimension" else 1.0
+        return scale / at(self.tau, *names)
 
     def _linear(
         self, emb: Embeddings, z: list[Tensor], m: int, shuffles: Tensor, valid: Tensor | None, factor: float | Tensor
@@ -135,17 +161,26 @@ class Symile(Objective):
             block_size=self.block_size,
         )
 
-    def _shuffles(self, m: int, size: int, valid: Tensor | None, device: torch.device) -> Tensor:
-        """Return a permutation per anchor and other modality, ``(M, M - 1, B)``; valid rows stay among themselves."""
+    def _shuffles(self, emb: Embeddings, valid: Tensor | None) -> Tensor:
+        """Return a permutation per anchor and other modality, ``(M, M - 1, B)``; valid rows stay among themselves.
+
+        In a part of a batch, they do not depend on the order in which this process holds its rows.
+        """
+        m, size, position = len(emb.z), len(emb), emb.aux.get(POSITION)
+        device = emb.index.device
         if self.permutations is not None:
-            if self.permutations.shape != (m, m - 1, size):
-                raise InputError(
-                    f"permutations has shape {tuple(self.permutations.shape)}, expected {(m, m - 1, size)}: one row "
-                    f"permutation per anchor and other modality"
-                )
-            return self.permutations.to(device)
+            whole = self.permutations.to(device)
+            if position is None:
+                return whole
+            place = torch.full((whole.shape[-1],), -1, device=device)
+            place[position] = torch.arange(size, device=device)
+            inside = place[whole[:m, : m - 1]]
+            return inside[inside >= 0].view(m, m - 1, size)[..., position.argsort().argsort()]
         where = self.generator.device if self.generator is not None else device
         keys = torch.rand((m, m - 1, size), generator=self.generator, device=where).to(device)
+        if position is not None:
+            order = position.argsort()
+            return order[keys.argsort(dim=-1)][..., order.argsort()]
         if valid is None:
             return keys.argsort(dim=-1)
         last = torch.where(valid, 0.0, 2.0)

@@ -1,8 +1,9 @@
-"""The temperature of a softmax: fixed, or learnable within bounds."""
+"""The temperature of a softmax: fixed, or learnable within bounds; one for all, or one per modality or pair."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -76,14 +77,65 @@ class Fixed(nn.Module):
         return self.tau
 
 
-def temperature(tau: float | Temperature) -> Temperature | Fixed:
+PerName = Mapping[str, float | Temperature] | Mapping[tuple[str, str], float | Temperature]
+"""One temperature per modality, or per pair of modalities."""
+
+
+class PerModality(nn.Module):
+    r"""A temperature for every modality, or for some pairs of them.
+
+    Args:
+        values: modality name or pair of names -> positive number or `Temperature`. A pair that is not listed takes the
+            geometric mean :math:`\sqrt{\tau_a \tau_b}` of its modalities' (each side of the product divided by its own root).
+
+    Raises:
+        InputError: if it is empty or a value is not positive.
+
+    Source:
+        ImageBind (Girdhar et al., 2023) scales its modalities apart.
+
+    Example:
+        >>> tau = PerModality({"a": 0.1, "b": 0.4, ("a", "c"): 0.05})
+        >>> round(tau("a", "b"), 4), tau("c", "a"), tau("b")
+        (0.2, 0.05, 0.4)
+    """
+
+    def __init__(self, values: PerName) -> None:
+        super().__init__()
+        if not values:
+            raise InputError("tau is empty; give a number, or one per modality or pair of modalities")
+        self.places = {_key(k): i for i, k in enumerate(values)}
+        self.parts = nn.ModuleList(v if isinstance(v, Temperature) else Fixed(v) for v in values.values())
+
+    def forward(self, *names: str) -> float | Tensor:
+        """Return the temperature of a modality, or of a pair."""
+        if (key := _key(names)) in self.places:
+            found: float | Tensor = self.parts[self.places[key]]()
+            return found
+        for name in names:
+            if (name,) not in self.places:
+                raise InputError(
+                    f"tau has no entry for {name!r}{f' or the pair {names}' if len(names) > 1 else ''}; it has "
+                    f"{sorted('-'.join(k) for k in self.places)}"
+                )
+        scale: float | Tensor = 1.0
+        for name in names:
+            scale = scale * self.parts[self.places[(name,)]]()
+        return scale ** (1 / len(names))
+
+
+Tau = float | Temperature | PerName
+"""What objectives take as ``tau``: one temperature, or one per modality or pair of modalities."""
+
+
+def temperature(tau: Tau) -> Temperature | Fixed | PerModality:
     """Turn the ``tau`` of an objective's constructor into a module.
 
     Args:
-        tau: a positive number, or a learnable `Temperature`.
+        tau: a positive number, a learnable `Temperature`, or a dict of these per modality or pair.
 
     Returns:
-        A module that returns the temperature when called.
+        A module; `at` reads it.
 
     Raises:
         InputError: if ``tau`` is not positive.
@@ -95,4 +147,31 @@ def temperature(tau: float | Temperature) -> Temperature | Fixed:
         >>> temperature(0.1)()
         0.1
     """
+    if isinstance(tau, Mapping):
+        return PerModality(tau)
     return tau if isinstance(tau, Temperature) else Fixed(tau)
+
+
+def at(tau: nn.Module, *names: str) -> float | Tensor:
+    """Read a temperature for one modality or a pair.
+
+    Args:
+        tau: from `temperature`.
+        names: the modality or the two.
+
+    Returns:
+        A number or a scalar.
+
+    Source:
+        Elementary.
+
+    Example:
+        >>> at(temperature(0.1), "a", "b"), at(temperature({"a": 0.2}), "a")
+        (0.1, 0.2)
+    """
+    value: float | Tensor = tau(*names) if isinstance(tau, PerModality) else tau()
+    return value
+
+
+def _key(names: str | Sequence[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(sorted(names))

@@ -1,0 +1,83 @@
+"""Sigmoid contrast: every pair of rows is a yes-or-no question of its own, without a partition function."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from tuplet.functional.contrast import BlockSize, Logits, Positives, cut, pair_mask, size_of_block
+from tuplet.types import one_of
+
+
+def sigmoid_contrast(
+    logits: Logits,
+    positive: Float[Tensor, " N"],
+    *,
+    rows: slice,
+    valid: Bool[Tensor, " N"] | None = None,
+    group: Int[Tensor, " N"] | None = None,
+    positives: Positives = "own",
+    block_size: BlockSize = "auto",
+) -> Float[Tensor, ""]:
+    r"""Binary cross-entropy of every query with every candidate, summed over candidates and averaged over queries.
+
+    .. math:: L = \frac1N \sum_i \sum_j \log \big( 1 + e^{-y_{ij} l_{ij}} \big), \qquad y_{ij} = \pm 1
+
+    Args:
+        logits: function of two slices giving the ``(b, n)`` logits of those queries and candidates.
+        positive: ``(N,)`` logits of the matching pairs; they replace the diagonal of ``logits``.
+        rows: the slice of queries that this process owns.
+        valid: ``(N,)`` rows that take part; None for all.
+        group: ``(N,)`` ids; None for no groups.
+        positives: ``"own"`` leaves other pairs of one group out; ``"group"`` makes them positives.
+        block_size: as in `contrast`.
+
+    Returns:
+        Scalar. Its mean over processes is the loss of all rows.
+
+    Raises:
+        InputError: if ``block_size`` or ``positives`` is out of range.
+
+    Source:
+        Zhai et al. (2023), SigLIP, algorithm 1.
+
+    Example:
+        >>> s = torch.zeros(3, 3)
+        >>> sigmoid_contrast(lambda q, c: s[q, c], s.diagonal(), rows=slice(0, 3))  # 3 log 2
+        tensor(2.0794)
+    """
+    one_of("positives", positives, ("own", "group"))
+    n = int(positive.shape[0])
+    everything, step = slice(0, n), size_of_block(block_size, n)
+    keep = pair_mask(valid, group if positives == "own" else None)
+    alike = pair_mask(valid, group, same=True) if positives == "group" and group is not None else None
+
+    def block(queries: slice) -> Tensor:
+        values = logits(queries, everything)
+        yes = torch.zeros_like(values, dtype=torch.bool) if alike is None else alike(queries, everything)
+        yes.diagonal(queries.start).fill_(True)
+        values = values.diagonal_scatter(cut(positive, queries), queries.start)
+        losses = F.softplus(torch.where(yes, -values, values))
+        if keep is not None:
+            kept = keep(queries, everything)
+            own = kept.diagonal(queries.start)
+            own.copy_(torch.ones_like(own) if valid is None else valid[queries])
+            losses = torch.where(kept, losses, 0.0)
+        per_query: Tensor = losses.sum(dim=1)
+        return per_query
+
+    if step is None or step >= rows.stop - rows.start:
+        per_row = block(rows)
+    else:
+        starts = range(rows.start, rows.stop, step)
+        per_row = torch.cat(
+            [checkpoint(block, slice(i, min(i + step, rows.stop)), use_reentrant=False) for i in starts]
+        )
+    if valid is None:
+        return per_row.mean()
+    world = n / (rows.stop - rows.start)
+    share: Tensor = per_row.sum() * world / valid.sum().clamp_min(1)
+    return share

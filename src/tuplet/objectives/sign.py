@@ -1,0 +1,68 @@
+"""What to do about objectives that cannot tell an embedding from its opposite."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from tuplet.objectives.compose import row_mean
+from tuplet.objectives.pairwise import over_pairs, pairs_of
+from tuplet.types import Embeddings, one_of
+
+SignMode = Literal["penalise", "ignore", "check"]
+
+
+class Sign:
+    r"""The ``sign`` option of sign-blind objectives.
+
+    Volumes and projections are the same for ``z`` and ``-z``, so training from scratch may bring matching embeddings to
+    a negative cosine, which every index, nearest-neighbour search or decoder takes for a mismatch.
+
+    .. math:: \text{penalise:}\quad \mathrm{mean}_{(a, b)}\, \mathrm{mean}_i\; \max(0, -\cos(z^a_i, z^b_i)) / \tau
+
+    Args:
+        mode: ``"penalise"`` adds the term above, which is zero where matches point the same way; ``"check"`` warns once
+            when the mean positive cosine is negative (and not under ``torch.compile``); ``"ignore"`` does nothing.
+
+    Raises:
+        InputError: for another mode.
+
+    Source:
+        Ours; the papers of the volume and projection scores start from encoders that are already aligned.
+
+    Example:
+        >>> e = torch.eye(2)
+        >>> {k: float(v) for k, v in Sign("penalise")(Embeddings.of({"a": e, "b": -e}), tau=0.5).items()}
+        {'sign': 2.0}
+    """
+
+    def __init__(self, mode: SignMode) -> None:
+        one_of("sign", mode, ("penalise", "ignore", "check"))
+        self.mode = mode
+        self.warned = False
+
+    def __call__(self, emb: Embeddings, *, tau: float | Tensor) -> dict[str, Tensor]:
+        """Return the penalty as a term, if there is one."""
+        if self.mode == "penalise":
+            return {"sign": self._over(emb, lambda cosine: cosine.neg().clamp_min(0)) / tau}
+        if self.mode == "check" and not self.warned and not torch.compiler.is_compiling():
+            with torch.no_grad():
+                mean = float(self._over(emb, lambda cosine: cosine))
+            if mean < 0:
+                self.warned = True
+                warnings.warn(
+                    f"matching embeddings have a mean cosine of {mean:.3f}: this objective cannot tell z from -z, so cosine "
+                    f"retrieval, indices and decoders will fail; use sign='penalise', or add a pairwise term",
+                    stacklevel=2,
+                )
+        return {}
+
+    def _over(self, emb: Embeddings, of: Callable[[Tensor], Tensor]) -> Tensor:
+        def pair(emb: Embeddings, a: str, b: str, valid: Tensor | None) -> Tensor:
+            return row_mean(of((emb.z[a] * emb.z[b]).sum(dim=1)), valid, emb.rows)
+
+        return over_pairs(emb, pairs_of(emb, "all", None), pair, "mean")
