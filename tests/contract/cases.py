@@ -8,7 +8,18 @@ import torch
 
 from tests.oracles import objectives as oracle
 from tuplet import Embeddings
-from tuplet.objectives import Bottleneck, Gram, Objective, OneVsAll, Pairwise, Symile, Triangle
+from tuplet.objectives import (
+    CMC,
+    Bottleneck,
+    CoMM,
+    Gram,
+    Objective,
+    OneVsAll,
+    Pairwise,
+    SigmoidPairwise,
+    Symile,
+    Triangle,
+)
 
 
 @dataclass(frozen=True)
@@ -19,9 +30,11 @@ class Case:
     aligns: bool = True  # lowers its loss *and* raises the positive cosine from scratch
     contrasts: bool = True  # has negatives, and so groups and blocks
 
-    def build(self, m, **options):
-        """Make the objective, with one-off state (permutations) fixed so that calls can be compared."""
-        return self.make(**options) if self.make is not symile else symile(m, **options)
+    def build(self, m, *, size=6, dim=8, names=None, **options):
+        """Make the objective, with one-off state (permutations, parameters) fixed so that calls can be compared."""
+        if self.make is symile:
+            return symile(m, size=size, **options)
+        return comm(m, dim=dim, names=names, **options) if self.make is comm else self.make(**options)
 
 
 def symile(m, *, size=6, **options):
@@ -36,6 +49,19 @@ def symile_oracle(z):
     if m == 2:
         return oracle.pairwise(z)
     return oracle.symile(z, symile(m, size=n).permutations.numpy(), tau=0.07 / d ** ((m - 1) / 2))
+
+
+def comm(m, *, dim=8, names=None, dtype=torch.float64, **options):
+    torch.manual_seed(5)
+    return CoMM(names or [f"m{k}" for k in range(m)], dim, heads=2, **options).to(dtype)
+
+
+def comm_oracle(z):
+    """The fusion is the objective's own; the contrast of what it gives is written again."""
+    fusion, views = comm(len(z)).fusion, {f"m{k}": torch.from_numpy(v) for k, v in enumerate(z)}
+    embeddings = [fusion({k: v}, {}) for k, v in views.items()] + [fusion(views, {})]
+    embeddings = [e.detach().numpy() for e in embeddings]
+    return oracle.comm(embeddings, embeddings)
 
 
 CASES = {
@@ -53,12 +79,27 @@ CASES = {
     "bottleneck": Case(lambda **o: Bottleneck(beta=0.7, **o), lambda z: oracle.bottleneck(z, beta=0.7)),
     "symile": Case(symile, symile_oracle, aligns=False),
     "symile-n-squared": Case(
-        lambda **o: Symile(negatives="n_squared", **{k: v for k, v in o.items() if k != "size"}),
+        lambda **o: Symile(negatives="n_squared", **o),
         lambda z: oracle.pairwise(z) if len(z) == 2 else oracle.symile_n_squared(z),
         aligns=False,
     ),
     "gram": Case(Gram, oracle.gram, aligns=False),
     "triangle": Case(Triangle, oracle.triangle, sizes=(3,)),
+    "gram-all": Case(lambda **o: Gram(anchors="all", **o), lambda z: oracle.anchored(oracle.gram, z), aligns=False),
+    "gram-conditional": Case(lambda **o: Gram(conditional=True, **o), oracle.gram_conditional, aligns=False),
+    "gram-penalised": Case(
+        lambda **o: Gram(sign="penalise", **o), lambda z: oracle.gram(z) + oracle.opposed(z, tau=0.07)
+    ),
+    "triangle-all": Case(
+        lambda **o: Triangle(anchors="all", squared=False, **o),
+        lambda z: oracle.anchored(oracle.triangle, z, squared=False),
+        sizes=(3,),
+    ),
+    "sigmoid": Case(
+        lambda **o: SigmoidPairwise(tau=0.5, bias=-1.0, **o).double(), lambda z: oracle.sigmoid(z, tau=0.5, bias=-1.0)
+    ),
+    "cmc": Case(CMC, oracle.cmc),
+    "comm": Case(comm, comm_oracle),
     "one-vs-all": Case(lambda **o: OneVsAll(tau=0.1, **o), lambda z: oracle.one_vs_all(z, tau=0.1)),
     "one-vs-all-ridge": Case(
         lambda **o: OneVsAll(tau=0.1, ridge=0.3, include_positive=True, **o),

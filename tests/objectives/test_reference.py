@@ -1,5 +1,6 @@
 """The outputs that the original authors' programs gave on fixed inputs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ import torch
 
 from tuplet import Embeddings
 from tuplet.functional.scores import paired_volume, simplex_volume, span_projection, triangle_area
-from tuplet.objectives import Bottleneck, Gram, OneVsAll, Pairwise, Symile, Triangle
+from tuplet.objectives import CMC, Bottleneck, Gram, OneVsAll, Pairwise, Symile, Triangle
+from tuplet.objectives.comm import comm
 
 FOLDER = Path(__file__).resolve().parents[3] / "shared" / "reference" / "objectives"
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="reference outputs are not beside the project")
@@ -117,3 +119,98 @@ def test_bottleneck(path):
     # two modalities: OVA-IB's minimality is twice this regulariser
     minimality = OneVsAll(beta=1.0)(named(z)).terms["minimality"]
     torch.testing.assert_close(minimality, 2 * data["loss_alignment"].to(z[0]), rtol=0, atol=1e-7)
+
+
+@files("cmc_ntxent")
+def test_cmc(path):
+    data, z = read(path)
+    longer = [(2 * v).detach().requires_grad_() for v in z]  # the authors' gradient goes through their normalisation
+    gradients = [data[f"grad_z{i}"] / 2 for i in range(len(z))]
+    check(CMC(tau=float(data["temperature"])), longer, data["loss"], gradients)
+
+
+def views(data, side):
+    count = sum(k[0] == side and k[1:].isdigit() for k in data)
+    return [data[f"{side}{i}"].clone().requires_grad_() for i in range(count)]
+
+
+@files("comm")
+def test_comm(path):
+    data, _ = read(path)
+    a, b = views(data, "a"), views(data, "b")
+    terms = comm(a, b, tau=0.1, rows=slice(0, len(a[0])))
+    torch.testing.assert_close(terms, data["loss_terms"].to(terms), rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(terms.mean(), data["loss"].to(terms), rtol=1e-9, atol=1e-12)
+    terms.mean().backward()
+    for side, name in ((a, "a"), (b, "b")):
+        for i, v in enumerate(side):
+            torch.testing.assert_close(v.grad, data[f"grad_{name}{i}"].to(v), rtol=1e-9, atol=1e-12)
+
+
+@files("thirdparty_gram_anchoravg")
+def test_gram_over_all_anchors(path):
+    data, z = read(path)
+    objective = Gram(anchors="all", tau=float(1 / data["logit_scale"]), label_smoothing=0.0)
+    gradients = [data[f"grad_z{i}"] for i in range(3)]
+    check(objective, z, data["loss"], gradients, rtol=1e-5, grad_rtol=1e-3, grad_atol=1e-5)
+
+
+@files("thirdparty_triangle_anchoravg")
+def test_triangle_over_all_anchors(path):
+    """That program takes the inner product b_i . c_j of different rows where the triangle has b_j . c_j.
+
+    With its slip, written out, the stored loss and gradients come back; without it, ours.
+    """
+    data, z = read(path)
+    tau = float(1 / data["logit_scale"])
+
+    def averaged(slip):
+        losses = []
+        for k in range(3):
+            q, (b, c) = z[k], [z[i] for i in range(3) if i != k]
+            qq, qb, qc = (q * q).sum(1)[:, None], q @ b.mT, q @ c.mT
+            uu, vv = qq + (b * b).sum(1) - 2 * qb, qq + (c * c).sum(1) - 2 * qc
+            bc = b @ c.mT if slip else (b * c).sum(1)[None]
+            logits = -(uu * vv - (qq - qb - qc + bc) ** 2).clamp_min(0) / 2 / tau
+            target = torch.arange(len(q))
+            losses.append(
+                (
+                    torch.nn.functional.cross_entropy(logits, target)
+                    + torch.nn.functional.cross_entropy(logits.mT, target)
+                )
+                / 2
+            )
+        return torch.stack(losses).mean()
+
+    torch.testing.assert_close(averaged(slip=True), data["loss"].to(z[0]), rtol=1e-9, atol=1e-12)
+    expected = torch.autograd.grad(averaged(slip=False), z)
+    check(Triangle(anchors="all", tau=tau, label_smoothing=0.0), z, averaged(slip=False), expected, grad_rtol=1e-8)
+
+
+@files("dist2")
+def test_two_processes(path):
+    """The authors' programs on two processes: which of them give the gradient of the whole batch, and by what factor."""
+    data, z = read(path)
+    n, kind = int(data["per_rank"]), path.stem.split("_")[1]
+    if kind == "comm":
+        a, b = views(data, "a"), views(data, "b")
+        names = [f"{side}{i}" for side in "ab" for i in range(len(a))]
+        parts = [comm(a, b, tau=0.1, rows=slice(r * n, (r + 1) * n)).mean() for r in range(2)]
+        leaves = a + b
+    else:
+        objective = {"clip": Pairwise(tau=0.07), "gram": Gram(anchor="m0"), "triangle": Triangle(anchor="m0")}[kind]
+        parts = [objective(replace(named(z), rows=slice(r * n, (r + 1) * n))).total for r in range(2)]
+        names, leaves = [f"z{i}" for i in range(len(z))], z
+    whole = sum(parts) / 2
+    precise = kind in ("clip", "comm", "triangle")
+    torch.testing.assert_close(whole, data["loss_rank"].mean().to(whole), rtol=1e-9 if precise else 1e-5, atol=1e-12)
+    gradients = torch.autograd.grad(whole, leaves)
+    ratio = {"clip_local0_grad0": 1.0, "clip_local0_grad1": 2.0, "clip_local1_grad1": 2.0, "comm": 2.0}
+    factor = next((v for k, v in ratio.items() if f"dist2_{k}_" in path.stem), None)
+    for name, ours in zip(names, gradients, strict=True):
+        theirs = data[f"grad_{name}"].to(ours)
+        if factor is not None:
+            torch.testing.assert_close(factor * ours, theirs, rtol=1e-9, atol=1e-12)
+        else:  # gathered without gradient: not the direction of the whole loss
+            cosine = (ours * theirs).sum() / ours.norm() / theirs.norm()
+            assert cosine < 1 - 1e-4

@@ -56,9 +56,10 @@ def area(q, a, b):
     return ((u @ u) * (v @ v) - (u @ v) ** 2) / 2
 
 
-def triangle(z, *, tau=0.07, label_smoothing=0.1):
+def triangle(z, *, tau=0.07, label_smoothing=0.1, squared=True):
     n = len(z[0])
     s = np.array([[area(z[0][i], z[1][j], z[2][j]) for j in range(n)] for i in range(n)])
+    s = s if squared else np.sqrt(2 * s) / 2
     return (
         cross_entropy(-s / tau, label_smoothing=label_smoothing)
         + cross_entropy(-s.T / tau, label_smoothing=label_smoothing)
@@ -112,3 +113,59 @@ def symile_n_squared(z, *, tau=0.07):
             positive = np.prod([c[r] for c in z], axis=0).sum() / tau
             losses.append(np.log(np.sum(np.exp(logits))) - positive)
     return np.mean(losses)
+
+
+def nt_xent(x, y, tau):
+    x, y = unit(x), unit(y)
+    everything = np.concatenate([x, y])
+    n, total = len(x), 0.0
+    for i, row in enumerate(everything):
+        match = (i + n) % (2 * n)
+        others = [row @ everything[j] / tau for j in range(2 * n) if j != i]
+        total += np.log(np.sum(np.exp(others))) - row @ everything[match] / tau
+    return total / (2 * n)
+
+
+def cmc(z, *, tau=0.1):
+    m = len(z)
+    return np.mean([nt_xent(z[i], z[j], tau) for i in range(m) for j in range(i + 1, m)])
+
+
+def comm(a, b, *, tau=0.1):
+    return np.mean([(nt_xent(x, b[-1], tau) + nt_xent(y, a[-1], tau)) / 2 for x, y in zip(a, b, strict=True)])
+
+
+def sigmoid(z, *, tau, bias):
+    m, values = len(z), []
+    for i in range(m):
+        for j in range(i + 1, m):
+            total = 0.0
+            for r, x in enumerate(z[i]):
+                for c, y in enumerate(z[j]):
+                    sign = 1 if r == c else -1
+                    total += np.log1p(np.exp(-sign * (x @ y / tau + bias)))
+            values.append(total / len(z[i]))
+    return np.mean(values)
+
+
+def anchored(loss, z, **options):
+    """Average a loss of an anchor and the rest over all anchors."""
+    return np.mean([loss([z[i], *(c for k, c in enumerate(z) if k != i)], **options) for i in range(len(z))])
+
+
+def gram_conditional(z, *, tau=0.07, label_smoothing=0.1):
+    n = len(z[0])
+    v = np.zeros((n, n))
+    for i in range(n):
+        for j in range(n):
+            tuple_j = np.stack([c[j] for c in z[1:]])
+            inside = tuple_j.T @ np.linalg.lstsq(tuple_j.T, z[0][i], rcond=None)[0]
+            v[i, j] = np.linalg.norm(z[0][i] - inside)
+    smooth = {"label_smoothing": label_smoothing}
+    return (cross_entropy(-v / tau, **smooth) + cross_entropy(-v.T / tau, **smooth)) / 2
+
+
+def opposed(z, *, tau):
+    m = len(z)
+    pairs = [(i, j) for i in range(m) for j in range(i + 1, m)]
+    return np.mean([np.mean([max(0.0, -(x @ y)) for x, y in zip(z[i], z[j], strict=True)]) for i, j in pairs]) / tau

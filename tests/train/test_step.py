@@ -21,7 +21,7 @@ def build(name, size):
     if name == "supervised":
         torch.manual_seed(3)
         return Supervised(24, 2).double()
-    return CASES[name].build(3, size=size) if name == "symile" else CASES[name].build(3)
+    return CASES[name].build(3, size=size, names="abc")
 
 
 def double(batch, rows=slice(None)):

@@ -100,6 +100,7 @@ def contrast(
     block_size = size_of_block(block_size, n)
     everything = slice(0, n)
     alike = pair_mask(valid, group, same=True) if positives == "group" and group is not None else None
+    given = keep is not None
     if keep is None:
         keep = pair_mask(valid, None if alike is not None and include_positive else group)
 
@@ -117,6 +118,8 @@ def contrast(
         reduced = Partitions.apply(values, own_values, kept, offset, dims, label_smoothing > 0)
         further = None if alike is None else alike(queries, candidates)
         if further is not None:
+            if given and kept is not None:
+                further = further & kept
             further.diagonal(offset)[: len(own_values)] = False
         found = []
         for i, d in enumerate(dims):
