@@ -1,5 +1,7 @@
 """The command line: exit codes, one line for bad input, and the train-evaluate path."""
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -92,3 +94,24 @@ def test_examples_run(example):
     assert len(example.read_text().splitlines()) < 80
     done = subprocess.run([sys.executable, str(example)], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_train_on_two_processes(tmp_path):
+    """By --devices and by torchrun, with the losses of one process."""
+    losses = {}
+    free = {k: v for k, v in os.environ.items() if k not in ("LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")}
+    program = ["-m", "tuplet.cli"]
+    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    ways = {"one": program, "devices": program, "torchrun": torchrun + program}
+    for way, command in ways.items():
+        options = ["train", "digits", "--objective", "pairwise", "--epochs", "1", "--out", str(tmp_path / way)]
+        options += ["--devices", "2", "--strategy", "ddp"] if way == "devices" else []
+        done = subprocess.run(
+            [sys.executable, *command, *options], env=free, capture_output=True, text=True, timeout=240, check=False
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert done.stdout.count("now: tuplet evaluate") == 1
+        losses[way] = json.loads((tmp_path / way / "train.jsonl").read_text())["loss"]
+    assert losses["devices"] == pytest.approx(losses["one"], rel=1e-4)
+    assert losses["torchrun"] == pytest.approx(losses["one"], rel=1e-4)

@@ -24,7 +24,7 @@ ALLOWED = {
     "nets": set(),
     "model": {"nets", "functional"},
     "data": set(),
-    "train": {"model", "objectives", "data", "functional"},
+    "train": {"model", "nets", "objectives", "data", "functional", "diagnose"},
     "evaluate": {"model", "data", "functional", "diagnose"},
     "bench": {"evaluate", "train", "data", "objectives", "model", "nets", "diagnose", "functional"},
     "cli": {"bench", "train", "evaluate", "diagnose", "data", "objectives", "model"},

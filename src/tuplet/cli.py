@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -48,10 +49,10 @@ class Train:
     """Passes over the training rows [default: the recipe's]."""
     seed: int = 0
     """Of weights and batches."""
-    devices: int = 1
-    """Number of processes."""
-    strategy: str = "auto"
-    """How several devices share the work: ddp, ..."""
+    devices: int | None = None
+    """Number of processes [default: 1, or as many as torchrun started]."""
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"
+    """How several devices share the work: ddp (auto) holds the model in each, fsdp shards it."""
     out: Path = Path("runs/train")
     """Run folder."""
 
@@ -200,13 +201,15 @@ def train(command: Train) -> None:
     if (command.out / "suite.json").exists():
         raise InputError(f"out {command.out} holds a bench run; choose another folder")
     recipe = _recipe(command.recipe, command.objective, command.seed)
-    print(f"{type(recipe.objective).__name__} on {', '.join(recipe.source.modalities)}")
+    first = int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0  # of several processes, one speaks
+    if first:
+        print(f"{type(recipe.objective).__name__} on {', '.join(recipe.source.modalities)}")
     config = replace(
         recipe.config,
-        progress=sys.stderr.isatty(),
+        progress=sys.stderr.isatty() and first,
         seed=command.seed,
         out=command.out,
-        devices=command.devices,
+        devices=int(os.environ.get("WORLD_SIZE", "1")) if command.devices is None else command.devices,
         strategy=command.strategy,
     )
     if command.epochs is not None:
@@ -217,9 +220,11 @@ def train(command: Train) -> None:
         "seed": command.seed,
         "data": recipe.source.fingerprint,
     }
-    if not (command.out / "run.json").exists():
+    if first and not (command.out / "run.json").exists():
         write_atomic(command.out / "run.json", json.dumps(note).encode())
     run = fit(recipe.model, recipe.objective, train=recipe.source.train, val=recipe.source.val, config=config)
+    if not first:
+        return
     last = run.history[-1]
     print(f"{run.steps} steps, {run.seconds:.1f} s: loss {last['loss']:.4f}, validation {last['val']:.4f}")
     print(f"now: tuplet evaluate {command.out}")

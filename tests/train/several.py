@@ -1,4 +1,4 @@
-"""Trains on several processes: python -m tests.train.several DEVICES STEP OUT."""
+"""Trains on several processes: python -m tests.train.several DEVICES STEP OUT [STRATEGY [STOP]]."""
 
 import sys
 from pathlib import Path
@@ -9,9 +9,21 @@ from tests.train.toys import model, source
 from tuplet import TrainConfig, fit
 from tuplet.objectives import Pairwise, Temperature
 
+
+class Stopping(Pairwise):
+    """Ends the process at its STOP-th step."""
+
+    def forward(self, emb):
+        self._calls = getattr(self, "_calls", 0) + self.training
+        if self._calls == STOP:
+            sys.exit(0)
+        return super().forward(emb)
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     devices, step, out = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
-    config = TrainConfig(epochs=2, batch_size=12, devices=devices, step=step, chunk=4, out=out)
-    objective = Pairwise(tau=Temperature(0.2))
-    fit(model(), objective, train=source().train, val=source().val, config=config)
+    strategy = sys.argv[4] if len(sys.argv) > 4 else "auto"
+    STOP = int(sys.argv[5]) if len(sys.argv) > 5 else None
+    config = TrainConfig(epochs=2, batch_size=12, devices=devices, step=step, chunk=4, out=out, strategy=strategy)
+    fit(model(), Stopping(tau=Temperature(0.2)), train=source().train, val=source().val, config=config)

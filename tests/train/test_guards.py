@@ -88,20 +88,35 @@ def test_other_bad_input_is_named(tmp_path):
         fit(model(), Pairwise(), train=rows, config=TrainConfig(**SMALL, out=tmp_path / "file"))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("step", ["plain", "cached"])
-def test_fit_on_two_processes_equals_one(tmp_path, step):
+def several(*arguments):
     free = {k: v for k, v in os.environ.items() if k not in ("LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")}
+    command = [sys.executable, "-m", "tests.train.several", *map(str, arguments)]
+    subprocess.run(command, check=True, timeout=120, env=free, cwd=Path(__file__).parents[2])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("step", "strategy"), [("plain", "ddp"), ("cached", "fsdp")])
+def test_fit_on_two_processes_equals_one(tmp_path, step, strategy):
+    several(1, step, tmp_path / "1")
+    several(2, step, tmp_path / "2", strategy)
     weights = []
-    for devices in (1, 2):
-        out = tmp_path / str(devices)
-        command = [sys.executable, "-m", "tests.train.several", str(devices), step, str(out)]
-        subprocess.run(command, check=True, timeout=120, env=free, cwd=Path(__file__).parents[2])
-        tensors, state = checkpoint.read(out / checkpoint.NAME)
+    for out in ("1", "2"):
+        tensors, state = checkpoint.read(tmp_path / out / checkpoint.NAME)
         weights.append({k: v for k, v in tensors.items() if k.startswith(("model.", "objective."))})
         assert [entry["step"] for entry in state["history"]] == [3, 6]
     for name, value in weights[0].items():
         torch.testing.assert_close(weights[1][name], value, rtol=1e-4, atol=1e-5, msg=name)
+
+
+@pytest.mark.slow
+def test_a_sharded_run_resumes(tmp_path):
+    several(2, "plain", tmp_path / "whole", "fsdp")
+    several(2, "plain", tmp_path / "halves", "fsdp", 5)
+    assert checkpoint.read(tmp_path / "halves" / checkpoint.NAME)[1]["step"] == 3
+    several(2, "plain", tmp_path / "halves", "fsdp")
+    whole, halves = (checkpoint.read(tmp_path / k / checkpoint.NAME)[0] for k in ("whole", "halves"))
+    for name, value in whole.items():
+        torch.testing.assert_close(halves[name], value, rtol=0, atol=0, msg=name)
 
 
 def test_only_matrices_decay():

@@ -133,7 +133,7 @@ class Sum(Objective):
         super().__init__()
         self.parts = tuple(part for _, part in parts)
         self.weights = tuple(weight if isinstance(weight, Schedule) else float(weight) for weight, _ in parts)
-        self.progress = 0.0
+        self._progress = 0.0
         needs = {need for part in self.parts if isinstance(part, Objective) for need in part.traits.needs}
         self.traits = replace(self.traits, needs=tuple(sorted(needs)))
         self.modules_of_parts = nn.ModuleList(part for part in self.parts if isinstance(part, nn.Module))
@@ -147,7 +147,7 @@ class Sum(Objective):
 
     def advance(self, progress: float) -> None:
         """Set scheduled weights to a share of the run."""
-        self.progress = progress
+        self._progress = progress
         for part in self.parts:
             if isinstance(part, Objective):
                 part.advance(progress)
@@ -164,7 +164,7 @@ class Sum(Objective):
         """Return every part's weighted loss, to be differentiated apart."""
         losses = {}
         for name, weight, part in zip(self.names, self.weights, self.parts, strict=True):
-            w, loss = weight(self.progress) if isinstance(weight, Schedule) else weight, part(emb)
+            w, loss = weight(self._progress) if isinstance(weight, Schedule) else weight, part(emb)
             losses[name] = Loss(w * loss.total, {k: w * v for k, v in loss.terms.items()})
         return losses
 

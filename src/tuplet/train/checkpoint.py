@@ -11,7 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tuplet.objectives.schedule import Schedule
 from tuplet.train.files import write_atomic
+from tuplet.train.runtime import like, whole
+from tuplet.train.step import random_state, set_random_state
 from tuplet.types import InputError
 
 NAME = "checkpoint.safetensors"
@@ -19,16 +22,23 @@ SCHEMA = 1
 
 
 def save(
-    path: Path, model: nn.Module, objective: Callable[..., Any], optimizer: torch.optim.Optimizer, state: dict[str, Any]
+    path: Path,
+    model: nn.Module,
+    objective: Callable[..., Any],
+    optimizer: torch.optim.Optimizer,
+    state: dict[str, Any],
+    *,
+    write: bool = True,
 ) -> None:
     """Write a checkpoint atomically.
 
     Args:
         path: the file.
-        model: its parameters and buffers are kept.
+        model: its parameters and buffers are kept; sharded ones are collected, for which all processes must call this.
         objective: likewise, if it is a module; also the state of its ``generator``, if it has one.
         optimizer: its per-parameter tensors are kept.
         state: JSON values: where the run stands.
+        write: False to help collecting only.
 
     Example:
         >>> import tempfile
@@ -47,8 +57,11 @@ def save(
     for number, entry in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{k}": torch.as_tensor(v) for k, v in entry.items()}
     tensors |= {f"random.{k}": g.get_state() for k, g in generators(objective).items()}
-    tensors["random.torch"] = torch.get_rng_state()
-    tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    devices = dict(enumerate(random_state()))
+    tensors |= {"random.torch" if i == 0 else f"random.cuda{i - 1}": v for i, v in devices.items()}
+    tensors = {k: whole(v.detach()).cpu().contiguous() for k, v in tensors.items()}
+    if not write:
+        return
     metadata = {"tuplet": json.dumps({"schema": SCHEMA, "crc32": _crc32(tensors), **state})}
     write_atomic(path, serialise(tensors, metadata))
 
@@ -117,7 +130,8 @@ def restore(
         return {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
 
     try:
-        model.load_state_dict(part("model"))
+        shapes = model.state_dict()
+        model.load_state_dict({k: like(v, shapes[k]) if k in shapes else v for k, v in part("model").items()})
         if isinstance(objective, nn.Module):
             objective.load_state_dict(part("objective"))
     except RuntimeError as error:
@@ -127,12 +141,15 @@ def restore(
         ) from None
     if optimizer is not None:
         entries: dict[int, dict[str, Tensor]] = {}
+        owners = [p for group in optimizer.param_groups for p in group["params"]]
         for name, value in part("optimizer").items():
             number, key = name.split(".", 1)
-            entries.setdefault(int(number), {})[key] = value
+            owner = owners[int(number)]
+            entries.setdefault(int(number), {})[key] = like(value, owner) if value.shape == owner.shape else value
         optimizer.load_state_dict({**optimizer.state_dict(), "state": entries})
         random = part("random")
-        torch.set_rng_state(random.pop("torch"))
+        devices = [random.pop(k) for k in ("torch", *sorted(k for k in random if k.startswith("cuda")))]
+        set_random_state(devices if torch.cuda.device_count() == len(devices) - 1 else devices[:1])
         owned = generators(objective)
         for name, value in random.items():
             owned[name].set_state(value)
@@ -186,7 +203,9 @@ def _is_plain(value: object) -> bool:
     """Return whether a value prints the same in every process, which functions and modules do not."""
     if isinstance(value, list | tuple):
         return all(_is_plain(v) for v in value)
-    return isinstance(value, bool | int | float | str)
+    if isinstance(value, dict):
+        return all(_is_plain(k) and _is_plain(v) for k, v in value.items())
+    return isinstance(value, bool | int | float | str | Schedule)
 
 
 def _crc32(tensors: dict[str, Tensor]) -> int:

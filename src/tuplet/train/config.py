@@ -13,6 +13,7 @@ Optimizer = Literal["adamw", "adam"]
 Precision = Literal["float32", "bf16"]
 Step = Literal["plain", "cached"]
 Accelerator = Literal["cpu", "gpu", "auto"]
+Strategy = Literal["auto", "ddp", "fsdp"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,10 @@ class TrainConfig:
         seed: of the order of the batches and of everything random while training.
         accelerator: ``"cpu"``, ``"gpu"`` or ``"auto"``.
         devices: number of processes.
-        strategy: how several devices share the work, as Lightning Fabric names it.
+        strategy: how several devices share the work. ``"ddp"`` (and ``"auto"``): every process holds the whole model.
+            ``"fsdp"``: encoders and projections are sharded over the processes (PyTorch's ``fully_shard``, FSDP2), for models
+            that do not fit one device. The objective's own parameters are not sharded, the trained model stays sharded (read
+            the checkpoint in one process to use it), and encoders must return a tensor.
         out: folder for the log and the checkpoint; None keeps nothing on disk. A run found there is resumed.
         checkpoint_every: steps between checkpoints; None for once per epoch.
         progress: show a progress bar.
@@ -59,7 +63,7 @@ class TrainConfig:
     seed: int = 0
     accelerator: Accelerator = "cpu"
     devices: int = 1
-    strategy: str = "auto"
+    strategy: Strategy = "auto"
     out: Path | None = None
     checkpoint_every: int | None = None
     progress: bool = False
@@ -70,6 +74,7 @@ class TrainConfig:
             ("precision", Precision),
             ("step", Step),
             ("accelerator", Accelerator),
+            ("strategy", Strategy),
         ):
             if getattr(self, name) not in get_args(kind):
                 raise InputError(f"{name} is {getattr(self, name)!r}, expected one of {', '.join(get_args(kind))}")

@@ -15,9 +15,11 @@ from torch import nn
 
 from tuplet.data import Rows, batches
 from tuplet.model import AlignmentModel
+from tuplet.objectives.compose import Objective
 from tuplet.train import checkpoint
 from tuplet.train.config import TrainConfig
 from tuplet.train.files import locked, write_atomic
+from tuplet.train.needs import Embedder, View
 from tuplet.train.runtime import Runtime
 from tuplet.train.step import cached_step, plain_step, random_state, set_random_state
 from tuplet.types import Batch, Embeddings, InputError, Loss
@@ -51,6 +53,7 @@ def fit(
     train: Rows,
     val: Rows | None = None,
     config: TrainConfig | None = None,
+    augment: View | None = None,
 ) -> Run:
     """Train a model, and the objective's own parameters, on paired rows.
 
@@ -60,6 +63,8 @@ def fit(
         train: rows to train on, as in ``source.train``.
         val: rows whose loss is logged after each epoch.
         config: see `TrainConfig`; defaults when left out.
+        augment: makes one random view of a batch, for objectives that need views (`CoMM`); `tuplet.nets.Augment` when left
+            out.
 
     Returns:
         The `Run`.
@@ -93,8 +98,9 @@ def fit(
         raise InputError(f"batch_size is {config.batch_size} for {runtime.world} devices, expected 2 rows or more")
     per_epoch = len(train) // (batch_size * runtime.world)
     total = per_epoch * config.epochs
-    optimizer = _optimizer(model, objective, config)
     runtime.place(model, objective)
+    optimizer = _optimizer(model, objective, config, apart=runtime.sharded)
+    embed = Embedder(model, objective, augment)
     torch.manual_seed(config.seed)
 
     file = config.out / checkpoint.NAME if config.out else None
@@ -119,14 +125,16 @@ def fit(
             for number, batch in enumerate(whole):
                 if number < done:
                     continue
+                if isinstance(objective, Objective):
+                    objective.advance(step / total)
                 lr = learning_rate(step, total, config)
                 for group in optimizer.param_groups:
                     group["lr"] = lr
                 with runtime.autocast():
-                    loss = _step(model, objective, _own(batch, runtime), config)
+                    loss = _step(embed, objective, _own(batch, runtime), config)
                 _add(sums, loss, step)
                 runtime.average(parameters)
-                norm = float(nn.utils.clip_grad_norm_(parameters, config.clip))
+                norm = runtime.clip(parameters, config.clip)
                 if not math.isfinite(norm):
                     raise InputError(
                         f"the gradient has norm {norm} at step {step} though the loss is finite; lower lr or raise tau. "
@@ -141,17 +149,23 @@ def fit(
                     means = {k: runtime.mean(v / per_epoch) for k, v in sums.items()}
                     entry = {"epoch": epoch + 1, "step": step, "lr": lr, **means}
                     if val is not None:
-                        entry["val"] = validation_loss(
-                            model, objective, val, batch_size=batch_size, device=runtime.device
-                        )
+                        with runtime.autocast():
+                            entry["val"] = validation_loss(
+                                model,
+                                objective,
+                                val,
+                                batch_size=batch_size * runtime.world,
+                                device=runtime.device,
+                                augment=augment,
+                            )
                     history.append(entry | {"seconds": time.perf_counter() - start})
                     sums = {}
                 due = last if config.checkpoint_every is None else step % config.checkpoint_every == 0 or step == total
                 if file and due:
                     shared = {k: runtime.mean(v) for k, v in sums.items()}
                     state = {**identity, "step": step, "history": history, "sums": shared}
-                    if runtime.rank == 0:
-                        checkpoint.save(file, model, objective, optimizer, state)
+                    if runtime.rank == 0 or runtime.sharded:
+                        checkpoint.save(file, model, objective, optimizer, state, write=runtime.rank == 0)
                 if last and config.out and runtime.rank == 0:
                     _write_log(config.out, history)
     model.eval()
@@ -188,6 +202,7 @@ def validation_loss(
     *,
     batch_size: int,
     device: torch.device | None = None,
+    augment: View | None = None,
 ) -> float:
     """Average the objective over batches of rows it is not trained on, in a fixed order.
 
@@ -197,6 +212,7 @@ def validation_loss(
         rows: the validation rows; an incomplete last batch is left out, as its loss would not be comparable.
         batch_size: rows per batch; clipped to the number of rows.
         device: where the model is.
+        augment: as in `fit`.
 
     Returns:
         The mean loss. Random states are left as they were.
@@ -210,35 +226,44 @@ def validation_loss(
         True
     """
     modes = {m: m.training for m in model.modules()}
-    model.eval()
     random = random_state()
     own = {name: g.get_state() for name, g in checkpoint.generators(objective).items()}
-    size = min(batch_size, len(rows))
+    size, embed = min(batch_size, len(rows)), Embedder(model, objective, augment)
     held = (batch.map(lambda value: value.to(device)) for batch in batches(rows, batch_size=size, seed=0, epoch=0))
-    losses = [float(objective(model(batch)).total) for batch in held]
-    set_random_state(random)
-    for name, generator in checkpoint.generators(objective).items():
-        generator.set_state(own[name])
-    for module, mode in modes.items():
-        module.training = mode
+    try:
+        model.eval()
+        torch.manual_seed(0)  # random views and negatives are the same each time
+        losses = [float(objective(embed(batch)).total) for batch in held]
+    finally:
+        set_random_state(random)
+        for name, generator in checkpoint.generators(objective).items():
+            generator.set_state(own[name])
+        for module, mode in modes.items():
+            module.training = mode
     return sum(losses) / len(losses)
 
 
-def _step(model: nn.Module, objective: Callable[[Embeddings], Loss], batch: Batch, config: TrainConfig) -> Loss:
+def _step(embed: Embedder, objective: Callable[[Embeddings], Loss], batch: Batch, config: TrainConfig) -> Loss:
     if config.step == "cached":
-        return cached_step(model, objective, batch, chunk=config.chunk)
-    return plain_step(model, objective, batch)
+        return cached_step(embed, objective, batch, chunk=config.chunk)
+    return plain_step(embed, objective, batch)
 
 
-def _optimizer(model: nn.Module, objective: Callable[..., Any], config: TrainConfig) -> torch.optim.Optimizer:
+def _optimizer(
+    model: nn.Module, objective: Callable[..., Any], config: TrainConfig, *, apart: bool = False
+) -> torch.optim.Optimizer:
+    """Build the optimiser; with ``apart``, sharded and whole parameters do not share a group."""
     modules = [model, objective] if isinstance(objective, nn.Module) else [model]
-    parameters = [p for m in modules for p in m.parameters() if p.requires_grad]
+    found = [[p for p in m.parameters() if p.requires_grad] for m in modules]
+    groups = []
+    for parameters in found if apart else [[p for some in found for p in some]]:
+        # biases, norms and temperatures have nothing to decay to
+        groups += [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        ]
     if config.optimizer == "adam":
-        return torch.optim.Adam(parameters, lr=config.lr, fused=True)
-    groups = [  # biases, norms and temperatures have nothing to decay to
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
+        return torch.optim.Adam([{**group, "weight_decay": 0.0} for group in groups], lr=config.lr, fused=True)
     return torch.optim.AdamW(groups, lr=config.lr, fused=True)
 
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tuplet.train.gather import gather
 from tuplet.types import Batch, Embeddings, InputError, Loss
 
 
 def plain_step(
-    model: nn.Module,
+    model: Callable[[Batch], Embeddings],
     objective: Callable[[Embeddings], Loss],
     batch: Batch,
 ) -> Loss:
@@ -43,7 +43,7 @@ def plain_step(
 
 
 def cached_step(
-    model: nn.Module,
+    model: Callable[[Batch], Embeddings],
     objective: Callable[[Embeddings], Loss],
     batch: Batch,
     *,
@@ -85,15 +85,15 @@ def cached_step(
         states.append(random_state())
         with torch.no_grad():
             embedded.append(model(piece))
-    leaves = {
-        (kind, k): torch.cat([getattr(e, kind)[k] for e in embedded]).requires_grad_()
-        for kind in ("z", "h")
-        for k in embedded[0].z
+    whole = {
+        (kind, k): torch.cat([getattr(e, kind)[k] for e in embedded])
+        for kind in ("z", "h", "aux")
+        for k in getattr(embedded[0], kind)
     }
-    aux = {k: torch.cat([e.aux[k] for e in embedded]) for k in embedded[0].aux}
+    leaves = {key: value.requires_grad_() for key, value in whole.items() if value.is_floating_point()}
     emb = replace(
         embedded[0],
-        aux=aux,
+        aux={k: v for (kind, k), v in whole.items() if kind == "aux"},
         z={k: v for (kind, k), v in leaves.items() if kind == "z"},
         h={k: v for (kind, k), v in leaves.items() if kind == "h"},
         present=batch.present,
