@@ -73,7 +73,8 @@ class ClusterKernel:
 
     Example:
         >>> wave = torch.linspace(0, 12, 24).sin()[:, None]
-        >>> x = torch.cat([wave + 0.1 * torch.randn(10, 24, 1), 0.1 * torch.randn(10, 24, 1)])
+        >>> x = 0.1 * torch.randn(20, 24, 1, generator=torch.Generator().manual_seed(0))
+        >>> x[:10] += wave
         >>> x[0, :12] = torch.nan
         >>> kernel = ClusterKernel(components=3, draws=5).fit(x)
         >>> K = kernel(x)
@@ -256,7 +257,7 @@ class ClusterKernel:
         part = values[rows, start:stop][:, :, seen]
         prior = prior_of(
             part,
-            smoothness=between(0.001, 1),
+            smoothness=between(0.001, 1.0),
             amplitude=between(0.005, 0.2),
             strength=between(0.001, 0.2),
             ridge=self.ridge,
