@@ -181,8 +181,25 @@ def test_same_seed_same_kernel_whatever_the_global_generator():
     other = ClusterKernel(**SMALL, seed=5).fit(x)(x)
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(one, other)
-    for change in ({"seed": 6}, {"seed": 5, "iterations": 1}, {"seed": 5, "ridge": 0.0}, {"seed": 5, "share": 0.5}):
-        assert (ClusterKernel(**SMALL, **change).fit(x)(x) - one).abs().max() > 1e-3, change
+
+
+def test_every_option_of_the_fit_reaches_it():
+    x, _ = classes(n=30, missing=0.2)
+    base = {**SMALL, "segment": (24, 25)}  # long enough for a covariance that needs the ridge
+    one = ClusterKernel(**base).fit(x)(x)
+    for change in (
+        {"seed": 6},
+        {"iterations": 1},
+        {"ridge": 0.0},
+        {"share": 0.5},
+        {"segment": (6, 8)},
+        {"floor": "none"},
+    ):
+        assert (ClusterKernel(**base | change).fit(x)(x) - one).abs().max() > 1e-3, change
+    one_each = ClusterKernel(**base, attributes=(1, 1)).fit(x).state_dict()
+    assert (one_each["attributes"].sum(1) == 1).all()
+    times = one_each["sizes"][:, 2] - one_each["sizes"][:, 1]
+    assert set(times.tolist()) <= {24, 25}
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.5])
