@@ -184,7 +184,7 @@ class UniAlign(Objective):
         return total / (2 * self.tau**2) if self.weighting == "holder" else total / (_seen(emb) - 1).clamp_min(1)
 
     def _centroid(self, emb: Embeddings) -> Tensor:
-        total = torch.stack([emb.z[k] for k in emb.modalities]).sum(dim=0)  # absent members are zero
+        total = torch.stack(_members(emb)).sum(dim=0)
         long = torch.linalg.vector_norm(total.detach(), dim=1) > SHORTEST
         valid = long if (several := _several(emb)) is None else long & several
         everywhere = not torch.compiler.is_compiling() and bool(valid.all())
@@ -192,7 +192,7 @@ class UniAlign(Objective):
         return self._spread(emb, centroids, None if everywhere else valid, self.tau_ctr)
 
     def _volume(self, emb: Embeddings) -> Tensor:
-        members = [emb.z[k] for k in emb.modalities]
+        members = _members(emb)
         m, dim = len(members), members[0].shape[1]
         if dim < m:
             raise InputError(f"z has D = {dim} for {m} modalities; volumes need D >= M, or set volume=0")
@@ -213,6 +213,13 @@ def _bandwidth(tau: float | None, temperature: float | None) -> float:
     if temperature is not None:
         return math.sqrt(temperature)
     return 0.07 if tau is None else float(tau)
+
+
+def _members(emb: Embeddings) -> list[Tensor]:
+    """List the rows of every modality; absent ones are zero and receive no gradient."""
+    if rows_with(emb, emb.modalities) is None:
+        return [emb.z[k] for k in emb.modalities]
+    return [torch.where(emb.present[k][:, None], emb.z[k], 0.0) for k in emb.modalities]
 
 
 def _several(emb: Embeddings) -> Tensor | None:
