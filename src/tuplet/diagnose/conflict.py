@@ -18,7 +18,7 @@ class Conflict:
 
     Attributes:
         zeta: ``(rows,)`` in [-1, 1], :math:`\cos(V, \Phi)` as printed. The push includes the matching rows themselves, so this
-            tends to 1 where training has succeeded; read it beside ``residual``.
+            is near 1 where training has succeeded; read it beside ``residual``.
         zeta_negatives: ``(rows,)``, the same with the push of the negatives alone.
         residual: ``(rows,)``, :math:`|V - \Phi| / |V|`, the share of the pull that is left as gradient.
         chi: ``(rows,)`` in [0, 1], the share of the pull lost because the matching rows do not point one way.
@@ -123,9 +123,9 @@ def conflict(emb: Embeddings, *, anchor: str | None = None, tau: float = 0.07) -
         zeta=_cosine(pull, push),
         zeta_negatives=_cosine(pull, negative),
         residual=torch.where(some, residual, 1.0),
-        chi=1 - kept.sqrt(),
+        chi=(1 - kept.sqrt()).clamp_min(0),
         mu=float(((count * kept - 1) / (count - 1))[pairs].mean()),
-        chi_bound=float(1 - kept.mean().sqrt()),
+        chi_bound=max(float(1 - kept.mean().sqrt()), 0.0),
     )
 
 
