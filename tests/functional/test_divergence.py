@@ -88,7 +88,7 @@ def test_float32_does_not_underflow(tau, geometry):
     assert torch.nn.functional.cosine_similarity(grads[0].flatten(), grads[1].flatten(), dim=0) > 0.9999
 
 
-@pytest.mark.parametrize("angle", [1e-7, 1e-5, 1e-3, 0.3, 1.5, 3.0, 3.14159])
+@pytest.mark.parametrize("angle", [1e-7, 1e-5, 9e-3, 0.3, 1.5, 3.0, 3.14159])
 def test_geodesic_distance_equals_the_arc_cosine_and_survives_the_ends(angle):
     a = torch.tensor(angle, dtype=torch.float64)
     for dtype, tol in ((torch.float64, 1e-8), (torch.float32, 2e-4)):
@@ -107,7 +107,8 @@ def test_geodesic_distance_equals_the_arc_cosine_and_survives_the_ends(angle):
         assert torch.isfinite(x.grad).all()
         kernel.append((float(value.detach()), float(x.grad[0, 1])))
     assert kernel[0][0] == pytest.approx(-(angle**2) / 2, rel=1e-5, abs=1e-14)
-    assert kernel[0][1] == pytest.approx(angle, rel=1e-5)
+    exact = 1e-7 if 1e-4 < angle < 3.1 else 1e-5  # chords of unit rows keep no more digits at the ends
+    assert kernel[0][1] == pytest.approx(angle, rel=exact)
     assert kernel[1][0] == pytest.approx(kernel[0][0], rel=2e-3, abs=1e-6)
 
 
