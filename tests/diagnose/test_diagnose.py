@@ -8,7 +8,17 @@ import torch
 
 from tests.contract.cases import embeddings
 from tuplet import Embeddings, InputError
-from tuplet.diagnose import alignment, centroid_gap, effective_rank, positive_cosine, uniformity
+from tuplet.diagnose import (
+    alignment,
+    centroid_gap,
+    effective_rank,
+    modality_auc,
+    paired_distance,
+    positive_cosine,
+    positive_quantile,
+    relative_gap,
+    uniformity,
+)
 
 FOLDER = Path(__file__).resolve().parents[3] / "shared" / "reference" / "objectives"
 
@@ -45,3 +55,52 @@ def test_gap_and_rank_in_closed_form():
     assert effective_rank(e[:1].repeat(5, 1)) == pytest.approx(1)
     assert effective_rank(torch.randn(400, 4, generator=torch.Generator().manual_seed(0))) == pytest.approx(4, abs=0.02)
     assert torch.isfinite(uniformity(torch.nn.functional.normalize(torch.randn(50, 9), dim=1), t=1e4))
+
+
+@pytest.mark.skipif(not FOLDER.is_dir(), reason="reference outputs are not beside the project")
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("metrics_M2*.npz")), ids=lambda p: p.stem)
+def test_gaps_equal_the_authors_program(path):
+    data = np.load(path)
+    emb = Embeddings.of({k: torch.from_numpy(data[k]) for k in ("z0", "z1")})
+    assert centroid_gap(emb) == pytest.approx(float(data["gap"]), rel=1e-6)
+    assert paired_distance(emb) == pytest.approx(float(data["true_pair_euclid"]), rel=1e-6)
+    assert float(positive_cosine(emb).mean()) == pytest.approx(float(data["true_pair_cos"]), rel=1e-6)
+
+
+def test_relative_gap_equals_loops_and_leaves_out_the_diagonal():
+    emb = embeddings(3, size=9, noise=1.0)
+    values = []
+    for a, b in (("m0", "m1"), ("m0", "m2"), ("m1", "m2")):
+        x, y = emb.z[a].numpy(), emb.z[b].numpy()
+        matched = np.mean([(1 - x[i] @ y[i]) / 2 for i in range(9)])
+        within = [np.mean([(1 - v[i] @ v[j]) / 2 for i in range(9) for j in range(9) if i != j]) for v in (x, y)]
+        values.append(matched / (matched + np.mean(within)))
+    assert relative_gap(emb) == pytest.approx(np.mean(values))
+    mask = torch.arange(9) < 6
+    some = Embeddings.of(emb.z, present={"m0": mask})
+    cut = Embeddings.of({k: v[:6] for k, v in emb.z.items() if k != "m2"})
+    assert relative_gap(Embeddings.of({k: some.z[k] for k in ("m0", "m1")}, present={"m0": mask})) == pytest.approx(
+        relative_gap(cut)
+    )
+
+
+def test_low_quantile_is_that_of_the_worst_matches():
+    z = torch.eye(2).repeat(50, 1)
+    flipped = z.clone()
+    flipped[:10] *= -1
+    emb = Embeddings.of({"a": z, "b": flipped})
+    assert positive_quantile(emb) == -1
+    assert positive_quantile(emb, q=0.5) == 1
+
+
+def test_a_plane_tells_modalities_apart_or_not():
+    g = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(400, 8, generator=g) for _ in range(2))
+    assert modality_auc(Embeddings.of({"a": x, "b": y})) == pytest.approx(0.5, abs=0.05)
+    shifted = y + 4 * torch.eye(8)[0]
+    assert modality_auc(Embeddings.of({"a": x, "b": shifted})) > 0.95
+    assert modality_auc(Embeddings.of({"b": x, "a": shifted})) > 0.95
+    same = torch.randn(10, 3, generator=g)
+    assert modality_auc(Embeddings.of({"a": same, "b": same})) == 0.5
+    with pytest.raises(InputError, match="present in 4 rows"):
+        modality_auc(Embeddings.of({"a": same[:3], "b": same[:3]}))

@@ -61,3 +61,140 @@ def centroid_gap(emb: Embeddings) -> float:
     centroids = [unit(emb.z[k][emb.present[k]]).mean(dim=0) for k in emb.modalities]
     gaps = [torch.linalg.vector_norm(a - b) for a, b in combinations(centroids, 2)]
     return float(torch.stack(gaps).mean())
+
+
+def paired_distance(emb: Embeddings) -> float:
+    r"""Measure the mean distance of matching embeddings, :math:`\mathrm{mean}\, |x_i - y_i|` (L2I).
+
+    Args:
+        emb: the embeddings.
+
+    Returns:
+        Mean over all pairs of present embeddings of one row, in [0, 2].
+
+    Raises:
+        InputError: if no row has two modalities.
+
+    Source:
+        The instance distance of modality-gap panels, beside `centroid_gap`.
+
+    Example:
+        >>> paired_distance(Embeddings.of({"a": torch.eye(2), "b": -torch.eye(2)}))
+        2.0
+    """
+    found = [torch.linalg.vector_norm(x - y, dim=1) for x, y in _matches(emb)]
+    return float(torch.cat(found).mean())
+
+
+def positive_quantile(emb: Embeddings, *, q: float = 0.05) -> float:
+    """Find a low quantile of the cosines of matching embeddings: how bad are the worst matches?
+
+    Args:
+        emb: the embeddings.
+        q: in [0, 1]; 0.05 by default.
+
+    Returns:
+        The quantile of `positive_cosine`, in [-1, 1].
+
+    Raises:
+        InputError: if no row has two modalities.
+
+    Source:
+        Elementary.
+
+    Example:
+        >>> positive_quantile(Embeddings.of({"a": torch.eye(2), "b": torch.eye(2)}))
+        1.0
+    """
+    cosines = positive_cosine(emb).double().sort().values
+    return float(cosines[int(q * (len(cosines) - 1))])
+
+
+def relative_gap(emb: Embeddings) -> float:
+    r"""Measure the distance of matches relative to the spread within modalities (RMG).
+
+    .. math:: \frac{m}{m + (i_x + i_y) / 2}, \quad m = \mathrm{mean}_i \tfrac{1 - x_i \cdot y_i}2, \quad
+        i_x = \mathrm{mean}_{i \ne j} \tfrac{1 - x_i \cdot x_j}2
+
+    Args:
+        emb: the embeddings.
+
+    Returns:
+        Mean over pairs of modalities, in [0, 1]: 0 when matches coincide, about 1/2 for unrelated spread-out
+        modalities.
+
+    Raises:
+        InputError: if no row has two modalities.
+
+    Notes:
+        A row is not compared with itself. A pair of modalities counts with the rows that have both.
+
+    Source:
+        Schrodi et al. (2025), Two effects, one trigger: on the modality gap.
+
+    Example:
+        >>> relative_gap(Embeddings.of({"a": torch.eye(2), "b": torch.eye(2)}))
+        0.0
+    """
+    values = []
+    for x, y in _matches(emb):
+        matched = (1 - (x * y).sum(dim=1)).mean() / 2
+        n = len(x)
+        # the mean cosine of different unit rows, from the length of their sum
+        within = [(1 - (v.sum(dim=0).square().sum() - n) / max(n * (n - 1), 1)) / 2 for v in (x, y)]
+        spread = (within[0] + within[1]) / 2
+        values.append(matched / (matched + spread).clamp_min(1e-12))
+    return float(torch.stack(values).mean())
+
+
+def modality_auc(emb: Embeddings, *, ridge: float = 1e-3) -> float:
+    """Tell modalities apart by a linear classifier: 0.5 when it cannot, 1 when a plane separates them.
+
+    Args:
+        emb: the embeddings.
+        ridge: penalty of the least squares, as a share of the mean squared feature; 1e-3 by default.
+
+    Returns:
+        Area under the ROC curve on rows that the classifier has not seen (the even rows for the one fitted to the odd
+        rows, and the reverse), averaged over pairs of modalities, in [0, 1]. Ties count one half.
+
+    Raises:
+        InputError: if no two modalities share four rows.
+
+    Notes:
+        Cost ``D^3`` per pair of modalities.
+
+    Source:
+        The linear separability of modalities in Shi et al. (2023), Towards understanding the modality gap in CLIP.
+
+    Example:
+        >>> e = torch.eye(8)
+        >>> modality_auc(Embeddings.of({"a": e + 1, "b": -e - 1}))
+        1.0
+    """
+    values = []
+    for x, y in _matches(emb, least=4):
+        for fitted in (0, 1):
+            train = torch.cat([x[fitted::2], y[fitted::2]])
+            centre = train.mean(dim=0)
+            train = train - centre
+            label = torch.cat([torch.ones(len(train) // 2), -torch.ones(len(train) // 2)]).to(train)
+            gram = train.mT @ train
+            gram.diagonal().add_((ridge * gram.diagonal().mean()).clamp_min(1e-12))
+            plane = torch.linalg.solve(gram, train.mT @ label)
+            first, second = (x[1 - fitted :: 2] - centre) @ plane, (y[1 - fitted :: 2] - centre) @ plane
+            above = (first[:, None] > second).double() + 0.5 * (first[:, None] == second).double()
+            values.append(above.mean())
+    return float(torch.stack(values).mean())
+
+
+def _matches(emb: Embeddings, *, least: int = 1) -> list[tuple[Tensor, Tensor]]:
+    """Give, for every pair of modalities with that many common rows, the unit rows of both in float64."""
+    found = []
+    for a, b in combinations(emb.modalities, 2):
+        both = emb.present[a] & emb.present[b]
+        if int(both.sum()) >= least:
+            found.append((unit(emb.z[a][both].detach().double()), unit(emb.z[b][both].detach().double())))
+    if not found:
+        raise InputError(f"no two modalities are both present in {least} rows; there is nothing to compare")
+    return found

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from tuplet.functional import divergence
 
 
 def alignment(x: Float[Tensor, "B D"], y: Float[Tensor, "B D"], *, alpha: float = 2.0) -> Tensor:
@@ -48,9 +48,7 @@ def uniformity(z: Float[Tensor, "B D"], *, t: float = 2.0) -> Tensor:
         >>> uniformity(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]))
         tensor(-8.)
     """
-    squared = torch.nn.functional.pdist(z).square()
-    value: Tensor = (-t * squared).logsumexp(dim=0) - math.log(len(squared))
-    return value
+    return divergence.uniformity(z, tau=(2 * t) ** -0.5, reduction="global")
 
 
 def effective_rank(z: Float[Tensor, "B D"]) -> float:

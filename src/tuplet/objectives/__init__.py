@@ -13,6 +13,7 @@ from tuplet.objectives.supervised import Supervised
 from tuplet.objectives.symile import Symile
 from tuplet.objectives.temperature import Temperature
 from tuplet.objectives.triangle import Triangle
+from tuplet.objectives.uniformity import UniAlign
 
 __all__ = [
     "CMC",
@@ -29,4 +30,5 @@ __all__ = [
     "Symile",
     "Temperature",
     "Triangle",
+    "UniAlign",
 ]
