@@ -85,8 +85,8 @@ def divergence() -> None:
     """Section 3.2: is the loss a proxy of the Hoelder divergence?"""
     print("\n**Loss against divergence** (three sets of 128 free rows, D = 32, 200 steps of Adam, seeds 0 to 2)\n")
     losses: dict[str, Callable[[float], Objective]] = {
-        "UniAlign": lambda tau: UniAlign(tau=tau, detach_anchor=False),
-        "UniAlign literal": lambda tau: UniAlign(tau=tau, weighting="literal", detach_anchor=False),
+        "UniAlign": lambda tau: UniAlign(tau=tau),
+        "UniAlign literal": lambda tau: UniAlign(tau=tau, weighting="literal"),
         "Pairwise, tau 0.07": lambda tau: Pairwise(),
     }
     rows = []
@@ -130,12 +130,12 @@ def training(epochs: int = 20) -> None:
     by: dict[str, Any] = {"score_by": "volume"}  # own score: as in the paper's tuple retrieval
     entries: dict[str, Callable[[], Objective]] = {
         "UniAlign literal": lambda: UniAlign(weighting="literal", **by),
-        "UniAlign literal, anchor free": lambda: UniAlign(weighting="literal", detach_anchor=False, **by),
+        "UniAlign literal, anchor free": lambda: UniAlign(weighting="literal", **by),
         "UniAlign": lambda: UniAlign(**by),
-        "UniAlign, anchor free": lambda: UniAlign(detach_anchor=False, **by),
-        "UniAlign, anchor free, tau 0.265": lambda: UniAlign(detach_anchor=False, temperature=0.07, **by),
-        "UniAlign, anchor free, U(C) and volume": lambda: UniAlign(detach_anchor=False, centroid=1.0, volume=1.0, **by),
-        "UniAlign, anchor free, geodesic": lambda: UniAlign(detach_anchor=False, geometry="geodesic", **by),
+        "UniAlign, anchor free": lambda: UniAlign(**by),
+        "UniAlign, anchor free, tau 0.265": lambda: UniAlign(temperature=0.07, **by),
+        "UniAlign, anchor free, U(C) and volume": lambda: UniAlign(centroid=1.0, volume=1.0, **by),
+        "UniAlign, anchor free, geodesic": lambda: UniAlign(geometry="geodesic", **by),
         "Pairwise, tau 0.07": Pairwise,
         "GRAM, tau 0.07": Gram,
         "OVA-IB without minimality, tau 0.1": lambda: OneVsAll(beta=0.0, tau=0.1),

@@ -111,26 +111,24 @@ CASES = {
         lambda **o: OneVsAll(tau=0.1, negatives="own", **o), lambda z: oracle.one_vs_all(z, tau=0.1, negatives="own")
     ),
     # alignment that stops at the anchor has no gradient to check by differences: see test_uniformity
-    "uni-align": Case(lambda **o: UniAlign(detach_anchor=False, **o), uni_align),
+    "uni-align": Case(lambda **o: UniAlign(**o), uni_align),
     "uni-align-literal": Case(
-        lambda **o: UniAlign(weighting="literal", detach_anchor=False, tau=0.5, **o),
+        lambda **o: UniAlign(weighting="literal", tau=0.5, **o),
         lambda z: uni_align(z, weighting="literal", tau=0.5, centroid=1.0, volume=1.0),
         sizes=(3,),
         aligns=False,
     ),
     "uni-align-geodesic": Case(
-        lambda **o: UniAlign(geometry="geodesic", detach_anchor=False, tau=0.3, **o),
+        lambda **o: UniAlign(geometry="geodesic", tau=0.3, **o),
         lambda z: uni_align(z, geometry="geodesic", tau=0.3),
         sizes=(3,),
     ),
     "uni-align-volume": Case(
-        lambda **o: UniAlign(
-            detach_anchor=False, temperature=0.09, tau_ctr=0.2, centroid=0.5, volume=2.0, score_by="volume", **o
-        ),
+        lambda **o: UniAlign(temperature=0.09, tau_ctr=0.2, centroid=0.5, volume=2.0, score_by="volume", **o),
         lambda z: uni_align(z, tau=0.3, tau_ctr=0.2, centroid=0.5, volume=2.0),
     ),
     "uni-align-global": Case(
-        lambda **o: UniAlign(reduction="global", detach_anchor=False, **o),
+        lambda **o: UniAlign(reduction="global", **o),
         lambda z: uni_align(z, reduction="global"),
         sizes=(3,),
     ),

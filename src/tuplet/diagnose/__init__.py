@@ -1,6 +1,7 @@
 """Diagnostics of an embedding space."""
 
 from tuplet.diagnose.conflict import Conflict, conflict
+from tuplet.diagnose.forces import forces
 from tuplet.diagnose.gap import (
     centroid_gap,
     modality_auc,
@@ -10,6 +11,7 @@ from tuplet.diagnose.gap import (
     relative_gap,
 )
 from tuplet.diagnose.geometry import alignment, effective_rank, uniformity
+from tuplet.diagnose.panel import panel
 
 __all__ = [
     "Conflict",
@@ -17,8 +19,10 @@ __all__ = [
     "centroid_gap",
     "conflict",
     "effective_rank",
+    "forces",
     "modality_auc",
     "paired_distance",
+    "panel",
     "positive_cosine",
     "positive_quantile",
     "relative_gap",

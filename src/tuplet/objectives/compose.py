@@ -59,6 +59,11 @@ class Objective(nn.Module, ABC):
 
     def forward(self, emb: Embeddings) -> Loss:
         """Return the loss of the rows this process owns."""
+        terms = self.split(emb)
+        return Loss(torch.stack(list(terms.values())).sum(), {k: v.detach() for k, v in terms.items()})
+
+    def split(self, emb: Embeddings) -> dict[str, Tensor]:
+        """Return the terms of the loss, to be differentiated apart."""
         low, high = self.traits.modalities
         name, m = type(self).__name__, len(emb.z)
         if m < low or (high is not None and m > high):
@@ -74,8 +79,7 @@ class Objective(nn.Module, ABC):
         self.check(ready)
         with torch.autocast(first.device.type, enabled=False):
             terms = over_patterns(ready, self.terms) if self.traits.missing == "patterns" else self.terms(ready)
-            terms = terms | self.extra(ready)
-        return Loss(torch.stack(list(terms.values())).sum(), {k: v.detach() for k, v in terms.items()})
+            return terms | self.extra(ready)
 
     def __add__(self, other: Objective) -> Sum:
         """Add another objective."""
@@ -154,23 +158,27 @@ class Sum(Objective):
 
     def forward(self, emb: Embeddings) -> Loss:
         """Return the weighted sum; every part prepares its own embeddings."""
-        weighted = self.each(emb)
+        losses = [part(emb) for part in self.parts]
+        weighted = list(zip(self.names, self._now(), losses, strict=True))
         return Loss(
-            torch.stack([loss.total for loss in weighted.values()]).sum(),
-            {f"{name}.{k}": v for name, loss in weighted.items() for k, v in loss.terms.items()},
+            torch.stack([weight * loss.total for _, weight, loss in weighted]).sum(),
+            {f"{name}.{k}": weight * v for name, weight, loss in weighted for k, v in loss.terms.items()},
         )
 
-    def each(self, emb: Embeddings) -> dict[str, Loss]:
-        """Return every part's weighted loss, to be differentiated apart."""
-        losses = {}
-        for name, weight, part in zip(self.names, self.weights, self.parts, strict=True):
-            w, loss = weight(self._progress) if isinstance(weight, Schedule) else weight, part(emb)
-            losses[name] = Loss(w * loss.total, {k: w * v for k, v in loss.terms.items()})
-        return losses
+    def split(self, emb: Embeddings) -> dict[str, Tensor]:
+        """Return the weighted terms of every part; a plain function is one term."""
+        found: dict[str, Tensor] = {}
+        for name, weight, part in zip(self.names, self._now(), self.parts, strict=True):
+            terms = part.split(emb) if isinstance(part, Objective) else {"total": part(emb).total}
+            found |= {f"{name}.{k}": weight * v for k, v in terms.items()}
+        return found
 
     def terms(self, emb: Embeddings) -> dict[str, Tensor]:
-        """Return every part's weighted loss."""
-        return {name: loss.total for name, loss in self.each(emb).items()}
+        """Return the weighted terms of every part."""
+        return self.split(emb)
+
+    def _now(self) -> list[float]:
+        return [w(self._progress) if isinstance(w, Schedule) else w for w in self.weights]
 
 
 def rows_with(emb: Embeddings, names: Sequence[str]) -> Tensor | None:

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from tuplet.functional.contrast import BlockSize, size_of_block
 from tuplet.functional.density import Geometry, squared_distance
 from tuplet.functional.divergence import uniformity
 from tuplet.functional.scores import paired_volume, unit
@@ -47,10 +48,11 @@ class UniAlign(Objective):
             ``"literal"`` (the paper's retrieval; 0.1 for generation).
         volume: :math:`\lambda_v >= 0`, with the same defaults.
         volume_eps: :math:`\epsilon`, >= 0; smooths the root where modalities coincide.
-        detach_anchor: alignment moves the others only: "the anchor modality is optimized only with the uniformity
-            objective". Centroid and volume still move it. False follows equation 10, which has no stop.
+        detach_anchor: False follows equation 10, which has no stop of the gradient. True lets alignment move the others
+            only, as the text says ("the anchor modality is optimized only with the uniformity objective"), for a pretrained
+            anchor; centroid and volume still move it.
         score_by: ``"cosine"`` (the paper's ablations) or ``"volume"`` (its tuple retrieval): see the notes.
-        block_size: rows per block, to bound memory at large B; None keeps one block.
+        block_size: rows per block, recomputed in backward to bound memory; None for one block; ``"auto"`` decides by B.
 
     Raises:
         InputError: for an unknown anchor, an option out of range, both ``tau`` and ``temperature``, fewer than two
@@ -59,11 +61,10 @@ class UniAlign(Objective):
     Notes:
         Departures: equation 13 as printed weighs alignment 1 against a uniformity whose gradient carries
         ``1 / tau**2 = 204``, so from scratch it spreads and does not align; ``weighting="literal"`` restores it. From
-        scratch, a detached anchor hardly learns either: nothing asks it to be predictable from the others, so set
-        ``detach_anchor=False`` unless its encoder is pretrained. Measured on three views of digits (20 epochs, seeds 0 to
-        2, test rows): positive cosine and R@1 by cosine (chance 0.25 %) are -0.01 ± 0.00 and 0.1 ± 0.1 % for ``"literal"``,
-        0.09 ± 0.02 and 1.3 ± 0.7 % for the default, 0.98 ± 0.00 and 7.7 ± 0.7 % for the default with
-        ``detach_anchor=False``, whose R@1 by volume is 5.4 ± 0.5 % (``python benchmarks/claims_unialign.py``).
+        scratch, a detached anchor hardly learns either, since nothing asks it to be predictable from the others. Measured on
+        three views of digits (20 epochs, seeds 0 to 2, test rows): positive cosine and R@1 by cosine (chance 0.25 %) are
+        -0.01 ± 0.00 and 0.1 ± 0.1 % for ``"literal"``, 0.98 ± 0.00 and 7.7 ± 0.7 % for the default (R@1 by volume
+        5.4 ± 0.5 %), 0.09 ± 0.02 and 1.3 ± 0.7 % with ``detach_anchor=True`` (``python benchmarks/claims_unialign.py``).
         The volume score multiplies by the volume that each candidate spans on its own, and nothing here equalises
         those; hence cosine is the default. With ``"holder"`` value and gradient are of the order ``1 / tau**2``: add
         other objectives as ``tau**2 * UniAlign() + ...``. The bandwidth is fixed: a learnable one would only grow small.
@@ -99,9 +100,9 @@ class UniAlign(Objective):
         centroid: float | None = None,
         volume: float | None = None,
         volume_eps: float = 1e-4,
-        detach_anchor: bool = True,
+        detach_anchor: bool = False,
         score_by: Literal["cosine", "volume"] = "cosine",
-        block_size: int | None = None,
+        block_size: BlockSize = "auto",
     ) -> None:
         super().__init__()
         if tau is not None and temperature is not None:
@@ -168,7 +169,7 @@ class UniAlign(Objective):
             rows=emb.rows,
             valid=valid,
             group=emb.group,
-            block_size=self.block_size,
+            block_size=size_of_block(self.block_size, len(emb)),
         )
 
     def _alignment(self, emb: Embeddings) -> Tensor:

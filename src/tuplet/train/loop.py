@@ -19,6 +19,7 @@ from tuplet.objectives.compose import Objective
 from tuplet.train import checkpoint
 from tuplet.train.config import TrainConfig
 from tuplet.train.files import locked, write_atomic
+from tuplet.train.monitor import monitor, warn_if_unbalanced
 from tuplet.train.needs import Embedder, View
 from tuplet.train.runtime import Runtime
 from tuplet.train.step import cached_step, plain_step, random_state, set_random_state
@@ -32,7 +33,8 @@ class Run:
     Attributes:
         model: the trained model.
         objective: the objective, with its own parameters trained if it has any.
-        history: one dict per epoch: epoch, step, lr, loss, every term, val (validation loss), seconds.
+        history: one dict per epoch: epoch, step, lr, loss, every term, val (validation loss), seconds, and what
+            `tuplet.train.monitor.monitor` sees in the last batch: ``space/..``, ``force/..``, ``together/..``, ``weight/..``.
         steps: optimiser steps in all.
         seconds: wall time of this call (a resumed run counts from where it resumed).
         out: folder of the log and the checkpoint, if any.
@@ -107,6 +109,7 @@ def fit(
     data = str(getattr(train, "fingerprint", ""))
     run = {"objective": checkpoint.describe(objective), "data": data, "rows": len(train), "steps": total}
     identity = {"config": _plain(config.fixed()), **run}
+    warned = False
     step, history, sums = 0, list[dict[str, float]](), dict[str, float]()
     if file and file.exists():
         state = _resume(file, model, objective, optimizer, identity)
@@ -158,7 +161,9 @@ def fit(
                                 device=runtime.device,
                                 augment=augment,
                             )
-                    history.append(entry | {"seconds": time.perf_counter() - start})
+                    seen = monitor(embed, objective, _own(batch, runtime))
+                    warned = warned or (runtime.rank == 0 and warn_if_unbalanced(seen))
+                    history.append(entry | seen | {"seconds": time.perf_counter() - start})
                     sums = {}
                 due = last if config.checkpoint_every is None else step % config.checkpoint_every == 0 or step == total
                 if file and due:
