@@ -23,7 +23,7 @@ EMPTY = -1e30  # far below any logit
 """Stands for log 0: finite, so that a row without any candidate has a gradient of 0 and not NaN."""
 
 
-BLOCK = 2**22
+BLOCK = 2**23
 """Largest number of logits of one block of ``block_size="auto"``."""
 
 BlockSize = int | Literal["auto"] | None
@@ -76,7 +76,7 @@ def contrast(
         include_positive: whether matching pairs are part of the denominator.
         label_smoothing: :math:`\epsilon` in [0, 1).
         block_size: number of queries per block, whose logits are recomputed in backward; None for one block that is
-            kept; ``"auto"`` for one block up to 2048 x 2048 logits and blocks of that many beyond.
+            kept; ``"auto"`` for one block up to 2896 x 2896 logits and blocks of that many beyond.
 
     Returns:
         Scalar. Its mean over processes is the loss of all rows: the local sum is divided by the global number of valid
@@ -183,7 +183,7 @@ def size_of_block(block_size: BlockSize, candidates: int) -> int | None:
 
     Example:
         >>> size_of_block("auto", 2048), size_of_block("auto", 8192), size_of_block(None, 8192)
-        (2048, 512, None)
+        (4096, 1024, None)
     """
     if block_size is None:
         return None

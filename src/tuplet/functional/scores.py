@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tuplet.functional.derivative import first_order
-from tuplet.functional.span import factor, heights, projection_on, root, span_of, volume_over
+from tuplet.functional.span import frame, heights, projection_on, root, span_of, volume_over
 from tuplet.types import InputError
 
 
@@ -235,7 +235,7 @@ def paired_volume(members: Sequence[Float[Tensor, "B D"]]) -> Float[Tensor, " B"
         >>> paired_volume([e, e.flip(0)]).round(decimals=4)
         tensor([1., 1.])
     """
-    return heights(*factor(members)).prod(dim=1).to(members[0].dtype)
+    return heights(members, frame(members, kept=0)[1]).prod(dim=1).to(members[0].dtype)
 
 
 def paired_area(members: Sequence[Float[Tensor, "B D"]], *, squared: bool = True) -> Float[Tensor, " B"]:

@@ -19,6 +19,10 @@ from tuplet.objectives.temperature import Tau, at, temperature
 from tuplet.types import Embeddings, InputError, Traits, in_range, one_of
 
 
+TOGETHER = 2**14
+"""Rows up to which the spans of all modalities' others are computed in one go; beyond, the copies cost more."""
+
+
 class OneVsAll(Objective):
     r"""One-versus-all information bottleneck: sufficiency plus ``beta`` times minimality.
 
@@ -137,8 +141,11 @@ class OneVsAll(Objective):
         z = [emb.z[k] for k in names]
         rests = [z[:i] + z[i + 1 :] for i in range(m)]
         others: Sequence[Span | list[Tensor]] = rests
-        if self.mlps is None:  # the spans of all modalities' others in one go
-            others = span_of([torch.cat(parts) for parts in zip(*rests, strict=True)], ridge=self.ridge).split(m)
+        if self.mlps is None:
+            if m * len(emb) > TOGETHER:
+                others = [span_of(rest, ridge=self.ridge) for rest in rests]
+            else:
+                others = span_of([torch.cat(parts) for parts in zip(*rests, strict=True)], ridge=self.ridge).split(m)
         shares = [weight_of(self.weights, k) for k in names]
         sufficiency = weighted_mean([self._one(emb, k, others[i], i, valid) for i, k in enumerate(names)], shares)
         stacked = torch.stack(z)
