@@ -26,15 +26,15 @@ class Bench:
     """Compare objectives under one budget; cells that already exist in --out are kept, so a stopped run continues."""
 
     suite: Positional[str]
-    """Which comparison: quickstart."""
+    """Which comparison: quickstart, missing (quality over the share of missing entries) or scaling (time and memory)."""
     seeds: int = 3
-    """Number of reported seeds."""
+    """Number of reported seeds; for scaling, of measured turns."""
     out: Path | None = None
     """Run folder [default: runs/SUITE]."""
     only: tuple[str, ...] = ()
     """Names of entries to run, such as: gram one_vs_all."""
     workers: int | None = None
-    """Processes, one thread each [default: the number of cores]."""
+    """Processes, one thread each [default: the number of cores]; for scaling, threads."""
 
 
 @dataclass(frozen=True)
@@ -138,15 +138,18 @@ def bench(command: Bench) -> None:
     Example:
         >>> bench(Bench("nothing"))
         Traceback (most recent call last):
-        tuplet.types.InputError: suite is 'nothing', expected one of ['quickstart']
+        tuplet.types.InputError: suite is 'nothing', expected one of ['missing', 'quickstart', 'scaling']
     """
     from tuplet.bench.cell import load_suite
     from tuplet.bench.runner import read_run, run_suite
     from tuplet.bench.show import Progress
     from tuplet.bench.suites import SUITES
 
+    if command.suite == "scaling":
+        _scaling(command)
+        return
     if command.suite not in SUITES:
-        raise InputError(f"suite is {command.suite!r}, expected one of {sorted(SUITES)}")
+        raise InputError(f"suite is {command.suite!r}, expected one of {sorted([*SUITES, 'scaling'])}")
     suite = load_suite(SUITES[command.suite])
     out = command.out or Path("runs") / command.suite
     with Progress(f"{suite.name} -> {out}") as progress:
@@ -293,6 +296,20 @@ def data(command: Data) -> None:
     if command.name not in SOURCES:
         raise InputError(f"name is {command.name!r}, expected one of {sorted(SOURCES)}")
     print_source(SOURCES[command.name]())
+
+
+def _scaling(command: Bench) -> None:
+    """Measure costs; the seeds of other suites are the repeats of this one."""
+    from tuplet.bench.scaling import run_scaling
+    from tuplet.bench.scaling_report import write_scaling
+    from tuplet.bench.show import Progress
+
+    out, repeats = command.out or Path("runs/scaling"), max(command.seeds, 1)
+    with Progress(f"scaling -> {out}") as progress:
+        points = run_scaling(out, only=command.only, repeats=repeats, threads=command.workers, report=progress.advance)
+    file = write_scaling(points, out, repeats=repeats)
+    print((out / "table.md").read_text())
+    print(f"report: {file}")
 
 
 def _publish(suite: Suite, records: list[Record], out: Path) -> None:

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 INK = "#010203"
 """Stands for the page's text colour; replaced by ``currentColor`` in the SVG."""
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#7f7f7f", "#b15928", "#66a61e")
+COLOURS = (
+    *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#7f7f7f"),
+    *("#b15928", "#66a61e", "#e7298a", "#1b9e77", "#a6761d", "#6a3d9a", "#33a02c", "#fb8072"),
+)
 
 
 def curves(suite: Suite, task: Task, records: Sequence[Record], *, variant: str) -> str:
@@ -43,8 +46,8 @@ def curves(suite: Suite, task: Task, records: Sequence[Record], *, variant: str)
     ]
     if not names:
         return ""
-    with _style():
-        figure, axes = _figure(1, 2, (4.8, 3.0))
+    with styled():
+        figure, axes = figure_of(1, 2, (4.8, 3.0))
         for axis, kind, title in zip(axes, ("own", "cosine"), ("own score", "mean cosine"), strict=True):
             for entry, colour in names:
                 means = [_mean(records, entry.name, variant, f"retrieval/{kind}/R@{k}", "mean") for k in (1, 5, 10)]
@@ -59,7 +62,7 @@ def curves(suite: Suite, task: Task, records: Sequence[Record], *, variant: str)
             axis.set_ylim(0, min(top, 1.02))
         axes[0].set_ylabel(f"R@k among {pool}")
         _legend_below(figure, axes[1])
-        return _svg(figure)
+        return svg(figure)
 
 
 def training(suite: Suite, task: Task, records: Sequence[Record], *, variant: str) -> str:
@@ -86,8 +89,8 @@ def training(suite: Suite, task: Task, records: Sequence[Record], *, variant: st
             found.append((entry, colour, np.array(runs)))
     if not found:
         return ""
-    with _style():
-        figure, (axis,) = _figure(1, 1, (4.8, 2.8))
+    with styled():
+        figure, (axis,) = figure_of(1, 1, (4.8, 2.8))
         for entry, colour, losses in found:
             relative = (losses - losses[:, :1]) / np.abs(losses[:, :1])
             epochs = np.arange(1, losses.shape[1] + 1)
@@ -96,7 +99,7 @@ def training(suite: Suite, task: Task, records: Sequence[Record], *, variant: st
         axis.axhline(0, color=INK, linewidth=0.6)
         axis.set(xlabel="epoch", ylabel="change of validation loss\nsince the first epoch")
         _legend_below(figure, axis)
-        return _svg(figure)
+        return svg(figure)
 
 
 def subset_map(suite: Suite, task: Task, records: Sequence[Record], *, variant: str) -> str:
@@ -127,8 +130,8 @@ def subset_map(suite: Suite, task: Task, records: Sequence[Record], *, variant: 
     if not lines:
         return ""
     grid = np.array(lines, dtype=float)
-    with _style():
-        figure, (axis,) = _figure(1, 1, (4.8, 0.9 + 0.22 * len(entries)))
+    with styled():
+        figure, (axis,) = figure_of(1, 1, (4.8, 0.9 + 0.22 * len(entries)))
         image = axis.imshow(grid, aspect="auto", cmap="viridis", interpolation="nearest")
         axis.set_yticks(range(len(entries)), [e.label for e in entries])
         sizes = np.array([d.count("+") + 1 for d in details])
@@ -148,7 +151,7 @@ def subset_map(suite: Suite, task: Task, records: Sequence[Record], *, variant: 
             side.set_visible(False)
         bar = figure.colorbar(image, ax=axis, pad=0.015, fraction=0.03)
         bar.set_label("accuracy")
-        return _svg(figure)
+        return svg(figure)
 
 
 def cosine_scatter(suite: Suite, task: Task, records: Sequence[Record]) -> str:
@@ -168,8 +171,8 @@ def cosine_scatter(suite: Suite, task: Task, records: Sequence[Record]) -> str:
         >>> cosine_scatter(quickstart(), quickstart().tasks[0], [])
         ''
     """
-    with _style():
-        figure, (axis,) = _figure(1, 1, (4.8, 3.2))
+    with styled():
+        figure, (axis,) = figure_of(1, 1, (4.8, 3.2))
         drawn = False
         for entry, colour in _trained(suite, task):
             for variant in ("default", "tuned"):
@@ -186,12 +189,63 @@ def cosine_scatter(suite: Suite, task: Task, records: Sequence[Record]) -> str:
         axis.set(xlabel="mean cosine of matching embeddings", ylabel="R@1 by own score", xlim=(-1.02, 1.02))
         axis.set_ylim(0, min(1.02, 1.08 * axis.get_ylim()[1]))
         _legend_below(figure, axis)
-        return _svg(figure) if drawn else ""
+        return svg(figure) if drawn else ""
+
+
+def over_axis(suite: Suite, records: Sequence[Record]) -> str:
+    """Draw quality over the number in which the tasks of a suite differ.
+
+    Args:
+        suite: one with an ``axis``.
+        records: of all its tasks.
+
+    Returns:
+        SVG, a panel per measure, mean and range over seeds; empty text without an axis or records.
+
+    Example:
+        >>> from tuplet.bench.suites.quickstart import quickstart
+        >>> over_axis(quickstart(), [])
+        ''
+    """
+    tasks = sorted((t for t in suite.tasks if t.at is not None), key=lambda t: t.at or 0.0)
+    if not (suite.axis and records and tasks):
+        return ""
+    variant = "tuned" if any(r.variant == "tuned" for r in records) else "default"
+    panels = (
+        ("retrieval/own/R@1", "mean", "R@1, own score"),
+        ("retrieval/cosine/R@1", "mean", "R@1, mean cosine"),
+        ("probe/few_shot", "", "3-shot accuracy"),
+    )
+    with styled():
+        figure, axes = figure_of(1, 3, (7.2, 3.6))
+        for axis, (metric, detail, title) in zip(axes, panels, strict=True):
+            for entry, colour in _trained(suite, tasks[0]):
+                found = {
+                    t.at: [
+                        r.value
+                        for r in records
+                        if (r.task, r.entry, r.variant, r.metric, r.detail)
+                        == (t.name, entry.name, variant, metric, detail)
+                    ]
+                    for t in tasks
+                }
+                x = [k for k, v in found.items() if v and k is not None]
+                if not x:
+                    continue
+                values = [found[k] for k in x]
+                axis.plot(x, [np.mean(v) for v in values], "o-", color=colour, label=entry.label, markersize=3)
+                axis.fill_between(
+                    x, [min(v) for v in values], [max(v) for v in values], color=colour, alpha=0.12, linewidth=0
+                )
+            axis.set(title=title, xlabel=suite.axis, xticks=[t.at for t in tasks if t.at is not None])
+            axis.set_ylim(0, None)
+        figure.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        return svg(figure)
 
 
 def _trained(suite: Suite, task: Task) -> list[tuple[Entry, str]]:
     """List the aligned entries with a colour that is the same in every figure."""
-    aligned = [e for e in suite.entries if e.trials]
+    aligned = [e for e in suite.entries if e.aligned]
     return [(e, COLOURS[i % len(COLOURS)]) for i, e in enumerate(aligned) if e in suite.of(task)]
 
 
@@ -201,7 +255,16 @@ def _mean(records: Sequence[Record], entry: str, variant: str, metric: str, deta
     return float(np.mean(values)) if values else None
 
 
-def _style() -> AbstractContextManager[None]:
+def styled() -> AbstractContextManager[None]:
+    """Set matplotlib's style while a figure is made.
+
+    Returns:
+        A context.
+
+    Example:
+        >>> with styled():
+        ...     pass
+    """
     import matplotlib as mpl
 
     return mpl.rc_context(
@@ -223,7 +286,21 @@ def _style() -> AbstractContextManager[None]:
     )
 
 
-def _figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
+def figure_of(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
+    """Make a figure.
+
+    Args:
+        rows: of axes.
+        columns: of axes.
+        size: in inches.
+
+    Returns:
+        The figure and its axes.
+
+    Example:
+        >>> len(figure_of(1, 2, (4, 3))[1])
+        2
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained")
@@ -235,7 +312,19 @@ def _legend_below(figure: Figure, axis: Axes) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
+    """Print a figure as SVG that takes its ink from the page.
+
+    Args:
+        figure: made by `figure_of`.
+
+    Returns:
+        The text.
+
+    Example:
+        >>> svg(figure_of(1, 1, (1, 1))[0])[:4]
+        '<svg'
+    """
     out = io.StringIO()
     figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     text = out.getvalue()

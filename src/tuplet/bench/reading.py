@@ -22,7 +22,7 @@ def reading(suite: Suite, table: Table) -> list[str]:
         []
     """
     said = []
-    aligned = [r for r in table.rows if r.entry.trials]
+    aligned = [r for r in table.rows if r.entry.aligned]
     for variant, words in (("default", "At the papers' settings"), ("tuned", "After equal tuning on validation data")):
         rows = [r for r in aligned if r.variant == variant]
         said += [

@@ -83,6 +83,7 @@ def write_report(suite: Suite, records: Sequence[Record], out: Path) -> Path:
     page = loader.get_template("report.html").render(
         suite=suite,
         sections=sections,
+        over_axis=figures.over_axis(suite, records),
         columns=COLUMNS,
         notes=[e for e in suite.entries if e.note],
         environment=records[0].environment if records else {},
@@ -130,20 +131,20 @@ def _marks(table: Table) -> list[list[str]]:
     """Mark, per cell of the grid, the best of a column and clear differences to the baseline."""
     marks = []
     for row in table.rows:
-        peers = [r for r in table.rows if r.variant == row.variant and r.entry.trials]
+        peers = [r for r in table.rows if r.variant == row.variant and r.entry.aligned]
         line = ["", "", ""]
         for c in COLUMNS:
             mark = ""
             here = row.cells.get(c.label)
             if (
                 here
-                and row.entry.trials
+                and row.entry.aligned
                 and c.ranked
                 and here.mean == max(r.cells[c.label].mean for r in peers if c.label in r.cells)
             ):
                 mark = "best"
             d = row.differences.get(c.label)
-            if d and d.clear and row.entry.trials:
+            if d and d.clear and row.entry.aligned:
                 mark += " up" if d.mean > 0 else " down"
             line.append(mark.strip())
         marks.append([*line, ""])

@@ -48,6 +48,7 @@ class Task:
         target: what probes predict.
         classes: number of classes of the target.
         budget: for every trained entry.
+        at: the task's place on the suite's axis, if it has one.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Task:
     target: str
     classes: int
     budget: Budget = field(default_factory=Budget)
+    at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Entry:
         trials: other settings to try, as many for every tuned entry; empty for entries that are not tuned.
         sizes: numbers of modalities it is defined for (or affordable at); None for all.
         note: one line for readers of the table.
+        aligns: False for trained entries that do not align modalities, such as supervised ones.
     """
 
     name: str
@@ -82,6 +85,12 @@ class Entry:
     trials: tuple[Settings, ...] = ()
     sizes: tuple[int, ...] | None = None
     note: str = ""
+    aligns: bool = True
+
+    @property
+    def aligned(self) -> bool:
+        """Return whether its row is one of the aligned ones, which are ranked and drawn."""
+        return self.kind == "trained" and self.aligns
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,7 @@ class Suite:
         entries: the entries; names are unique.
         baseline: the entry that differences are taken to.
         about: what a reader should know first.
+        axis: what the tasks differ in, if it is one number (`Task.at`); the report then draws quality over it.
     """
 
     name: str
@@ -103,6 +113,7 @@ class Suite:
     entries: tuple[Entry, ...]
     baseline: str
     about: str = ""
+    axis: str = ""
 
     def __post_init__(self) -> None:
         names = [e.name for e in self.entries]

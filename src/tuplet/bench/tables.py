@@ -153,7 +153,7 @@ def _table(suite: Suite, task: Task, records: Sequence[Record]) -> Table:
         for entry in suite.of(task):
             found = {c.label: lookup.get((entry.name, variant, c.metric, c.detail), []) for c in COLUMNS}
             cells[entry.name] = {k: spread([r.value for r in v]) for k, v in found.items() if v}
-        aligned = {e.name for e in suite.of(task) if e.trials}
+        aligned = {e.name for e in suite.of(task) if e.aligned}
         ranks = _ranks({k: v for k, v in cells.items() if k in aligned})
         for entry in suite.of(task):
             if not cells[entry.name]:

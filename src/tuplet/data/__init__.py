@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from tuplet.data.arrays import Arrays, from_arrays
 from tuplet.data.batch import batches
+from tuplet.data.missing import hide
 from tuplet.data.source import Modality, Provenance, Rows, Source, Target
 from tuplet.data.sources import digits
 from tuplet.data.splits import Split, split_rows
@@ -24,5 +25,6 @@ __all__ = [
     "Target",
     "batches",
     "from_arrays",
+    "hide",
     "split_rows",
 ]

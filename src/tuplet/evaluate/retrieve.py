@@ -77,10 +77,11 @@ def retrieve(
     here = torch.stack([emb.present[k] for k in (*query, *candidates)]).all(dim=0)
     if not here.any():
         raise InputError(f"no row has all of {sorted({*query, *candidates})}; choose other modalities")
-    scores = score(
-        {k: emb.z[k][here].double() for k in query},
-        {k: emb.z[k][here].double() for k in candidates},
-    )
+    with torch.no_grad():
+        scores = score(
+            {k: emb.z[k][here].double() for k in query},
+            {k: emb.z[k][here].double() for k in candidates},
+        )
     if not bool(torch.isfinite(scores).all()):
         raise InputError(f"score gave values that are not finite for {query} -> {candidates}")
     if relevance == "instance":

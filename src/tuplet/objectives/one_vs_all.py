@@ -18,7 +18,6 @@ from tuplet.objectives.sign import Sign, SignMode
 from tuplet.objectives.temperature import Tau, at, temperature
 from tuplet.types import Embeddings, InputError, Traits, in_range, one_of
 
-
 TOGETHER = 2**14
 """Rows up to which the spans of all modalities' others are computed in one go; beyond, the copies cost more."""
 

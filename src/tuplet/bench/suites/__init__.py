@@ -2,5 +2,6 @@
 
 SUITES = {
     "quickstart": "tuplet.bench.suites.quickstart:quickstart",
+    "missing": "tuplet.bench.suites.missing:missing",
 }
 """Short name -> ``module:function``."""

@@ -1,0 +1,146 @@
+"""What objectives cost: time and memory of one pass over the number of modalities and over the batch."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch.nn import functional as F
+
+from tuplet.bench.record import environment
+from tuplet.bench.suite import Budget, Entry, Task
+from tuplet.bench.suites.entries import objectives
+from tuplet.data import SOURCES
+from tuplet.train.files import locked, write_atomic
+from tuplet.types import Embeddings, InputError
+
+WIDTH = 128
+POINTS = (*((m, 512) for m in range(2, 8)), *((3, b) for b in (128, 256, 1024, 2048)))
+"""Numbers of modalities and rows."""
+Point = dict[str, float | str]
+"""``entry, label, M, B, D, ms, low, high, MiB``; ``MiB`` is absent where the system cannot tell."""
+
+
+def run_scaling(
+    out: Path,
+    *,
+    only: Sequence[str] = (),
+    points: Sequence[tuple[int, int]] = POINTS,
+    repeats: int = 5,
+    threads: int | None = None,
+    report: Callable[[int, int, str], None] = lambda done, total, line: None,
+) -> list[Point]:
+    """Measure the objectives, keeping each finished point in ``out``; a stopped run continues.
+
+    Args:
+        out: run folder.
+        only: names of entries; all when empty.
+        points: numbers of modalities and rows.
+        repeats: measured turns per point, after one to warm up.
+        threads: of torch; as they are when left out.
+        report: told after each point.
+
+    Returns:
+        One dict per objective and point.
+
+    Raises:
+        InputError: for an unknown entry or a number out of range.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     found = run_scaling(Path(folder), only=["gram"], points=[(2, 8)], repeats=1)
+        >>> found[0]["entry"], found[0]["M"], found[0]["ms"] > 0
+        ('gram', 2, True)
+    """
+    entries = [e for e in objectives() if e.name != "symile_n_squared"]  # B^M: not in the same picture
+    if unknown := sorted(set(only) - {e.name for e in entries}):
+        raise InputError(f"only names {unknown}, expected some of {[e.name for e in entries]}")
+    if repeats < 1:
+        raise InputError(f"repeats is {repeats}, expected 1 or more")
+    if threads:
+        torch.set_num_threads(threads)
+    found: list[Point] = []
+    with locked(out):
+        write_atomic(out / "suite.json", json.dumps({"suite": "scaling", "factory": ""}).encode())
+        for number, (m, b) in enumerate(points):
+            file = out / "cells" / f"M{m}.B{b}.json"
+            here = [e for e in entries if (not only or e.name in only) and (e.sizes is None or m in e.sizes)]
+            kept = json.loads(file.read_text())["points"] if file.exists() else []
+            missing = [e for e in here if e.name not in {p["entry"] for p in kept}]
+            if missing:
+                kept = [p for p in kept if p["entry"] not in {e.name for e in missing}]
+                kept += _measured(missing, m, b, repeats)
+                write_atomic(file, json.dumps({"environment": environment(), "points": kept}).encode())
+            found += [p for p in kept if p["entry"] in {e.name for e in here}]
+            report(number + 1, len(points), f"M = {m}, B = {b}")
+    return found
+
+
+def _measured(entries: list[Entry], m: int, b: int, repeats: int) -> list[Point]:
+    """Time the entries in turns, and then read the memory of one pass each."""
+    names = tuple(f"m{k}" for k in range(m))
+    task = Task("", "", SOURCES["digits"], names, "label", 10, Budget(dim=WIDTH))
+    g = torch.Generator().manual_seed(0)
+    shared = torch.randn(b, WIDTH, generator=g)
+    z = {k: F.normalize(shared + torch.randn(b, WIDTH, generator=g), dim=1) for k in names}
+    losses = {e.name: e.make(e.defaults, task) for e in entries if e.make}
+
+    def once(name: str) -> float:
+        leaves = {k: v.clone().requires_grad_() for k, v in z.items()}
+        start = time.perf_counter()
+        losses[name](Embeddings.of(leaves)).total.backward()  # type: ignore[no-untyped-call]
+        return 1e3 * (time.perf_counter() - start)
+
+    times: dict[str, list[float]] = {name: [] for name in losses}
+    for turn in range(repeats + 1):
+        for name, seen in times.items():
+            taken = once(name)
+            if turn:  # the first one warms up
+                seen.append(taken)
+    found: list[Point] = []
+    for entry in entries:
+        seen = sorted(times[entry.name])
+        point: Point = {"entry": entry.name, "label": entry.label, "M": m, "B": b, "D": WIDTH}
+        point |= {"ms": seen[len(seen) // 2], "low": seen[0], "high": seen[-1]}
+        if (extra := peak_memory(partial(once, entry.name))) is not None:
+            point["MiB"] = extra
+        found.append(point)
+    return found
+
+
+def peak_memory(work: Callable[[], object]) -> float | None:
+    """Measure the largest resident memory while something runs, beyond what was there before.
+
+    Args:
+        work: what to run.
+
+    Returns:
+        MiB; None where the system does not let a process reset its peak (all but Linux).
+
+    Example:
+        >>> extra = peak_memory(lambda: torch.ones(2**22))
+        >>> extra is None or extra >= 0
+        True
+    """
+    try:
+        ctypes.CDLL(None).malloc_trim(0)  # memory that was freed before must not hide what is needed now
+        Path("/proc/self/clear_refs").write_text("5")
+        before = _status("VmRSS")
+        work()
+        return max(_status("VmHWM") - before, 0) / 1024
+    except (OSError, AttributeError):
+        work()
+        return None
+
+
+def _status(name: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(name):
+            return int(line.split()[1])
+    raise OSError(f"no {name}")

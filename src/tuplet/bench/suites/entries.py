@@ -1,0 +1,142 @@
+"""The objectives as rows of a comparison, shared by suites."""
+
+from __future__ import annotations
+
+import math
+
+from tuplet.bench.suite import Entry, Settings, Task
+from tuplet.objectives import (
+    CMC,
+    Bottleneck,
+    CoMM,
+    Gram,
+    Objective,
+    OneVsAll,
+    Pairwise,
+    SigmoidPairwise,
+    Supervised,
+    Symile,
+    Triangle,
+    UniAlign,
+)
+
+TAUS = tuple({"tau": tau} for tau in (0.03, 0.1))
+TAUS_BELOW = tuple({"tau": tau} for tau in (0.03, 0.07))
+BANDWIDTHS = tuple({"tau": round(math.sqrt(tau), 3)} for tau in (0.03, 0.1))
+TAUS_AND_BETAS = ({"tau": 0.03, "beta": 0.3}, {"tau": 0.1, "beta": 1.0})
+
+
+def _supervised(settings: Settings, task: Task) -> Objective:
+    return Supervised(len(task.modalities) * task.budget.dim, task.classes, target=task.target)
+
+
+def baselines() -> tuple[Entry, ...]:
+    """List the rows that align nothing.
+
+    Returns:
+        Inputs, random encoders, and encoders trained with all labels.
+
+    Example:
+        >>> [e.name for e in baselines()]
+        ['raw', 'none', 'supervised']
+    """
+    return (
+        Entry("raw", "Inputs", kind="inputs", note="scaled inputs, no encoder"),
+        Entry("none", "Random encoders", kind="random", note="untrained: what alignment has to beat"),
+        Entry(
+            "supervised",
+            "Supervised",
+            _supervised,
+            note="trained end to end with all labels: the ceiling for probes; it cannot retrieve",
+            aligns=False,
+        ),
+    )
+
+
+def objectives() -> tuple[Entry, ...]:
+    """List the objectives with their papers' settings and two others to try.
+
+    Returns:
+        The entries, those for three modalities only included.
+
+    Example:
+        >>> {len(e.trials) for e in objectives()}
+        {2}
+    """
+    return (
+        Entry("pairwise", "Pairwise CLIP", lambda s, t: Pairwise(**s), defaults={"tau": 0.07}, trials=TAUS),
+        Entry(
+            "pairwise_hub",
+            "Pairwise hub",
+            lambda s, t: Pairwise(pairs="hub", **s),
+            defaults={"tau": 0.07},
+            trials=TAUS,
+            note="every view with the first one only",
+        ),
+        Entry(
+            "sigmoid",
+            "Pairwise sigmoid",
+            lambda s, t: SigmoidPairwise(**s),
+            defaults={"tau": 0.1},
+            trials=TAUS_BELOW,
+            note="SigLIP for any number of views; the bias is learned, the temperature is not",
+        ),
+        Entry(
+            "cmc",
+            "CMC",
+            lambda s, t: CMC(**s),
+            defaults={"tau": 0.1},
+            trials=TAUS_BELOW,
+            note="NT-Xent: negatives from both views of a pair",
+        ),
+        Entry(
+            "bottleneck",
+            "Pairwise + IB",
+            lambda s, t: Bottleneck(**s),
+            defaults={"tau": 0.07, "beta": 1.0},
+            trials=TAUS_AND_BETAS,
+        ),
+        Entry("symile", "Symile", lambda s, t: Symile(**s), defaults={"tau": 0.07}, trials=TAUS, note="n negatives"),
+        Entry(
+            "symile_n_squared",
+            "Symile all tuples",
+            lambda s, t: Symile(negatives="n_squared", **s),
+            defaults={"tau": 0.07},
+            trials=TAUS,
+            sizes=(3,),
+            note="all B^(M-1) negatives; affordable with three views",
+        ),
+        Entry("gram", "GRAM", lambda s, t: Gram(**s), defaults={"tau": 0.07}, trials=TAUS),
+        Entry("triangle", "TRIANGLE", lambda s, t: Triangle(**s), defaults={"tau": 0.07}, trials=TAUS, sizes=(3,)),
+        Entry(
+            "one_vs_all",
+            "OVA-IB",
+            lambda s, t: OneVsAll(**s),
+            defaults={"tau": 0.01, "beta": 1.0},
+            trials=TAUS_AND_BETAS,
+        ),
+        Entry(
+            "one_vs_all_sufficiency",
+            "OVA-IB beta 0",
+            lambda s, t: OneVsAll(beta=0.0, **s),
+            defaults={"tau": 0.01},
+            trials=TAUS,
+            note="without minimality: blind to sign",
+        ),
+        Entry(
+            "uni_align",
+            "UniAlign",
+            lambda s, t: UniAlign(**s),
+            defaults={"tau": 0.07},
+            trials=BANDWIDTHS,
+            note="Hoelder weights; its tau is a bandwidth, the root of a temperature",
+        ),
+        Entry(
+            "comm",
+            "CoMM",
+            lambda s, t: CoMM(t.modalities, t.budget.dim, **s),
+            defaults={"tau": 0.1},
+            trials=TAUS_BELOW,
+            note="a small fusion transformer is trained with it, on two noisy views of the inputs",
+        ),
+    )
