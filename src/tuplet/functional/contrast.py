@@ -297,20 +297,17 @@ class Partitions(torch.autograd.Function):
         """Weigh the softmaxes."""
         kept, *saved = ctx.saved_tensors
         count = len(ctx.dims)
-        grad: Tensor | None = None
-        for i, d in enumerate(ctx.dims):
-            shares, partition = saved[2 * i : 2 * i + 2]
-            weight = (grads[i] / partition).unsqueeze(d)
-            grad = shares * weight if grad is None else grad.addcmul_(shares, weight)
-        assert grad is not None
+        weights = [(grads[i] / saved[2 * i + 1]).unsqueeze(d) for i, d in enumerate(ctx.dims)]
         if ctx.totals:
             plain = [g.unsqueeze(d) for g, d in zip(grads[count:], ctx.dims, strict=True)]
-            if kept is None:
-                for g in plain:
-                    grad.add_(g)
-            else:
-                for g in plain:
-                    grad.add_(g * kept)
+            grad = plain[0].expand_as(saved[0]).clone() if count == 1 else plain[0] + plain[1]
+            if kept is not None:
+                grad.mul_(kept)
+            grad.addcmul_(saved[0], weights[0])
+        else:
+            grad = saved[0] * weights[0]
+        if count == 2:
+            grad.addcmul_(saved[2], weights[1])
         if not ctx.has_diagonal:
             return grad, None, None, None, None, None
         own = grad.diagonal(ctx.offset).clone()

@@ -197,41 +197,60 @@ def volume_over(anchor: Float[Tensor, "B D"], span: Span) -> Float[Tensor, "B N"
         tensor([[2.]])
     """
     length = torch.linalg.vector_norm(anchor, dim=1, keepdim=True)
-    left: Tensor = _Norm.apply(length, _coordinates(anchor, span))
-    return span.volume * left
+    volumes: Tensor = _Left.apply(length, _coordinates(anchor, span), span.volume)
+    return volumes
 
 
 class _Norm(torch.autograd.Function):
-    r"""Root of a sum of squares over dim 1, :math:`|p|`, or of what it leaves of a length, :math:`\sqrt{l^2 - |p|^2}`.
+    r"""Root of a sum of squares over dim 1, :math:`|p|`; one of nothing but rounding is 0, and its gradient is bounded.
 
-    Works in place: on these ``(B, N)`` tensors fresh memory costs more than arithmetic. A root of nothing but rounding
-    is 0, and its gradient is bounded.
+    Works in place, as does `_Left`: on these ``(B, N)`` tensors fresh memory costs more than arithmetic.
     """
 
     @staticmethod
-    def forward(ctx: Any, length: Tensor | None, parts: Tensor) -> Tensor:
+    def forward(ctx: Any, parts: Tensor) -> Tensor:
         out: Tensor = parts[:, 0].square()
         for j in range(1, parts.shape[1]):
             out.addcmul_(parts[:, j], parts[:, j])
-        eps = torch.finfo(out.dtype).eps
-        floor = torch.tensor(eps, dtype=out.dtype, device=out.device)
-        if length is not None:
-            out = out.neg_().add_(length.square())
-            floor = (2 * eps**0.5 * length).clamp_min(torch.finfo(out.dtype).tiny)
-        out.clamp_min_(0.0).sqrt_()
-        out.mul_(out > floor)
-        ctx.save_for_backward(out, length, parts, floor)
+        out.sqrt_()
+        ctx.floor = torch.finfo(out.dtype).eps
+        out.mul_(out > ctx.floor)
+        ctx.save_for_backward(out, parts)
         return out
 
     @staticmethod
     @first_order
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor]:
-        out, length, parts, floor = ctx.saved_tensors
-        scale = torch.maximum(out, floor).reciprocal_().mul_(grad)
-        if length is None:
-            return None, scale[:, None] * parts
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        out, parts = ctx.saved_tensors
+        scale: Tensor = out.clamp_min(ctx.floor).reciprocal_().mul_(grad)
+        return scale[:, None] * parts
+
+
+class _Left(torch.autograd.Function):
+    r"""What a sum of squares leaves of a length, times a volume per column: :math:`v \sqrt{l^2 - |p|^2}`.
+
+    A root of nothing but rounding is 0, and its gradient is bounded.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, length: Tensor, parts: Tensor, volume: Tensor) -> Tensor:
+        left: Tensor = torch.addcmul(length.square(), parts[:, 0], parts[:, 0], value=-1)
+        for j in range(1, parts.shape[1]):
+            left.addcmul_(parts[:, j], parts[:, j], value=-1)
+        floor = (2 * torch.finfo(left.dtype).eps ** 0.5 * length).clamp_min(torch.finfo(left.dtype).tiny)
+        left.mul_(left > floor.square()).sqrt_()
+        ctx.save_for_backward(left, length, parts, floor, volume)
+        scaled: Tensor = left * volume
+        return scaled
+
+    @staticmethod
+    @first_order
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        left, length, parts, floor, volume = ctx.saved_tensors
+        over_volume = (grad * left).sum(dim=0) if ctx.needs_input_grad[2] else None
+        scale = torch.maximum(left, floor).reciprocal_().mul_(grad).mul_(volume)
         over_length = scale.sum(dim=1, keepdim=True) * length
-        return over_length, scale.neg_()[:, None] * parts
+        return over_length, scale.neg_()[:, None] * parts, over_volume
 
 
 def _coordinates(anchor: Tensor, span: Span) -> Tensor:
@@ -250,7 +269,7 @@ def _scaled(anchor: Tensor, tau: float | Tensor) -> Tensor:
 def _length(parts: Tensor, metric: Tensor | None) -> Tensor:
     """Length of queries along their projections, from the ``(B, k, N)`` inner products with the basis rows."""
     if metric is None:
-        norm: Tensor = _Norm.apply(None, parts)
+        norm: Tensor = _Norm.apply(parts)
         return norm
     k = range(parts.shape[1])
     terms = [(1 + (i < j)) * metric[i, j] * parts[:, i] * parts[:, j] for i in k for j in k if i <= j]

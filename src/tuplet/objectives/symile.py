@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import reduce
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from tuplet.functional.contrast import EMPTY, BlockSize, Keep, Partitions, contrast, cut
+from tuplet.functional.derivative import first_order
 from tuplet.functional.scores import multilinear
 from tuplet.objectives.compose import Objective, check_weights, row_mean, rows_with, weight_of, weighted_mean
 from tuplet.objectives.pairwise import pair_contrast
@@ -139,7 +140,7 @@ class Symile(Objective):
     ) -> Tensor:
         """Contrast anchor ``m`` with one shuffled tuple per column."""
         others = z[:m] + z[m + 1 :]
-        products = reduce(torch.mul, [o[p] for o, p in zip(others, shuffles, strict=True)]) * factor
+        products = reduce(torch.mul, [_Shuffled.apply(o, p) for o, p in zip(others, shuffles, strict=True)]) * factor
         keep: Keep | None = None
         if valid is not None or emb.group is not None:
 
@@ -230,3 +231,18 @@ class Symile(Objective):
             own = reduce(torch.logical_and, [axis(rows, d) == axis(rows, 0) for d in range(1, m)])
             allowed = allowed & (~same | own)
         return allowed
+
+
+class _Shuffled(torch.autograd.Function):
+    """Rows in another order; backward puts them back, where indexing would add them up."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, order: Tensor) -> Tensor:
+        ctx.save_for_backward(order)
+        return z[order]
+
+    @staticmethod
+    @first_order
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (order,) = ctx.saved_tensors
+        return torch.empty_like(grad).index_copy_(0, order, grad), None

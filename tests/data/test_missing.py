@@ -1,0 +1,39 @@
+"""Hidden entries: how many, which, and that nothing else changes."""
+
+import pytest
+import torch
+
+from tests.train.toys import source
+from tuplet import InputError
+from tuplet.data import hide
+
+
+def test_hidden_entries_are_zero_and_the_rest_is_as_it_was():
+    whole = source(400, missing=True)
+    half = hide(whole, 0.5, seed=1)
+    before, after = whole.train[:], half.train[:]
+    for k in "abc":
+        kept = after.present[k]
+        assert 0.4 < float(kept.sum() / before.present[k].sum()) < 0.6
+        assert not (kept & ~before.present[k]).any()
+        assert torch.equal(after.inputs[k][kept], before.inputs[k][kept])
+        assert not after.inputs[k][~kept].any()
+    assert torch.equal(half.test[:].inputs["a"], whole.test[:].inputs["a"])
+    together = torch.stack([after.present[k].float() for k in "ac"])
+    assert abs(float(torch.corrcoef(together)[0, 1])) < 0.15  # modalities are hidden independently
+
+
+def test_what_is_hidden_depends_on_the_seed_only():
+    whole = source(100)
+    rows, again = hide(whole, 0.3, seed=1).train, hide(whole, 0.3, seed=1).train
+    assert torch.equal(rows[:].present["a"], again[:].present["a"])
+    assert torch.equal(rows[[5, 2]].present["a"], rows[:].present["a"][[5, 2]])
+    assert not torch.equal(rows[:].present["a"], hide(whole, 0.3, seed=2).train[:].present["a"])
+    selected = hide(whole, 0.3, seed=1).select(("a", "b"))
+    assert torch.equal(selected.train[:].present["a"], rows[:].present["a"])
+    assert len({hide(whole, r, seed=s).fingerprint for r in (0.3, 0.4) for s in (0, 1)}) == 4
+
+
+def test_rates_out_of_range_are_refused():
+    with pytest.raises(InputError, match="rate is 1"):
+        hide(source(), 1.0)
