@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tuplet.functional.plans import gromov_plan
+from tuplet.functional.plans import gromov_plan, times
 from tuplet.types import InputError, in_range, one_of
 
 Coupling = Literal["gw", "entropic", "identity"]
@@ -164,7 +164,7 @@ def gromov_value(
     """
     p, q = plan.sum(dim=2), plan.sum(dim=1)
     pp, qq = p[:, :, None] * p[:, None, :], q[:, :, None] * q[:, None, :]
-    carried = plan.mT @ Kx @ plan
+    carried = times(plan.mT, times(plan.mT, Kx).mT)
     mean = torch.where(qq > 0, carried / torch.where(qq > 0, qq, 1.0), 0.0)
     spread = (pp * Kx.square()).sum(dim=(1, 2)) - (qq * mean.square()).sum(dim=(1, 2))
     return (qq * (Ky - mean).square()).sum(dim=(1, 2)) + spread
@@ -195,7 +195,7 @@ def consensus_kernel(
     """
     p = plans.sum(dim=2)
     mass = torch.einsum("s,si,sj->ij", weights, p, p)
-    total = torch.einsum("s,sij->ij", weights, plans @ kernels @ plans.mT)
+    total = torch.einsum("s,sij->ij", weights, times(plans, times(plans, kernels).mT))
     return torch.where(mass > 0, total / torch.where(mass > 0, mass, 1.0), 0.0)
 
 
