@@ -216,6 +216,8 @@ class Traits:
         missing: which rows count when modalities are missing: every ``pairs`` both present, or ``complete`` tuples.
         sign_blind: True when flipping the sign of one modality does not change the score.
         cost: leading cost of one evaluation in ``M``, ``B`` and ``D``.
+        needs: what the trainer must add to ``aux``: ``inputs`` (``input.<modality>``), ``views`` (``view0.<modality>`` and
+            ``view1.<modality>``).
     """
 
     modalities: tuple[int, int | None] = (2, None)
@@ -224,6 +226,7 @@ class Traits:
     missing: Literal["pairs", "complete"] = "complete"
     sign_blind: bool = False
     cost: str = "B^2 D"
+    needs: tuple[str, ...] = ()
 
 
 def _check_z(z: dict[str, Tensor]) -> tuple[str, int]:

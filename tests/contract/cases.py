@@ -7,8 +7,19 @@ import numpy as np
 import torch
 
 from tests.oracles import objectives as oracle
+from tests.oracles import transport as transport_oracle
 from tuplet import Embeddings
-from tuplet.objectives import Bottleneck, Gram, Objective, OneVsAll, Pairwise, Symile, Triangle
+from tuplet.objectives import (
+    Bottleneck,
+    Gram,
+    Objective,
+    OneVsAll,
+    Pairwise,
+    Structure,
+    Symile,
+    TransportConsistency,
+    Triangle,
+)
 
 
 @dataclass(frozen=True)
@@ -18,6 +29,7 @@ class Case:
     sizes: tuple[int, ...] = (2, 3, 4)
     aligns: bool = True  # lowers its loss *and* raises the positive cosine from scratch
     contrasts: bool = True  # has negatives, and so groups and blocks
+    scores: bool = True  # has a score of its own
 
     def build(self, m, **options):
         """Make the objective, with one-off state (permutations) fixed so that calls can be compared."""
@@ -66,6 +78,38 @@ CASES = {
     ),
     "one-vs-all-own": Case(
         lambda **o: OneVsAll(tau=0.1, negatives="own", **o), lambda z: oracle.one_vs_all(z, tau=0.1, negatives="own")
+    ),
+    "structure": Case(Structure, transport_oracle.structure, aligns=False, contrasts=False, scores=False),
+    "structure-learned": Case(
+        lambda **o: Structure(weights="learned", modalities=["m0", "m1", "m2", "m3"], **o),
+        transport_oracle.structure,
+        aligns=False,
+        contrasts=False,
+        scores=False,
+    ),
+    "structure-gw": Case(
+        lambda **o: Structure(coupling="gw", bandwidth=0.5, **o),
+        lambda z: transport_oracle.structure(z, coupling="gw", bandwidth=0.5),
+        aligns=False,
+        contrasts=False,
+        scores=False,
+    ),
+    "structure-entropic": Case(
+        lambda **o: Structure(coupling="entropic", epsilon=0.005, **o),
+        lambda z: transport_oracle.structure(z, coupling="entropic", epsilon=0.005),
+        aligns=False,
+        contrasts=False,
+        scores=False,
+    ),
+    "transport": Case(
+        lambda **o: TransportConsistency(epsilon=0.2, **o),
+        lambda z: transport_oracle.transport(z, epsilon=0.2),
+        contrasts=False,
+    ),
+    "transport-barycenter": Case(
+        lambda **o: TransportConsistency(form="barycenter", epsilon=0.2, steps=2, **o),
+        lambda z: transport_oracle.transport(z, form="barycenter", epsilon=0.2, steps=2),
+        contrasts=False,
     ),
 }
 SIZED = [(name, m) for name, case in CASES.items() for m in case.sizes]

@@ -1,5 +1,5 @@
 """The mathematics: pure tensor functions without modules, state or files."""
 
-from tuplet.functional import contrast, scores, span
+from tuplet.functional import contrast, gromov, kernels, scores, span, transport
 
-__all__ = ["contrast", "scores", "span"]
+__all__ = ["contrast", "gromov", "kernels", "scores", "span", "transport"]

@@ -20,12 +20,12 @@ Coupling = Literal["gw", "entropic", "identity"]
 
 
 class Matching(NamedTuple):
-    """How two kernels match; without the leading dimension if neither had one.
+    r"""How two kernels match; without the leading dimension if neither had one.
 
     Attributes:
         value: ``(S,)`` the distance at the plan.
         plan: ``(S, N, P)`` the plan :math:`T`.
-        divergence: ``(S,)`` :math:`\\epsilon\\, \\mathrm{KL}(T \\| p q^\\top)` for ``"entropic"``, else 0. The gradient of
+        divergence: ``(S,)`` :math:`\epsilon\, \mathrm{KL}(T \| p q^\top)` for ``"entropic"``, else 0. The gradient of
             ``value`` is that of ``value + divergence``, which the plan minimises.
     """
 
@@ -56,7 +56,7 @@ def gromov_wasserstein(
     q: Float[Tensor, "*S P"] | None = None,
     coupling: Coupling = "gw",
     start: Float[Tensor, "*S N P"] | Literal["pairing", "product"] | None = None,
-    epsilon: float = 0.01,
+    epsilon: float = 0.001,
     iterations: int = 200,
     tol: float = 1e-9,
 ) -> Matching:
@@ -78,7 +78,8 @@ def gromov_wasserstein(
             with row ``i``, for paired rows of equal masses.
         start: where the search starts: ``"pairing"`` keeps as much mass as possible on the diagonal, ``"product"`` is
             :math:`p q^\top`, or a plan. None is the pairing for kernels of one size, else the product.
-        epsilon: :math:`\epsilon > 0` of ``"entropic"``, in units of squared kernel entries.
+        epsilon: :math:`\epsilon > 0` of ``"entropic"``, in units of squared kernel entries. Above about the variance of
+            the entries over :math:`\log N` the plan is the product of the masses, which matches nothing.
         iterations: largest number of assignments or mirror steps.
         tol: gain of the distance (``"gw"``) or change of the plan (``"entropic"``) at which to stop.
 
@@ -119,7 +120,9 @@ def gromov_wasserstein(
     paired = a.shape == b.shape
     if coupling == "identity":
         if not paired or not (torch.compiler.is_compiling() or torch.allclose(a, b)):
-            raise InputError("coupling is 'identity', which needs p equal to q; use 'gw' or 'entropic' for other masses")
+            raise InputError(
+                "coupling is 'identity', which needs p equal to q; use 'gw' or 'entropic' for other masses"
+            )
         plan = torch.diag_embed(a)
     else:
         if start is None:
@@ -206,7 +209,8 @@ def gromov_barycenter(
     masses: Float[Tensor, "S P"] | None = None,
     p: Float[Tensor, " N"] | None = None,
     coupling: Coupling = "gw",
-    epsilon: float = 0.01,
+    start: Literal["pairing", "product"] | None = None,
+    epsilon: float = 0.001,
     rounds: int = 20,
     iterations: int = 200,
     tol: float = 1e-9,
@@ -222,6 +226,8 @@ def gromov_barycenter(
         p: ``(N,)`` masses of the rows of the consensus; uniform over ``P`` rows when None.
         coupling: as in `gromov_wasserstein`. ``"identity"`` averages the kernels entry by entry, over those that have
             both rows.
+        start: as in `gromov_wasserstein`, from the mean of the kernels over paired rows. None is the pairing. A list
+            starts from its largest kernel and the product.
         epsilon: as in `gromov_wasserstein`.
         rounds: largest number of turns.
         iterations: as in `gromov_wasserstein`, per turn.
@@ -234,9 +240,9 @@ def gromov_barycenter(
         InputError: if an option is misspelt or out of range.
 
     Notes:
-        Each turn lowers the objective and starts from the plans of the last one; the first from the pairing, or, for
-        unequal sizes, from the largest kernel. The consensus is defined up to the order of its rows; the pairing pins
-        it. ``S`` solves per turn.
+        Each turn lowers the objective and starts from the plans of the last one. The consensus is defined up to the
+        order of its rows; the pairing pins it. ``S`` solves per turn. The pairing is the better start where paired rows
+        say much about each other, the product where they say little.
 
     Source:
         Peyre, Cuturi and Solomon (2016), section 4; UniOMA (Zu et al.), equation 2.
@@ -248,6 +254,9 @@ def gromov_barycenter(
                 [0.2000, 1.0000]])
     """
     in_range("rounds", rounds, 1)
+    one_of("coupling", coupling, ("gw", "entropic", "identity"))
+    if not epsilon > 0:
+        raise InputError(f"epsilon is {epsilon}, expected a number > 0; it smooths the plan")
     paired = isinstance(kernels, Tensor)
     if not isinstance(kernels, Tensor):
         kernels, masses = _padded(kernels)
@@ -266,10 +275,11 @@ def gromov_barycenter(
     if paired and len(target) == K.shape[1]:
         plans = start_plan(held, q, "pairing")
         C = consensus_kernel(K, plans, weights=share)
+        plans = start_plan(held, q, start) if start == "product" else plans
     else:
-        plans = start_plan(held, q, "product")
-        C = K[(q > 0).sum(dim=1).argmax()]
-        C = C[: len(target), : len(target)] if len(target) <= len(C) else C.repeat(2, 2)[: len(target), : len(target)]
+        plans, C = start_plan(held, q, "product"), K[(q > 0).sum(dim=1).argmax()]
+        times_over = -(-len(target) // len(C))
+        C = C.repeat(times_over, times_over)[: len(target), : len(target)]
     smoothing = epsilon if coupling == "entropic" else 0.0
     for _ in range(rounds):
         plans = gromov_plan(C.expand(len(K), -1, -1).contiguous(), K, held, q, plans, smoothing, iterations, tol)

@@ -61,9 +61,7 @@ def _(
     return torch.empty_like(start, memory_format=torch.contiguous_format)
 
 
-def _conditional(
-    Kx: Tensor, Ky: Tensor, p: Tensor, q: Tensor, start: Tensor, iterations: int, tol: float
-) -> Tensor:
+def _conditional(Kx: Tensor, Ky: Tensor, p: Tensor, q: Tensor, start: Tensor, iterations: int, tol: float) -> Tensor:
     """Step towards the best vertex, as far as the trace grows: along a line it is a quadratic."""
     plan = start.clone(memory_format=torch.contiguous_format)
     inner = Kx @ times(plan, Ky)
@@ -208,10 +206,12 @@ def _programme(G: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     from scipy.optimize import linprog
 
     n, m = G.shape
-    sums = sparse.vstack([
-        sparse.kron(sparse.eye(n), np.ones((1, m))),
-        sparse.kron(np.ones((1, n)), sparse.eye(m)),
-    ])
+    sums = sparse.vstack(
+        [
+            sparse.kron(sparse.eye(n), np.ones((1, m))),
+            sparse.kron(np.ones((1, n)), sparse.eye(m)),
+        ]
+    )
     found = linprog(-G.ravel(), A_eq=sums.tocsr(), b_eq=np.concatenate([a, b * (a.sum() / b.sum())]), method="highs")
     if found.status != 0:
         raise RuntimeError(f"the linear programme of {n} x {m} masses failed: {found.message}")

@@ -5,9 +5,11 @@ from tuplet.objectives.compose import Objective, Sum
 from tuplet.objectives.gram import Gram
 from tuplet.objectives.one_vs_all import OneVsAll
 from tuplet.objectives.pairwise import Pairwise
+from tuplet.objectives.structure import Structure
 from tuplet.objectives.supervised import Supervised
 from tuplet.objectives.symile import Symile
 from tuplet.objectives.temperature import Temperature
+from tuplet.objectives.transport import TransportConsistency
 from tuplet.objectives.triangle import Triangle
 
 __all__ = [
@@ -16,9 +18,11 @@ __all__ = [
     "Objective",
     "OneVsAll",
     "Pairwise",
+    "Structure",
     "Sum",
     "Supervised",
     "Symile",
     "Temperature",
+    "TransportConsistency",
     "Triangle",
 ]
