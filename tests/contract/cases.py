@@ -95,8 +95,8 @@ CASES = {
         scores=False,
     ),
     "structure-entropic": Case(
-        lambda **o: Structure(coupling="entropic", epsilon=0.005, **o),
-        lambda z: transport_oracle.structure(z, coupling="entropic", epsilon=0.005),
+        lambda **o: Structure(coupling="entropic", epsilon=0.006, **o),
+        lambda z: transport_oracle.structure(z, coupling="entropic", epsilon=0.006),
         aligns=False,
         contrasts=False,
         scores=False,

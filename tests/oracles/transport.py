@@ -3,19 +3,28 @@
 from itertools import combinations, permutations
 
 import numpy as np
+from scipy.optimize import root
+from scipy.special import logsumexp
 
 
-def sinkhorn(cost, a, b, epsilon, *, rounds=100_000):
-    """Scale rows and columns of exp(-C / epsilon) by turns until both fit."""
-    kernel = np.exp(-cost / epsilon)
-    v = np.ones_like(b)
-    for _ in range(rounds):
-        u = a / (kernel @ v)
-        v = b / (kernel.T @ u)
-        plan = u[:, None] * kernel * v
-        if np.abs(plan.sum(1) - a).sum() < 1e-14:
-            break
-    return plan
+def sinkhorn(cost, a, b, epsilon):
+    """Scale rows and columns of exp(-C / epsilon) by turns, then solve the equations of the masses for what is left."""
+    f, g = np.log(a), np.log(b)
+    for _ in range(60):
+        g = np.log(b) - logsumexp(f[:, None] - cost / epsilon, axis=0)
+        f = np.log(a) - logsumexp(g - cost / epsilon, axis=1)
+
+    def plan(x):
+        return np.exp(x[: len(a), None] + np.append(x[len(a) :], g[-1]) - cost / epsilon)
+
+    def errors(x):
+        T = plan(x)
+        return np.concatenate([T.sum(1) / a - 1, T.sum(0)[:-1] / b[:-1] - 1])
+
+    T = plan(root(errors, np.concatenate([f, g[:-1]]), tol=1e-14).x)
+    assert np.abs(T.sum(1) - a).max() < 1e-11
+    assert np.abs(T.sum(0) - b).max() < 1e-11
+    return T
 
 
 def divergence(plan, a, b):
@@ -62,9 +71,9 @@ def exact_plan(Kx, Ky, T):
 
 def entropic_plan(Kx, Ky, T, epsilon):
     p, q = T.sum(1), T.sum(0)
-    for _ in range(2000):
+    for _ in range(300):
         last, T = T, sinkhorn(-4 * Kx @ T @ Ky, p, q, epsilon)
-        if np.abs(T - last).sum() < 1e-13:
+        if np.abs(T - last).sum() < 1e-12:
             break
     return T
 

@@ -91,7 +91,7 @@ def _mirror(
     """Solve the entropic problem linearised at the last plan, with its potentials kept and its accuracy rising."""
     a, b = p.clamp_min(LIGHT), q.clamp_min(LIGHT)
     held = (p > 0)[:, :, None] & (q > 0)[:, None, :]
-    plan, f, change = start.clone(memory_format=torch.contiguous_format), torch.zeros_like(p), 1.0
+    plan, f, change = start.clone(memory_format=torch.contiguous_format), epsilon * a.log(), 1.0
     for _ in range(iterations):
         cost = -4 * Kx @ plan @ Ky
         f, g, error = potentials(cost, a, b, f, epsilon, 100, max(0.01 * change, 0.1 * tol))

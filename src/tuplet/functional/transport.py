@@ -18,6 +18,9 @@ from tuplet.types import InputError, in_range, one_of
 SWEEPS = 20
 """Cheap matrix-vector sweeps between two sweeps in the log domain."""
 
+STEP = 10.0
+"""Largest step of a potential, in units of epsilon."""
+
 State = tuple[Tensor, Tensor, Tensor, Tensor]
 """Both potentials, their plan, and its error."""
 
@@ -74,8 +77,8 @@ def sinkhorn(
     Notes:
         Sweeps run on the kernel of the current potentials and are absorbed into them in the log domain, so that a small
         ``epsilon`` neither underflows nor costs an exponential per sweep. Each round tries a Newton step first, and sweeps
-        where that does not halve the error: sweeps alone converge slowly for a small ``epsilon``. Cost: ``S N^2 (P +
-        SWEEPS)`` per round, ``S N^3`` in the backward of a plan.
+        where that does not halve the error: sweeps alone converge slowly for a small ``epsilon``, which is
+        approached from larger ones. Cost: ``S N^2 (P + SWEEPS)`` per round, ``S N^3`` in the backward of a plan.
 
     Source:
         Cuturi (2013), Sinkhorn distances; Schmitzer (2019) for the stabilisation.
@@ -219,36 +222,16 @@ def potentials(
         >>> (f + g).exp().round(decimals=4)
         tensor([[0.2500, 0.2500]], dtype=torch.float64)
     """
-    log_a, log_b = epsilon * a.log(), epsilon * b.log()
-
-    def sweep(f: Tensor) -> State:
-        g = log_b - epsilon * ((f[:, :, None] - cost) / epsilon).logsumexp(dim=1)
-        f = log_a - epsilon * ((g[:, None, :] - cost) / epsilon).logsumexp(dim=2)
-        kernel = ((f[:, :, None] + g[:, None, :] - cost) / epsilon).exp()
-        return f, g, kernel, (kernel.sum(dim=1) - b).abs().sum(dim=1)
-
-    def better(new: State, old: State) -> State:
-        taken = new[3] < old[3]  # False where a step left the numbers
-        f, g, plan, error = (
-            torch.where(taken.view(-1, *[1] * (x.ndim - 1)), x, y) for x, y in zip(new, old, strict=True)
-        )
-        return f, g, plan, error
-
-    state = sweep(f)
-    for _ in range(iterations):
-        f, _, plan, before = state
-        if bool((before <= tol).all()):
-            break
-        newton = epsilon * _response(plan, torch.zeros_like(a), b - plan.sum(dim=1))[0]
-        state = better(sweep(f + newton), state)
-        if bool(((state[3] < before / 2) | (before <= tol)).all()):
-            continue
-        u, turned = torch.ones_like(a)[:, :, None], state[2].mT
-        for _ in range(SWEEPS):
-            v = b[:, :, None] / (turned @ u)
-            u = a[:, :, None] / (state[2] @ v)
-        state = better(sweep(state[0] + epsilon * u[:, :, 0].log()), state)
-    f, g, _, error = state
+    problem = _Problem(cost, a, b)
+    f, g, _, error = state = problem.sweep(f, epsilon)
+    spread = float(cost.amax() - cost.amin())
+    if bool((error > 0.1).any()) and spread > 10 * epsilon:  # a cold start: come from a smoother problem
+        f, smooth = spread * a.log(), spread
+        while smooth > epsilon:
+            f = problem.solve(problem.sweep(f, smooth), smooth, 20, 1e-3)[0]
+            smooth /= 2
+        state = problem.sweep(f, epsilon)
+    f, g, _, error = problem.solve(state, epsilon, iterations, tol)
     return f, g, error
 
 
@@ -259,6 +242,50 @@ def _(
     return torch.empty_like(a), torch.empty_like(b), a.new_empty(len(a))
 
 
+class _Problem(NamedTuple):
+    """Masses and costs of ``S`` problems, and how potentials improve."""
+
+    cost: Tensor
+    a: Tensor
+    b: Tensor
+
+    def sweep(self, f: Tensor, epsilon: float) -> State:
+        """Fit the columns, then the rows, in the log domain."""
+        cost, a, b = self
+        g = epsilon * b.log() - epsilon * ((f[:, :, None] - cost) / epsilon).logsumexp(dim=1)
+        f = epsilon * a.log() - epsilon * ((g[:, None, :] - cost) / epsilon).logsumexp(dim=2)
+        plan = ((f[:, :, None] + g[:, None, :] - cost) / epsilon).exp()
+        return f, g, plan, (plan.sum(dim=1) - b).abs().sum(dim=1)
+
+    def solve(self, state: State, epsilon: float, rounds: int, tol: float) -> State:
+        """Take a Newton step, and where it does not halve the error, sweeps."""
+        _, a, b = self
+        for _ in range(rounds):
+            f, _, plan, before = state
+            if bool((before <= tol).all()):
+                break
+            newton = _response(plan, torch.zeros_like(a), b - plan.sum(dim=1))[0]
+            far = newton.abs().amax(dim=1, keepdim=True) / STEP  # it takes masses for linear, and they are exponential
+            state = _better(self.sweep(f + epsilon * newton / far.clamp_min(1), epsilon), state)
+            if bool(((state[3] < before / 2) | (before <= tol)).all()):
+                continue
+            u, turned = torch.ones_like(a)[:, :, None], state[2].mT
+            for _ in range(SWEEPS):
+                v = b[:, :, None] / (turned @ u)
+                u = a[:, :, None] / (state[2] @ v)
+            state = _better(self.sweep(state[0] + epsilon * u[:, :, 0].log(), epsilon), state)
+            if bool((state[3] > 0.999 * before).all()):
+                break  # as exact as the numbers are
+        return state
+
+
+def _better(new: State, old: State) -> State:
+    """Keep what lowers the error; not what left the numbers."""
+    taken = new[3] < old[3]
+    f, g, plan, error = (torch.where(taken.view(-1, *[1] * (x.ndim - 1)), x, y) for x, y in zip(new, old, strict=True))
+    return f, g, plan, error
+
+
 class _Potentials(torch.autograd.Function):
     """Differentiate the potentials through the equations of the masses, which they solve."""
 
@@ -266,7 +293,7 @@ class _Potentials(torch.autograd.Function):
     def forward(
         ctx: Any, cost: Tensor, a: Tensor, b: Tensor, epsilon: float, iterations: int, tol: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        f, g, error = potentials(cost, a, b, torch.zeros_like(a), epsilon, iterations, tol)
+        f, g, error = potentials(cost, a, b, epsilon * a.log(), epsilon, iterations, tol)
         ctx.save_for_backward(cost, f, g)
         ctx.epsilon = epsilon
         ctx.mark_non_differentiable(error)
@@ -287,9 +314,10 @@ def _response(plan: Tensor, r: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
     root_a, root_b = plan.sum(dim=2).sqrt(), plan.sum(dim=1).sqrt()
     scaled = plan / root_a[:, :, None] / root_b[:, None, :]
     r, s = r / root_a, s / root_b
+    # x + c and y - c solve it too, and no plan depends on c: the outer product pins it, which leaves the rest exact
     eye = torch.eye(plan.shape[1], dtype=plan.dtype, device=plan.device)
-    # x + c and y - c solve it too: the ridge picks one c, and a plan depends on none
-    system = (1 + 1e-12) * eye - scaled @ scaled.mT
+    pinned = torch.nn.functional.normalize(root_a, dim=1)
+    system = (1 + 1e-15) * eye - scaled @ scaled.mT + pinned[:, :, None] * pinned[:, None, :]
     x = torch.linalg.solve_ex(system, r - (scaled @ s[:, :, None])[:, :, 0])[0]
     y = s - (scaled.mT @ x[:, :, None])[:, :, 0]
     return x / root_a, y / root_b
