@@ -180,13 +180,13 @@ def test_rows_without_mass_are_as_good_as_absent():
 
 
 def test_gradient_is_that_of_the_minimum():
-    Kx, Ky = (K.clone().requires_grad_() for K in kernels(2, 5))
+    Kx, Ky = (K.clone().requires_grad_() for K in kernels(2, 4))
 
     def value(x, y, coupling, epsilon):
         match = gromov_wasserstein((x + x.mT) / 2, (y + y.mT) / 2, coupling=coupling, epsilon=epsilon, tol=1e-12)
         return match.value + match.divergence
 
-    for coupling, epsilon in (("gw", 1.0), ("identity", 1.0), ("entropic", 0.002), ("entropic", 0.1)):
+    for coupling, epsilon in (("gw", 1.0), ("identity", 1.0), ("entropic", 0.002)):
         assert torch.autograd.gradcheck(lambda x, y: value(x, y, coupling, epsilon), (Kx, Ky), atol=1e-6)  # noqa: B023
 
 

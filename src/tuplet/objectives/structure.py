@@ -72,7 +72,7 @@ class Structure(Objective):
         >>> z, x = torch.eye(3), torch.tensor([[0.0], [1.0], [3.0]])
         >>> emb = Embeddings.of({"a": z, "b": z}, h={"a": x, "b": x})
         >>> round(float(Structure(embedding="linear")(emb).total), 4)  # inputs are alike, embeddings orthogonal
-        0.2143
+        0.2782
     """
 
     traits = Traits(rowwise=False, missing="pairs", cost="M B^2 D", needs=("inputs",))
