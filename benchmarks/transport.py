@@ -1,13 +1,12 @@
 """Gromov-Wasserstein consensus and distances against POT's, interleaved in one process.
 
-    python benchmarks/transport.py [--sizes 64 128 256] [--repeats 5] [--draws 10] [--noise 0.3] [--threads 1]
+    python benchmarks/transport.py [--sizes 64 128 256] [--repeats 3] [--draws 10] [--noise 0.3] [--threads 1]
 
 Three RBF kernels of noisy views of the same points, float64. Exact: a consensus of the three and its three distances;
 POT gets its defaults, and once more the mean kernel to start from (at most 100 turns, as it can take minutes). Entropic:
-the two distances of the first kernel from the others, with
-the same epsilon, tolerance, start and largest number of steps for both; POT's inner solver has its own largest number
-(1000 sweeps), and both plans' errors are shown. Prints medians, ranges and ratios of medians, and how many draws ended
-lower.
+the two distances of the first kernel from the others, with the same epsilon, tolerance, start and largest number of
+steps for both; POT's inner solver has its own largest number (1000 sweeps), and both plans' errors are shown. Prints
+medians, ranges and ratios of medians, and how many draws ended lower.
 """
 
 from __future__ import annotations

@@ -49,13 +49,13 @@ class Barycenter(NamedTuple):
 
 
 def gromov_wasserstein(
-    Kx: Float[Tensor, "*S N N"],
-    Ky: Float[Tensor, "*S P P"],
+    Kx: Float[Tensor, "*_ N N"],
+    Ky: Float[Tensor, "*_ P P"],
     *,
-    p: Float[Tensor, "*S N"] | None = None,
-    q: Float[Tensor, "*S P"] | None = None,
+    p: Float[Tensor, "*_ N"] | None = None,
+    q: Float[Tensor, "*_ P"] | None = None,
     coupling: Coupling = "gw",
-    start: Float[Tensor, "*S N P"] | Literal["pairing", "product"] | None = None,
+    start: Float[Tensor, "*_ _ _"] | Literal["pairing", "product"] | None = None,
     epsilon: float = 0.001,
     iterations: int = 200,
     tol: float = 1e-9,

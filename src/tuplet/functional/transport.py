@@ -48,8 +48,8 @@ def sinkhorn(
     cost: Float[Tensor, "*S N P"],
     *,
     epsilon: float,
-    a: Float[Tensor, "*S N"] | None = None,
-    b: Float[Tensor, "*S P"] | None = None,
+    a: Float[Tensor, "*_ _"] | None = None,
+    b: Float[Tensor, "*_ _"] | None = None,
     iterations: int = 100,
     tol: float = 1e-9,
 ) -> Transport:
@@ -63,7 +63,7 @@ def sinkhorn(
         epsilon: :math:`\epsilon > 0`, in units of the cost.
         a: ``(N,)`` or ``(S, N)`` masses >= 0 of the rows; uniform when None. Rows of mass 0 take no part.
         b: masses of the columns, of the same total.
-        iterations: largest number of rounds, each a Newton step or `SWEEPS` sweeps.
+        iterations: largest number of rounds, each of `SWEEPS` sweeps and perhaps a Newton step.
         tol: largest summed error of the masses at which to stop, for every problem of the batch.
 
     Returns:
@@ -76,8 +76,8 @@ def sinkhorn(
 
     Notes:
         Sweeps run on the kernel of the current potentials and are absorbed into them in the log domain, so that a small
-        ``epsilon`` neither underflows nor costs an exponential per sweep. Each round tries a Newton step first, and sweeps
-        where that does not halve the error: sweeps alone converge slowly for a small ``epsilon``, which is
+        ``epsilon`` neither underflows nor costs an exponential per sweep. A round whose sweeps do not divide
+        the error by ten adds a Newton step: sweeps alone converge slowly for a small ``epsilon``, which is
         approached from larger ones. Cost: ``S N^2 (P + SWEEPS)`` per round, ``S N^3`` in the backward of a plan.
 
     Source:
@@ -258,25 +258,30 @@ class _Problem(NamedTuple):
         return f, g, plan, (plan.sum(dim=1) - b).abs().sum(dim=1)
 
     def solve(self, state: State, epsilon: float, rounds: int, tol: float) -> State:
-        """Take a Newton step, and where it does not halve the error, sweeps."""
+        """Sweep, and where that does not divide the error by ten, take a Newton step."""
         _, a, b = self
         for _ in range(rounds):
             f, _, plan, before = state
             if bool((before <= tol).all()):
                 break
+            state = _better(self.sweep(f + epsilon * _scaled(plan, a, b).log(), epsilon), state)
+            if bool(((state[3] < before / 10) | (before <= tol)).all()):
+                continue
+            f, _, plan, _ = state
             newton = _response(plan, torch.zeros_like(a), b - plan.sum(dim=1))[0]
             far = newton.abs().amax(dim=1, keepdim=True) / STEP  # it takes masses for linear, and they are exponential
             state = _better(self.sweep(f + epsilon * newton / far.clamp_min(1), epsilon), state)
-            if bool(((state[3] < before / 2) | (before <= tol)).all()):
-                continue
-            u, turned = torch.ones_like(a)[:, :, None], state[2].mT
-            for _ in range(SWEEPS):
-                v = b[:, :, None] / (turned @ u)
-                u = a[:, :, None] / (state[2] @ v)
-            state = _better(self.sweep(state[0] + epsilon * u[:, :, 0].log(), epsilon), state)
             if bool((state[3] > 0.999 * before).all()):
                 break  # as exact as the numbers are
         return state
+
+
+def _scaled(plan: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Return the factors of the rows after some sweeps; a row times a matrix is the quick order."""
+    turned, u, a, b = plan.mT.contiguous(), torch.ones_like(a)[:, None], a[:, None], b[:, None]
+    for _ in range(SWEEPS):
+        u = a / ((b / (u @ plan)) @ turned)
+    return u[:, 0]
 
 
 def _better(new: State, old: State) -> State:
