@@ -95,8 +95,8 @@ CASES = {
         scores=False,
     ),
     "structure-entropic": Case(
-        lambda **o: Structure(coupling="entropic", epsilon=0.006, **o),
-        lambda z: transport_oracle.structure(z, coupling="entropic", epsilon=0.006),
+        lambda **o: Structure(coupling="entropic", epsilon=0.006, rounds=2, **o),
+        lambda z: transport_oracle.structure(z, coupling="entropic", epsilon=0.006, rounds=2),
         aligns=False,
         contrasts=False,
         scores=False,

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 
 from tests.contract.cases import embeddings, gradients
 from tests.oracles import transport as oracle
@@ -114,5 +115,5 @@ def test_score_is_the_mean_cosine():
     ],
 )
 def test_bad_options_are_refused(options, message):
-    with pytest.raises(InputError, match=message):
+    with pytest.raises((InputError, TypeCheckError), match=rf"{message}|parameter '{next(iter(options))}'"):
         TransportConsistency(**options)
