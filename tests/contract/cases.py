@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from tests.oracles import objectives as oracle
+from tests.oracles import transport as transport_oracle
 from tests.oracles.uniformity import uni_align
 from tuplet import Embeddings
 from tuplet.objectives import (
@@ -18,7 +19,9 @@ from tuplet.objectives import (
     OneVsAll,
     Pairwise,
     SigmoidPairwise,
+    Structure,
     Symile,
+    TransportConsistency,
     Triangle,
     UniAlign,
 )
@@ -31,6 +34,7 @@ class Case:
     sizes: tuple[int, ...] = (2, 3, 4)
     aligns: bool = True  # lowers its loss *and* raises the positive cosine from scratch
     contrasts: bool = True  # has negatives, and so groups and blocks
+    scores: bool = True  # has a score of its own
 
     def build(self, m, *, size=6, dim=8, names=None, **options):
         """Make the objective, with one-off state (permutations, parameters) fixed so that calls can be compared."""
@@ -131,6 +135,38 @@ CASES = {
         lambda **o: UniAlign(reduction="global", **o),
         lambda z: uni_align(z, reduction="global"),
         sizes=(3,),
+    ),
+    "structure": Case(Structure, transport_oracle.structure, aligns=False, contrasts=False, scores=False),
+    "structure-learned": Case(
+        lambda **o: Structure(weights="learned", modalities=["m0", "m1", "m2", "m3"], **o),
+        transport_oracle.structure,
+        aligns=False,
+        contrasts=False,
+        scores=False,
+    ),
+    "structure-gw": Case(
+        lambda **o: Structure(coupling="gw", bandwidth=0.5, **o),
+        lambda z: transport_oracle.structure(z, coupling="gw", bandwidth=0.5),
+        aligns=False,
+        contrasts=False,
+        scores=False,
+    ),
+    "structure-entropic": Case(
+        lambda **o: Structure(coupling="entropic", epsilon=0.006, rounds=2, **o),
+        lambda z: transport_oracle.structure(z, coupling="entropic", epsilon=0.006, rounds=2),
+        aligns=False,
+        contrasts=False,
+        scores=False,
+    ),
+    "transport": Case(
+        lambda **o: TransportConsistency(epsilon=0.2, **o),
+        lambda z: transport_oracle.transport(z, epsilon=0.2),
+        contrasts=False,
+    ),
+    "transport-barycenter": Case(
+        lambda **o: TransportConsistency(form="barycenter", epsilon=0.2, steps=2, **o),
+        lambda z: transport_oracle.transport(z, form="barycenter", epsilon=0.2, steps=2),
+        contrasts=False,
     ),
 }
 SIZED = [(name, m) for name, case in CASES.items() for m in case.sizes]

@@ -12,6 +12,7 @@ from tuplet.objectives.patterns import POSITION
 
 sized = pytest.mark.parametrize(("name", "m"), SIZED)
 contrasting = pytest.mark.parametrize(("name", "m"), [(k, m) for k, m in SIZED if CASES[k].contrasts])
+scoring = pytest.mark.parametrize(("name", "m"), [(k, m) for k, m in SIZED if CASES[k].scores])
 named = pytest.mark.parametrize("name", list(CASES))
 
 
@@ -262,7 +263,7 @@ def test_bad_input_is_one_clear_line(name):
             objective(embeddings(4))
 
 
-@sized
+@scoring
 def test_score_is_higher_for_matches_and_agrees_with_the_swapped_sides(name, m):
     objective = CASES[name].build(m, dim=32)
     emb = embeddings(m, size=8, dim=32, noise=0.1)

@@ -16,7 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tuplet.functional.derivative import first_order
-from tuplet.functional.span import frame, heights, projection_on, root, span_of, volume_over
+from tuplet.functional.frame import frame, heights
+from tuplet.functional.span import projection_on, root, span_of, volume_over
 from tuplet.types import InputError
 
 

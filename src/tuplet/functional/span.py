@@ -11,10 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tuplet.functional.derivative import first_order
+from tuplet.functional.frame import frame, heights
 from tuplet.types import InputError
-
-ROWS = 1024
-"""Tuples that are orthonormalised at a time."""
 
 
 class Span(NamedTuple):
@@ -108,30 +106,6 @@ def span_and_height(
     basis, inverse = frame(members, kept=len(rest))
     apart = heights(members, inverse).to(anchor.dtype)
     return Span(basis, None, apart[:, :-1].prod(dim=1)), apart[:, -1]
-
-
-def heights(members: Sequence[Float[Tensor, "N D"]], inverse: Float[Tensor, "N k k"]) -> Float[Tensor, "N k"]:
-    """Give the distance of every member of a tuple to the span of those before it, from what `frame` returns.
-
-    Args:
-        members: ``k`` tensors ``(N, D)``.
-        inverse: ``(N, k, k)``.
-
-    Returns:
-        ``(N, k)``; 0 for a member within ``4 sqrt(eps)`` of its length (6e-8 in float64) of the others' span. Their product
-        is the volume.
-
-    Source:
-        Linear algebra.
-
-    Example:
-        >>> pair = [torch.tensor([[2.0, 0.0]]), torch.tensor([[2.0, 4.0]])]
-        >>> heights(pair, frame(pair)[1]).round(decimals=4)
-        tensor([[2., 4.]], dtype=torch.float64)
-    """
-    found = inverse.diagonal(dim1=-2, dim2=-1).reciprocal()
-    lengths = torch.stack([torch.linalg.vector_norm(m.detach(), dim=1) for m in members], dim=1)
-    return torch.where(found > 4 * torch.finfo(inverse.dtype).eps ** 0.5 * lengths, found, 0.0)
 
 
 def projection_on(anchor: Float[Tensor, "B D"], span: Span, *, tau: float | Tensor = 1.0) -> Float[Tensor, "B N"]:
@@ -275,84 +249,6 @@ def _length(parts: Tensor, metric: Tensor | None) -> Tensor:
     terms = [(1 + (i < j)) * metric[i, j] * parts[:, i] * parts[:, j] for i in k for j in k if i <= j]
     shrunk = reduce(torch.add, terms)
     return parts.square().sum(dim=1) / torch.where(shrunk > 0, root(shrunk), 1.0)
-
-
-def frame(
-    members: Sequence[Float[Tensor, "N D"]], *, ridge: float = 0.0, kept: int | None = None
-) -> tuple[Float[Tensor, "j N D"], Float[Tensor, "N k k"]]:
-    r"""Orthonormalise tuples through the Cholesky factors of their Gram matrices, :math:`C C^\top + \lambda I = L L^\top`.
-
-    Args:
-        members: ``k >= 1`` tensors ``(N, D)``.
-        ridge: :math:`\lambda >= 0`.
-        kept: how many basis rows to return; all ``k`` when left out.
-
-    Returns:
-        The first basis rows :math:`L^{-1} C`, ``(kept, N, D)`` in the dtype of the members, and :math:`L^{-1}` in float64. A
-        member that depends on those before it to within rounding counts for nothing.
-
-    Notes:
-        Computed in float64, 1024 tuples at a time, and again in backward, so that only the members are kept in memory.
-
-    Source:
-        Linear algebra.
-
-    Example:
-        >>> frame([torch.tensor([[3.0, 4.0]])])[1]
-        tensor([[[0.2000]]], dtype=torch.float64)
-    """
-    basis, inverse = _Frame.apply(*members, ridge, len(members) if kept is None else kept)
-    return basis, inverse
-
-
-class _Frame(torch.autograd.Function):
-    r"""Basis :math:`B = W C` and inverse factor :math:`W = L^{-1}`.
-
-    :math:`dW = -\Phi(W\, dG\, W^\top)\, W`, where :math:`\Phi` takes the lower triangle and half the diagonal: small products
-    only, and few of ``N k^2 D``.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, Tensor]:
-        *members, ridge, kept = arguments  # torch.compile takes numbers after the tensors only
-        n, k = members[0].shape[0], len(members)
-        bases, inverses = [], []
-        for i in range(0, n, ROWS):
-            rows = _stacked(members, i)
-            gram = rows @ rows.mT
-            # A pivot of nothing but rounding becomes a small number: the basis row, 0 / small, stays small.
-            gram.diagonal(dim1=1, dim2=2).mul_(1 + 4 * torch.finfo(gram.dtype).eps).add_(ridge + 1e-60)
-            identity = torch.eye(k, dtype=rows.dtype, device=rows.device)
-            inverse: Tensor = torch.linalg.solve_triangular(torch.linalg.cholesky(gram), identity, upper=False)
-            bases.append((inverse[:, :kept] @ rows).transpose(0, 1).to(members[0].dtype))
-            inverses.append(inverse)
-        basis, whole = torch.cat(bases, dim=1).contiguous(), torch.cat(inverses)
-        ctx.kept = kept
-        ctx.save_for_backward(whole, *members)
-        return basis, whole
-
-    @staticmethod
-    @first_order
-    def backward(ctx: Any, over_basis: Tensor, over_inverse: Tensor) -> tuple[Tensor | None, ...]:
-        whole, *members = ctx.saved_tensors
-        n, k = len(whole), len(members)
-        half = torch.ones_like(whole[0]).tril() - torch.eye(k).to(whole) / 2
-        grads: list[list[Tensor]] = [[] for _ in members]
-        for i in range(0, n, ROWS):
-            rows, inverse = _stacked(members, i), whole[i : i + ROWS]
-            ahead = over_basis[:, i : i + ROWS].transpose(0, 1).to(rows.dtype)
-            over = over_inverse[i : i + ROWS].clone()
-            over[:, : ctx.kept] += ahead @ rows.mT
-            over_gram = inverse.mT @ (over @ inverse.mT * half) @ inverse
-            over_rows = torch.baddbmm(inverse[:, : ctx.kept].mT @ ahead, over_gram + over_gram.mT, rows, alpha=-1)
-            for grad, one in zip(grads, over_rows.unbind(1), strict=True):
-                grad.append(one.to(members[0].dtype))
-        return *(torch.cat(grad) for grad in grads), None, None
-
-
-def _stacked(members: Sequence[Tensor], start: int) -> Tensor:
-    """Take some tuples, ``(n, k, D)`` in float64."""
-    return torch.stack([m[start : start + ROWS].double() for m in members], dim=1)
 
 
 def root(squared: Tensor) -> Tensor:

@@ -9,9 +9,11 @@ from tuplet.objectives.one_vs_all import OneVsAll
 from tuplet.objectives.pairwise import Pairwise
 from tuplet.objectives.schedule import Schedule
 from tuplet.objectives.sigmoid_pairwise import SigmoidPairwise
+from tuplet.objectives.structure import Structure
 from tuplet.objectives.supervised import Supervised
 from tuplet.objectives.symile import Symile
 from tuplet.objectives.temperature import Temperature
+from tuplet.objectives.transport import TransportConsistency
 from tuplet.objectives.triangle import Triangle
 from tuplet.objectives.uniformity import UniAlign
 
@@ -25,10 +27,12 @@ __all__ = [
     "Pairwise",
     "Schedule",
     "SigmoidPairwise",
+    "Structure",
     "Sum",
     "Supervised",
     "Symile",
     "Temperature",
+    "TransportConsistency",
     "Triangle",
     "UniAlign",
 ]
