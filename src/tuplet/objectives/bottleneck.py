@@ -36,6 +36,7 @@ class Bottleneck(Pairwise):
         InputError: for a negative ``beta``, an unknown hub or pair, or fewer than two modalities.
 
     Notes:
+        When to use: as `Pairwise`, where matches should lie closer together than contrast alone brings them.
         Departures from the authors' two-modality program: both directions are averaged (theirs contrasts one, as
         ``direction="forward"`` does), and the constant ``-log B`` is left out. The paper's regulariser
         ``|mu_a - mu_b|^2`` is twice theirs on unit rows. More than two modalities are nowhere defined; the mean over
