@@ -74,7 +74,7 @@ def sentences(notes: str, name: str) -> dict[str, str]:
         if one.startswith("When to use: "):
             subject, one = "when", capital(one.removeprefix("When to use: "))
         elif one.startswith("Missing modalities"):
-            subject, one = "missing", capital(one.removeprefix("Missing modalities").lstrip(": "))
+            subject, one = "missing", capital(one.removeprefix("Missing modalities: "))
         elif one.startswith("Cost: "):
             subject, one = "cost", one.removeprefix("Cost: ")
         else:

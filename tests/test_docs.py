@@ -30,7 +30,7 @@ def test_every_objective_has_its_page_and_pictures(name):
     nav = (ROOT / "mkdocs.yml").read_text().split("nav:")[1]
     assert f"- {name}: objectives/{name.lower()}.md\n" in nav
     text = (DOCS / "objectives" / f"{name.lower()}.md").read_text()
-    for heading in ("When to use it", "Options", "Missing modalities", "Cost", "Source", "Example", "Picture"):
+    for heading in ("Options", "Missing modalities", "Cost", "Source", "Example", "Picture"):
         assert f"\n## {heading}\n" in text
     assert "$$" in text
     assert f"figures/{name.lower()}-training.svg" in text

@@ -40,7 +40,7 @@ class Bottleneck(Pairwise):
         Departures from the authors' two-modality program: both directions are averaged (theirs contrasts one, as
         ``direction="forward"`` does), and the constant ``-log B`` is left out. The paper's regulariser
         ``|mu_a - mu_b|^2`` is twice theirs on unit rows. More than two modalities are nowhere defined; the mean over
-        pairs is our reading. Missing modalities, cost and retrieval score as in `Pairwise`.
+        pairs is our reading. Missing modalities: as in `Pairwise`. Cost: as in `Pairwise`. Retrieval score as in `Pairwise`.
 
     Source:
         Almudevar et al. (2025), Aligning multimodal representations through an information bottleneck.
