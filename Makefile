@@ -1,10 +1,10 @@
-# demo: from a fresh machine to a report.   test: from a fresh machine to a green suite.
+# demo: from a fresh machine to a report.   test: from a fresh machine to a green suite.   docs: the site, in site/.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: demo test setup bench clean
+.PHONY: demo test setup docs bench clean
 
 setup: $(VENV)/.installed
 
@@ -24,8 +24,17 @@ test: setup
 	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses 2
 	$(ONE_THREAD) $(BIN)/python -m pytest --quiet --jaxtyping-packages=tuplet,beartype.beartype $(addprefix tests/,functional objectives evaluate diagnose)
 
+$(VENV)/.docs: $(VENV)/.installed
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
+docs: $(VENV)/.docs
+	$(ONE_THREAD) $(BIN)/python docs/figures.py --missing
+	$(BIN)/python docs/generate.py
+	$(BIN)/mkdocs build --strict --quiet
+
 bench: setup
 	$(BIN)/python benchmarks/objectives.py
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) runs site

@@ -36,10 +36,11 @@ class Bottleneck(Pairwise):
         InputError: for a negative ``beta``, an unknown hub or pair, or fewer than two modalities.
 
     Notes:
+        When to use: as `Pairwise`, where matches should lie closer together than contrast alone brings them.
         Departures from the authors' two-modality program: both directions are averaged (theirs contrasts one, as
         ``direction="forward"`` does), and the constant ``-log B`` is left out. The paper's regulariser
         ``|mu_a - mu_b|^2`` is twice theirs on unit rows. More than two modalities are nowhere defined; the mean over
-        pairs is our reading. Missing modalities, cost and retrieval score as in `Pairwise`.
+        pairs is our reading. Missing modalities: as in `Pairwise`. Cost: as in `Pairwise`. Retrieval score as in `Pairwise`.
 
     Source:
         Almudevar et al. (2025), Aligning multimodal representations through an information bottleneck.

@@ -36,6 +36,7 @@ class CMC(Pairwise):
         InputError: as `Pairwise` does.
 
     Notes:
+        When to use: to compare with papers that report NT-Xent under the name CMC.
         Not the loss of the CMC paper, which contrasts with a memory bank and between modalities only; papers that report
         "CMC" may mean either, or `Pairwise`. Negatives within a modality spread it out, too. Missing modalities as in
         `Pairwise`. Cost: four times the products of `Pairwise`. With M = 2 and two augmentations for modalities it is SimCLR.

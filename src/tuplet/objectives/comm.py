@@ -39,6 +39,7 @@ class CoMM(Objective):
         InputError: for embeddings with other modalities or another ``D``, or heads that do not divide it.
 
     Notes:
+        When to use: meant to keep what one modality alone, or only several together, tell; needs inputs that can be augmented.
         The fusion is part of the objective and trained with it. The two views come in ``aux`` as ``view0.<modality>`` and
         ``view1.<modality>``; `tuplet.fit` adds them, from `tuplet.nets.Augment` or your own ``augment``. Without them both
         views are the embeddings themselves, to try it by hand. The authors fuse token sequences of their encoders and augment

@@ -43,6 +43,7 @@ class Gram(Objective):
         InputError: for an unknown anchor or weight, fewer than two modalities, or ``D < M`` (every volume would be 0).
 
     Notes:
+        When to use: to compare with GRAM, or from encoders that are already aligned; from scratch with ``sign`` set.
         Volume is blind to sign: opposite vectors span no volume either, so training from scratch may end with
         matching embeddings pointing apart (check the mean positive cosine, or set ``sign``). The positives' volumes come
         from differences, which keeps them exact and their gradient finite where modalities coincide. Unlike the authors'

@@ -58,6 +58,7 @@ class OneVsAll(Objective):
         InputError: for fewer than two modalities, ``D < M`` (every score would be 1), an ``"mlp"`` without sizes.
 
     Notes:
+        When to use: where each modality should be predictable from all others together, with tau tuned.
         The span score is blind to sign: it grows when a modality points away from the others, too. Minimality is not.
         At tau = 0.01 scores of random rows differ by many temperatures, which on small data may prevent alignment; tune
         tau on validation data. With M = 2 the score is ``|cos|``, so this is not CLIP.

@@ -48,6 +48,7 @@ class Pairwise(Objective):
         InputError: for an unknown hub, pair or weight, or fewer than two modalities.
 
     Notes:
+        When to use: the first one to try: its score is the cosine, and any set of present pairs will do.
         Missing modalities: a pair uses the rows where both are present; pairs without such rows do not enter the mean.
         Cost: M (M - 1) / 2 products of B x D x B, or M - 1 with a hub. With M = 2 this is CLIP. Retrieval score: the
         mean cosine over the pairs of a query and a candidate modality.

@@ -40,6 +40,7 @@ class SigmoidPairwise(Objective):
         InputError: for an unknown hub, pair or weight, or fewer than two modalities.
 
     Notes:
+        When to use: where a batch must be cut into parts that do not share a softmax.
         No partition function: every pair of rows counts for itself, so a batch may be cut anywhere. The sum over candidates is
         divided by B, as in the paper, so it grows with B. Missing modalities: a pair uses the rows where both are present.
         Cost: M (M - 1) / 2 products of B x D x B. Retrieval score: the mean cosine, as in `Pairwise`. The paper has two

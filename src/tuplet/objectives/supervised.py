@@ -24,6 +24,7 @@ class Supervised(Objective):
         InputError: if the embeddings have no such target.
 
     Notes:
+        When to use: with labels, as the ceiling beside alignment.
         Uses labels, so it is not an alignment objective; it shows what the same encoders reach with them. It never
         touches ``z``; its retrieval score is the mean cosine of untrained projections. Missing modalities enter as
         zeros.

@@ -51,6 +51,7 @@ class Symile(Objective):
             than two modalities.
 
     Notes:
+        When to use: where a modality is only predictable from several others together, by a product of their features.
         The score is not agreement: identical unit vectors score ``sum z^M``, near 0, and flipping the sign of one
         modality flips it. With M = 2 the score is the cosine and this is `Pairwise` (shuffling one partner in a pair
         would put true matches among the negatives).

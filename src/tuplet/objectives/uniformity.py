@@ -59,6 +59,7 @@ class UniAlign(Objective):
             modalities or rows, or ``D < M`` with a volume term.
 
     Notes:
+        When to use: where modalities should share one region of space; negatives never push across modalities.
         Departures: equation 13 as printed weighs alignment 1 against a uniformity whose gradient carries
         ``1 / tau**2 = 204``, so from scratch it spreads and does not align; ``weighting="literal"`` restores it. From
         scratch, a detached anchor hardly learns either, since nothing asks it to be predictable from the others. Measured on
