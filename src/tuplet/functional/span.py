@@ -196,8 +196,8 @@ class _Norm(torch.autograd.Function):
     @first_order
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         out, parts = ctx.saved_tensors
-        scale: Tensor = out.clamp_min(ctx.floor).reciprocal_().mul_(grad)
-        return scale[:, None] * parts
+        over_parts: Tensor = out.clamp_min(ctx.floor).reciprocal_().mul_(grad)[:, None] * parts
+        return over_parts
 
 
 class _Left(torch.autograd.Function):

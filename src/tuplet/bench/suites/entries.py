@@ -14,8 +14,10 @@ from tuplet.objectives import (
     OneVsAll,
     Pairwise,
     SigmoidPairwise,
+    Structure,
     Supervised,
     Symile,
+    TransportConsistency,
     Triangle,
     UniAlign,
 )
@@ -28,6 +30,10 @@ TAUS_AND_BETAS = ({"tau": 0.03, "beta": 0.3}, {"tau": 0.1, "beta": 1.0})
 
 def _supervised(settings: Settings, task: Task) -> Objective:
     return Supervised(len(task.modalities) * task.budget.dim, task.classes, target=task.target)
+
+
+def _structured(settings: Settings, task: Task) -> Objective:
+    return Pairwise(tau=settings["tau"]) + settings["weight"] * Structure()
 
 
 def baselines() -> tuple[Entry, ...]:
@@ -130,6 +136,22 @@ def objectives() -> tuple[Entry, ...]:
             defaults={"tau": 0.07},
             trials=BANDWIDTHS,
             note="Hoelder weights; its tau is a bandwidth, the root of a temperature",
+        ),
+        Entry(
+            "structure",
+            "Pairwise + structure",
+            _structured,
+            defaults={"tau": 0.07, "weight": 1.0},
+            trials=({"tau": 0.03, "weight": 1.0}, {"tau": 0.07, "weight": 10.0}),
+            note="UniOMA's regulariser with the identity coupling, added to Pairwise CLIP",
+        ),
+        Entry(
+            "transport",
+            "OT consistency",
+            lambda s, t: TransportConsistency(**s),
+            defaults={"epsilon": 0.05},
+            trials=({"epsilon": 0.1}, {"epsilon": 0.2}),
+            note="entropic transport between batches, a loop of plans; epsilon smooths them as a temperature does",
         ),
         Entry(
             "comm",
