@@ -154,6 +154,7 @@ CASES = {
     "structure-entropic": Case(
         lambda **o: Structure(coupling="entropic", epsilon=0.006, rounds=2, **o),
         lambda z: transport_oracle.structure(z, coupling="entropic", epsilon=0.006, rounds=2),
+        sizes=(2, 3),
         aligns=False,
         contrasts=False,
         scores=False,

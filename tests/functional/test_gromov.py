@@ -121,18 +121,18 @@ def test_distance_is_zero_from_itself_and_symmetric():
 
 
 def test_kernels_that_are_not_positive_are_matched_too():
-    x = torch.randn(10, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x = torch.randn(8, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     distances = torch.cdist(x, x) - 1.5  # indefinite, so that the trace is concave along some lines
     for sign in (1, -1):
         for start in ("pairing", "product"):
             other = sign * distances.flip(0, 1)
-            match = gromov_wasserstein(distances, other, start=start, iterations=5000)
-            p = np.full(10, 0.1)
+            match = gromov_wasserstein(distances, other, start=start, iterations=400)
+            p = np.full(8, 1 / 8)
             G0 = np.diag(p) if start == "pairing" else np.outer(p, p)
             args = (distances.numpy(), other.numpy(), p, p, "square_loss")
-            expected = ot.gromov.gromov_wasserstein2(*args, G0=G0, max_iter=5000)
+            expected = ot.gromov.gromov_wasserstein2(*args, G0=G0, max_iter=400)
             assert float(match.value) == pytest.approx(float(expected), rel=1e-5)
-            torch.testing.assert_close(match.plan.sum(dim=0), torch.full((10,), 0.1, dtype=torch.float64))
+            torch.testing.assert_close(match.plan.sum(dim=0), torch.full((8,), 1 / 8, dtype=torch.float64))
 
 
 def test_unequal_sizes_and_masses_equal_pot():

@@ -266,11 +266,12 @@ def gromov_barycenter(
     share = given * (q.sum(dim=1) > 0)
     share = share / share.sum().clamp_min(1e-30)
     target = torch.full_like(q[0], 1 / K.shape[1]) if p is None else p.detach().double()
-    if coupling == "identity":
-        plans = torch.diag_embed(q)
-        C = consensus_kernel(K, plans, weights=share)
-        values = gromov_value(C.expand_as(K), K, plans)
-        return Barycenter(*(x.to(kernels.dtype) for x in (C, plans, values)))
+    if coupling == "identity":  # as below, entry by entry
+        mass = q[:, :, None] * q[:, None, :]
+        total = torch.einsum("s,sij->ij", share, mass)
+        C = torch.einsum("s,sij->ij", share, mass * K) / torch.where(total > 0, total, 1.0)
+        values = (mass * (K - C).square()).sum(dim=(1, 2))
+        return Barycenter(*(x.to(kernels.dtype) for x in (C, torch.diag_embed(q), values)))
     held = target * (q.sum(dim=1, keepdim=True) > 0)  # a kernel without mass has a plan of 0
     if paired and len(target) == K.shape[1]:
         plans = start_plan(held, q, "pairing")

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from tuplet.functional.gromov import Coupling, gromov_barycenter, gromov_value, gromov_wasserstein
+from tuplet.functional.gromov import Coupling, gromov_barycenter, gromov_wasserstein
 from tuplet.functional.kernels import linear, normalised, rbf
 from tuplet.objectives.compose import Objective
 from tuplet.types import Embeddings, InputError, Traits, in_range, one_of
@@ -58,7 +58,9 @@ class Structure(Objective):
         are matched with all rows of the consensus. A modality without rows drops out of the weights.
         Every process computes the whole value; it is no mean over rows. Cost ``M B^2 D``; the solvers take a number of
         solves in ``M``, each ``B^3`` per step, on the CPU for the assignments of ``"gw"``. Missing rows make these
-        linear programmes, which are slow above some hundred rows.
+        linear programmes. One CPU core, three modalities, forward and backward, B = 64 and 256: ``"identity"`` 3 and 16 ms,
+        ``"gw"`` 12 and 146 ms, ``"entropic"`` 0.3 and 5.7 s; ``"gw"`` at B = 64 with a tenth of one modality missing
+        1.6 s.
         Departures: the paper's equation 1 is a similarity under the name of a distance; here the squared loss, whose
         minimum it meant. It does not name the embedding kernel, bandwidths or the weights' regulariser. Its defaults
         are ``coupling="gw"`` and ``weights="learned"``; that solver ignores which rows belong together except as a
@@ -197,9 +199,9 @@ class Structure(Objective):
 
     def _distances(self, C: Tensor, plans: Tensor, K: Tensor, masses: Tensor, everyone: Tensor) -> Tensor:
         """Return the distance of every embedding kernel from the consensus, at the best plan of two starts."""
-        C = C.expand_as(K)
         if self.coupling == "identity":
-            return gromov_value(C, K, plans)
+            return (masses[:, :, None] * masses[:, None, :] * (K - C).square()).sum(dim=(1, 2))
+        C = C.expand_as(K)
         p = everyone / everyone.sum().clamp_min(1) * (masses.sum(dim=1, keepdim=True) > 0)
 
         def matched(start: Tensor | None) -> Tensor:
