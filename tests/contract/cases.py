@@ -138,7 +138,7 @@ CASES = {
     ),
     "structure": Case(Structure, transport_oracle.structure, aligns=False, contrasts=False, scores=False),
     "structure-learned": Case(
-        lambda **o: Structure(weights="learned", modalities=["m0", "m1", "m2", "m3"], **o),
+        lambda **o: Structure(weights="learned", modalities=["m0", "m1", "m2", "m3", *"abc"], **o),
         transport_oracle.structure,
         aligns=False,
         contrasts=False,

@@ -86,9 +86,9 @@ class _Frame(torch.autograd.Function):
             gram.diagonal(dim1=1, dim2=2).mul_(1 + 4 * torch.finfo(gram.dtype).eps).add_(ridge + 1e-60)
             identity = torch.eye(k, dtype=rows.dtype, device=rows.device)
             inverse: Tensor = torch.linalg.solve_triangular(torch.linalg.cholesky(gram), identity, upper=False)
-            bases.append((inverse[:, :kept] @ rows).transpose(0, 1).to(members[0].dtype))
+            bases.append((inverse[:, :kept] @ rows).to(members[0].dtype).transpose(0, 1))
             inverses.append(inverse)
-        basis, whole = torch.cat(bases, dim=1).contiguous(), torch.cat(inverses)
+        basis, whole = _joined(bases, 1).contiguous(), _joined(inverses, 0)
         ctx.kept = kept
         ctx.save_for_backward(whole, *members)
         return basis, whole
@@ -109,9 +109,13 @@ class _Frame(torch.autograd.Function):
             over_rows = torch.baddbmm(inverse[:, : ctx.kept].mT @ ahead, over_gram + over_gram.mT, rows, alpha=-1)
             for grad, one in zip(grads, over_rows.unbind(1), strict=True):
                 grad.append(one.to(members[0].dtype))
-        return *(torch.cat(grad) for grad in grads), None, None
+        return *(_joined(grad, 0) for grad in grads), None, None
 
 
 def _stacked(members: Sequence[Tensor], start: int) -> Tensor:
     """Take some tuples, ``(n, k, D)`` in float64."""
-    return torch.stack([m[start : start + ROWS].double() for m in members], dim=1)
+    return torch.stack([m[start : start + ROWS] for m in members], dim=1).double()
+
+
+def _joined(parts: list[Tensor], dim: int) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=dim)

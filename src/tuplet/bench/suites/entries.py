@@ -33,7 +33,7 @@ def _supervised(settings: Settings, task: Task) -> Objective:
 
 
 def _structured(settings: Settings, task: Task) -> Objective:
-    return Pairwise(tau=settings["tau"]) + settings["weight"] * Structure()
+    return Pairwise(tau=settings["tau"]) + Structure() * float(settings["weight"])
 
 
 def baselines() -> tuple[Entry, ...]:
