@@ -1,14 +1,18 @@
-"""Time and memory of the objectives against their textbook forms, interleaved in one process.
+"""Time and memory of the objectives: against their textbook forms, one InfoNCE, blocks, and an installed peer.
 
-    python benchmarks/objectives.py [--repeats 7] [--threads 2]
+    python benchmarks/objectives.py [--only determinants infonce blocks symile] [--repeats 15] [--threads 2] [--large]
 
-Forward and backward, float32, unit rows. Prints the median and the range of the repeats, and the ratio of medians.
+Forward and backward, float32, unit rows. Times are medians [range] of repeats that take turns in one process, and ratios
+of medians. Memory is measured in a process of its own: its largest resident memory beyond that before the pass.
 """
 
 from __future__ import annotations
 
 import argparse
 import platform
+import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -17,18 +21,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tuplet import Embeddings
-from tuplet.objectives import Gram, OneVsAll, Pairwise, Symile
+from tuplet.objectives import Gram, Objective, OneVsAll, Pairwise, Symile
+
+Form = Callable[[dict[str, Tensor]], Tensor]
+BLOCKED = {"Gram": Gram, "OneVsAll": OneVsAll, "Symile": Symile, "Pairwise": Pairwise}
 
 
 def determinant_volume(q: Tensor, rest: list[Tensor]) -> Tensor:
-    """The textbook form: one Gram matrix per query and candidate, (B, B, M, M), and its determinant."""
-    n = q.shape[0]
-    vectors = torch.stack([q[:, None].expand(n, n, -1), *[c[None].expand(n, n, -1) for c in rest]], dim=2)
-    return torch.det(vectors @ vectors.mT).abs().clamp_min(1e-12).sqrt()
-
-
-def determinant_volume_lean(q: Tensor, rest: list[Tensor]) -> Tensor:
-    """The same without the (B, B, M, D) tensor: Gram entries from matrix products, as the authors' program does."""
+    """Gram entries from matrix products as the authors' program has them, (B, B, M, M), and determinants."""
     n, m = q.shape[0], len(rest) + 1
     rows = [[(q * q).sum(1)[:, None].expand(n, n), *[q @ c.mT for c in rest]]]
     for i, c in enumerate(rest):
@@ -38,21 +38,21 @@ def determinant_volume_lean(q: Tensor, rest: list[Tensor]) -> Tensor:
     return torch.det(gram).abs().clamp_min(1e-12).sqrt()
 
 
-def textbook_gram(z: dict[str, Tensor], volume: Callable[[Tensor, list[Tensor]], Tensor]) -> Tensor:
+def textbook_gram(z: dict[str, Tensor]) -> Tensor:
     q, *rest = z.values()
-    v = -volume(q, rest) / 0.07
+    v = -determinant_volume(q, rest) / 0.07
     target = torch.arange(len(v))
     smooth = {"label_smoothing": 0.1}
     return (F.cross_entropy(v, target, **smooth) + F.cross_entropy(v.mT, target, **smooth)) / 2
 
 
-def textbook_one_vs_all(z: dict[str, Tensor], volume: Callable[[Tensor, list[Tensor]], Tensor]) -> Tensor:
+def textbook_one_vs_all(z: dict[str, Tensor]) -> Tensor:
     """Score^2 = 1 - volume^2 / det of the tuple, every score from a determinant."""
     losses, apart = [], []
     for k, q in z.items():
         rest = [c for name, c in z.items() if name != k]
         tuples = torch.stack(rest, dim=1)
-        inside = 1 - volume(q, rest) ** 2 / torch.det(tuples @ tuples.mT)
+        inside = 1 - determinant_volume(q, rest) ** 2 / torch.det(tuples @ tuples.mT)
         s = inside.clamp_min(1e-12).sqrt() / 0.01
         others = s.masked_fill(torch.eye(len(s), dtype=torch.bool), -torch.inf)
         losses.append((others.logsumexp(1) - s.diagonal()).mean())
@@ -60,22 +60,28 @@ def textbook_one_vs_all(z: dict[str, Tensor], volume: Callable[[Tensor, list[Ten
     return torch.stack(losses).mean() + torch.stack(apart).mean()
 
 
-def interleaved(forms: dict[str, Callable[[dict[str, Tensor]], Tensor]], z: dict[str, Tensor], repeats: int) -> None:
+def published_symile(z: dict[str, Tensor]) -> Tensor:
+    """The PyPI package symile: (B, B) logits per anchor from shuffled rows."""
+    from symile import Symile as Published
+
+    return Published()(list(z.values()), torch.tensor(1 / 0.07))
+
+
+def interleaved(forms: dict[str, Form], z: dict[str, Tensor], repeats: int) -> None:
     """Time the forms in turn, so that a busy machine slows all of them alike."""
     times: dict[str, list[float]] = {name: [] for name in forms}
-    for repeat in range(repeats + 1):
+    for repeat in range(repeats + 2):
         for name, form in forms.items():
             leaves = {k: v.clone().requires_grad_() for k, v in z.items()}
             start = time.perf_counter()
             form(leaves).backward()
-            if repeat:  # the first round warms up
+            if repeat > 1:  # the first two rounds warm up
                 times[name].append(time.perf_counter() - start)
     first = sorted(times[next(iter(times))])[repeats // 2]
     for name, seen in times.items():
         seen.sort()
-        median = seen[len(seen) // 2]
-        low, high = 1e3 * seen[0], 1e3 * seen[-1]
-        print(f"  {name:<44} {1e3 * median:9.1f} ms   [{low:.1f} .. {high:.1f}]   x {median / first:.2f}")
+        median, low, high = (1e3 * t for t in (seen[len(seen) // 2], seen[0], seen[-1]))
+        print(f"| {name} | {median:.1f} ms [{low:.1f}, {high:.1f}] | {median / 1e3 / first:.2f} |", flush=True)
 
 
 def tuples(m: int, b: int, d: int) -> dict[str, Tensor]:
@@ -84,41 +90,92 @@ def tuples(m: int, b: int, d: int) -> dict[str, Tensor]:
     return {f"m{k}": F.normalize(shared + torch.randn(b, d, generator=g), dim=1) for k in range(m)}
 
 
+def of(objective: Objective) -> Form:
+    return lambda z: objective(Embeddings.of(z)).total
+
+
+def title(what: str, m: int, b: int, d: int) -> None:
+    print(f"\n**{what}, M = {m}, B = {b}, D = {d}**\n\n| form | time | to the first |\n| --- | ---: | ---: |")
+
+
+def memory(name: str, m: int, b: int, d: int, block: str) -> None:
+    """Run one pass in this process and print seconds and MiB."""
+    objective = published_symile if name == "published" else None
+    if objective is None:
+        objective = of(BLOCKED[name](block_size={"auto": "auto", "none": None}[block]))
+    z = {k: v.requires_grad_() for k, v in tuples(m, b, d).items()}
+    for v in z.values():
+        v.grad = torch.zeros_like(v)
+    objective({k: v[:64] for k, v in z.items()}).backward()
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    objective(z).backward()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(f"{time.perf_counter() - start:.1f} s | {(peak - before) / 1024:.0f} MiB | {peak / 1024:.0f} MiB")
+
+
+def blocks(sizes: list[tuple[str, int, int, int, str]], threads: int, rounds: int) -> None:
+    print("\n**Blocks, one process per pass**\n\n| objective | block_size | pass | time | extra peak | whole process |")
+    print("| --- | --- | ---: | ---: | ---: | ---: |")
+    for number in range(rounds):
+        for name, m, b, d, block in sizes:
+            command = [
+                sys.executable,
+                __file__,
+                "--threads",
+                str(threads),
+                "--pass",
+                name,
+                str(m),
+                str(b),
+                str(d),
+                block,
+            ]
+            seen = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+            print(f"| {name}, M = {m}, B = {b}, D = {d} | {block} | {number + 1} | {seen} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=7)
+    parts = ("determinants", "infonce", "blocks", "symile")
+    parser.add_argument("--only", nargs="*", default=parts, choices=parts)
+    parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--large", action="store_true", help="also one pass at B = 32768, some minutes")
+    parser.add_argument("--pass", nargs=5, dest="single", help=argparse.SUPPRESS)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    if args.single:
+        name, m, b, d, block = args.single
+        memory(name, int(m), int(b), int(d), block)
+        return
     print(f"torch {torch.__version__}, {platform.machine()}, {args.threads} threads, {args.repeats} repeats")
-    for m, b, d in ((3, 1024, 512), (3, 256, 512), (5, 1024, 256)):
-        z = tuples(m, b, d)
-        print(f"\nM = {m}, B = {b}, D = {d}: forward + backward, median [range], ratio to the first line")
-        gram, ova = Gram(), OneVsAll()
-        forms = {
-            "Gram": lambda z, f=gram: f(Embeddings.of(z)).total,
-            "Gram, (B, B, M, M) determinants": lambda z: textbook_gram(z, determinant_volume_lean),
-        }
-        interleaved(forms, z, args.repeats)
-        if m == 3:
-            forms.pop("Gram, (B, B, M, M) determinants")
-            forms["Gram, from (B, B, M, D) vectors"] = lambda z: textbook_gram(z, determinant_volume)
-            interleaved(forms, z, 1 if b > 256 else args.repeats)
-        forms = {
-            "OneVsAll": lambda z, f=ova: f(Embeddings.of(z)).total,
-            "OneVsAll, (B, B, M, M) determinants": lambda z: textbook_one_vs_all(z, determinant_volume_lean),
-        }
-        interleaved(forms, z, args.repeats)
-        forms = {
-            "one symmetric InfoNCE (two modalities)": lambda z, f=Pairwise(pairs=[("m0", "m1")]): (
-                f(Embeddings.of(z)).total
-            ),
-            "Pairwise": lambda z, f=Pairwise(): f(Embeddings.of(z)).total,
-            "Symile": lambda z, f=Symile(): f(Embeddings.of(z)).total,
-            "Gram": lambda z, f=gram: f(Embeddings.of(z)).total,
-            "OneVsAll": lambda z, f=ova: f(Embeddings.of(z)).total,
-        }
-        interleaved(forms, z, args.repeats)
+    if "determinants" in args.only:
+        for m, b, d in ((3, 1024, 256), (5, 1024, 256), (3, 1024, 512), (3, 256, 512)):
+            z = tuples(m, b, d)
+            title("Volumes against determinants", m, b, d)
+            interleaved({"Gram": of(Gram()), "Gram, (B, B, M, M) determinants": textbook_gram}, z, args.repeats)
+            forms = {"OneVsAll": of(OneVsAll()), "OneVsAll, (B, B, M, M) determinants": textbook_one_vs_all}
+            interleaved(forms, z, args.repeats)
+    if "infonce" in args.only:
+        for m, b, d in ((3, 1024, 256), (5, 1024, 256), (3, 1024, 512)):
+            title("Against one symmetric InfoNCE of two modalities", m, b, d)
+            forms = {"one InfoNCE": of(Pairwise(pairs=[("m0", "m1")]))}
+            forms |= {
+                k: of(v())
+                for k, v in (("Pairwise", Pairwise), ("Gram", Gram), ("Symile", Symile), ("OneVsAll", OneVsAll))
+            }
+            interleaved(forms, tuples(m, b, d), args.repeats)
+    if "symile" in args.only:
+        for m, b, d in ((3, 1024, 256), (3, 2048, 256), (5, 1024, 256)):
+            title("Symile against the PyPI package symile", m, b, d)
+            interleaved({"Symile": of(Symile()), "PyPI symile": published_symile}, tuples(m, b, d), args.repeats)
+        blocks([(name, 3, 4096, 256, "auto") for name in ("Symile", "published")], args.threads, 2)
+    if "blocks" in args.only:
+        sizes = [("Gram", 3, 8192, 512, "auto"), ("Gram", 3, 8192, 512, "none")]
+        sizes += [(name, 3, 8192, 512, "auto") for name in ("OneVsAll", "Symile", "Pairwise")]
+        blocks(sizes, args.threads, 3)
+        if args.large:
+            blocks([("Gram", 3, 32768, 512, "auto")], args.threads, 1)
 
 
 if __name__ == "__main__":

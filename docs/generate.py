@@ -42,6 +42,8 @@ SEEN = {  # what the two pictures show of this objective; a new one has the capt
     "lie in one plane with the centre, but not together.",
     "OneVsAll": "All queries in the plane of b and c match best, opposites included. Minimality pulls against that.",
     "Pairwise": "The best query lies halfway between b and c, the worst opposite.",
+    "Structure": "On its own it aligns nothing. Its inputs here are the points themselves: each modality's geometry moves "
+    "towards that of the consensus, and where matches lie is left to the objective that it is added to.",
     "Supervised": "Lines are coloured by label. Each modality separates the labels; nothing brings modalities together.",
     "Symile": "The best query is the elementwise product of b and c, so it depends on the axes. After training, the points of "
     "a tuple do not coincide.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -108,7 +109,9 @@ def _results(
         return evaluate(model, None, source, target=task.target), {"parameters": size}
     objective = entry.make(settings, task)
     config = TrainConfig(epochs=budget.epochs, batch_size=budget.batch_size, lr=budget.lr, seed=cell.seed)
-    run = fit(model, objective, train=source.train, val=source.val, config=config)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "the gradient of")  # a comparison shows what comes of it
+        run = fit(model, objective, train=source.train, val=source.val, config=config)
     spent = {
         "parameters": size,
         "batch_size": budget.batch_size,
