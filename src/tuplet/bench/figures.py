@@ -20,7 +20,7 @@ INK = "#010203"
 """Stands for the page's text colour; replaced by ``currentColor`` in the SVG."""
 COLOURS = (
     *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#7f7f7f"),
-    *("#b15928", "#66a61e", "#e7298a", "#1b9e77", "#a6761d", "#6a3d9a", "#33a02c", "#fb8072"),
+    *("#b15928", "#66a61e", "#e7298a", "#3b4cc0", "#a6761d", "#6a3d9a", "#17becf", "#fb8072"),
 )
 
 
