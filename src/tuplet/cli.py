@@ -44,7 +44,8 @@ class Train:
     recipe: Positional[str]
     """A shipped recipe (digits), or a Python file that defines recipe() -> tuplet.Recipe."""
     objective: str = "one_vs_all"
-    """For shipped recipes: pairwise, symile, gram, triangle, one_vs_all or bottleneck."""
+    """For shipped recipes: pairwise, sigmoid, cmc, bottleneck, symile, gram, triangle, one_vs_all, uni_align, comm,
+    structure or transport."""
     epochs: int | None = None
     """Passes over the training rows [default: the recipe's]."""
     seed: int = 0
