@@ -102,7 +102,7 @@ def test_train_on_two_processes(tmp_path):
     losses = {}
     free = {k: v for k, v in os.environ.items() if k not in ("LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")}
     program = ["-m", "tuplet.cli"]
-    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     ways = {"one": program, "devices": program, "torchrun": torchrun + program}
     for way, command in ways.items():
         options = ["train", "digits", "--objective", "pairwise", "--epochs", "1", "--out", str(tmp_path / way)]

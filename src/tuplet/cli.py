@@ -305,7 +305,7 @@ def _scaling(command: Bench) -> None:
     from tuplet.bench.scaling_report import write_scaling
     from tuplet.bench.show import Progress
 
-    out, repeats = command.out or Path("runs/scaling"), max(command.seeds, 1)
+    out, repeats = command.out or Path("runs/scaling"), command.seeds
     with Progress(f"scaling -> {out}") as progress:
         points = run_scaling(out, only=command.only, repeats=repeats, threads=command.workers, report=progress.advance)
     file = write_scaling(points, out, repeats=repeats)

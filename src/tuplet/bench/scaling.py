@@ -30,7 +30,7 @@ def run_scaling(
     out: Path,
     *,
     only: Sequence[str] = (),
-    points: Sequence[tuple[int, int]] = POINTS,
+    points: Sequence[tuple[int, int]] | None = None,
     repeats: int = 5,
     threads: int | None = None,
     report: Callable[[int, int, str], None] = lambda done, total, line: None,
@@ -40,7 +40,7 @@ def run_scaling(
     Args:
         out: run folder.
         only: names of entries; all when empty.
-        points: numbers of modalities and rows.
+        points: numbers of modalities and rows; ``POINTS`` when left out.
         repeats: measured turns per point, after one to warm up.
         threads: of torch; as they are when left out.
         report: told after each point.
@@ -66,12 +66,13 @@ def run_scaling(
     if threads:
         torch.set_num_threads(threads)
     found: list[Point] = []
+    points = POINTS if points is None else points
     with locked(out):
         write_atomic(out / "suite.json", json.dumps({"suite": "scaling", "factory": ""}).encode())
         for number, (m, b) in enumerate(points):
             file = out / "cells" / f"M{m}.B{b}.json"
             here = [e for e in entries if (not only or e.name in only) and (e.sizes is None or m in e.sizes)]
-            kept = json.loads(file.read_text())["points"] if file.exists() else []
+            kept = _kept(file)
             missing = [e for e in here if e.name not in {p["entry"] for p in kept}]
             if missing:
                 kept = [p for p in kept if p["entry"] not in {e.name for e in missing}]
@@ -80,6 +81,15 @@ def run_scaling(
             found += [p for p in kept if p["entry"] in {e.name for e in here}]
             report(number + 1, len(points), f"M = {m}, B = {b}")
     return found
+
+
+def _kept(file: Path) -> list[Point]:
+    """Read a finished point; one that cannot be read is measured again."""
+    try:
+        points: list[Point] = json.loads(file.read_text())["points"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return points
 
 
 def _measured(entries: list[Entry], m: int, b: int, repeats: int) -> list[Point]:
