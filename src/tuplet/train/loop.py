@@ -6,6 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,14 +112,16 @@ def fit(
     identity = {"config": _plain(config.fixed()), **run}
     warned = False
     step, history, sums = 0, list[dict[str, float]](), dict[str, float]()
-    if file and file.exists():
-        state = _resume(file, model, objective, optimizer, identity)
-        step, history, sums = state["step"], state["history"], state["sums"]
-    runtime.barrier()  # nobody may replace the checkpoint before all have read it
-    model.train()
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    alone = locked(config.out if runtime.rank == 0 else None)
-    with alone, _Progress(config.progress and runtime.rank == 0, total, step) as advance:
+    with ExitStack() as held:
+        held.enter_context(locked(config.out if runtime.rank == 0 else None))
+        runtime.barrier()  # from here on nobody else changes the folder
+        if file and file.exists():
+            state = _resume(file, model, objective, optimizer, identity)
+            step, history, sums = state["step"], state["history"], state["sums"]
+        runtime.barrier()  # nobody may replace the checkpoint before all have read it
+        model.train()
+        advance = held.enter_context(_Progress(config.progress and runtime.rank == 0, total, step))
         if config.out and runtime.rank == 0:
             _write_log(config.out, history)
         for epoch in range(step // per_epoch, config.epochs):
