@@ -200,6 +200,7 @@ def train(command: Train) -> None:
         tuplet.types.InputError: recipe is 'nothing', expected one of ['digits'] or a Python file
     """
     from tuplet.train import fit
+    from tuplet.train.checkpoint import NAME
     from tuplet.train.files import write_atomic
 
     if (command.out / "suite.json").exists():
@@ -224,7 +225,7 @@ def train(command: Train) -> None:
         "seed": command.seed,
         "data": recipe.source.fingerprint,
     }
-    if first and not (command.out / "run.json").exists():
+    if first and not (command.out / NAME).exists():  # until there is something to continue, the latest call counts
         write_atomic(command.out / "run.json", json.dumps(note).encode())
     run = fit(recipe.model, recipe.objective, train=recipe.source.train, val=recipe.source.val, config=config)
     if not first:
@@ -268,7 +269,9 @@ def evaluate(command: Evaluate) -> None:
         raise InputError(f"{command.run} was trained on other data or another split than its recipe loads now")
     if not (command.run / checkpoint.NAME).exists():
         raise InputError(f"{command.run} has no {checkpoint.NAME} yet; run the same `tuplet train` command again")
-    checkpoint.restore(command.run / checkpoint.NAME, recipe.model, recipe.objective)
+    state = checkpoint.restore(command.run / checkpoint.NAME, recipe.model, recipe.objective)
+    if state["objective"] != checkpoint.describe(recipe.objective):
+        raise InputError(f"{command.run} was trained with another objective than its recipe makes now")
     results = evaluation.evaluate(recipe.model, recipe.objective, recipe.source, target=recipe.target)
     if command.details:
         print_results(results)

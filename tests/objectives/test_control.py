@@ -111,6 +111,47 @@ def test_schedules_move_weights_and_name_every_part():
         Schedule(0.0, 1.0, begin=0.6, until=0.5)
 
 
+def test_cosine_schedules_are_half_a_cosine():
+    assert Schedule(0.0, 1.0, shape="cosine")(0.25) == pytest.approx((1 - math.cos(math.pi / 4)) / 2)
+    assert Schedule(2.0, 1.0, begin=0.2, until=0.7)(0.3) == pytest.approx(1.8)
+
+
+def test_parts_of_one_name_are_told_apart():
+    class Toy2(Pairwise):
+        pass
+
+    loss = (Toy2() + Toy2(tau=0.5) + Toy2(tau=1.0))(embeddings(2))
+    assert len(loss.terms) == 3
+    assert float(sum(loss.terms.values())) == pytest.approx(float(loss.total))
+    with pytest.raises(TypeError):
+        Pairwise() + 1
+
+
+def test_weights_that_leave_nothing_are_refused():
+    for objective in (
+        Pairwise(weights=dict.fromkeys(("m0", "m1", "m2"), 0.0)),
+        Pairwise(weights={"m0": 0.0, "m1": 0.0}),
+    ):
+        with pytest.raises(InputError, match="leaves nothing to train"):
+            objective(embeddings(3))
+    with pytest.raises(InputError, match="expected a modality or a pair"):
+        Pairwise(weights={("m0", "m1", "m2"): 1.0})(embeddings(3))
+    with pytest.raises(InputError, match="tau is a dict for anchors='one'"):
+        Gram(tau={"m0": 0.1})
+
+
+def test_groups_and_absent_modalities_together():
+    emb = embeddings(3, size=8)
+    group = torch.tensor([0, 0, 1, 1, 2, 2, 3, 3])
+    present = {"m2": torch.tensor([True] * 4 + [False] * 4)}
+    told = float(Gram()(Embeddings.of(emb.z, present=present, group=group)).total)
+    whole = float(Gram()(Embeddings.of({k: v[:4] for k, v in emb.z.items()}, group=group[:4])).total)
+    pair = {k: emb.z[k] for k in ("m0", "m1")}
+    order = torch.tensor([4, 5, 6, 7, 0, 1, 2, 3])
+    part = replace(Embeddings.of({k: v[order] for k, v in pair.items()}, group=group[order]), rows=slice(0, 4))
+    assert told == pytest.approx((4 * whole + 4 * float(Gram().terms(part)["contrast"])) / 8, rel=1e-9)
+
+
 def test_a_sum_can_be_differentiated_term_by_term():
     emb = embeddings(3)
     z = {k: v.clone().requires_grad_() for k, v in emb.z.items()}

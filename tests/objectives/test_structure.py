@@ -145,6 +145,23 @@ def test_a_collapsed_batch_is_pushed_apart():
         assert torch.pdist(moved).mean() > torch.pdist(v.detach()).mean()
 
 
+def test_a_renamed_geometry_costs_nothing_with_gw_and_something_with_the_pairing():
+    g = torch.Generator().manual_seed(0)
+    z = torch.nn.functional.normalize(torch.randn(12, 6, generator=g, dtype=torch.float64), dim=1)
+    order = torch.randperm(12, generator=g)
+    inputs = {"a": z, "b": z}  # the consensus is z's own geometry; b's embeddings are its rows in another order
+    emb = Embeddings.of({"a": z, "b": z[order]}, h=inputs)
+    options = {"kernels": "linear", "embedding": "linear"}
+    assert float(Structure(coupling="gw", **options)(emb).total) < 1e-9
+    assert float(Structure(coupling="identity", **options)(emb).total) > 0.01
+
+
+def test_unknown_names_are_refused():
+    for options in ({"kernels": {"forse": "linear"}}, {"weights": {"m0": 1.0, "m1": 1.0, "zz": 1.0}}):
+        with pytest.raises(InputError, match="which z does not have"):
+            Structure(**options)(embeddings(2))
+
+
 def test_it_adds_to_an_objective_and_asks_for_inputs():
     both = Pairwise() + 0.1 * Structure()
     emb = embeddings(3)

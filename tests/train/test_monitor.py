@@ -62,6 +62,16 @@ def test_monitoring_changes_nothing_in_training():
     assert torch.equal(weights(True), weights(False))
 
 
+def test_running_statistics_stay_as_they_are():
+    m = model()
+    m.encoders["a"] = torch.nn.Sequential(m.encoders["a"], torch.nn.BatchNorm1d(8))
+    m.train()
+    before = {k: v.clone() for k, v in m.state_dict().items()}
+    monitor(Embedder(m, Pairwise()), Pairwise(), source().train[:12])
+    assert m.training
+    assert all(torch.equal(v, before[k]) for k, v in m.state_dict().items())
+
+
 def test_forces_of_a_composite_are_logged():
     objective = OneVsAll(tau=0.1) + Schedule(0.0, 0.5) * Pairwise()
     history = fit(model(), objective, train=source().train, config=TrainConfig(**SMALL)).history
@@ -89,7 +99,7 @@ def test_objectives_get_what_they_need():
 
     emb = Embedder(model(), Reads())(batch)
     assert all(torch.equal(emb.aux[f"input.{k}"], v) for k, v in batch.inputs.items())
-    emb = Embedder(model(), 0.5 * CoMM("abc", 8), augment=lambda b: b)(batch)
+    emb = Embedder(model(), 0.5 * CoMM(tuple("abc"), 8), augment=lambda b: b)(batch)
     for k in "abc":  # without noise both views are the embeddings
         assert torch.equal(emb.aux[f"view0.{k}"], emb.z[k])
         assert torch.equal(emb.aux[f"view1.{k}"], emb.z[k])
@@ -103,7 +113,7 @@ def test_objectives_get_what_they_need():
 
 
 def test_comm_trains_its_fusion_and_learns():
-    objective = CoMM("abc", 8)
+    objective = CoMM(tuple("abc"), 8)
     before = [p.detach().clone() for p in objective.parameters()]
     run = fit(model(), objective, train=source(200).train, config=TrainConfig(epochs=8, batch_size=40, lr=3e-3))
     assert run.history[-1]["loss"] < 0.8 * run.history[0]["loss"]

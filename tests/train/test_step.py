@@ -21,7 +21,7 @@ def build(name, size):
     if name == "supervised":
         torch.manual_seed(3)
         return Supervised(24, 2).double()
-    return CASES[name].build(3, size=size, names="abc")
+    return CASES[name].build(3, size=size, names=tuple("abc"))
 
 
 def double(batch, rows=slice(None)):

@@ -17,6 +17,7 @@ import torch
 from tuplet.bench.record import Record, environment
 from tuplet.bench.suite import TUNING_SEED, Cell, Entry, Settings, Suite, Task
 from tuplet.data import Source
+from tuplet.data.missing import Masked
 from tuplet.evaluate import Result, embed, evaluate, evaluate_inputs, linear_probe, mean_cosine
 from tuplet.evaluate.evaluation import retrieval_results
 from tuplet.evaluate.subsets import joined
@@ -68,6 +69,8 @@ def run_cell(factory: str, cell: Cell, settings: Settings) -> list[Record]:
     task = next(t for t in suite.tasks if t.name == cell.task)
     entry = next(e for e in suite.entries if e.name == cell.entry)
     source = _source(factory, task.name)
+    if isinstance(source, Masked):
+        source = replace(source, seed=cell.seed)  # what is hidden is part of the spread
     began = time.perf_counter()
     results, budget = _results(task, entry, source, cell, settings)
     common = Record(
@@ -80,7 +83,7 @@ def run_cell(factory: str, cell: Cell, settings: Settings) -> list[Record]:
         metric="",
         value=0.0,
         budget=budget,
-        data=source.fingerprint,
+        data=_whole(source).fingerprint,
         environment=environment(),
         seconds=round(time.perf_counter() - began, 3),
         memory=round(_peak_memory(), 1),
@@ -95,18 +98,23 @@ def _source(factory: str, task: str) -> Source:
     return found.load().select(found.modalities)
 
 
+def _whole(source: Source) -> Source:
+    """Return what a source is evaluated on: nothing is hidden from probes."""
+    return source.whole if isinstance(source, Masked) else source
+
+
 def _results(
     task: Task, entry: Entry, source: Source, cell: Cell, settings: Settings
 ) -> tuple[list[Result], dict[str, float]]:
     if entry.kind == "inputs":
-        return evaluate_inputs(source, target=task.target), {}
+        return evaluate_inputs(_whole(source), target=task.target), {}
     budget = task.budget
     torch.manual_seed(cell.seed)
     shapes = {k: m.shape for k, m in source.modalities.items()}
     model = AlignmentModel.mlp(shapes, dim=budget.dim, hidden=budget.hidden)
     size = sum(p.numel() for p in model.parameters())
     if entry.make is None:
-        return evaluate(model, None, source, target=task.target), {"parameters": size}
+        return evaluate(model, None, _whole(source), target=task.target), {"parameters": size}
     objective = entry.make(settings, task)
     config = TrainConfig(epochs=budget.epochs, batch_size=budget.batch_size, lr=budget.lr, seed=cell.seed)
     with warnings.catch_warnings():
@@ -125,7 +133,7 @@ def _results(
         Result(f"training/{k}", run.history[-1][k], items=tuple(h[k] for h in run.history), higher=False)
         for k in ("loss", "val")
     ]
-    return [*evaluate(model, objective, source, target=task.target), *curves], spent
+    return [*evaluate(model, objective, _whole(source), target=task.target), *curves], spent
 
 
 def _validation_score(

@@ -16,6 +16,7 @@ from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 
 from tuplet.bench.cell import CRITERION, load_suite, run_cell
+from tuplet.bench.folder import claim, read_marker
 from tuplet.bench.record import Record, read_cell, write_cell
 from tuplet.bench.suite import TUNING_SEED, Cell, Entry, Settings, Suite, Task
 from tuplet.train.files import locked, write_atomic
@@ -60,13 +61,14 @@ def run_suite(
         Traceback (most recent call last):
         tuplet.types.InputError: only names ['nothing'], expected some of ['raw', 'none', ...
     """
-    if seeds < 1:
-        raise InputError(f"seeds is {seeds}, expected 1 or more")
+    for argument, value in (("seeds", seeds), ("workers", workers)):
+        if value is not None and value < 1:
+            raise InputError(f"{argument} is {value}, expected 1 or more")
     if unknown := sorted(set(only) - {e.name for e in suite.entries}):
         raise InputError(f"only names {unknown}, expected some of {[e.name for e in suite.entries]}")
     pairs = [(t, e) for t in suite.tasks for e in suite.of(t) if not only or e.name in only]
     with locked(out):
-        _claim(out, suite)
+        claim(out, suite.name, suite.factory)
         plan = _Plan(suite, out, pairs, seeds)
         plan.sweep()
         if plan.ready:
@@ -272,44 +274,6 @@ def _guarded(factory: str, cell: Cell, settings: Settings) -> list[Record] | tup
         return run_cell(factory, cell, settings)
     except Exception as error:
         return f"{type(error).__name__}: {error}", traceback.format_exc()
-
-
-def _claim(out: Path, suite: Suite) -> None:
-    """Mark a folder as this suite's, or refuse another's."""
-    try:
-        name = read_marker(out)[0]
-    except InputError:  # a new folder, or one whose marker was damaged: what is in its cells stays
-        write_atomic(out / "suite.json", json.dumps({"suite": suite.name, "factory": suite.factory}).encode())
-        return
-    if name != suite.name:
-        raise InputError(f"out {out} holds the suite {name!r}, not {suite.name!r}; choose another folder")
-
-
-def read_marker(out: Path) -> tuple[str, str]:
-    """Read which suite a run folder belongs to.
-
-    Args:
-        out: the folder.
-
-    Returns:
-        Name and factory of the suite.
-
-    Raises:
-        InputError: if it is not a run folder.
-
-    Example:
-        >>> read_marker(Path("nowhere"))
-        Traceback (most recent call last):
-        tuplet.types.InputError: nowhere is not the folder of a bench run (no readable suite.json)...
-    """
-    try:
-        found = json.loads((out / "suite.json").read_text())
-        return str(found["suite"]), str(found["factory"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(
-            f"{out} is not the folder of a bench run (no readable suite.json); give the folder that `tuplet bench` "
-            f"wrote to, or run that command again: cells that are there are kept"
-        ) from None
 
 
 def read_run(out: Path, suites: dict[str, str]) -> tuple[Suite, list[Record]]:

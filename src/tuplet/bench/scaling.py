@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
+from tuplet.bench.folder import claim
 from tuplet.bench.record import environment
 from tuplet.bench.suite import Budget, Entry, Task
 from tuplet.bench.suites.entries import objectives
@@ -23,7 +24,7 @@ WIDTH = 128
 POINTS = (*((m, 512) for m in range(2, 8)), *((3, b) for b in (128, 256, 1024, 2048)))
 """Numbers of modalities and rows."""
 Point = dict[str, float | str]
-"""``entry, label, M, B, D, ms, low, high, MiB``; ``MiB`` is absent where the system cannot tell."""
+"""``entry, label, M, B, D, ms, low, high, MiB, turns, threads``; ``MiB`` is absent where the system cannot tell."""
 
 
 def run_scaling(
@@ -61,30 +62,42 @@ def run_scaling(
     entries = [e for e in objectives() if e.name != "symile_n_squared"]  # B^M: not in the same picture
     if unknown := sorted(set(only) - {e.name for e in entries}):
         raise InputError(f"only names {unknown}, expected some of {[e.name for e in entries]}")
-    if repeats < 1:
-        raise InputError(f"repeats is {repeats}, expected 1 or more")
+    for argument, value in (("repeats", repeats), ("threads", threads)):
+        if value is not None and value < 1:
+            raise InputError(f"{argument} is {value}, expected 1 or more")
     if threads:
         torch.set_num_threads(threads)
     found: list[Point] = []
     points = POINTS if points is None else points
     with locked(out):
-        write_atomic(out / "suite.json", json.dumps({"suite": "scaling", "factory": ""}).encode())
+        claim(out, "scaling", "")
         for number, (m, b) in enumerate(points):
             file = out / "cells" / f"M{m}.B{b}.json"
             here = [e for e in entries if (not only or e.name in only) and (e.sizes is None or m in e.sizes)]
-            kept = _kept(file)
+            same = {"turns": repeats, "threads": torch.get_num_threads()}
+            kept = [p for p in read_points(file) if all(p.get(k) == v for k, v in same.items())]
             missing = [e for e in here if e.name not in {p["entry"] for p in kept}]
             if missing:
-                kept = [p for p in kept if p["entry"] not in {e.name for e in missing}]
-                kept += _measured(missing, m, b, repeats)
+                kept += [p | same for p in _measured(missing, m, b, repeats)]
                 write_atomic(file, json.dumps({"environment": environment(), "points": kept}).encode())
-            found += [p for p in kept if p["entry"] in {e.name for e in here}]
+            found += kept  # with what earlier calls measured there: a selection hides nothing
             report(number + 1, len(points), f"M = {m}, B = {b}")
     return found
 
 
-def _kept(file: Path) -> list[Point]:
-    """Read a finished point; one that cannot be read is measured again."""
+def read_points(file: Path) -> list[Point]:
+    """Read the objectives measured at one point.
+
+    Args:
+        file: of the point.
+
+    Returns:
+        What is there; nothing if it cannot be read, so that it is measured again.
+
+    Example:
+        >>> read_points(Path("nothing.json"))
+        []
+    """
     try:
         points: list[Point] = json.loads(file.read_text())["points"]
     except (OSError, ValueError, KeyError, TypeError):

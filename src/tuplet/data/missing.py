@@ -53,6 +53,11 @@ class Masked:
     seed: int
 
     @property
+    def whole(self) -> Source:
+        """Return the source with nothing hidden."""
+        return self.source
+
+    @property
     def name(self) -> str:
         """Return the source's name and the rate."""
         return f"{self.source.name}, {100 * self.rate:.0f} % missing"

@@ -71,6 +71,8 @@ class CoMM(Objective):
     ) -> None:
         super().__init__()
         one_of("positives", positives, ("own", "group"))
+        if isinstance(modalities, str):
+            raise InputError(f"modalities is {modalities!r}, expected a sequence of names, such as ('force', 'sound')")
         self.fusion = Fusion(modalities, dim, heads=heads)
         self.dim = dim
         self.tau = temperature(tau)
@@ -93,13 +95,13 @@ class CoMM(Objective):
         views = [self._view(emb, 0), self._view(emb, 1)]
         alone = [[self.fusion({k: view[k]}, {}) for k in emb.modalities] for view in views]
         fused = [self.fusion(view, emb.present) for view in views]
-        everything = torch.compiler.is_compiling() or not bool(torch.stack([*masks.values()]).all())
+        some_absent = torch.compiler.is_compiling() or not bool(torch.stack([*masks.values()]).all())
         per_term = comm(
             [*alone[0], fused[0]],
             [*alone[1], fused[1]],
             tau=self.tau(),
             rows=emb.rows,
-            valid=[*masks.values(), several] if everything else None,
+            valid=[*masks.values(), several] if some_absent else None,
             group=emb.group,
             positives=self.positives,
             block_size=self.block_size,

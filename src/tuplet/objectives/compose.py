@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -83,6 +85,8 @@ class Objective(nn.Module, ABC):
 
     def __add__(self, other: Objective) -> Sum:
         """Add another objective."""
+        if not isinstance(other, Objective):
+            return NotImplemented
         return Sum(*_parts(self), *_parts(other))
 
     def __mul__(self, weight: float | Schedule) -> Sum:
@@ -144,8 +148,8 @@ class Sum(Objective):
         names: list[str] = []
         for part in self.parts:
             stem = (part.__name__ if hasattr(part, "__name__") else type(part).__name__).lower()
-            count = sum(n.rstrip("0123456789") == stem for n in names)
-            names.append(stem if count == 0 else f"{stem}{count + 1}")
+            free = (stem if k == 1 else f"{stem}{k}" for k in range(1, len(self.parts) + 2))
+            names.append(next(name for name in free if name not in names))
         self.names = tuple(names)
         self.score = next((s for part in self.parts if (s := getattr(part, "score", None)) is not None), None)
 
@@ -277,12 +281,13 @@ def weighted_mean(losses: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     return mean
 
 
-def check_weights(weights: Weights | None, emb: Embeddings) -> None:
+def check_weights(weights: Weights | None, emb: Embeddings, *, of: Literal["anchors", "pairs"] = "anchors") -> None:
     """Refuse weights of modalities that the embeddings do not have, and weights that are all 0 or below 0.
 
     Args:
         weights: per modality or pair, or None.
         emb: the embeddings.
+        of: what they weigh, single modalities or pairs of them.
 
     Raises:
         InputError: naming the entry.
@@ -295,11 +300,19 @@ def check_weights(weights: Weights | None, emb: Embeddings) -> None:
         Traceback (most recent call last):
         tuplet.types.InputError: weights names 'c', which z does not have; z has ['a', 'b']
     """
-    for key, value in (weights or {}).items():
-        for name in (key,) if isinstance(key, str) else key:
+    if weights is None:
+        return
+    for key, value in weights.items():
+        names = (key,) if isinstance(key, str) else tuple(key)
+        if len(names) > 2:
+            raise InputError(f"weights has the key {key!r}, expected a modality or a pair of modalities")
+        for name in names:
             if name not in emb.z:
                 raise InputError(f"weights names {name!r}, which z does not have; z has {list(emb.modalities)}")
         in_range(f"weights[{key!r}]", value, 0)
+    weighed = combinations(emb.modalities, 2 if of == "pairs" else 1)
+    if not any(weight_of(weights, *names) for names in weighed):
+        raise InputError(f"weights is {dict(weights)}, which leaves nothing to train; raise one above 0")
 
 
 def _parts(objective: Objective) -> list[tuple[float | Schedule, Callable[[Embeddings], Loss]]]:

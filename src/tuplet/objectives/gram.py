@@ -31,7 +31,8 @@ class Gram(Objective):
         conditional: False for the volume. True divides it by that of the tuple without the anchor, which leaves the
             anchor's distance to their span: the volume of a candidate tuple does not depend on the query, but a small one
             pulls every query towards it, a hub.
-        tau: temperature; 0.07, the authors' initial value. A number, a `Temperature`, or a dict per anchor.
+        tau: temperature; 0.07, the authors' initial value. A number, a `Temperature`, or, for ``anchors="all"``, a dict per
+            anchor.
         weights: per anchor, relative; only for ``anchors="all"``.
         label_smoothing: in [0, 1); 0.1 as in the authors' program (the paper does not mention it).
         sign: ``"ignore"``, ``"check"`` (warn once when matches have a negative mean cosine) or ``"penalise"`` (add what
@@ -45,12 +46,12 @@ class Gram(Objective):
     Notes:
         When to use: to compare with GRAM, or from encoders that are already aligned; from scratch with ``sign`` set.
         Volume is blind to sign: opposite vectors span no volume either, so training from scratch may end with
-        matching embeddings pointing apart (check the mean positive cosine, or set ``sign``). The positives' volumes come
-        from differences, which keeps them exact and their gradient finite where modalities coincide. Unlike the authors'
-        program, both factors receive the gradient of both directions. Missing modalities: a row contributes the volume over
-        the modalities it has (two or more), beside the rows that have them too; without the anchor the first one present
-        takes its place. Cost: M - 1 products of B x D x B; M times that with ``anchors="all"``. With M = 2 it is
-        ``sqrt(1 - cos^2)``, not CLIP.
+        matching embeddings pointing apart (check the mean positive cosine, or set ``sign``). Volumes are factored in float64,
+        to about 1e-16 / delta^2 where modalities lie within delta of each other (three digits are left at 1e-6), with a
+        finite gradient where they coincide. Unlike the authors' program, both factors receive the gradient of both directions.
+        Missing modalities: a row contributes the volume over the modalities it has (two or more), beside the rows that have
+        them too; without the anchor the first one present takes its place. Cost: M - 1 products of B x D x B; M times that
+        with ``anchors="all"``. With M = 2 it is ``sqrt(1 - cos^2)``, not CLIP.
 
     Source:
         Cicchetti et al. (2025), Gramian multimodal representation learning and alignment. The average over anchors and the
@@ -79,7 +80,7 @@ class Gram(Objective):
         block_size: BlockSize = "auto",
     ) -> None:
         super().__init__()
-        check_anchors(anchors, anchor, weights)
+        check_anchors(anchors, anchor, weights, tau)
         one_of("positives", positives, ("own", "group"))
         if anchors == "all":
             same = not weights and not isinstance(tau, Mapping)
@@ -106,7 +107,7 @@ class Gram(Objective):
 
     def extra(self, emb: Embeddings) -> dict[str, Tensor]:
         """Return the penalty of opposite signs, if asked for."""
-        return self.sign(emb, tau=at(self.tau, *emb.modalities))
+        return self.sign(emb, tau=lambda: at(self.tau, *emb.modalities))
 
     def score(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
         """Return minus the volume of every query with every candidate, ``(Nq, Nc)``; at most 0.
@@ -149,22 +150,23 @@ class Gram(Objective):
         )
 
 
-def check_anchors(anchors: str, anchor: str | None, weights: Mapping[str, float] | None) -> None:
+def check_anchors(anchors: str, anchor: str | None, weights: Mapping[str, float] | None, tau: Tau) -> None:
     """Refuse options that contradict each other.
 
     Args:
         anchors: ``"one"`` or ``"all"``.
         anchor: a modality or None.
         weights: per anchor or None.
+        tau: temperature.
 
     Raises:
-        InputError: for another word, an anchor beside ``"all"``, weights beside ``"one"``.
+        InputError: for another word, an anchor beside ``"all"``, weights or a dict of temperatures beside ``"one"``.
 
     Source:
         Elementary.
 
     Example:
-        >>> check_anchors("all", "text", None)
+        >>> check_anchors("all", "text", None, 0.07)
         Traceback (most recent call last):
         tuplet.types.InputError: anchor is 'text', which only anchors='one' uses; leave one of them out
     """
@@ -173,6 +175,10 @@ def check_anchors(anchors: str, anchor: str | None, weights: Mapping[str, float]
         raise InputError(f"anchor is {anchor!r}, which only anchors='one' uses; leave one of them out")
     if anchors == "one" and weights:
         raise InputError("weights are given for anchors='one', which has nothing to weigh; set anchors='all'")
+    if anchors == "one" and isinstance(tau, Mapping):
+        raise InputError(
+            "tau is a dict for anchors='one', which has one temperature; give a number or set anchors='all'"
+        )
 
 
 def check_names(anchor: str | None, weights: Mapping[str, float] | None, emb: Embeddings) -> None:

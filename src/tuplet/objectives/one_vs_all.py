@@ -128,7 +128,7 @@ class OneVsAll(Objective):
 
     def extra(self, emb: Embeddings) -> dict[str, Tensor]:
         """Return the penalty of opposite signs, if asked for."""
-        return self.sign(emb, tau=at(self.tau, *emb.modalities))
+        return self.sign(emb, tau=lambda: at(self.tau, *emb.modalities))
 
     def terms(self, emb: Embeddings) -> dict[str, Tensor]:
         """Return sufficiency and weighted minimality."""

@@ -101,7 +101,7 @@ class Pairwise(Objective):
 
     def check(self, emb: Embeddings) -> None:
         """Refuse weights of modalities that are not there."""
-        check_weights(self.weights, emb)
+        check_weights(self.weights, emb, of="pairs")
 
     def terms(self, emb: Embeddings) -> dict[str, Tensor]:
         """Return the contrastive term."""

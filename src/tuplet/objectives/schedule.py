@@ -26,8 +26,8 @@ class Schedule:
         InputError: for weights that are not finite, an unknown shape, or shares out of order.
 
     Notes:
-        `tuplet.fit` tells the objective how far the run is, as the share of its steps done; a resumed run is where it was. By
-        hand: ``objective.advance(0.5)``.
+        `tuplet.fit` tells the objective how far the run is, as the share of its steps done: 0 in the first step, 1 after the
+        last; a resumed run is where it was. By hand: ``objective.advance(0.5)``.
 
     Source:
         Elementary.

@@ -36,7 +36,7 @@ class Sign:
 
     Example:
         >>> e = torch.eye(2)
-        >>> {k: float(v) for k, v in Sign("penalise")(Embeddings.of({"a": e, "b": -e}), tau=0.5).items()}
+        >>> {k: float(v) for k, v in Sign("penalise")(Embeddings.of({"a": e, "b": -e}), tau=lambda: 0.5).items()}
         {'sign': 2.0}
     """
 
@@ -45,18 +45,18 @@ class Sign:
         self.mode = mode
         self.warned = False
 
-    def __call__(self, emb: Embeddings, *, tau: float | Tensor) -> dict[str, Tensor]:
-        """Return the penalty as a term, if there is one."""
+    def __call__(self, emb: Embeddings, *, tau: Callable[[], float | Tensor]) -> dict[str, Tensor]:
+        """Return the penalty as a term, if there is one; ``tau`` is asked for only then."""
         if self.mode == "penalise":
-            return {"sign": self._over(emb, lambda cosine: cosine.neg().clamp_min(0)) / tau}
+            return {"sign": self._over(emb, lambda cosine: cosine.neg().clamp_min(0)) / tau()}
         if self.mode == "check" and not self.warned and not torch.compiler.is_compiling():
             with torch.no_grad():
                 mean = float(self._over(emb, lambda cosine: cosine))
             if mean < 0:
                 self.warned = True
                 warnings.warn(
-                    f"matching embeddings have a mean cosine of {mean:.3f}: this objective cannot tell z from -z, so cosine "
-                    f"retrieval, indices and decoders will fail; use sign='penalise', or add a pairwise term",
+                    f"matching embeddings have a mean cosine of {mean:.3f} so far: this objective cannot tell z from -z, and "
+                    f"if that ends below 0, cosine retrieval, indices and decoders fail; use sign='penalise'",
                     stacklevel=2,
                 )
         return {}

@@ -26,7 +26,8 @@ class Triangle(Objective):
         anchors: ``"one"``, the modality ``anchor`` contrasted with the other two (the authors' program); ``"all"``, the mean
             of the loss with every modality as the anchor.
         anchor: the anchor; the first name in sorted order when left out. Only with ``"one"``.
-        tau: temperature; 0.07, the authors' initial value. A number, a `Temperature`, or a dict per anchor.
+        tau: temperature; 0.07, the authors' initial value. A number, a `Temperature`, or, for ``anchors="all"``, a dict per
+            anchor.
         weights: per anchor, relative; only for ``anchors="all"``.
         label_smoothing: in [0, 1); 0.1 as in the authors' program.
         squared: True for the expression above (twice the squared area: what the authors' program trains with), False
@@ -70,7 +71,7 @@ class Triangle(Objective):
         block_size: BlockSize = "auto",
     ) -> None:
         super().__init__()
-        check_anchors(anchors, anchor, weights)
+        check_anchors(anchors, anchor, weights, tau)
         one_of("positives", positives, ("own", "group"))
         if anchors == "all":
             same = not weights and not isinstance(tau, Mapping)

@@ -69,6 +69,8 @@ class TrainConfig:
     progress: bool = False
 
     def __post_init__(self) -> None:
+        if self.out is not None:
+            object.__setattr__(self, "out", Path(self.out))
         for name, kind in (
             ("optimizer", Optimizer),
             ("precision", Precision),
@@ -84,7 +86,7 @@ class TrainConfig:
         for name in ("epochs", "batch_size", "lr", "clip", "chunk", "devices"):
             if not 0 < getattr(self, name) < inf:
                 raise InputError(f"{name} is {getattr(self, name)}, expected a positive number")
-        if self.weight_decay < 0:
+        if not 0 <= self.weight_decay < inf:
             raise InputError(f"weight_decay is {self.weight_decay}, expected a number >= 0")
         if not 0 <= self.warmup < 1:
             raise InputError(f"warmup is {self.warmup}, expected a share of the steps in [0, 1)")

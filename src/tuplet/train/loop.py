@@ -22,6 +22,7 @@ from tuplet.train.config import TrainConfig
 from tuplet.train.files import locked, write_atomic
 from tuplet.train.monitor import monitor, warn_if_unbalanced
 from tuplet.train.needs import Embedder, View
+from tuplet.train.progress import Progress
 from tuplet.train.runtime import Runtime
 from tuplet.train.step import cached_step, plain_step, random_state, set_random_state
 from tuplet.types import Batch, Embeddings, InputError, Loss
@@ -120,8 +121,9 @@ def fit(
             state = _resume(file, model, objective, optimizer, identity)
             step, history, sums = state["step"], state["history"], state["sums"]
         runtime.barrier()  # nobody may replace the checkpoint before all have read it
+        _advance(objective, step / total)
         model.train()
-        advance = held.enter_context(_Progress(config.progress and runtime.rank == 0, total, step))
+        advance = held.enter_context(Progress(config.progress and runtime.rank == 0, total, step))
         if config.out and runtime.rank == 0:
             _write_log(config.out, history)
         for epoch in range(step // per_epoch, config.epochs):
@@ -131,8 +133,6 @@ def fit(
             for number, batch in enumerate(whole):
                 if number < done:
                     continue
-                if isinstance(objective, Objective):
-                    objective.advance(step / total)
                 lr = learning_rate(step, total, config)
                 for group in optimizer.param_groups:
                     group["lr"] = lr
@@ -149,6 +149,7 @@ def fit(
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
                 step += 1
+                _advance(objective, step / total)
                 last = step == (epoch + 1) * per_epoch
                 advance(loss)
                 if last:
@@ -251,6 +252,12 @@ def validation_loss(
     return sum(losses) / len(losses)
 
 
+def _advance(objective: Callable[..., Any], progress: float) -> None:
+    """Tell scheduled weights how much of the run is done."""
+    if isinstance(objective, Objective):
+        objective.advance(progress)
+
+
 def _step(embed: Embedder, objective: Callable[[Embeddings], Loss], batch: Batch, config: TrainConfig) -> Loss:
     if config.step == "cached":
         return cached_step(embed, objective, batch, chunk=config.chunk)
@@ -322,25 +329,3 @@ def _plain(value: dict[str, Any]) -> dict[str, Any]:
 def _write_log(out: Path, history: list[dict[str, float]]) -> None:
     lines = "".join(json.dumps(entry) + "\n" for entry in history)
     write_atomic(out / "train.jsonl", lines.encode())
-
-
-class _Progress:
-    """A rich progress bar, or nothing."""
-
-    def __init__(self, shown: bool, total: int, done: int) -> None:
-        self.shown, self.total, self.done = shown, total, done
-
-    def __enter__(self) -> Callable[[Loss], None]:
-        if not self.shown:
-            return lambda loss: None
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]}"))
-        self.bar = Progress(*columns, TimeRemainingColumn())
-        self.bar.start()
-        task = self.bar.add_task("", total=self.total, completed=self.done, loss="")
-        return lambda loss: self.bar.update(task, advance=1, loss=f"{float(loss.total.detach()):.4f}")
-
-    def __exit__(self, *_: object) -> None:
-        if self.shown:
-            self.bar.stop()

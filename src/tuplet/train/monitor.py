@@ -48,9 +48,11 @@ def monitor(embed: Embedder, objective: Callable[[Embeddings], Any], batch: Batc
         >>> [k for k in found if k.startswith("force")]
         ['force/sufficiency', 'force/minimality']
     """
-    random = random_state()
+    random, modes = random_state(), {m: m.training for m in _modules(embed.model)}
     own = {name: g.get_state() for name, g in generators(objective).items()}
     try:
+        for module in modes:
+            module.training = False  # as the space will be used, and running statistics stay as they are
         with torch.no_grad():
             emb = gather(embed(batch))
         emb = replace(emb, rows=slice(0, len(emb)))
@@ -66,6 +68,8 @@ def monitor(embed: Embedder, objective: Callable[[Embeddings], Any], batch: Batc
                     found |= {f"together/{k}": v for k, v in cosines.items()}
     finally:
         set_random_state(random)
+        for module, mode in modes.items():
+            module.training = mode
         for name, generator in generators(objective).items():
             generator.set_state(own[name])
     for part in objective.modules() if isinstance(objective, torch.nn.Module) else ():
@@ -73,6 +77,10 @@ def monitor(embed: Embedder, objective: Callable[[Embeddings], Any], batch: Batc
         if callable(logged):
             found |= logged()
     return found
+
+
+def _modules(model: object) -> list[torch.nn.Module]:
+    return list(model.modules()) if isinstance(model, torch.nn.Module) else []
 
 
 def warn_if_unbalanced(entry: dict[str, float]) -> bool:

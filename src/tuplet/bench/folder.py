@@ -1,0 +1,66 @@
+"""A run folder says which suite it belongs to, and is refused to any other."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tuplet.train.files import write_atomic
+from tuplet.types import InputError
+
+
+def claim(out: Path, name: str, factory: str) -> None:
+    """Mark a folder as a suite's, or refuse another's.
+
+    Args:
+        out: the run folder.
+        name: of the suite.
+        factory: where to find it.
+
+    Raises:
+        InputError: if the folder holds another suite or a training run.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     claim(Path(folder), "one", "")
+        ...     claim(Path(folder), "two", "")
+        Traceback (most recent call last):
+        tuplet.types.InputError: out ... holds the suite 'one', not 'two'; choose another folder
+    """
+    if (out / "run.json").exists():
+        raise InputError(f"out {out} holds a training run; choose another folder")
+    try:
+        found = read_marker(out)[0]
+    except InputError:  # a new folder, or one whose marker was damaged: what is in its cells stays
+        write_atomic(out / "suite.json", json.dumps({"suite": name, "factory": factory}).encode())
+        return
+    if found != name:
+        raise InputError(f"out {out} holds the suite {found!r}, not {name!r}; choose another folder")
+
+
+def read_marker(out: Path) -> tuple[str, str]:
+    """Read which suite a run folder belongs to.
+
+    Args:
+        out: the folder.
+
+    Returns:
+        Name and factory of the suite.
+
+    Raises:
+        InputError: if it is not a run folder.
+
+    Example:
+        >>> read_marker(Path("nowhere"))
+        Traceback (most recent call last):
+        tuplet.types.InputError: nowhere is not the folder of a bench run (no readable suite.json)...
+    """
+    try:
+        found = json.loads((out / "suite.json").read_text())
+        return str(found["suite"]), str(found["factory"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(
+            f"{out} is not the folder of a bench run (no readable suite.json); give the folder that `tuplet bench` "
+            f"wrote to, or run that command again: cells that are there are kept"
+        ) from None
