@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tuplet import Embeddings
+from tuplet.bench.scaling import peak_memory
 from tuplet.objectives import Gram, Objective, OneVsAll, Pairwise, Symile
 
 Form = Callable[[dict[str, Tensor]], Tensor]
@@ -107,15 +107,15 @@ def memory(name: str, m: int, b: int, d: int, block: str) -> None:
     for v in z.values():
         v.grad = torch.zeros_like(v)
     objective({k: v[:64] for k, v in z.items()}).backward()
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
-    objective(z).backward()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"{time.perf_counter() - start:.1f} s | {(peak - before) / 1024:.0f} MiB | {peak / 1024:.0f} MiB")
+    start = time.perf_counter()
+    extra = peak_memory(lambda: objective(z).backward())
+    peak = "-" if extra is None else f"{extra:.0f} MiB"
+    print(f"{time.perf_counter() - start:.1f} s | {peak}")
 
 
 def blocks(sizes: list[tuple[str, int, int, int, str]], threads: int, rounds: int) -> None:
-    print("\n**Blocks, one process per pass**\n\n| objective | block_size | pass | time | extra peak | whole process |")
-    print("| --- | --- | ---: | ---: | ---: | ---: |")
+    print("\n**Blocks, one process per pass**\n\n| objective | block_size | pass | time | extra peak |")
+    print("| --- | --- | ---: | ---: | ---: |")
     for number in range(rounds):
         for name, m, b, d, block in sizes:
             command = [
