@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from tuplet.types import InputError, one_of
 
@@ -61,7 +61,7 @@ class Schedule:
             share = (1 - math.cos(math.pi * share)) / 2
         return self.start + (self.end - self.start) * share
 
-    def __mul__(self, factor: float) -> Schedule:
+    def __mul__(self, factor: object) -> Any:
         """Return the schedule of a multiple of the weight."""
         if not isinstance(factor, int | float):
             return NotImplemented
