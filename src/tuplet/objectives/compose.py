@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from tuplet.functional.scores import unit
+from tuplet.functional.scores import cosine, unit
 from tuplet.objectives.patterns import over_patterns
 from tuplet.objectives.schedule import Schedule
 from tuplet.types import Embeddings, InputError, Loss, Traits, in_range
@@ -103,6 +103,11 @@ class Objective(nn.Module, ABC):
     def _ready(self, z: Tensor) -> Tensor:
         z = z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
         return unit(z) if self.unit_rows else z
+
+    def _mean_cosine(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
+        """Return the mean cosine over the pairs of a query and a candidate modality, ``(Nq, Nc)``."""
+        queries, others = self._sides(query, candidates)
+        return torch.stack([cosine(q, others) for q in queries]).mean(dim=0)
 
     def _sides(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Check the two sides of a retrieval and make them ready, in sorted order."""

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from tuplet.functional.contrast import BlockSize, Positives, contrast, cut
-from tuplet.functional.scores import cosine
 from tuplet.objectives.compose import Objective, Weights, check_weights, rows_with, weight_of
 from tuplet.objectives.temperature import Tau, at, temperature
 from tuplet.types import Embeddings, InputError, Traits, one_of
@@ -110,8 +109,7 @@ class Pairwise(Objective):
 
     def score(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
         """Return the mean cosine over the pairs of a query and a candidate modality, ``(Nq, Nc)``."""
-        queries, others = self._sides(query, candidates)
-        return torch.stack([cosine(q, others) for q in queries]).mean(dim=0)
+        return self._mean_cosine(query, candidates)
 
     def _pair(self, emb: Embeddings, a: str, b: str, valid: Tensor | None) -> Tensor:
         return pair_contrast(

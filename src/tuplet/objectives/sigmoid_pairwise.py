@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from tuplet.functional.contrast import BlockSize, Positives, cut
-from tuplet.functional.scores import cosine
 from tuplet.functional.sigmoid import sigmoid_contrast
-from tuplet.objectives.compose import Objective, Weights, check_weights
-from tuplet.objectives.pairwise import Pairs, over_pairs, pairs_of
-from tuplet.objectives.temperature import Tau, Temperature, at, temperature
-from tuplet.types import Embeddings, InputError, Traits, one_of
+from tuplet.objectives.compose import Weights
+from tuplet.objectives.pairwise import Pairs, Pairwise
+from tuplet.objectives.temperature import Tau, Temperature, at
+from tuplet.types import Embeddings
 
 
-class SigmoidPairwise(Objective):
+class SigmoidPairwise(Pairwise):
     r"""Binary cross-entropy over all pairs of rows, for pairs of modalities.
 
     .. math::
@@ -55,8 +52,6 @@ class SigmoidPairwise(Objective):
         0.0269
     """
 
-    traits = Traits(missing="pairs", cost="M^2/2 B^2 D")
-
     def __init__(
         self,
         *,
@@ -69,35 +64,16 @@ class SigmoidPairwise(Objective):
         positives: Positives = "own",
         block_size: BlockSize = "auto",
     ) -> None:
-        super().__init__()
-        if anchor is not None and pairs != "hub":
-            raise InputError(f"anchor is {anchor!r}, which only pairs='hub' uses; leave it out or set pairs='hub'")
-        one_of("reduction", reduction, ("mean", "sum"))
-        one_of("positives", positives, ("own", "group"))
-        if pairs != "all" or weights or isinstance(tau, Mapping):
-            self.traits = replace(self.traits, symmetric=False, cost="pairs B^2 D")
-        self.pairs = pairs
-        self.anchor = anchor
-        self.tau = temperature(Temperature(0.1) if tau is None else tau)
+        super().__init__(
+            pairs=pairs,
+            anchor=anchor,
+            tau=Temperature(0.1) if tau is None else tau,
+            weights=weights,
+            reduction=reduction,
+            positives=positives,
+            block_size=block_size,
+        )
         self.bias = nn.Parameter(torch.tensor(float(bias)))
-        self.weights = weights
-        self.reduction = reduction
-        self.positives = positives
-        self.block_size = block_size
-
-    def check(self, emb: Embeddings) -> None:
-        """Refuse weights of modalities that are not there."""
-        check_weights(self.weights, emb, of="pairs")
-
-    def terms(self, emb: Embeddings) -> dict[str, Tensor]:
-        """Return the contrastive term."""
-        pairs = pairs_of(emb, self.pairs, self.anchor)
-        return {"contrast": over_pairs(emb, pairs, self._pair, self.reduction, self.weights)}
-
-    def score(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
-        """Return the mean cosine over the pairs of a query and a candidate modality, ``(Nq, Nc)``."""
-        queries, others = self._sides(query, candidates)
-        return torch.stack([cosine(q, others) for q in queries]).mean(dim=0)
 
     def _pair(self, emb: Embeddings, a: str, b: str, valid: Tensor | None) -> Tensor:
         x, y, bias = emb.z[a] / at(self.tau, a, b), emb.z[b], self.bias.to(emb.z[b].dtype)

@@ -59,9 +59,9 @@ class Structure(Objective):
         are matched with all rows of the consensus. A modality without rows drops out of the weights.
         Every process computes the whole value; it is no mean over rows. Cost ``M B^2 D``; the solvers take a number of
         solves in ``M``, each ``B^3`` per step, on the CPU for the assignments of ``"gw"``. Missing rows make these
-        linear programmes. One CPU core, three modalities, forward and backward, B = 64 and 256: ``"identity"`` 3 and 16 ms,
-        ``"gw"`` 12 and 146 ms, ``"entropic"`` 0.3 and 5.7 s; ``"gw"`` at B = 64 with a tenth of one modality missing
-        1.6 s.
+        linear programmes. One CPU core, three modalities, forward and backward, B = 64 and 256: ``"identity"`` 2 and 13 ms,
+        ``"gw"`` 16 and 295 ms, ``"entropic"`` 0.4 and 2.6 s; ``"gw"`` at B = 64 with a tenth of one modality missing
+        1.7 s.
         Departures: the paper's equation 1 is a similarity under the name of a distance; here the squared loss, whose
         minimum it meant. It does not name the embedding kernel, bandwidths or the weights' regulariser. Its defaults
         are ``coupling="gw"`` and ``weights="learned"``; that solver ignores which rows belong together except as a

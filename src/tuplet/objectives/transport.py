@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tuplet.functional.scores import cosine, unit
+from tuplet.functional.scores import unit
 from tuplet.functional.transport import half_squared, sinkhorn, wasserstein_barycenter
 from tuplet.objectives.compose import Objective
 from tuplet.types import Embeddings, InputError, Traits, in_range, one_of
@@ -91,8 +91,7 @@ class TransportConsistency(Objective):
 
     def score(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
         """Return the mean cosine over the pairs of a query and a candidate modality, ``(Nq, Nc)``."""
-        queries, others = self._sides(query, candidates)
-        return torch.stack([cosine(q, others) for q in queries]).mean(dim=0)
+        return self._mean_cosine(query, candidates)
 
     def _loop(self, z: Tensor, present: Tensor, masses: Tensor) -> dict[str, Tensor]:
         pairs = list(combinations(range(len(z)), 2))

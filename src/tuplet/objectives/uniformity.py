@@ -151,8 +151,7 @@ class UniAlign(Objective):
         """Return the mean cosine over pairs of a query and a candidate modality, or minus the volume, ``(Nq, Nc)``."""
         if self.score_by == "volume":
             return Gram().score(query, candidates)
-        q, c = (torch.stack(side).mean(dim=0) for side in self._sides(query, candidates))
-        return q @ c.mT
+        return self._mean_cosine(query, candidates)
 
     def _uniformity(self, emb: Embeddings) -> Tensor:
         total = torch.stack([self._spread(emb, emb.z[k], rows_with(emb, [k]), self.tau) for k in emb.modalities]).sum()
