@@ -18,7 +18,7 @@ from tuplet.bench.record import Record, environment
 from tuplet.bench.suite import TUNING_SEED, Cell, Entry, Settings, Suite, Task
 from tuplet.data import Source
 from tuplet.data.missing import Masked
-from tuplet.evaluate import Result, embed, evaluate, evaluate_inputs, linear_probe, mean_cosine
+from tuplet.evaluate import Result, embed, evaluate_inputs, linear_probe, mean_cosine
 from tuplet.evaluate.evaluation import retrieval_results
 from tuplet.evaluate.subsets import joined
 from tuplet.model import AlignmentModel
@@ -110,11 +110,12 @@ def _results(
         return evaluate_inputs(_whole(source), target=task.target), {}
     budget = task.budget
     torch.manual_seed(cell.seed)
-    shapes = {k: m.shape for k, m in source.modalities.items()}
-    model = AlignmentModel.mlp(shapes, dim=budget.dim, hidden=budget.hidden)
+    model = task.build(source, budget)
     size = sum(p.numel() for p in model.parameters())
+    if entry.train is not None:
+        return entry.train(model, source, task, cell.seed), {}
     if entry.make is None:
-        return evaluate(model, None, _whole(source), target=task.target), {"parameters": size}
+        return task.measure(model, None, _whole(source), task, cell.seed), {"parameters": size}
     objective = entry.make(settings, task)
     config = TrainConfig(epochs=budget.epochs, batch_size=budget.batch_size, lr=budget.lr, seed=cell.seed)
     with warnings.catch_warnings():
@@ -133,7 +134,7 @@ def _results(
         Result(f"training/{k}", run.history[-1][k], items=tuple(h[k] for h in run.history), higher=False)
         for k in ("loss", "val")
     ]
-    return [*evaluate(model, objective, _whole(source), target=task.target), *curves], spent
+    return [*task.measure(model, objective, _whole(source), task, cell.seed), *curves], spent
 
 
 def _validation_score(

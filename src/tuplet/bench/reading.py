@@ -58,7 +58,7 @@ def _best(rows: list[Row], words: str, label: str, what: str) -> list[str]:
 def _against(suite: Suite, rows: list[Row], words: str) -> list[str]:
     """Say which entries differ clearly from the baseline in the linear probe."""
     base = next((r for r in rows if r.entry.name == suite.baseline), None)
-    if base is None:
+    if base is None or "3-shot" not in base.cells:
         return []
     better = [r.entry.label for r in rows if (d := r.differences.get("3-shot")) and d.clear and d.mean > 0]
     worse = [r.entry.label for r in rows if (d := r.differences.get("3-shot")) and d.clear and d.mean < 0]

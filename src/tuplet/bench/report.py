@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from tuplet.bench import figures
+from tuplet.bench.columns import Column
 from tuplet.bench.reading import reading
 from tuplet.bench.record import Record
 from tuplet.bench.suite import Suite
-from tuplet.bench.tables import COLUMNS, Table, as_csv, grid, latex, markdown, tables
+from tuplet.bench.tables import Row, Table, as_csv, grid, latex, markdown, tables
 from tuplet.train.files import write_atomic
 
 
@@ -84,7 +85,7 @@ def write_report(suite: Suite, records: Sequence[Record], out: Path) -> Path:
         suite=suite,
         sections=sections,
         over_axis=figures.over_axis(suite, records),
-        columns=COLUMNS,
+        columns=list({c.label: c for task in suite.tasks for c in task.columns}.values()),
         notes=[e for e in suite.entries if e.note],
         environment=records[0].environment if records else {},
         mixed=len({tuple(sorted(r.environment.items())) for r in records}) > 1,
@@ -132,20 +133,36 @@ def _marks(table: Table) -> list[list[str]]:
     marks = []
     for row in table.rows:
         peers = [r for r in table.rows if r.variant == row.variant and r.entry.aligned]
-        line = ["", "", ""]
-        for c in COLUMNS:
-            mark = ""
-            here = row.cells.get(c.label)
-            if (
-                here
-                and row.entry.aligned
-                and c.ranked
-                and here.mean == max(r.cells[c.label].mean for r in peers if c.label in r.cells)
-            ):
-                mark = "best"
-            d = row.differences.get(c.label)
-            if d and d.clear and row.entry.aligned:
-                mark += " up" if d.mean > 0 else " down"
-            line.append(mark.strip())
-        marks.append([*line, ""])
-    return [*marks, [""] * (len(COLUMNS) + 4)]
+        marks.append(["", "", "", *(mark(row, peers, c) for c in table.task.columns), ""])
+    return [*marks, [""] * (len(table.task.columns) + 4)]
+
+
+def mark(row: Row, peers: Sequence[Row], column: Column) -> str:
+    """Say what is special about a cell.
+
+    Args:
+        row: its row.
+        peers: the rows it is compared with.
+        column: its column.
+
+    Returns:
+        Of ``best``, ``up`` and ``down`` (clearly better or worse than the baseline) those that apply.
+
+    Example:
+        >>> from tuplet.bench.columns import COLUMNS
+        >>> from tuplet.bench.suite import Entry
+        >>> mark(Row(Entry("a", "A"), "default", {}, {}, {}, None, 1), [], COLUMNS[0])
+        ''
+    """
+    here = row.cells.get(column.label)
+    if here is None or not row.entry.aligned:
+        return ""
+    found = []
+    sign = 1 if column.higher else -1
+    others = [sign * r.cells[column.label].mean for r in peers if column.label in r.cells]
+    if column.ranked and sign * here.mean == max(others):
+        found.append("best")
+    d = row.differences.get(column.label)
+    if d and d.clear:
+        found.append("up" if sign * d.mean > 0 else "down")
+    return " ".join(found)

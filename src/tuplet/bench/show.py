@@ -14,7 +14,7 @@ from rich.table import Table as Grid
 
 from tuplet.bench.reading import reading
 from tuplet.bench.suite import Suite
-from tuplet.bench.tables import COLUMNS, Table, grid
+from tuplet.bench.tables import Table, grid
 from tuplet.data import Source
 from tuplet.evaluate import Result
 
@@ -86,7 +86,7 @@ def print_tables(suite: Suite, made: Sequence[Table]) -> None:
             console.print(f"- {sentence}", highlight=False)
         console.print()
     if made:
-        for c in COLUMNS:
+        for c in {c.label: c for table in made for c in table.task.columns}.values():
             console.print(f"{c.label}: {c.meaning}", highlight=False, style="dim")
 
 

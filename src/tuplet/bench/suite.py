@@ -6,11 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from tuplet.bench.columns import COLUMNS, Column
 from tuplet.data import Source
+from tuplet.evaluate import Result, evaluate
+from tuplet.model import AlignmentModel
 from tuplet.types import Embeddings, InputError, Loss
 
 Settings = dict[str, Any]
-Make = Callable[[Settings, "Task"], Callable[[Embeddings], Loss]]
+Objective = Callable[[Embeddings], Loss]
+Make = Callable[[Settings, "Task"], Objective]
+Build = Callable[[Source, "Budget"], AlignmentModel]
+Measure = Callable[[AlignmentModel, Objective | None, Source, "Task", int], list[Result]]
+Train = Callable[[AlignmentModel, Source, "Task", int], list[Result]]
 TUNING_SEED = 1000
 """Seed of all trials; none of the reported seeds."""
 
@@ -36,9 +43,44 @@ class Budget:
     trials: int = 2
 
 
+def perceptrons(source: Source, budget: Budget) -> AlignmentModel:
+    """Build an MLP encoder and a projection per modality.
+
+    Args:
+        source: gives the shapes.
+        budget: gives the widths.
+
+    Returns:
+        The model.
+
+    Example:
+        >>> from tuplet.data import SOURCES
+        >>> len(perceptrons(SOURCES["digits"](), Budget()).encoders)
+        6
+    """
+    shapes = {k: m.shape for k, m in source.modalities.items()}
+    return AlignmentModel.mlp(shapes, dim=budget.dim, hidden=budget.hidden)
+
+
+def probes(model: AlignmentModel, objective: Objective | None, source: Source, task: Task, seed: int) -> list[Result]:
+    """Measure probes, subsets, retrieval and the space, as `evaluate` does.
+
+    Args:
+        model: trained or not.
+        objective: gives its own score.
+        source: the task's.
+        task: names the target.
+        seed: not used; probes are deterministic.
+
+    Returns:
+        The results.
+    """
+    return evaluate(model, objective, source, target=task.target)
+
+
 @dataclass(frozen=True)
 class Task:
-    """A data set, the modalities taken from it and what probes predict.
+    """A data set, the modalities taken from it, the encoders, and what is measured on them.
 
     Attributes:
         name: of the task.
@@ -49,6 +91,10 @@ class Task:
         classes: number of classes of the target.
         budget: for every trained entry.
         at: the task's place on the suite's axis, if it has one.
+        build: makes the untrained model.
+        measure: evaluates a trained one; the seed is that of the run.
+        columns: of the task's table.
+        about: a sentence or two on the data: what they stand for, and what is simulated.
     """
 
     name: str
@@ -59,6 +105,10 @@ class Task:
     classes: int
     budget: Budget = field(default_factory=Budget)
     at: float | None = None
+    build: Build = perceptrons
+    measure: Measure = probes
+    columns: tuple[Column, ...] = COLUMNS
+    about: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,7 +118,8 @@ class Entry:
     Attributes:
         name: short name.
         label: for people.
-        make: builds the objective from settings and task; None for the two rows without training.
+        make: builds the objective from settings and task; None for rows that align nothing.
+        train: for rows that train otherwise, such as end to end on labels: trains the model and measures it.
         kind: ``"trained"``, ``"random"`` (untrained encoders) or ``"inputs"`` (scaled inputs, no encoder).
         defaults: the paper's settings.
         trials: other settings to try, as many for every tuned entry; empty for entries that are not tuned.
@@ -80,6 +131,7 @@ class Entry:
     name: str
     label: str
     make: Make | None = None
+    train: Train | None = None
     kind: Literal["trained", "random", "inputs"] = "trained"
     defaults: Settings = field(default_factory=dict)
     trials: tuple[Settings, ...] = ()

@@ -9,53 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tuplet.bench.columns import Column
 from tuplet.bench.record import Record
 from tuplet.bench.stats import Difference, Spread, average_ranks, paired_bootstrap, spread
 from tuplet.bench.suite import Entry, Suite, Task
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of the tables.
-
-    Attributes:
-        metric: of the records.
-        detail: of the records.
-        label: heading.
-        meaning: one line for readers.
-        percent: whether to print 100 times the value.
-        ranked: whether it enters the average rank.
-    """
-
-    metric: str
-    detail: str
-    label: str
-    meaning: str
-    percent: bool = True
-    ranked: bool = True
-
-
-COLUMNS = (
-    Column("probe/linear", "", "Linear", "accuracy of a linear probe on all modalities' frozen representations, %"),
-    Column("probe/mlp", "", "MLP", "accuracy of a 4-layer MLP on the same, %"),
-    Column("probe/few_shot", "", "3-shot", "accuracy of a linear probe from 3 labelled rows per class (10 draws), %"),
-    Column(
-        "retrieval/own/R@1",
-        "mean",
-        "R@1 own",
-        "one modality from all others and back: share of queries whose match ranks first by the objective's own score, %",
-    ),
-    Column("retrieval/cosine/R@1", "mean", "R@1 cos", "the same by mean cosine, one yardstick for all, %"),
-    Column("retrieval/cosine/mAP", "mean", "mAP cos", "mean average precision of the same, %"),
-    Column(
-        "space/positive_cosine",
-        "",
-        "Pos. cos",
-        "mean cosine of matching embeddings, -1 to 1: near 0 or below, a cosine index finds nothing",
-        percent=False,
-        ranked=False,
-    ),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,32 +108,40 @@ def _table(suite: Suite, task: Task, records: Sequence[Record]) -> Table:
     for variant in ("default", "tuned"):
         cells: dict[str, dict[str, Spread]] = {}
         for entry in suite.of(task):
-            found = {c.label: lookup.get((entry.name, variant, c.metric, c.detail), []) for c in COLUMNS}
+            found = {c.label: lookup.get((entry.name, variant, c.metric, c.detail), []) for c in task.columns}
             cells[entry.name] = {k: spread([r.value for r in v]) for k, v in found.items() if v}
         aligned = {e.name for e in suite.of(task) if e.aligned}
-        ranks = _ranks({k: v for k, v in cells.items() if k in aligned})
+        ranks = _ranks({k: v for k, v in cells.items() if k in aligned}, task.columns)
         for entry in suite.of(task):
             if not cells[entry.name]:
                 continue
-            any_record = next(r for c in COLUMNS for r in lookup.get((entry.name, variant, c.metric, c.detail), []))
+            any_record = next(
+                r for c in task.columns for r in lookup.get((entry.name, variant, c.metric, c.detail), [])
+            )
             differences = {
                 c.label: d
-                for c in COLUMNS
+                for c in task.columns
                 if entry.name != suite.baseline and (d := _difference(lookup, entry.name, suite.baseline, variant, c))
             }
             seeds = max(s.n for s in cells[entry.name].values())
             rows.append(
                 Row(entry, variant, any_record.settings, cells[entry.name], differences, ranks.get(entry.name), seeds)
             )
-    chance = {c.label: r.chance for c in COLUMNS for r in records if r.metric == c.metric and r.chance is not None}
+    chance = {
+        c.label: r.chance
+        for c in task.columns
+        for r in records
+        if (r.metric, r.detail) == (c.metric, c.detail) and r.chance is not None
+    }
     pool = max((r.pool for r in records if r.metric.startswith("retrieval")), default=0)
     return Table(task, rows, chance, pool)
 
 
-def _ranks(cells: dict[str, dict[str, Spread]]) -> dict[str, float]:
-    full = {k: v for k, v in cells.items() if all(c.label in v for c in COLUMNS if c.ranked)}
-    columns = [{k: v[c.label].mean for k, v in full.items()} for c in COLUMNS if c.ranked]
-    return average_ranks(columns, [True] * len(columns)) if full else {}
+def _ranks(cells: dict[str, dict[str, Spread]], columns: Sequence[Column]) -> dict[str, float]:
+    ranked = [c for c in columns if c.ranked]
+    full = {k: v for k, v in cells.items() if all(c.label in v for c in ranked)}
+    means = [{k: v[c.label].mean for k, v in full.items()} for c in ranked]
+    return average_ranks(means, [c.higher for c in ranked]) if full and ranked else {}
 
 
 def _difference(
@@ -195,27 +160,23 @@ def _difference(
     return paired_bootstrap(np.array(items[0]), np.array(items[1]))
 
 
-def number(cell: Spread | None, column: Column, *, digits: int | None = None) -> str:
+def number(cell: Spread | None, column: Column) -> str:
     """Print a cell as mean and standard deviation.
 
     Args:
         cell: the spread, or None where the column does not apply.
         column: its column.
-        digits: decimals; 1 for percentages and 2 for others when left out.
 
     Returns:
         For instance ``"97.3 ± 0.2"``; a dash for None.
 
     Example:
-        >>> number(spread([0.5, 0.7]), COLUMNS[0])
+        >>> number(spread([0.5, 0.7]), Column("probe/linear", "", "Linear", "accuracy, %"))
         '60.0 ± 14.1'
     """
     if cell is None:
         return "-"
-    scale, places = (100, 1) if column.percent else (1, 2)
-    places = places if digits is None else digits
-    mean = f"{scale * cell.mean:.{places}f}"
-    return mean if cell.n < 2 else f"{mean} ± {scale * cell.sd:.{places}f}"
+    return column.text(cell.mean) if cell.n < 2 else f"{column.text(cell.mean)} ± {column.text(cell.sd)}"
 
 
 def settings_text(settings: dict[str, object]) -> str:
@@ -248,14 +209,15 @@ def grid(table: Table) -> tuple[list[str], list[list[str]]]:
         >>> grid(Table(quickstart().tasks[0], [], {"Linear": 0.1}, 400))[1]
         [['chance', '', '', '10.0', '-', '-', '-', '-', '-', '-', '-']]
     """
-    head = ["objective", "variant", "settings", *(c.label for c in COLUMNS), "rank"]
+    columns = table.task.columns
+    head = ["objective", "variant", "settings", *(c.label for c in columns), "rank"]
     lines = []
     for row in table.rows:
         rank = "-" if row.rank is None else f"{row.rank:.1f}"
         shown = row.variant if row.entry.trials else ""
-        cells = [number(row.cells.get(c.label), c) for c in COLUMNS]
+        cells = [number(row.cells.get(c.label), c) for c in columns]
         lines.append([row.entry.label, shown, settings_text(row.settings), *cells, rank])
-    chance = [f"{100 * table.chance[c.label]:.1f}" if c.label in table.chance else "-" for c in COLUMNS]
+    chance = [c.text(table.chance[c.label]) if c.label in table.chance else "-" for c in columns]
     return head, [*lines, ["chance", "", "", *chance, "-"]]
 
 
