@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from tuplet.functional.scores import unit
-from tuplet.nets import MLP, Projection
-from tuplet.types import Batch, Embeddings, InputError
+from tuplet.nets import MLP, Projection, encoders
+from tuplet.nets.encoders import WIDTHS, Paired
+from tuplet.types import Batch, Embeddings, InputError, Kind
 
 
 class AlignmentModel(nn.Module):
@@ -63,6 +65,30 @@ class AlignmentModel(nn.Module):
             {k: MLP(prod(shape), dim, hidden=hidden, layers=layers) for k, shape in shapes.items()},
             {k: Projection(dim, dim) for k in shapes},
         )
+
+    @classmethod
+    def for_source(
+        cls,
+        source: Paired,
+        *,
+        preset: Literal["small", "paper"] = "small",
+        dim: int | None = None,
+        kinds: Mapping[str, Kind] | None = None,
+    ) -> AlignmentModel:
+        """Build the encoders that suit a source, and a three-layer projection per modality of the same width.
+
+        Args:
+            source: has ``modalities`` with shapes, as any `tuplet.data.Source`.
+            preset: as in `tuplet.nets.encoders`.
+            dim: width of representations and embeddings; the preset's when left out.
+            kinds: as in `tuplet.nets.encoders`.
+
+        Returns:
+            The model.
+        """
+        found = encoders(source, preset=preset, dim=dim, kinds=kinds)
+        width = WIDTHS[preset] if dim is None else dim
+        return cls(found, {k: Projection(width, width) for k in found})
 
     def forward(self, batch: Batch) -> Embeddings:
         """Return the embeddings of a batch that has exactly the model's modalities."""

@@ -10,6 +10,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+Kind = Literal["vector", "sequence", "padded", "image", "signal"]
+"""What a row of a modality is: numbers without order, steps ``(T, d)``, steps padded with zeros ``(T, d)``, a picture
+``(C, H, W)``, channels in time ``(C, T)``."""
+
 
 class InputError(ValueError):
     """Bad input: one line that names the argument, what was seen, what was expected and the fix."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from tuplet.data.arrays import Arrays, from_arrays
 from tuplet.data.batch import batches
 from tuplet.data.missing import hide
+from tuplet.data.pairs import Pairs, draw_pairs, pair_parts
 from tuplet.data.source import Modality, Provenance, Rows, Source, Target
 from tuplet.data.sources import digits
 from tuplet.data.splits import Split, split_rows
@@ -18,13 +19,16 @@ __all__ = [
     "SOURCES",
     "Arrays",
     "Modality",
+    "Pairs",
     "Provenance",
     "Rows",
     "Source",
     "Split",
     "Target",
     "batches",
+    "draw_pairs",
     "from_arrays",
     "hide",
+    "pair_parts",
     "split_rows",
 ]

@@ -15,7 +15,7 @@ from torch import Tensor
 from tuplet.data.columns import as_array, group_codes
 from tuplet.data.source import Modality, Provenance, Target
 from tuplet.data.splits import Split, check_split, split_rows
-from tuplet.types import Batch, InputError
+from tuplet.types import Batch, InputError, Kind
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,7 @@ def from_arrays(
     seed: int = 0,
     scaling: Literal["standard", "none"] = "standard",
     units: Mapping[str, str] | None = None,
+    kinds: Mapping[str, Kind] | None = None,
     name: str = "arrays",
     provenance: Provenance | None = None,
 ) -> Arrays:
@@ -166,6 +167,7 @@ def from_arrays(
             shifted);
             ``"none"`` leaves values as they are.
         units: modality or target name -> unit or meaning, for documentation.
+        kinds: modality -> what a row is, as in `Modality`; the shape says it when left out.
         name: what to call the source.
         provenance: where the data come from.
 
@@ -196,18 +198,22 @@ def from_arrays(
                 f"modalities[{k!r}] has {len(arrays[k])} rows, expected {n} to match modalities[{names[0]!r}]; "
                 f"row i of every array must be the same thing"
             )
-    for argument, given, known in (("present", present, names), ("units", units, [*names, *(targets or {})])):
+    for argument, given, known in (
+        ("present", present, names),
+        ("units", units, [*names, *(targets or {})]),
+        ("kinds", kinds, names),
+    ):
         if unknown := sorted(set(given or {}) - set(known)):
             raise InputError(f"{argument} names {unknown}, expected some of {known}")
     masks = {k: _mask(k, arrays[k], (present or {}).get(k)) for k in names}
-    values, kinds = {}, {}
+    values, described = {}, {}
     for k, column in (targets or {}).items():
-        values[k], kinds[k] = _target(k, column, n, (units or {}).get(k, ""))
+        values[k], described[k] = _target(k, column, n, (units or {}).get(k, ""))
     codes = None if group is None else group_codes(group, n)
-    classes = next((values[k].numpy() for k in kinds if kinds[k].kind == "class"), None)
+    classes = next((values[k].numpy() for k in described if described[k].kind == "class"), None)
     split = split_rows(n, labels=classes, group=group, fractions=fractions, seed=seed) if split is None else split
     check_split(split, n, codes)
-    for k, kind in kinds.items():
+    for k, kind in described.items():
         seen = set(values[k][split.train].tolist()) if kind.kind == "class" else set()
         if kind.kind == "class" and (absent := [c for i, c in enumerate(kind.names) if i not in seen]):
             raise InputError(
@@ -223,8 +229,10 @@ def from_arrays(
         present={k: torch.from_numpy(masks[k]) for k in names},
         values=values,
         group=None if codes is None else torch.from_numpy(codes),
-        modalities={k: Modality(arrays[k].shape[1:], unit=(units or {}).get(k, "")) for k in names},
-        targets=kinds,
+        modalities={
+            k: Modality(arrays[k].shape[1:], unit=(units or {}).get(k, ""), kind=(kinds or {}).get(k)) for k in names
+        },
+        targets=described,
         split=split,
         provenance=provenance or Provenance(title=name),
         checksums={k: _checksum(arrays[k], masks[k], scaling) for k in names},

@@ -9,7 +9,7 @@ from typing import Literal, Protocol, runtime_checkable
 from torch import Tensor
 
 from tuplet.data.splits import Split
-from tuplet.types import Batch
+from tuplet.types import Batch, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,13 @@ class Modality:
         shape: shape of one row, without the batch dimension.
         dtype: name of the dtype the rows are handed out in.
         unit: physical unit or meaning of the values before scaling; empty when unknown.
+        kind: what a row is, for the choice of an encoder (`tuplet.nets.encoders`); None when the shape says it.
     """
 
     shape: tuple[int, ...]
     dtype: str = "float32"
     unit: str = ""
+    kind: Kind | None = None
 
 
 @dataclass(frozen=True, slots=True)

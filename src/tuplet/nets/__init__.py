@@ -1,8 +1,11 @@
 """Networks that map an input to a vector: encoders, projection heads, fusion of several; and random views of inputs."""
 
 from tuplet.nets.augment import Augment
+from tuplet.nets.encoders import encoders
 from tuplet.nets.fusion import Fusion
+from tuplet.nets.images import ResNet18, SmallCNN
 from tuplet.nets.mlp import MLP
 from tuplet.nets.project import Projection
+from tuplet.nets.sequence import LSTM, SequenceCNN
 
-__all__ = ["MLP", "Augment", "Fusion", "Projection"]
+__all__ = ["LSTM", "MLP", "Augment", "Fusion", "Projection", "ResNet18", "SequenceCNN", "SmallCNN", "encoders"]

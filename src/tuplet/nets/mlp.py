@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tuplet.types import InputError
+from tuplet.types import InputError, one_of
 
 
 class MLP(nn.Module):
-    """Linear layers with LayerNorm and GELU in between; inputs of any shape are flattened.
+    """Linear layers with a norm and a bend in between; inputs of any shape are flattened.
 
     LayerNorm and not BatchNorm: rows must not influence each other, or chunked and distributed steps would differ from
     plain ones.
@@ -19,9 +21,11 @@ class MLP(nn.Module):
         out_features: width of the output.
         hidden: width in between.
         layers: number of linear layers, at least 1.
+        activation: ``"gelu"``, or ``"leaky_relu"`` (slope 0.01; what OVA-IB uses for poses).
+        norm: ``"layer"`` or ``"none"``, after every linear layer but the last.
 
     Raises:
-        InputError: if a size is not positive.
+        InputError: if a size is not positive or an option is misspelt.
 
     Example:
         >>> import torch
@@ -29,19 +33,31 @@ class MLP(nn.Module):
         torch.Size([3, 5])
     """
 
-    def __init__(self, in_features: int, out_features: int, *, hidden: int = 128, layers: int = 2) -> None:
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        hidden: int = 128,
+        layers: int = 2,
+        activation: Literal["gelu", "leaky_relu"] = "gelu",
+        norm: Literal["layer", "none"] = "layer",
+    ) -> None:
         super().__init__()
         if min(in_features, out_features, hidden, layers) < 1:
             raise InputError(
                 f"in_features, out_features, hidden, layers are {in_features, out_features, hidden, layers}, expected "
                 f"positive numbers"
             )
+        one_of("activation", activation, ("gelu", "leaky_relu"))
+        one_of("norm", norm, ("layer", "none"))
         widths = [in_features, *[hidden] * (layers - 1), out_features]
         steps: list[nn.Module] = [nn.Flatten()]
         for i in range(layers):
             steps.append(nn.Linear(widths[i], widths[i + 1]))
             if i < layers - 1:
-                steps += [nn.LayerNorm(widths[i + 1]), nn.GELU()]
+                steps += [nn.LayerNorm(widths[i + 1])] if norm == "layer" else []
+                steps.append(nn.GELU() if activation == "gelu" else nn.LeakyReLU())
         self.layers = nn.Sequential(*steps)
 
     def forward(self, x: Float[Tensor, "B ..."]) -> Float[Tensor, "B out"]:
