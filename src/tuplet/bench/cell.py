@@ -10,15 +10,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
+from urllib.parse import parse_qsl
 
 import numpy as np
 import torch
 
 from tuplet.bench.record import Record, environment
 from tuplet.bench.suite import TUNING_SEED, Cell, Entry, Settings, Suite, Task
-from tuplet.data import Source
+from tuplet.data import Source, ungroup
 from tuplet.data.missing import Masked
-from tuplet.evaluate import Result, embed, evaluate_inputs, linear_probe, mean_cosine
+from tuplet.evaluate import Result, embed, linear_probe, mean_cosine
 from tuplet.evaluate.evaluation import retrieval_results
 from tuplet.evaluate.subsets import joined
 from tuplet.model import AlignmentModel
@@ -30,7 +31,7 @@ CRITERION = "tuning/score"
 
 @cache
 def load_suite(factory: str) -> Suite:
-    """Rebuild a suite from ``module:function``.
+    """Rebuild a suite from ``module:function``, or ``module:function?name=text&...`` with arguments.
 
     Args:
         factory: where to find it.
@@ -42,8 +43,9 @@ def load_suite(factory: str) -> Suite:
         >>> load_suite("tuplet.bench.suites.quickstart:quickstart").name
         'quickstart'
     """
-    module, function = factory.split(":")
-    suite: Suite = getattr(import_module(module), function)()
+    module, _, function = factory.partition(":")
+    function, _, arguments = function.partition("?")
+    suite: Suite = getattr(import_module(module), function)(**dict(parse_qsl(arguments)))
     return suite
 
 
@@ -106,21 +108,21 @@ def _whole(source: Source) -> Source:
 def _results(
     task: Task, entry: Entry, source: Source, cell: Cell, settings: Settings
 ) -> tuple[list[Result], dict[str, float]]:
-    if entry.kind == "inputs":
-        return evaluate_inputs(_whole(source), target=task.target), {}
+    if entry.kind not in ("trained", "random"):
+        torch.manual_seed(cell.seed)
+        return task.protocol.reference(entry.kind, _whole(source), task, cell.seed), {}
     budget = task.budget
     torch.manual_seed(cell.seed)
-    model = task.build(source, budget)
+    model = task.protocol.build(source, budget)
     size = sum(p.numel() for p in model.parameters())
-    if entry.train is not None:
-        return entry.train(model, source, task, cell.seed), {}
     if entry.make is None:
-        return task.measure(model, None, _whole(source), task, cell.seed), {"parameters": size}
+        return task.protocol.measure(model, None, _whole(source), task, cell.seed), {"parameters": size}
     objective = entry.make(settings, task)
     config = TrainConfig(epochs=budget.epochs, batch_size=budget.batch_size, lr=budget.lr, seed=cell.seed)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "the gradient of")  # a comparison shows what comes of it
-        run = fit(model, objective, train=source.train, val=source.val, config=config)
+        seen = ungroup(source) if task.negatives == "all" else source
+        run = fit(model, objective, train=seen.train, val=seen.val, config=config)
     spent = {
         "parameters": size,
         "batch_size": budget.batch_size,
@@ -134,7 +136,7 @@ def _results(
         Result(f"training/{k}", run.history[-1][k], items=tuple(h[k] for h in run.history), higher=False)
         for k in ("loss", "val")
     ]
-    return [*task.measure(model, objective, _whole(source), task, cell.seed), *curves], spent
+    return [*task.protocol.measure(model, objective, _whole(source), task, cell.seed), *curves], spent
 
 
 def _validation_score(

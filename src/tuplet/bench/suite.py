@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from tuplet.bench.columns import COLUMNS, Column
+from tuplet.bench.probes import Probes
 from tuplet.data import Source
-from tuplet.evaluate import Result, evaluate
+from tuplet.evaluate import Result
 from tuplet.model import AlignmentModel
 from tuplet.types import Embeddings, InputError, Loss
 
 Settings = dict[str, Any]
 Objective = Callable[[Embeddings], Loss]
 Make = Callable[[Settings, "Task"], Objective]
-Build = Callable[[Source, "Budget"], AlignmentModel]
-Measure = Callable[[AlignmentModel, Objective | None, Source, "Task", int], list[Result]]
-Train = Callable[[AlignmentModel, Source, "Task", int], list[Result]]
+Kind = Literal["trained", "random", "inputs", "fusion", "single"]
 TUNING_SEED = 1000
 """Seed of all trials; none of the reported seeds."""
 
@@ -43,39 +42,22 @@ class Budget:
     trials: int = 2
 
 
-def perceptrons(source: Source, budget: Budget) -> AlignmentModel:
-    """Build an MLP encoder and a projection per modality.
+class Evaluation(Protocol):
+    """What a task trains and measures."""
 
-    Args:
-        source: gives the shapes.
-        budget: gives the widths.
+    def build(self, source: Source, budget: Budget) -> AlignmentModel:
+        """Make the untrained model."""
+        ...
 
-    Returns:
-        The model.
+    def measure(
+        self, model: AlignmentModel, objective: Objective | None, source: Source, task: Task, seed: int
+    ) -> list[Result]:
+        """Evaluate a model with the seed of its run; the objective, if any, gives its own score."""
+        ...
 
-    Example:
-        >>> from tuplet.data import SOURCES
-        >>> len(perceptrons(SOURCES["digits"](), Budget()).encoders)
-        6
-    """
-    shapes = {k: m.shape for k, m in source.modalities.items()}
-    return AlignmentModel.mlp(shapes, dim=budget.dim, hidden=budget.hidden)
-
-
-def probes(model: AlignmentModel, objective: Objective | None, source: Source, task: Task, seed: int) -> list[Result]:
-    """Measure probes, subsets, retrieval and the space, as `evaluate` does.
-
-    Args:
-        model: trained or not.
-        objective: gives its own score.
-        source: the task's.
-        task: names the target.
-        seed: not used; probes are deterministic.
-
-    Returns:
-        The results.
-    """
-    return evaluate(model, objective, source, target=task.target)
+    def reference(self, kind: str, source: Source, task: Task, seed: int) -> list[Result]:
+        """Measure a row that has no aligned model: an entry's kind."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -91,9 +73,10 @@ class Task:
         classes: number of classes of the target.
         budget: for every trained entry.
         at: the task's place on the suite's axis, if it has one.
-        build: makes the untrained model.
-        measure: evaluates a trained one; the seed is that of the run.
+        protocol: makes the encoders and measures what they are good for.
         columns: of the task's table.
+        negatives: ``"groups"`` keeps rows of one group from being each other's negatives in training; ``"all"`` does not, as in
+            the papers.
         about: a sentence or two on the data: what they stand for, and what is simulated.
     """
 
@@ -105,9 +88,9 @@ class Task:
     classes: int
     budget: Budget = field(default_factory=Budget)
     at: float | None = None
-    build: Build = perceptrons
-    measure: Measure = probes
+    protocol: Evaluation = field(default_factory=Probes)
     columns: tuple[Column, ...] = COLUMNS
+    negatives: Literal["groups", "all"] = "groups"
     about: str = ""
 
 
@@ -119,8 +102,8 @@ class Entry:
         name: short name.
         label: for people.
         make: builds the objective from settings and task; None for rows that align nothing.
-        train: for rows that train otherwise, such as end to end on labels: trains the model and measures it.
-        kind: ``"trained"``, ``"random"`` (untrained encoders) or ``"inputs"`` (scaled inputs, no encoder).
+        kind: ``"trained"``, ``"random"`` (untrained encoders), ``"inputs"`` (no encoder), ``"fusion"`` (encoders and predictor
+            end to end on labels) or ``"single"`` (the same for the best single modality).
         defaults: the paper's settings.
         trials: other settings to try, as many for every tuned entry; empty for entries that are not tuned.
         sizes: numbers of modalities it is defined for (or affordable at); None for all.
@@ -131,8 +114,7 @@ class Entry:
     name: str
     label: str
     make: Make | None = None
-    train: Train | None = None
-    kind: Literal["trained", "random", "inputs"] = "trained"
+    kind: Kind = "trained"
     defaults: Settings = field(default_factory=dict)
     trials: tuple[Settings, ...] = ()
     sizes: tuple[int, ...] | None = None

@@ -9,6 +9,7 @@ from tuplet.data.pairs import Pairs, draw_pairs, pair_parts
 from tuplet.data.source import Modality, Provenance, Rows, Source, Target
 from tuplet.data.sources import digits
 from tuplet.data.splits import Split, split_rows
+from tuplet.data.ungroup import ungroup
 
 SOURCES: dict[str, Callable[[], Source]] = {
     "digits": digits.load,
@@ -31,4 +32,5 @@ __all__ = [
     "hide",
     "pair_parts",
     "split_rows",
+    "ungroup",
 ]
