@@ -97,7 +97,12 @@ class Downstream:
         return best + [r for r in found if not r.detail.startswith("best single")]
 
     def _predicted(
-        self, features: Mapping[str, Features], groups: Mapping[str, Tensor | None], source: Source, task: Task, seed: int
+        self,
+        features: Mapping[str, Features],
+        groups: Mapping[str, Tensor | None],
+        source: Source,
+        task: Task,
+        seed: int,
     ) -> list[Result]:
         train, val, test = (features[k] for k in PARTS)
         settings = PredictorConfig(epochs=self.epochs, seed=seed)
@@ -163,7 +168,9 @@ class Downstream:
                     found.append(Result(name, r.values[metric], detail, True, r.chance[metric], r.pool, items))
         return found
 
-    def columns(self, source_names: Sequence[str], headlines: Mapping[str, str], kinds: Mapping[str, str]) -> tuple[Column, ...]:
+    def columns(
+        self, source_names: Sequence[str], headlines: Mapping[str, str], kinds: Mapping[str, str]
+    ) -> tuple[Column, ...]:
         """Make the columns of the task's table.
 
         Args:
@@ -195,7 +202,9 @@ class Downstream:
             what = f"mean average precision of {direction} by the objective's own score, relevance {self.relevance}, %"
             made.append(Column("retrieval/own/mAP", direction, f"{direction} own", what, headline=title))
             made.append(
-                Column("retrieval/cosine/mAP", direction, f"{direction} cos", "the same by mean cosine, %", ranked=False)
+                Column(
+                    "retrieval/cosine/mAP", direction, f"{direction} cos", "the same by mean cosine, %", ranked=False
+                )
             )
         cosine = "mean cosine of matching embeddings, -1 to 1"
         made.append(Column("space/positive_cosine", "", "Pos. cos", cosine, percent=False, ranked=False))

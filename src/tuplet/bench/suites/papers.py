@@ -18,7 +18,6 @@ from tuplet.objectives import (
     Pairwise,
     Structure,
     Symile,
-    TransportConsistency,
     Triangle,
 )
 from tuplet.types import InputError
