@@ -25,7 +25,7 @@ ALLOWED = {
     "model": {"nets", "functional"},
     "data": set(),
     "train": {"model", "nets", "objectives", "data", "functional", "diagnose"},
-    "evaluate": {"model", "data", "functional", "diagnose"},
+    "evaluate": {"model", "nets", "data", "functional", "diagnose"},
     "bench": {"evaluate", "train", "data", "objectives", "model", "nets", "diagnose", "functional"},
     "cli": {"bench", "train", "evaluate", "diagnose", "data", "objectives", "model"},
     "__init__": {"data", "evaluate", "functional", "model", "objectives", "train"},

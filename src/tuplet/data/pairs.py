@@ -120,8 +120,8 @@ def draw_pairs(
         InputError: if rows hold one group only, no group twice, or poses leave a row without a partner.
 
     Notes:
-        The task is guessed: the papers that use it (Vision & Touch: VFD, VFPD, VFPDO) publish no code for it and say neither how
-        many pairs there are, nor their balance, nor what negatives are. Recordings may be told apart by their
+        The task is guessed: the papers that use it (Vision & Touch: VFD, VFPD, VFPDO) publish no code for it and say neither
+        how many pairs there are, nor their balance, nor what negatives are. Recordings may be told apart by their
         background alone: compare with `tuplet.evaluate.pixels`. With ``hard``, cost and time grow as ``count * n``.
 
     Source:

@@ -1,23 +1,36 @@
-"""Evaluation: probes, modality subsets, retrieval."""
+"""Evaluation: probes, predictors, modality subsets, retrieval."""
 
 from tuplet.evaluate.embed import embed
 from tuplet.evaluate.evaluation import Result, evaluate, evaluate_inputs
+from tuplet.evaluate.features import Features, encoded, pixels
+from tuplet.evaluate.late_fusion import LateFusion, late_fusion
+from tuplet.evaluate.predict import predict_subsets
+from tuplet.evaluate.predictor import PredictorConfig
 from tuplet.evaluate.probe import Probe, few_shot_probe, linear_probe, mlp_probe
 from tuplet.evaluate.retrieve import Retrieval, mean_cosine, rank_metrics, retrieve
+from tuplet.evaluate.scores import prediction_results
 from tuplet.evaluate.subsets import subset_probes, subsets
 from tuplet.evaluate.summary import summary
 
 __all__ = [
+    "Features",
+    "LateFusion",
+    "PredictorConfig",
     "Probe",
     "Result",
     "Retrieval",
     "embed",
+    "encoded",
     "evaluate",
     "evaluate_inputs",
     "few_shot_probe",
+    "late_fusion",
     "linear_probe",
     "mean_cosine",
     "mlp_probe",
+    "pixels",
+    "predict_subsets",
+    "prediction_results",
     "rank_metrics",
     "retrieve",
     "subset_probes",

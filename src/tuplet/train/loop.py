@@ -95,6 +95,9 @@ def fit(
         raise InputError(f"train has {len(train)} row, expected 2 or more; nothing to contrast it with")
     if config.out and config.out.exists() and not config.out.is_dir():
         raise InputError(f"out is {config.out}, which is a file; expected a folder that exists or can be made")
+    mixing = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+    if config.step == "cached" and any(isinstance(m, mixing) for m in model.modules()):
+        raise InputError("step is 'cached', but the model has BatchNorm, which sees one chunk only; use norm='group'")
     began = time.perf_counter()
     runtime = Runtime(config)
     batch_size = min(config.batch_size, len(train)) // runtime.world

@@ -1,0 +1,118 @@
+"""What predictions are worth: accuracy, balanced accuracy and F1 of classes; squared error and R2 of real targets."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tuplet.evaluate.evaluation import Result
+from tuplet.types import InputError
+
+
+def prediction_results(
+    outputs: Tensor, truth: Tensor, seen: Tensor, *, metric: str = "predict", detail: str = ""
+) -> list[Result]:
+    r"""Score the predictions of one set of test rows.
+
+    .. math:: \mathrm{balanced} = \mathrm{mean}_c\, \mathrm{recall}_c, \quad
+        F_1 = \mathrm{mean}_c \frac{2 p_c r_c}{p_c + r_c}, \quad
+        R^2 = 1 - \frac{\sum_{i,j} (y_{ij} - \hat y_{ij})^2}{\sum_{i,j} (y_{ij} - \bar y_j)^2}
+
+    Args:
+        outputs: ``(n, classes)`` scores, of which the largest wins, or ``(n, k)`` values in the target's unit.
+        truth: int64 ``(n,)`` or floating ``(n, k)``, to match.
+        seen: the training targets, for chance: their most frequent class, or their mean.
+        metric: what the names of the results begin with.
+        detail: which modalities were read.
+
+    Returns:
+        ``metric/accuracy`` (with one item per row), ``/balanced`` and ``/f1``; or ``/mse`` (in squared units of the target,
+        mean over rows and dimensions, with items) and ``/r2``. Every chance is that of a predictor without input.
+
+    Raises:
+        InputError: if shapes disagree or there are no rows.
+
+    Notes:
+        Balanced accuracy averages over the classes that test rows have, macro F1 over these and the predicted ones, as
+        scikit-learn does. ``r2`` is left out where test targets are constant.
+
+    Example:
+        >>> y = torch.tensor([0, 0, 0, 1])
+        >>> [(r.metric, r.value, r.chance) for r in prediction_results(torch.eye(2)[y], y, y)][:2]
+        [('predict/accuracy', 1.0, 0.75), ('predict/balanced', 1.0, 0.5)]
+    """
+    if not len(truth) or len(outputs) != len(truth):
+        raise InputError(f"outputs has {len(outputs)} rows, expected {len(truth)} to match truth, one or more")
+    if not truth.is_floating_point():
+        width = max(outputs.shape[1], int(seen.max()) + 1)
+        majority = seen.mode().values.expand(len(truth))
+        guess, chance = outputs.argmax(dim=1).numpy(), majority.numpy()
+        hits = (guess == truth.numpy()).astype(np.float64)
+        pairs = zip(
+            _class_values(guess, truth.numpy(), width), _class_values(chance, truth.numpy(), width), strict=True
+        )
+        names = ("accuracy", "balanced", "f1")
+        return [
+            Result(
+                f"{metric}/{name}", value, detail, True, level, len(truth), _items(hits) if name == "accuracy" else ()
+            )
+            for name, (value, level) in zip(names, pairs, strict=True)
+        ]
+    truth, seen = (y.reshape(len(y), -1).double() for y in (truth, seen))
+    if outputs.shape != truth.shape:
+        raise InputError(f"outputs has shape {tuple(outputs.shape)}, expected {tuple(truth.shape)} to match truth")
+    errors = (outputs.double() - truth).square()
+    chance_errors = (seen.mean(dim=0) - truth).square()
+    spread = float((truth - truth.mean(dim=0)).square().sum())
+    mse = Result(
+        f"{metric}/mse",
+        float(errors.mean()),
+        detail,
+        False,
+        float(chance_errors.mean()),
+        len(truth),
+        tuple(errors.mean(dim=1).tolist()),
+    )
+    if not spread:
+        return [mse]
+    r2, level = (1 - float(e.sum()) / spread for e in (errors, chance_errors))
+    return [mse, Result(f"{metric}/r2", r2, detail, True, level, len(truth))]
+
+
+def without_input(seen: Tensor, rows: int) -> Tensor:
+    """Make the outputs of a predictor that sees no input: the most frequent training class, or the training mean.
+
+    Args:
+        seen: the training targets.
+        rows: number of rows to predict.
+
+    Returns:
+        Outputs, as `prediction_results` takes them.
+
+    Example:
+        >>> without_input(torch.tensor([0, 1, 1]), 2)
+        tensor([[0., 1.],
+                [0., 1.]])
+    """
+    if seen.is_floating_point():
+        return seen.reshape(len(seen), -1).mean(dim=0).expand(rows, -1)
+    return torch.eye(int(seen.max()) + 1)[seen.mode().values].expand(rows, -1)
+
+
+def _class_values(guess: NDArray[np.int64], truth: NDArray[np.int64], classes: int) -> tuple[float, float, float]:
+    table = np.zeros((classes, classes))  # truth x guess
+    np.add.at(table, (truth, guess), 1)
+    right, true, guessed = np.diag(table), table.sum(axis=1), table.sum(axis=0)
+    there = true > 0
+    used = true + guessed > 0
+    return (
+        float(right.sum() / len(truth)),
+        float((right[there] / true[there]).mean()),
+        float((2 * right[used] / (true + guessed)[used]).mean()),
+    )
+
+
+def _items(values: NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(values.tolist())

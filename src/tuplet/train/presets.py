@@ -1,0 +1,95 @@
+"""How the papers trained, number by number, and what runs on two cores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from tuplet.train.config import Optimizer, TrainConfig
+
+STATED = {
+    "dim": "OVA-IB, appendix B.2: representation and embedding dimension 256",
+    "batch_size": "OVA-IB, appendix B.2: batch size 64",
+    "optimizer": "OVA-IB, appendix B.2: Adam",
+    "tau": "OVA-IB, appendix B.2: temperature 0.01",
+    "ridge": "OVA-IB, appendix B.2: lambda = 1e-8",
+    "beta": "OVA-IB, section 4.1: beta = 1 for all benchmarks except WESAD (0.5)",
+    "lr": "OVA-IB, appendix B.2: learning rates by dataset and task; VFP and WESAD are not among them",
+    "seeds": "OVA-IB, appendix B.2: seed 42 for all tasks, also 0 and 1 for retrieval; UniOMA, table I: 10 seeds, not which",
+}
+"""Field -> where its number is stated. A number that is not is named in ``guessed``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """The settings of one task.
+
+    Attributes:
+        lr: peak learning rate.
+        beta: weight of minimality in `tuplet.objectives.OneVsAll`.
+        seeds: of the runs.
+        dim: width of representations and embeddings.
+        batch_size: rows per step.
+        optimizer: as in `TrainConfig`.
+        tau: temperature.
+        ridge: of the span projection.
+        epochs: passes over the training rows.
+        encoders: preset of `tuplet.nets.encoders`.
+        guessed: names of the fields that no paper states.
+
+    Example:
+        >>> PAPER["mosei"].lr, PAPER["mosei"].config(seed=42).batch_size
+        (1e-05, 64)
+    """
+
+    lr: float
+    beta: float = 1.0
+    seeds: tuple[int, ...] = (42,)
+    dim: int = 256
+    batch_size: int = 64
+    optimizer: Optimizer = "adam"
+    tau: float = 0.01
+    ridge: float = 1e-8
+    epochs: int = 50
+    encoders: Literal["small", "paper"] = "paper"
+    guessed: tuple[str, ...] = ("epochs",)
+
+    def config(self, *, seed: int) -> TrainConfig:
+        """Return how to train; warm-up, decay of the learning rate and clipping are the library's, as no paper states them."""
+        return TrainConfig(
+            epochs=self.epochs, batch_size=self.batch_size, lr=self.lr, optimizer=self.optimizer, seed=seed
+        )
+
+
+PAPER = {
+    "mosei": Preset(1e-5),
+    "mujoco_push": Preset(1e-3),
+    "vfd_orientation": Preset(1e-3),
+    "vfd_trajectory": Preset(1e-4),
+    "vfp_contact": Preset(1e-4, guessed=("epochs", "lr")),
+    "vfpd_trajectory": Preset(1e-4),
+    "vfpdo_trajectory": Preset(1e-4),
+    "wesad": Preset(1e-4, beta=0.5, guessed=("epochs", "lr")),
+    "wesad_retrieval": Preset(1e-4, beta=0.5, seeds=(42, 0, 1), guessed=("epochs", "lr")),
+}
+"""Task of OVA-IB -> its settings. Where the learning rate is not stated, it is that of the trajectory tasks."""
+
+SMALL = Preset(
+    1e-3,
+    seeds=(0, 1, 2),
+    dim=64,
+    batch_size=128,
+    optimizer="adamw",
+    tau=0.1,
+    epochs=20,
+    encoders="small",
+    guessed=("lr", "seeds", "dim", "batch_size", "optimizer", "tau", "epochs"),
+)
+"""For two cores and small data; no paper's numbers but ``beta`` and ``ridge``."""
+
+UNI_OMA = replace(
+    PAPER["vfd_orientation"],
+    seeds=tuple(range(10)),
+    guessed=("lr", "beta", "dim", "batch_size", "optimizer", "tau", "ridge", "epochs", "seeds"),
+)
+"""UniOMA states its ten seeds' number and that all methods share one setup, nothing else: the rest is OVA-IB's."""
