@@ -10,6 +10,7 @@ from scipy.spatial.distance import cdist
 
 from tuplet import InputError
 from tuplet.data import Pairs, draw_pairs, pair_parts, split_rows
+from tuplet.data.table import write_table
 
 
 def trajectories(n=300, length=10, seed=0):
@@ -119,16 +120,18 @@ def test_a_file_holds_the_pairs_or_is_refused(tmp_path):
     columns = [pairs.left, pairs.right, pairs.same.astype(np.int64)]
     assert pairs.sha256 == hashlib.sha256(length + b"".join(c.astype("<i8").tobytes() for c in columns)).hexdigest()
     for spoilt, match in (
-        (content[:-5], "cannot be read"),
-        (content[:40], "cannot be read"),
-        (b"", "cannot be read"),
+        (content[:-5], str(file)),
+        (content[:40], str(file)),
+        (b"", str(file)),
         (content[:-1] + bytes([1 - content[-1]]), "differs from what was written"),
     ):
         file.write_bytes(spoilt)
         with pytest.raises(InputError, match=match):
             Pairs.load(file)
-    with pytest.raises(InputError, match="does not exist"):
+    with pytest.raises(InputError, match="cannot be read"):
         Pairs.load(tmp_path / "nothing")
+    with pytest.raises(InputError, match="expected the columns left, right and same"):
+        Pairs.load(write_table(tmp_path / "other", {"left": pairs.left}))
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):

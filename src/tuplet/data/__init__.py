@@ -9,6 +9,8 @@ from tuplet.data.pairs import Pairs, draw_pairs, pair_parts
 from tuplet.data.source import Modality, Provenance, Rows, Source, Target
 from tuplet.data.sources import digits
 from tuplet.data.splits import Split, split_rows
+from tuplet.data.stored import Stored, from_columns, from_table
+from tuplet.data.table import Table, write_table
 
 SOURCES: dict[str, Callable[[], Source]] = {
     "digits": digits.load,
@@ -24,11 +26,16 @@ __all__ = [
     "Rows",
     "Source",
     "Split",
+    "Stored",
+    "Table",
     "Target",
     "batches",
     "draw_pairs",
     "from_arrays",
+    "from_columns",
+    "from_table",
     "hide",
     "pair_parts",
     "split_rows",
+    "write_table",
 ]
