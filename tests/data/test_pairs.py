@@ -10,6 +10,7 @@ from scipy.spatial.distance import cdist
 
 from tuplet import InputError
 from tuplet.data import Pairs, draw_pairs, pair_parts, split_rows
+from tuplet.data.table import write_table
 
 
 def trajectories(n=300, length=10, seed=0):
@@ -86,16 +87,16 @@ def test_the_order_says_nothing():
 def test_hard_negatives_are_the_nearest_poses_of_other_trajectories():
     group, poses = trajectories()
     distance = cdist(poses, poses)
-    easy, hard = (draw_pairs(group, count=300, seed=0, positives=0, hard=p) for p in (None, poses))
+    easy, hard = (draw_pairs(group, count=300, seed=0, positives=0.0, hard=p) for p in (None, poses))
     blocked = np.where(group[:, None] == group, np.inf, distance)
     assert np.array_equal(hard.right, blocked.argmin(axis=1)[hard.left])
     assert np.median(distance[hard.left, hard.right]) < 0.5 * np.median(distance[easy.left, easy.right])
-    twice = draw_pairs(group, count=600, seed=0, positives=0, hard=poses)
+    twice = draw_pairs(group, count=600, seed=0, positives=0.0, hard=poses)
     assert len(set(zip(twice.left, twice.right, strict=True))) == 600
     for row in (0, 17):
         nearest = np.argsort(blocked[row], kind="stable")[:2]
         assert set(twice.right[twice.left == row]) == set(nearest)
-    far = draw_pairs(group, count=300, seed=0, positives=0, hard=poses, apart=0.8)
+    far = draw_pairs(group, count=300, seed=0, positives=0.0, hard=poses, apart=0.8)
     gaps = distance[far.left, far.right]
     assert gaps.min() >= 0.8
     assert np.median(gaps) < 0.9
@@ -103,7 +104,7 @@ def test_hard_negatives_are_the_nearest_poses_of_other_trajectories():
 
 def test_equal_poses_go_by_row_number():
     group = np.arange(8) // 2
-    pairs = draw_pairs(group, count=8, seed=0, positives=0, hard=np.zeros((8, 2)))
+    pairs = draw_pairs(group, count=8, seed=0, positives=0.0, hard=np.zeros((8, 2)))
     assert np.array_equal(pairs.right, np.where(group[pairs.left] == 0, 2, 0))
 
 
@@ -119,16 +120,18 @@ def test_a_file_holds_the_pairs_or_is_refused(tmp_path):
     columns = [pairs.left, pairs.right, pairs.same.astype(np.int64)]
     assert pairs.sha256 == hashlib.sha256(length + b"".join(c.astype("<i8").tobytes() for c in columns)).hexdigest()
     for spoilt, match in (
-        (content[:-5], "cannot be read"),
-        (content[:40], "cannot be read"),
-        (b"", "cannot be read"),
+        (content[:-5], str(file)),
+        (content[:40], str(file)),
+        (b"", str(file)),
         (content[:-1] + bytes([1 - content[-1]]), "differs from what was written"),
     ):
         file.write_bytes(spoilt)
         with pytest.raises(InputError, match=match):
             Pairs.load(file)
-    with pytest.raises(InputError, match="does not exist"):
+    with pytest.raises(InputError, match="cannot be read"):
         Pairs.load(tmp_path / "nothing")
+    with pytest.raises(InputError, match="expected the columns left, right and same"):
+        Pairs.load(write_table(tmp_path / "other", {"left": pairs.left}))
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
@@ -156,9 +159,9 @@ def test_bad_input_is_named():
         "rows has shape": lambda: draw_pairs(group, [True, False], count=4, seed=0),
         "count is 0": lambda: draw_pairs(group, count=0, seed=0),
         "seed is -1": lambda: draw_pairs(group, count=4, seed=-1),
-        "positives is 2": lambda: draw_pairs(group, count=4, seed=0, positives=2),
+        "positives is 2": lambda: draw_pairs(group, count=4, seed=0, positives=2.0),
         "apart is 0.1": lambda: draw_pairs(group, count=4, seed=0, apart=0.1),
-        "apart is 99": lambda: draw_pairs(group, count=4, seed=0, hard=poses, apart=99),
+        "apart is 99": lambda: draw_pairs(group, count=4, seed=0, hard=poses, apart=99.0),
         "hard has shape": lambda: draw_pairs(group, count=4, seed=0, hard=poses[:5]),
         "counts has 2": lambda: pair_parts(group, split_rows(300, group=group), counts=(4, 4), seed=0),
     }.items():

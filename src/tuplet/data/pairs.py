@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from tuplet.data.columns import as_array, group_codes
 from tuplet.data.splits import PARTS, Split
+from tuplet.data.table import Table, write_table
 from tuplet.types import InputError, in_range
 
 CHUNK = 64
@@ -52,41 +52,20 @@ class Pairs:
     def __hash__(self) -> int:
         return hash(self.sha256)
 
-    def save(self, path: Path) -> None:
-        """Write the pairs and their checksum to a safetensors file, at once or not at all."""
-        from safetensors.numpy import save
-
+    def save(self, path: Path | str) -> None:
+        """Write the pairs and their checksum to one file, at once or not at all."""
         columns = {"left": self.left, "right": self.right, "same": self.same}
-        content = save(columns, metadata={"sha256": self.sha256})
-        scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with scratch.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            scratch.replace(path)
-        finally:
-            scratch.unlink(missing_ok=True)
+        write_table(path, columns, about={"pairs": self.sha256})
 
     @classmethod
-    def load(cls, path: Path) -> Pairs:
+    def load(cls, path: Path | str) -> Pairs:
         """Read pairs that `save` wrote; refuse a file that is damaged or something else."""
-        from safetensors import SafetensorError, safe_open
-
-        if not path.is_file():
-            raise InputError(f"path {path} does not exist; expected a file that Pairs.save wrote")
-        try:
-            with safe_open(path, framework="numpy") as file:
-                found = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - no dict
-                written = (file.metadata() or {}).get("sha256")
-        except SafetensorError as error:
-            raise InputError(f"path {path} cannot be read ({error}); draw the pairs again") from None
-        dtypes = {k: (v.dtype.name, v.ndim) for k, v in found.items()}
+        table = Table.open(path)
+        dtypes = {k: (v.dtype.name, v.ndim) for k, v in table.columns.items()}
         if dtypes != {"left": ("int64", 1), "right": ("int64", 1), "same": ("bool", 1)}:
-            raise InputError(f"path {path} holds {sorted(found)}, expected the columns left, right and same")
-        pairs = cls(**found)
-        if pairs.sha256 != written:
+            raise InputError(f"path {path} holds {sorted(dtypes)}, expected the columns left, right and same of pairs")
+        pairs = cls(**{k: np.array(v) for k, v in table.columns.items()})
+        if pairs.sha256 != table.about.get("pairs"):
             raise InputError(f"path {path} differs from what was written (sha256); draw the pairs again")
         return pairs
 

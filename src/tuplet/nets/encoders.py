@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 from torch import nn
 
@@ -17,6 +17,7 @@ WIDTHS = {"small": 64, "paper": 256}
 """Preset -> width of every representation; 256 is OVA-IB's (appendix B.2), 64 is ours."""
 
 
+@runtime_checkable
 class Described(Protocol):
     """What is known of a modality; `tuplet.data.Modality` is one."""
 
@@ -31,6 +32,7 @@ class Described(Protocol):
         ...
 
 
+@runtime_checkable
 class Paired(Protocol):
     """Anything with modalities; `tuplet.data.Source` is one."""
 
