@@ -144,3 +144,18 @@ def test_bad_options_are_refused():
         sinkhorn(torch.ones(2, 4), epsilon=0.1, a=torch.ones(3) / 3)
     with pytest.raises(InputError, match=r"^b has shape"):
         sinkhorn(torch.ones(2, 4), epsilon=0.1, b=torch.ones(3) / 3)
+
+
+def test_several_threads_solve_what_one_does():
+    """Batched LU of large systems fails in oneMKL with several threads; the solver must not depend on it."""
+    g = torch.Generator().manual_seed(0)
+    shared = torch.randn(512, 32, generator=g, dtype=torch.float64)
+    x = [torch.nn.functional.normalize(shared + torch.randn(512, 32, generator=g), dim=1) for _ in range(4)]
+    cost = torch.stack([1 - x[0] @ x[k].mT for k in (1, 2, 3)])
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        plans = sinkhorn(cost, epsilon=0.05)
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.allclose(plans.sum(dim=1), torch.full((3, 512), 1 / 512, dtype=torch.float64), atol=1e-6)

@@ -11,22 +11,23 @@ from torch import Tensor
 
 from tuplet.data.source import Modality, Provenance, Rows, Source, Target
 from tuplet.data.splits import Split
-from tuplet.types import Batch, in_range
+from tuplet.types import Batch, InputError, in_range
 
 
-def hide(source: Source, rate: float, *, seed: int = 0) -> Masked:
+def hide(source: Source, rate: float, *, seed: int = 0, modalities: Sequence[str] | None = None) -> Masked:
     """Hide each modality of each training and validation row with one probability, independently (completely at random).
 
     Args:
         source: any source; its test rows stay whole.
         rate: probability in [0, 1). At 0.5, three modalities are all hidden in one row of eight, which then teaches nothing.
         seed: of what is hidden. A modality loses the same rows whichever others are selected beside it.
+        modalities: those that lose rows, such as one sensor that samples more slowly; all when left out.
 
     Returns:
         The source with fewer entries present.
 
     Raises:
-        InputError: if ``rate`` is out of range.
+        InputError: if ``rate`` is out of range or a modality is unknown.
 
     Example:
         >>> from tuplet.data import SOURCES
@@ -35,7 +36,9 @@ def hide(source: Source, rate: float, *, seed: int = 0) -> Masked:
         (True, True)
     """
     in_range("rate", rate, 0, 1)
-    return Masked(source, float(rate), int(seed))
+    if unknown := sorted(set(modalities or ()) - set(source.modalities)):
+        raise InputError(f"modalities names {unknown}, expected some of {sorted(source.modalities)}")
+    return Masked(source, float(rate), int(seed), None if modalities is None else tuple(sorted(set(modalities))))
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,13 @@ class Masked:
         source: the whole source.
         rate: share of hidden entries.
         seed: of what is hidden.
+        thinned: names of the modalities that lose rows; None for all.
     """
 
     source: Source
     rate: float
     seed: int
+    thinned: tuple[str, ...] | None = None
 
     @property
     def whole(self) -> Source:
@@ -60,7 +65,8 @@ class Masked:
     @property
     def name(self) -> str:
         """Return the source's name and the rate."""
-        return f"{self.source.name}, {100 * self.rate:.0f} % missing"
+        of = "" if self.thinned is None else f" of {', '.join(self.thinned)}"
+        return f"{self.source.name}, {100 * self.rate:.0f} %{of} missing"
 
     @property
     def modalities(self) -> Mapping[str, Modality]:
@@ -85,7 +91,8 @@ class Masked:
     @property
     def fingerprint(self) -> str:
         """Return a checksum of the source and of what is hidden."""
-        return hashlib.sha256(f"{self.source.fingerprint} {self.rate} {self.seed}".encode()).hexdigest()
+        of = "" if self.thinned is None else f" {' '.join(self.thinned)}"
+        return hashlib.sha256(f"{self.source.fingerprint} {self.rate} {self.seed}{of}".encode()).hexdigest()
 
     @property
     def train(self) -> Rows:
@@ -140,6 +147,8 @@ class MaskedRows:
 
     def _kept(self, name: str) -> Tensor:
         """Draw which rows keep a modality; the same in every process."""
+        if self.masked.thinned is not None and name not in self.masked.thinned:
+            return torch.ones(len(self), dtype=torch.bool)
         text = f"{self.masked.seed} {self.part} {name}"
         number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
         return torch.rand(len(self), generator=torch.Generator().manual_seed(number)) >= self.masked.rate

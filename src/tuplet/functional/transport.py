@@ -323,9 +323,16 @@ def _response(plan: Tensor, r: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
     eye = torch.eye(plan.shape[1], dtype=plan.dtype, device=plan.device)
     pinned = torch.nn.functional.normalize(root_a, dim=1)
     system = (1 + 1e-15) * eye - scaled @ scaled.mT + pinned[:, :, None] * pinned[:, None, :]
-    x = torch.linalg.solve_ex(system, r - (scaled @ s[:, :, None])[:, :, 0])[0]
+    x = _solved(system, r - (scaled @ s[:, :, None])[:, :, 0])
     y = s - (scaled.mT @ x[:, :, None])[:, :, 0]
     return x / root_a, y / root_b
+
+
+def _solved(systems: Tensor, right: Tensor) -> Tensor:
+    """Solve one linear system per problem; on CPUs one by one, because oneMKL's batched LU fails with several threads."""
+    if systems.device.type != "cpu":
+        return torch.linalg.solve_ex(systems, right)[0]
+    return torch.stack([torch.linalg.solve_ex(a, b)[0] for a, b in zip(systems, right, strict=True)])
 
 
 def _masses(given: Tensor | None, cost: Tensor, dim: int) -> Tensor:

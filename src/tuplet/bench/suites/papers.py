@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Literal
 
 from tuplet.bench.downstream import PAIR, Downstream
 from tuplet.bench.suite import Budget, Entry, Make, Settings, Task
 from tuplet.data import Source
 from tuplet.objectives import (
-    Bottleneck,
-    CoMM,
     Gram,
     Objective,
     OneVsAll,
@@ -87,87 +87,93 @@ class Plan:
         )
 
 
-VFP = Plan(
-    "VFP",
-    "Vision, force, pose: contact at the next step",
-    ("force", "pose", "vision"),
-    Downstream(targets=("contact",)),
-    {"contact": "VFP contact"},
-    {},
-)
-VFD = Plan(
-    "VFD",
-    "Vision, force, depth: same trajectory or not, and orientation at the next step",
-    ("depth", "force", "vision"),
-    Downstream(targets=(PAIR, "orientation"), hard="pose"),
-    {PAIR: "VFD pair", "orientation": "VFD orientation"},
-    {"orientation": "squared quaternion units"},
-    lr=1e-4,
-)
-VFPD = Plan(
-    "VFPD",
-    "Vision, force, pose, depth: same trajectory or not",
-    ("depth", "force", "pose", "vision"),
-    Downstream(targets=(PAIR,), hard="pose"),
-    {PAIR: "VFPD pair"},
-    {},
-    lr=1e-4,
-)
-VFPDO = Plan(
-    "VFPDO",
-    "Vision, force, pose, depth, optical flow: same trajectory or not",
-    ("depth", "flow", "force", "pose", "vision"),
-    Downstream(targets=(PAIR,), hard="pose"),
-    {PAIR: "VFPDO pair"},
-    {},
-    lr=1e-4,
-)
-PUSH = Plan(
-    "Push",
-    "Vision, force, pose histories: position of the pushed object one step ahead",
-    ("force", "pose", "vision"),
-    Downstream(targets=("position",)),
-    {"position": "Push"},
-    {"position": "m^2"},
-    lr=1e-3,
-)
-PHYSIOLOGY = Plan(
-    "WESAD",
-    "ECG, respiration, blood volume pulse: three states, and the pulse of the same window",
-    ("bvp", "ecg", "respiration"),
-    Downstream(targets=("state",), directions=((("ecg", "respiration"), ("bvp",)),)),
-    {"state": "WESAD", "ecg+respiration->bvp": "WESAD mAP"},
-    {},
-    beta=0.5,
-)
-WEARABLE = Plan(
-    "Wearable",
-    "Accelerometer and gyroscope at the wrist: seven exercises, and the other sensor's window",
-    ("accelerometer", "gyroscope"),
-    Downstream(targets=("exercise",), directions=((("accelerometer",), ("gyroscope",)),)),
-    {"exercise": "Wearable", "accelerometer->gyroscope": "Wearable mAP"},
-    {},
-)
-VAT = Plan(
-    "VAT",
-    "Vision, impact sound, touch of objects: retrieval of the same object",
-    ("audio", "touch", "vision"),
-    Downstream(
-        targets=("material",),
-        directions=((("vision",), ("audio",)), (("vision",), ("touch",)), (("touch",), ("audio",))),
-        relevance="object",
-    ),
-    {"vision->audio": "Vis-Aud", "vision->touch": "Vis-Tact", "touch->audio": "Tact-Aud"},
-    {},
-)
-VIP = Plan(
-    "VIP",
-    "Camera, inertial sensors, joint angles: pose of the end effector",
-    ("imu", "joints", "vision"),
-    Downstream(targets=("pose",)),
-    {"pose": "VIP"},
-    {"pose": "squared metres and quaternion units"},
-)
+PLANS = {
+    p.name: p
+    for p in (
+        Plan(
+            "VFP",
+            "Vision, force, pose: contact at the next step",
+            ("force", "pose", "vision"),
+            Downstream(targets=("contact",)),
+            {"contact": "VFP contact"},
+            {},
+        ),
+        Plan(
+            "VFD",
+            "Vision, force, depth: same trajectory or not, and orientation at the next step",
+            ("depth", "force", "vision"),
+            Downstream(targets=(PAIR, "orientation"), hard="pose"),
+            {PAIR: "VFD pair", "orientation": "VFD orientation"},
+            {"orientation": "squared quaternion units"},
+            lr=1e-4,
+        ),
+        Plan(
+            "VFPD",
+            "Vision, force, pose, depth: same trajectory or not",
+            ("depth", "force", "pose", "vision"),
+            Downstream(targets=(PAIR,), hard="pose"),
+            {PAIR: "VFPD pair"},
+            {},
+            lr=1e-4,
+        ),
+        Plan(
+            "VFPDO",
+            "Vision, force, pose, depth, optical flow: same trajectory or not",
+            ("depth", "flow", "force", "pose", "vision"),
+            Downstream(targets=(PAIR,), hard="pose"),
+            {PAIR: "VFPDO pair"},
+            {},
+            lr=1e-4,
+        ),
+        Plan(
+            "Push",
+            "Vision, force, pose histories: position of the pushed object one step ahead",
+            ("force", "pose", "vision"),
+            Downstream(targets=("position",)),
+            {"position": "Push"},
+            {"position": "m^2"},
+            lr=1e-3,
+        ),
+        Plan(
+            "WESAD",
+            "ECG, respiration, blood volume pulse: three states, and the pulse of the same window",
+            ("bvp", "ecg", "respiration"),
+            Downstream(targets=("state",), directions=((("ecg", "respiration"), ("bvp",)),)),
+            {"state": "WESAD", "ecg+respiration->bvp": "WESAD mAP"},
+            {},
+            beta=0.5,
+        ),
+        Plan(
+            "Wearable",
+            "Accelerometer and gyroscope at the wrist: seven exercises, and the other sensor's window",
+            ("accelerometer", "gyroscope"),
+            Downstream(targets=("exercise",), directions=((("accelerometer",), ("gyroscope",)),)),
+            {"exercise": "Wearable", "accelerometer->gyroscope": "Wearable mAP"},
+            {},
+        ),
+        Plan(
+            "VAT",
+            "Vision, impact sound, touch of objects: retrieval of the same object",
+            ("audio", "touch", "vision"),
+            Downstream(
+                targets=("material",),
+                directions=((("vision",), ("audio",)), (("vision",), ("touch",)), (("touch",), ("audio",))),
+                relevance="object",
+            ),
+            {"vision->audio": "Vis-Aud", "vision->touch": "Vis-Tact", "touch->audio": "Tact-Aud"},
+            {},
+        ),
+        Plan(
+            "VIP",
+            "Camera, inertial sensors, joint angles: pose of the end effector",
+            ("imu", "joints", "vision"),
+            Downstream(targets=("pose",)),
+            {"pose": "VIP"},
+            {"pose": "squared metres and quaternion units"},
+        ),
+    )
+}
+"""Name -> what the task is."""
 
 
 def baselines() -> tuple[Entry, ...]:
@@ -223,13 +229,8 @@ def structured(make: Callable[..., Objective]) -> Make:
     return built
 
 
-def _comm(settings: Settings, task: Task) -> Objective:
-    return CoMM(tuple(sorted(task.modalities)), task.budget.dim, **settings)
-
-
 BASES: dict[str, tuple[str, Callable[..., Objective], Settings, tuple[int, ...] | None]] = {
     "pairwise": ("Pairwise CLIP", Pairwise, {"tau": TAU}, None),
-    "bottleneck": ("Pairwise CLIP + IB", Bottleneck, {"tau": TAU}, None),
     "symile": ("Symile", Symile, {"tau": TAU}, None),
     "gram": ("GRAM", Gram, {"tau": TAU}, None),
     "triangle": ("TRIANGLE", Triangle, {"tau": TAU}, (3,)),
@@ -238,12 +239,11 @@ BASES: dict[str, tuple[str, Callable[..., Objective], Settings, tuple[int, ...] 
 """Name -> label, objective, settings, numbers of modalities."""
 
 
-def base(name: str, **settings: object) -> Entry:
+def base(name: str) -> Entry:
     """Make the row of one published objective at OVA-IB's temperature.
 
     Args:
         name: of `BASES`.
-        settings: beside the temperature.
 
     Returns:
         The entry.
@@ -253,7 +253,7 @@ def base(name: str, **settings: object) -> Entry:
         'GRAM'
     """
     label, make, defaults, sizes = BASES[name]
-    return Entry(name, label, plain(make), defaults=defaults | settings, sizes=sizes)
+    return Entry(name, label, plain(make), defaults=defaults, sizes=sizes)
 
 
 def regularised(name: str, *, weight: float) -> Entry:
@@ -295,3 +295,62 @@ def check_preset(preset: str) -> Preset:
     if preset == "paper":
         return "paper"
     raise InputError(f"preset is {preset!r}, expected 'small' or 'paper'")
+
+
+def simulated(name: str, preset: Preset) -> Task:
+    """Make a task on its stand-in.
+
+    Args:
+        name: of `PLANS`.
+        preset: ``"small"`` or ``"paper"``.
+
+    Returns:
+        The task; its data are generated on first use and cached.
+
+    Example:
+        >>> simulated("VFD", "small").modalities
+        ('depth', 'force', 'vision')
+    """
+    return PLANS[name].task(partial(_stand_in, name, preset), preset)
+
+
+def recorded(names: Sequence[str], root: str, preset: Preset) -> tuple[Task, ...]:
+    """Make the tasks whose data sets are there.
+
+    Args:
+        names: of `PLANS`.
+        root: folder with one folder per data set.
+        preset: ``"small"`` or ``"paper"``.
+
+    Returns:
+        The tasks.
+
+    Raises:
+        InputError: if none is there.
+    """
+    there = [n for n in names if Path(root, FOLDERS[n]).exists()]
+    if not there:
+        wanted = sorted({FOLDERS[n] for n in names})
+        raise InputError(f"root {root} has none of {wanted}; put each data set into a folder of that name")
+    return tuple(PLANS[n].task(partial(_real, n, root), preset) for n in there)
+
+
+FOLDERS = {
+    "VFP": "vision_touch",
+    "VFD": "vision_touch",
+    "VFPD": "vision_touch",
+    "VFPDO": "vision_touch",
+    "Push": "mujoco_push",
+    "MOSEI": "mosei",
+    "WESAD": "wesad",
+    "VAT": "objectfolder",
+}
+"""Task -> folder of its data set below the root."""
+
+
+def _stand_in(name: str, preset: Preset) -> Source:
+    raise NotImplementedError
+
+
+def _real(name: str, root: str) -> Source:
+    raise NotImplementedError

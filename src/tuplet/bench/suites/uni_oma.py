@@ -1,0 +1,129 @@
+"""UniOMA's table: the structure regulariser on every base objective, with learned weights, and under unequal sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from tuplet.bench.suite import Entry, Settings, Suite, Task
+from tuplet.bench.suites.papers import BASES, base, baselines, check_preset, recorded, regularised, simulated
+from tuplet.data import Source, hide
+from tuplet.objectives import CoMM, Objective, TransportConsistency
+
+TASKS = ("VFD", "VFP", "Push", "VAT", "VIP")
+WEIGHT = 10.0
+"""Of the regulariser. UniOMA states none; distances between kernels are small numbers."""
+SCARCE = "vision"
+"""Modality that unequal sampling thins out."""
+
+
+def uni_oma_sim(preset: str = "small") -> Suite:
+    """Build the suite on simulated stand-ins.
+
+    Args:
+        preset: ``"small"`` for two cores, ``"paper"`` for full encoders.
+
+    Returns:
+        The paper's five tasks, and one of them with three quarters of one modality missing.
+
+    Raises:
+        InputError: for another preset.
+
+    Example:
+        >>> [t.name for t in uni_oma_sim().tasks]
+        ['VFD', 'VFP', 'Push', 'VAT', 'VIP', 'Push, unequal']
+    """
+    tasks = tuple(simulated(name, check_preset(preset)) for name in TASKS)
+    push = next(t for t in tasks if t.name == "Push")
+    about = (
+        "The comparison of UniOMA on simulated stand-ins, so no number here compares with the paper's. Each base objective runs "
+        "alone and with the Gromov-Wasserstein regulariser (+ GW), whose weights of modalities are learned."
+    )
+    return _suite("uni-oma-sim", f"uni_oma_sim?preset={preset}", (*tasks, unequal(push)), about)
+
+
+def uni_oma(root: str, preset: str = "paper") -> Suite:
+    """Build the suite on the data sets themselves.
+
+    Args:
+        root: folder with ``vision_touch``, ``mujoco_push`` and ``objectfolder``, or some of them.
+        preset: as in `uni_oma_sim`.
+
+    Returns:
+        The suite, with the tasks whose data are there. No data of VIP are public.
+
+    Raises:
+        InputError: if none is, or for another preset.
+    """
+    about = "The protocol of UniOMA on its data sets. The paper publishes no code: what it leaves open follows OVA-IB."
+    tasks = recorded(("VFD", "VFP", "Push", "VAT"), root, check_preset(preset))
+    return _suite("uni-oma", f"uni_oma?root={root}&preset={preset}", tasks, about)
+
+
+def unequal(task: Task) -> Task:
+    """Sample one modality a quarter as often as the others while training.
+
+    Args:
+        task: with the modality `SCARCE`.
+
+    Returns:
+        The task; what is evaluated stays whole.
+
+    Example:
+        >>> unequal(simulated("Push", "small")).name
+        'Push, unequal'
+    """
+    return replace(
+        task,
+        name=f"{task.name}, unequal",
+        label=f"{task.label}; {SCARCE} is there in a quarter of the training rows",
+        load=partial(_thinned, task.load),
+        columns=tuple(replace(c, headline="") for c in task.columns),
+    )
+
+
+def entries() -> tuple[Entry, ...]:
+    """List the rows without alignment, every base objective alone and regularised, CoMM and OT consistency.
+
+    Returns:
+        The entries.
+
+    Example:
+        >>> [e.name for e in entries()][4:6]
+        ['pairwise', 'pairwise_gw']
+    """
+    pairs = [(base(name), regularised(name, weight=WEIGHT)) for name in BASES]
+    return (
+        *baselines(),
+        *(entry for pair in pairs for entry in pair),
+        Entry(
+            "comm", "CoMM", _comm, defaults={"tau": 0.1}, note="NT-Xent of every view against the fused one, tau 0.1"
+        ),
+        Entry(
+            "transport", "OT consistency", _transport, defaults={"epsilon": 0.05}, note="a reading of OTLC's abstract"
+        ),
+    )
+
+
+def _thinned(load: Callable[[], Source]) -> Source:
+    return hide(load(), 0.75, modalities=[SCARCE])
+
+
+def _comm(settings: Settings, task: Task) -> Objective:
+    return CoMM(tuple(sorted(task.modalities)), task.budget.dim, **settings)
+
+
+def _transport(settings: Settings, task: Task) -> Objective:
+    return TransportConsistency(**settings)
+
+
+def _suite(name: str, call: str, tasks: tuple[Task, ...], about: str) -> Suite:
+    return Suite(
+        name=name,
+        factory=f"tuplet.bench.suites.uni_oma:{call}",
+        tasks=tasks,
+        entries=entries(),
+        baseline="pairwise",
+        about=about,
+    )
