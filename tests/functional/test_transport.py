@@ -158,4 +158,4 @@ def test_several_threads_solve_what_one_does():
         plans = sinkhorn(cost, epsilon=0.05)
     finally:
         torch.set_num_threads(threads)
-    assert torch.allclose(plans.sum(dim=1), torch.full((3, 512), 1 / 512, dtype=torch.float64), atol=1e-6)
+    assert torch.allclose(plans.plan.sum(dim=1), torch.full((3, 512), 1 / 512, dtype=torch.float64), atol=1e-6)
