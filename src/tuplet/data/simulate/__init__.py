@@ -1,0 +1,1 @@
+"""Physics and signal generators behind the generated sources."""
