@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from tuplet.data.lazy import Lazy
 from tuplet.data.scaling import Column, fit_scale
 from tuplet.data.source import Provenance
+from tuplet.data.sources.converted import Shape, converted
 from tuplet.data.sources.multibench import MODALITIES, VARIANTS, Affect, Nan, find, read
 from tuplet.data.splits import Split
 from tuplet.data.stored import Stored, from_columns
-from tuplet.data.table import Table, write_table
+from tuplet.data.table import write_table
 from tuplet.types import InputError, one_of
 
 Scaling = Literal["train", "train-padded", "none"]
@@ -46,16 +47,21 @@ def opened(root: Path, names: tuple[str, ...], *, nan: Nan = "error") -> Affect:
     file = find(root, names)
     if file.suffix != ".safetensors":
         return read(file, names, nan=nan)
-    table = Table.open(file)
+    scalars: dict[str, tuple[str, Shape]] = {"used": ("i", ()), "target.value": ("f", ()), "split": ("i", ())}
+    table = converted(file, "affect", scalars)
+    variant = next((v for v in VARIANTS if v.name in names and v.name == table.about.get("variant")), None)
+    if variant is None:
+        raise InputError(f"root {file} was not converted from one of {list(names)}; give such a file")
+    widths = dict(zip(("vision", "audio", "text"), variant.features, strict=True))
+    converted(file, "affect", {f"input.{m}": ("f", (None, widths[m])) for m in MODALITIES})
+    columns: dict[str, Column] = {m: table.columns[f"input.{m}"] for m in MODALITIES}
+    used, labels, part = (table.columns[k] for k in scalars)
     try:
-        variant = next(v for v in VARIANTS if v.name in names and v.name == table.about.get("variant"))
-        ids = np.array(json.loads(table.about["ids"]), dtype=str)
-        columns: dict[str, Column] = {m: table.columns[f"input.{m}"] for m in MODALITIES}
-        used, labels, part = (table.columns[k] for k in ("used", "target.value", "split"))
-        if ids.shape != labels.shape or used.shape != labels.shape or part.shape != labels.shape:
-            raise ValueError("rows")
-    except (StopIteration, LookupError, ValueError, TypeError, RecursionError):
-        raise InputError(f"root {file} was not converted from one of {list(names)}; convert it again") from None
+        ids = np.array([str(i) for i in json.loads(table.about["ids"])], dtype=str)
+    except (LookupError, ValueError, TypeError, RecursionError):
+        ids = np.empty(0, dtype=str)
+    if ids.shape != labels.shape or not np.isfinite(labels).all():
+        raise InputError(f"root {file} has ids or labels that do not fit its rows; convert it again")
     return Affect(file, variant, columns, used, labels, ids, part, (f"converted from {variant.name}",))
 
 
@@ -82,7 +88,12 @@ def write(affect: Affect, out: Path) -> Path:
         raise InputError(f"out is {out}, expected a name that ends in .safetensors")
     columns: dict[str, Any] = {f"input.{m}": affect.columns[m] for m in MODALITIES}
     columns |= {"target.value": affect.labels, "used": affect.used, "split": affect.part}
-    about = {"variant": affect.variant.name, "ids": json.dumps(affect.ids.tolist()), "seen": json.dumps(affect.seen)}
+    about = {
+        "name": "affect",
+        "variant": affect.variant.name,
+        "ids": json.dumps(affect.ids.tolist()),
+        "seen": json.dumps(affect.seen),
+    }
     return write_table(out, columns, about=about)
 
 

@@ -17,9 +17,10 @@ from tuplet.data.lazy import Lazy
 from tuplet.data.npy import read_npy
 from tuplet.data.scaling import fit_scale
 from tuplet.data.source import Provenance
+from tuplet.data.sources.converted import converted
 from tuplet.data.splits import Split, split_rows
 from tuplet.data.stored import Stored, from_columns
-from tuplet.data.table import Table, write_table
+from tuplet.data.table import write_table
 from tuplet.types import InputError, in_range, one_of
 
 AUDIO = {(112, 112): "spectrogram", (36, 20): "MFCC, coefficient by frame"}
@@ -175,10 +176,11 @@ def load(
     one_of("image", image, ("picture", "patches"))
     one_of("axes", axes, get_args(Axes))
     if root.is_file():
-        table = Table.open(root)
+        needed = dict.fromkeys(("target.digit", "part", "clip"), ("i", ())) | {"input.image": ("uf", (1, 28, 28))}
+        table = converted(root, "av_mnist", needed)
         made, about, checksum = dict[str, Any](table.columns), table.about, table.sha256
-        if about.get("name") != "av_mnist":
-            raise InputError(f"root {root} is no converted AV-MNIST file; give that, or the folder of the .npy files")
+        if "input.audio" not in made or made["input.audio"].shape[1:] not in ((1, 112, 112), (36, 20)):
+            raise InputError(f"root {root} has no audio of a known shape; convert it again")
     else:
         made, about = read(root)
         checksum = _checksum(root)

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from tuplet.data.lazy import Lazy
 from tuplet.data.scaling import fit_scale
 from tuplet.data.source import Provenance
-from tuplet.data.sources.wesad_windows import SIGNALS, STATES, columns
+from tuplet.data.sources.converted import converted
+from tuplet.data.sources.wesad_windows import ABOUT, SIGNALS, STATES, columns, each_subject
 from tuplet.data.splits import Split
 from tuplet.data.stored import Stored, from_columns
-from tuplet.data.table import Table, write_table
+from tuplet.data.table import write_table
 from tuplet.types import InputError, in_range, one_of
 
 PUBLISHED = frozenset({*range(2, 18)} - {12})
@@ -45,17 +46,21 @@ def verify(root: Path) -> list[str]:
         Traceback (most recent call last):
         tuplet.types.InputError: root nowhere has no S2/S2.pkl, S3/S3.pkl, ...; give the folder that holds the subjects
     """
-    found, _ = columns(root, signals=tuple(SIGNALS), states=tuple(STATES))
-    subjects = sorted(set(found["group"].tolist()))
-    missing = sorted(PUBLISHED - set(subjects))
-    lines = [f"{len(subjects)} subjects: {', '.join(f'S{s}' for s in subjects)}"]
-    lines.append(
-        f"published but not here: {', '.join(f'S{s}' for s in missing)}" if missing else "all published subjects"
-    )
-    for code, state in enumerate(STATES):
-        rows = int((found["target.state"] == code).sum())
-        lines.append(f"{state}: {rows} windows of 5 s, {100 * rows / max(len(found['group']), 1):.0f} %")
-    return lines
+    counts = {
+        subject: np.bincount(rows["target.state"], minlength=len(STATES))
+        for subject, rows in each_subject(
+            root, signals=tuple(SIGNALS), states=tuple(STATES), seconds=5.0, stride=5.0, purity=1.0
+        )
+    }
+    missing, total = sorted(PUBLISHED - set(counts)), np.sum(list(counts.values()), axis=0)
+    return [
+        f"{len(counts)} subjects: {', '.join(f'S{s}' for s in counts)}",
+        f"published but not here: {', '.join(f'S{s}' for s in missing)}" if missing else "all published subjects",
+        *(
+            f"{s}: {n} windows of 5 s, {100 * n / max(total.sum(), 1):.0f} %"
+            for s, n in zip(STATES, total, strict=True)
+        ),
+    ]
 
 
 def convert(root: Path, out: Path) -> Path:
@@ -129,7 +134,8 @@ def load(
     one_of("normalisation", normalisation, get_args(Normalisation))
     one_of("split", split, ("seeded", "leave-one-out"))
     if root.is_file():
-        table = Table.open(root)
+        needed = {"target.state": ("i", ()), "group": ("i", ())}
+        table = converted(root, "wesad", needed | {f"input.{k}": ("f", (None, None)) for k in signals if k in SIGNALS})
         made, about, checksum = dict[str, Any](table.columns), table.about, table.sha256
         _same_options(root, about, signals, states, seconds, stride, purity)
     else:
@@ -147,7 +153,7 @@ def load(
         scaling="none",
         units={k: SIGNALS[k][3] for k in signals},
         name="wesad",
-        provenance=Provenance(about["title"], about["citation"], about["licence"], str(root), checksum),
+        provenance=Provenance(ABOUT["title"], ABOUT["citation"], ABOUT["licence"], str(root), checksum),
     )
 
 

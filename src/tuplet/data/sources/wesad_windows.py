@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +79,44 @@ def columns(
         "stride": float(stride),
         "purity": float(purity),
     }
-    _check(signals, states, seconds, stride, purity)
     made: dict[str, list[NDArray[Any]]] = {}
+    subjects = 0
+    for _, rows in each_subject(root, signals=signals, states=states, seconds=seconds, stride=stride, purity=purity):
+        subjects += 1
+        for name, values in rows.items():
+            made.setdefault(name, []).append(values)
+    joined = {name: np.concatenate(parts) for name, parts in made.items()}
+    about = {**ABOUT, "options": json.dumps(chosen), "origin": f"{subjects} subjects"}
+    about |= {f"unit.{s}": SIGNALS[s][3] for s in signals}
+    return joined, about | {"classes.state": json.dumps(states)}
+
+
+def each_subject(
+    root: Path, *, signals: tuple[str, ...], states: tuple[str, ...], seconds: float, stride: float, purity: float
+) -> Iterator[tuple[int, dict[str, NDArray[Any]]]]:
+    """Cut one recording after the other, so that only one is in memory.
+
+    Args:
+        root: as `columns`.
+        signals: likewise.
+        states: likewise.
+        seconds: likewise.
+        stride: likewise.
+        purity: likewise.
+
+    Yields:
+        The number of a subject and its columns.
+
+    Raises:
+        InputError: as `columns`.
+
+    Example:
+        >>> next(each_subject(Path("nowhere"), signals=("ecg", "bvp"), states=("stress", "baseline"), seconds=5.0,
+        ...     stride=5.0, purity=1.0))
+        Traceback (most recent call last):
+        tuplet.types.InputError: root nowhere has no S2/S2.pkl, S3/S3.pkl, ...; give the folder that holds the subjects
+    """
+    _check(signals, states, seconds, stride, purity)
     seen: dict[int, Path] = {}
     for file in _files(root):
         subject, recorded, label = _recording(file, signals)
@@ -88,13 +125,8 @@ def columns(
                 f"subject {subject} is in {seen[subject]} and in {file}; a subject listed twice leaks test data"
             )
         seen[subject] = file
-        for name, rows in _windows(recorded, label, states, seconds, stride, purity).items():
-            made.setdefault(name, []).append(rows)
-        made.setdefault("group", []).append(np.full(len(made["start"][-1]), subject, dtype=np.int64))
-    joined = {name: np.concatenate(parts) for name, parts in made.items()}
-    about = {**ABOUT, "options": json.dumps(chosen), "origin": f"{len(seen)} subjects"}
-    about |= {f"unit.{s}": SIGNALS[s][3] for s in signals}
-    return joined, about | {"classes.state": json.dumps(states)}
+        rows = _windows(recorded, label, states, seconds, stride, purity)
+        yield subject, rows | {"group": np.full(len(rows["start"]), subject, dtype=np.int64)}
 
 
 def _check(signals: tuple[str, ...], states: tuple[str, ...], seconds: float, stride: float, purity: float) -> None:
