@@ -8,6 +8,8 @@ from tuplet.data.missing import hide
 from tuplet.data.source import Modality, Provenance, Rows, Source, Target
 from tuplet.data.sources import digits
 from tuplet.data.splits import Split, split_rows
+from tuplet.data.stored import Stored, from_columns, from_table
+from tuplet.data.table import Table, write_table
 
 SOURCES: dict[str, Callable[[], Source]] = {
     "digits": digits.load,
@@ -22,9 +24,14 @@ __all__ = [
     "Rows",
     "Source",
     "Split",
+    "Stored",
+    "Table",
     "Target",
     "batches",
     "from_arrays",
+    "from_columns",
+    "from_table",
     "hide",
     "split_rows",
+    "write_table",
 ]

@@ -12,9 +12,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from tuplet.data.columns import as_array, group_codes
-from tuplet.data.source import Modality, Provenance, Target
+from tuplet.data.columns import as_array, bad_rows, group_codes, positions_in
+from tuplet.data.source import Modality, Provenance, Target, check_selection
 from tuplet.data.splits import Split, check_split, split_rows
+from tuplet.data.targets import check_classes, encode_target
 from tuplet.types import Batch, InputError
 
 
@@ -36,7 +37,7 @@ class ArrayRows:
 
     def __getitem__(self, rows: Sequence[int] | slice | Tensor) -> Batch:
         """Return the batch at these positions within the split."""
-        where = self.positions[rows if isinstance(rows, slice) else self._checked(rows)]
+        where = self.positions[rows if isinstance(rows, slice) else positions_in(rows, len(self))]
         a = self.arrays
         return Batch(
             inputs={k: v[where] for k, v in a.inputs.items()},
@@ -45,19 +46,6 @@ class ArrayRows:
             group=None if a.group is None else a.group[where],
             target={k: v[where] for k, v in a.values.items()},
         )
-
-    def _checked(self, rows: Sequence[int] | Tensor) -> Tensor:
-        given = np.asarray(rows.cpu() if isinstance(rows, Tensor) else rows)
-        if given.dtype == bool and given.shape == (len(self),):
-            return torch.from_numpy(np.flatnonzero(given))
-        if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
-            raise InputError(f"rows is {rows!r}, expected positions such as [0, 5, 2] or a slice such as 0:64")
-        if given.size and not (-len(self) <= given.min() and given.max() < len(self)):
-            raise InputError(
-                f"rows reach from {given.min()} to {given.max()}, expected positions below {len(self)}; they count "
-                f"within this part of the split, not over all rows"
-            )
-        return torch.from_numpy(given.astype(np.int64))
 
 
 @dataclass(frozen=True)
@@ -120,11 +108,7 @@ class Arrays:
 
     def select(self, modalities: Sequence[str]) -> Arrays:
         """Return the same rows with fewer modalities."""
-        if unknown := sorted(set(modalities) - set(self.modalities)):
-            raise InputError(f"modalities names {unknown}, expected some of {sorted(self.modalities)}")
-        if len(set(modalities)) < 2:
-            raise InputError(f"modalities is {list(modalities)}, expected two or more different names")
-        names = sorted(set(modalities))
+        names = check_selection(modalities, self.modalities)
         return replace(
             self,
             inputs={k: self.inputs[k] for k in names},
@@ -202,18 +186,12 @@ def from_arrays(
     masks = {k: _mask(k, arrays[k], (present or {}).get(k)) for k in names}
     values, kinds = {}, {}
     for k, column in (targets or {}).items():
-        values[k], kinds[k] = _target(k, column, n, (units or {}).get(k, ""))
+        values[k], kinds[k] = encode_target(k, column, n, unit=(units or {}).get(k, ""))
     codes = None if group is None else group_codes(group, n)
     classes = next((values[k].numpy() for k in kinds if kinds[k].kind == "class"), None)
     split = split_rows(n, labels=classes, group=group, fractions=fractions, seed=seed) if split is None else split
     check_split(split, n, codes)
-    for k, kind in kinds.items():
-        seen = set(values[k][split.train].tolist()) if kind.kind == "class" else set()
-        if kind.kind == "class" and (absent := [c for i, c in enumerate(kind.names) if i not in seen]):
-            raise InputError(
-                f"targets[{k!r}] has {len(absent)} of {kind.size} classes that train lacks, such as {absent[0]!r}; "
-                f"use another seed or a larger train part, or merge rare classes"
-            )
+    check_classes(values, kinds, split.train)
     for k in names:
         if not masks[k][split.train].any():
             raise InputError(f"modalities[{k!r}] is missing in every training row; drop it or give other rows")
@@ -251,12 +229,12 @@ def _mask(name: str, array: NDArray[np.float64], given: ArrayLike | None) -> NDA
                 f"present[{name!r}] has shape {asked.shape} and dtype {asked.dtype}, expected bool ({len(array)},)"
             )
         mask = np.logical_and(mask, asked)
-    if partly := _bad_rows(nan & mask[:, None]):
+    if partly := bad_rows(nan & mask[:, None]):
         raise InputError(
             f"modalities[{name!r}] has NaN inside {partly} of {len(array)} rows; fill those values, or make the "
             f"whole row NaN to mark it as missing"
         )
-    if infinite := _bad_rows(np.isinf(array).reshape(nan.shape) & mask[:, None]):
+    if infinite := bad_rows(np.isinf(array).reshape(nan.shape) & mask[:, None]):
         raise InputError(f"modalities[{name!r}] has infinite values in {infinite} rows; remove or clip them")
     return mask
 
@@ -265,32 +243,6 @@ def _checksum(array: NDArray[np.float64], mask: NDArray[np.bool_], scaling: str)
     digest = hashlib.sha256(f"{scaling} {array.shape}".encode())
     digest.update(array[mask].tobytes())
     return digest.hexdigest()
-
-
-def _bad_rows(bad: NDArray[np.bool_]) -> int:
-    return int(bad.reshape(len(bad), -1).any(axis=1).sum())
-
-
-def _target(name: str, column: ArrayLike, n: int, unit: str) -> tuple[Tensor, Target]:
-    array = as_array(f"targets[{name!r}]", column)
-    if array.ndim == 0 or len(array) != n:
-        raise InputError(f"targets[{name!r}] has shape {array.shape}, expected {n} rows to match the modalities")
-    if array.dtype.kind == "f":
-        if not np.isfinite(array).all():
-            raise InputError(f"targets[{name!r}] has NaN or infinite values in {_bad_rows(~np.isfinite(array))} rows")
-        real = torch.from_numpy(array.reshape(n, -1).astype(np.float32))
-        return real, Target("real", real.shape[1], unit=unit)
-    if array.dtype.kind not in "biuUS" or array.ndim != 1:
-        raise InputError(
-            f"targets[{name!r}] has dtype {array.dtype} and shape {array.shape}, expected (n,) integers or strings for "
-            f"classes, or floats"
-        )
-    found, codes = np.unique(array, return_inverse=True)
-    if len(found) < 2:
-        raise InputError(f"targets[{name!r}] has one class only ({found[0]}); a label needs two or more")
-    return torch.from_numpy(codes.astype(np.int64)), Target(
-        "class", len(found), unit=unit, names=tuple(str(f) for f in found)
-    )
 
 
 def _scaled(name: str, array: NDArray[Any], mask: NDArray[np.bool_], train: NDArray[np.int64], scaling: str) -> Tensor:

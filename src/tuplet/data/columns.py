@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
@@ -64,3 +66,49 @@ def group_codes(group: ArrayLike | Tensor, n: int) -> NDArray[np.int64]:
     if ids.dtype.kind == "f" and np.isnan(ids).any():
         raise InputError(f"group has NaN in {int(np.isnan(ids).sum())} rows; give each of those rows an id of its own")
     return np.unique(ids, return_inverse=True)[1].astype(np.int64)
+
+
+def bad_rows(bad: NDArray[np.bool_]) -> int:
+    """Count rows with a mark in them.
+
+    Args:
+        bad: bool ``(n, ...)``.
+
+    Returns:
+        The number of rows.
+
+    Example:
+        >>> bad_rows(np.eye(3, 4, dtype=bool))
+        3
+    """
+    return int(bad.reshape(len(bad), -1).any(axis=1).sum())
+
+
+def positions_in(rows: Sequence[int] | Tensor, n: int) -> Tensor:
+    """Check positions that a user asks for.
+
+    Args:
+        rows: integers in -n .. n - 1, or bool ``(n,)``.
+        n: number of rows there are.
+
+    Returns:
+        int64 positions; negative ones are kept and count from the end.
+
+    Raises:
+        InputError: if they are not positions, or out of range.
+
+    Example:
+        >>> positions_in([0, 2], 3)
+        tensor([0, 2])
+    """
+    given = np.asarray(rows.cpu() if isinstance(rows, Tensor) else rows)
+    if given.dtype == bool and given.shape == (n,):
+        return torch.from_numpy(np.flatnonzero(given))
+    if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
+        raise InputError(f"rows is {rows!r}, expected positions such as [0, 5, 2] or a slice such as 0:64")
+    if given.size and not (-n <= given.min() and given.max() < n):
+        raise InputError(
+            f"rows reach from {given.min()} to {given.max()}, expected positions below {n}; they count "
+            f"within this part of the split, not over all rows"
+        )
+    return torch.from_numpy(given.astype(np.int64))

@@ -9,7 +9,7 @@ from typing import Literal, Protocol, runtime_checkable
 from torch import Tensor
 
 from tuplet.data.splits import Split
-from tuplet.types import Batch
+from tuplet.types import Batch, InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,3 +128,27 @@ class Source(Protocol):
     def select(self, modalities: Sequence[str]) -> Source:
         """Return the same rows with fewer modalities."""
         ...
+
+
+def check_selection(modalities: Sequence[str], known: Mapping[str, Modality]) -> list[str]:
+    """Check which modalities a user asks for.
+
+    Args:
+        modalities: names.
+        known: what the source has.
+
+    Returns:
+        The names, sorted.
+
+    Raises:
+        InputError: for an unknown name, or fewer than two.
+
+    Example:
+        >>> check_selection(["b", "a"], {k: Modality((2,)) for k in "abc"})
+        ['a', 'b']
+    """
+    if unknown := sorted(set(modalities) - set(known)):
+        raise InputError(f"modalities names {unknown}, expected some of {sorted(known)}")
+    if len(set(modalities)) < 2:
+        raise InputError(f"modalities is {list(modalities)}, expected two or more different names")
+    return sorted(set(modalities))

@@ -1,0 +1,340 @@
+"""A source whose rows stay on disk until they are asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from tuplet.data.columns import as_array, group_codes, positions_in
+from tuplet.data.scaling import Column, Scale, Scaling, fit_scale
+from tuplet.data.source import Modality, Provenance, Target, check_selection
+from tuplet.data.splits import Split, check_split, split_rows
+from tuplet.data.table import Table
+from tuplet.data.targets import check_classes, encode_target
+from tuplet.types import Batch, InputError
+
+
+@dataclass(frozen=True)
+class StoredRows:
+    """The rows of one split of a `Stored`."""
+
+    stored: Stored
+    positions: Tensor
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the checksum of the source these rows belong to."""
+        return self.stored.fingerprint
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.positions)
+
+    def __getitem__(self, rows: Sequence[int] | slice | Tensor) -> Batch:
+        """Return the batch at these positions within the split, read from disk now."""
+        where = self.positions[rows if isinstance(rows, slice) else positions_in(rows, len(self))]
+        s = self.stored
+        ascending, back = np.unique(where.numpy(), return_inverse=True)
+        return Batch(
+            inputs={k: torch.from_numpy(s.read(k, ascending)[back]) for k in s.columns},
+            present={k: v[where] for k, v in s.present.items()},
+            index=where,
+            group=None if s.group is None else s.group[where],
+            target={k: v[where] for k, v in s.values.items()},
+        )
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A `tuplet.data.Source` that reads its inputs on demand; made by `from_table` or `from_columns`.
+
+    Attributes:
+        name: what to call it.
+        columns: modality -> rows on demand.
+        scales: modality -> how its values are shifted and divided.
+        present: modality -> bool ``(n,)``.
+        values: target -> int64 ``(n,)`` class codes or float32 ``(n, dims)``.
+        group: int64 ``(n,)`` or None.
+        modalities: shapes and units.
+        targets: kinds and sizes.
+        split: row numbers of the parts.
+        provenance: where the data come from.
+        content: checksum of what the columns read, and of how they are scaled.
+    """
+
+    name: str
+    columns: dict[str, Column] = field(repr=False)
+    scales: dict[str, Scale] = field(repr=False)
+    present: dict[str, Tensor] = field(repr=False)
+    values: dict[str, Tensor] = field(repr=False)
+    group: Tensor | None = field(repr=False)
+    modalities: dict[str, Modality]
+    targets: dict[str, Target]
+    split: Split = field(repr=False)
+    provenance: Provenance
+    content: str = field(repr=False)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Return a checksum of content, names, targets, groups, presence and split."""
+        digest = hashlib.sha256(f"{self.content} {self.split.sha256}".encode())
+        columns = {f"present {k}": v for k, v in self.present.items()}
+        columns |= {f"target {k}": v for k, v in self.values.items()}
+        if self.group is not None:
+            columns["group"] = self.group
+        for name in sorted(columns):
+            digest.update(f"{name} {tuple(columns[name].shape)} {columns[name].dtype}".encode())
+            digest.update(columns[name].numpy().tobytes())
+        return digest.hexdigest()
+
+    @property
+    def train(self) -> StoredRows:
+        """Return the training rows."""
+        return self._rows("train")
+
+    @property
+    def val(self) -> StoredRows:
+        """Return the validation rows."""
+        return self._rows("val")
+
+    @property
+    def test(self) -> StoredRows:
+        """Return the test rows."""
+        return self._rows("test")
+
+    def select(self, modalities: Sequence[str]) -> Stored:
+        """Return the same rows with fewer modalities."""
+        names = check_selection(modalities, self.modalities)
+        return replace(
+            self,
+            columns={k: self.columns[k] for k in names},
+            scales={k: self.scales[k] for k in names},
+            present={k: self.present[k] for k in names},
+            modalities={k: self.modalities[k] for k in names},
+        )
+
+    def read(self, name: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the scaled rows of one modality at strictly increasing positions; zero where it is missing."""
+        values = self.scales[name](np.asarray(self.columns[name][rows])).reshape(
+            len(rows), *self.modalities[name].shape
+        )
+        here = self.present[name].numpy()[rows]
+        values[~here] = 0.0
+        if not np.isfinite(values).all():
+            row = rows[~np.isfinite(values.reshape(len(rows), -1)).all(axis=1)][0]
+            raise InputError(
+                f"modalities[{name!r}] has NaN, infinite or too large values in row {row}; repair it, or mark it as missing"
+            )
+        return values
+
+    def _rows(self, part: str) -> StoredRows:
+        return StoredRows(self, torch.from_numpy(getattr(self.split, part)))
+
+
+def from_columns(
+    modalities: Mapping[str, Column],
+    *,
+    checksum: str,
+    targets: Mapping[str, ArrayLike] | None = None,
+    classes: Mapping[str, Sequence[str]] | None = None,
+    group: ArrayLike | None = None,
+    present: Mapping[str, ArrayLike] | None = None,
+    split: Split | None = None,
+    fractions: Sequence[float] = (0.6, 0.2, 0.2),
+    seed: int = 0,
+    scaling: Scaling | Mapping[str, Scaling] = "standard",
+    units: Mapping[str, str] | None = None,
+    name: str = "columns",
+    provenance: Provenance | None = None,
+) -> Stored:
+    """Make a source whose inputs are read on demand; `tuplet.data.from_arrays` for data that does not fit in memory.
+
+    Args:
+        modalities: name -> rows on demand, ``(n, ...)`` numbers; two or more. uint8 is an image and becomes 0 .. 1.
+        checksum: of what the columns read; whoever opens the files knows how to compute it.
+        targets: name -> ``(n,)`` integers, strings or booleans (classes), or ``(n,)`` or ``(n, dims)`` floats (real).
+        classes: target -> names of its classes, for a target of codes that count them from 0.
+        group: ``(n,)`` ids such as subject or file. A group stays in one part of the split, and its rows are not
+            negatives of each other.
+        present: name -> bool ``(n,)``, where the modality was recorded; everywhere when left out.
+        split: the parts; drawn with ``fractions`` and ``seed``, stratified by the first class target, when left out.
+        fractions: shares of train, val and test.
+        seed: for the split.
+        scaling: ``"standard"``, ``"channels"`` or ``"none"`` as in `tuplet.data.scaling.fit_scale`, for all modalities or
+            by name (``"standard"`` for names left out). Statistics are those of the training rows, read once, here.
+        units: modality or target name -> unit or meaning, for documentation.
+        name: what to call the source.
+        provenance: where the data come from.
+
+    Returns:
+        The source: ``.train``, ``.val``, ``.test``, ``.modalities``, ``.targets``, ``.split``, ``.fingerprint``.
+
+    Raises:
+        InputError: naming the argument and the fix. Values that are not finite are found when their rows are read.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.integers(0, 256, size=(50, 8, 8), dtype=np.uint8)
+        >>> s = from_columns({"image": x, "force": x[:, 0] * 0.1}, checksum="none, an example")
+        >>> s.modalities["image"].shape, float(s.train[:].inputs["image"].max()), len(s.train)
+        ((8, 8), 1.0, 30)
+    """
+    if len(modalities) < 2:
+        raise InputError(f"modalities has {len(modalities)} entry, expected two or more to align with each other")
+    names, given = sorted(modalities), dict(targets or {})
+    for k in names:
+        shape, dtype = modalities[k].shape, modalities[k].dtype
+        if len(shape) == 0 or 0 in shape or dtype.kind not in "biuf":
+            raise InputError(f"modalities[{k!r}] has shape {shape} and dtype {dtype}, expected (n, ...) numbers, n > 0")
+    n = modalities[names[0]].shape[0]
+    if uneven := {k: modalities[k].shape[0] for k in names if modalities[k].shape[0] != n}:
+        raise InputError(f"modalities have {uneven} rows, expected {n} to match {names[0]!r}; row i is the same thing")
+    chosen: dict[str, Scaling] = dict.fromkeys(names, scaling) if isinstance(scaling, str) else dict(scaling)
+    everything = [*names, *given]
+    for argument, keys, known in (
+        ("present", present or {}, names),
+        ("scaling", chosen, names),
+        ("units", units or {}, everything),
+        ("classes", classes or {}, list(given)),
+    ):
+        if unknown := sorted(set(keys) - set(known)):
+            raise InputError(f"{argument} names {unknown}, expected some of {known}")
+    masks = {k: _mask(k, (present or {}).get(k), n) for k in names}
+    values, kinds = {}, {}
+    for k, column in given.items():
+        unit = (units or {}).get(k, "")
+        values[k], kinds[k] = encode_target(k, column, n, unit=unit, classes=(classes or {}).get(k))
+    codes = None if group is None else group_codes(group, n)
+    labels = next((values[k].numpy() for k in kinds if kinds[k].kind == "class"), None)
+    split = split_rows(n, labels=labels, group=group, fractions=fractions, seed=seed) if split is None else split
+    check_split(split, n, codes)
+    check_classes(values, kinds, split.train)
+    scales = {}
+    for k in names:
+        seen = np.sort(split.train)
+        if not masks[k][seen].any():
+            raise InputError(f"modalities[{k!r}] is missing in every training row; drop it or give other rows")
+        scales[k] = fit_scale(k, modalities[k], seen[masks[k][seen]], scaling=chosen.get(k, "standard"))
+    return Stored(
+        name=name,
+        columns={k: modalities[k] for k in names},
+        scales=scales,
+        present={k: torch.from_numpy(masks[k]) for k in names},
+        values=values,
+        group=None if codes is None else torch.from_numpy(codes),
+        modalities={k: Modality(modalities[k].shape[1:] or (1,), unit=(units or {}).get(k, "")) for k in names},
+        targets=kinds,
+        split=split,
+        provenance=provenance or Provenance(title=name),
+        content=f"{checksum} {[(k, chosen.get(k, 'standard')) for k in names]}",
+    )
+
+
+def _mask(name: str, given: ArrayLike | None, n: int) -> NDArray[np.bool_]:
+    if given is None:
+        return np.ones(n, dtype=bool)
+    mask = as_array(f"present[{name!r}]", given)
+    if mask.shape != (n,) or mask.dtype != bool:
+        raise InputError(f"present[{name!r}] has shape {mask.shape} and dtype {mask.dtype}, expected bool ({n},)")
+    return mask.astype(bool)
+
+
+def from_table(
+    table: Table | Path | str,
+    *,
+    modalities: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
+    split: Split | None = None,
+    fractions: Sequence[float] = (0.6, 0.2, 0.2),
+    seed: int = 0,
+    scaling: Scaling | Mapping[str, Scaling] = "standard",
+    units: Mapping[str, str] | None = None,
+    name: str | None = None,
+    provenance: Provenance | None = None,
+) -> Stored:
+    """Make a source from one file of columns.
+
+    Args:
+        table: a file that `tuplet.data.write_table` wrote; its docstring lists the names of columns.
+        modalities: which ``input.<name>`` columns to take; all of them when left out.
+        targets: which ``target.<name>`` columns to take; all of them when left out.
+        split: the parts; the file's ``split`` column when left out, and drawn with ``fractions`` and ``seed``, groups
+            whole, when it has none.
+        fractions: shares of train, val and test.
+        seed: for the split.
+        scaling: as in `from_columns`.
+        units: modality or target name -> unit; the file's ``unit.<name>`` where left out.
+        name: what to call the source; the file's ``name``, or its file name, when left out.
+        provenance: where the data come from; the file's title, citation, licence and origin when left out.
+
+    Returns:
+        The source. Its fingerprint covers every byte of the file, which is read once for it.
+
+    Raises:
+        InputError: naming the file or the argument.
+
+    Example:
+        >>> import tempfile
+        >>> from tuplet.data.table import write_table
+        >>> x = np.random.default_rng(0).normal(size=(50, 3))
+        >>> columns = {"input.force": x, "input.sound": x[:, :2], "target.label": np.arange(50) % 2}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = write_table(Path(folder, "a.safetensors"), columns, about={"classes.label": '["up", "down"]'})
+        ...     source = from_table(file)
+        ...     source.modalities["force"].shape, source.targets["label"].names, len(source.train)
+        ((3,), ('up', 'down'), 30)
+    """
+    opened = table if isinstance(table, Table) else Table.open(table)
+    about, where = opened.about, f"path {opened.path}"
+
+    def named(prefix: str, wanted: Sequence[str] | None) -> dict[str, NDArray[np.generic]]:
+        found = {k.removeprefix(prefix): v for k, v in opened.columns.items() if k.startswith(prefix)}
+        if absent := sorted(set(wanted or ()) - set(found)):
+            raise InputError(f"{where} has no column {prefix}{absent[0]}; it has {sorted(opened.columns)}")
+        return {k: found[k] for k in (found if wanted is None else wanted)}
+
+    inputs, labels = named("input.", modalities), named("target.", targets)
+    known = {k: about[f"unit.{k}"] for k in [*inputs, *labels] if f"unit.{k}" in about}
+    if split is None and "split" in opened.columns:
+        part = opened.columns["split"]
+        if part.ndim != 1 or not np.isin(part, (0, 1, 2)).all():
+            raise InputError(f"{where} has a split column that is not 0 (train), 1 (val) or 2 (test) in every row")
+        train, val, test = (np.flatnonzero(part == i).astype(np.int64) for i in range(3))
+        split = Split(train, val, test)
+    present = {k: v for k, v in named("present.", None).items() if k in inputs}
+    about_origin = {k: about.get(k, "") for k in ("citation", "licence", "origin")}
+    return from_columns(
+        inputs,
+        checksum=opened.sha256,
+        targets=labels,
+        classes={k: _names(where, k, about[f"classes.{k}"]) for k in labels if f"classes.{k}" in about},
+        group=opened.columns.get("group"),
+        present=present,
+        split=split,
+        fractions=fractions,
+        seed=seed,
+        scaling=scaling,
+        units=known | dict(units or {}),
+        name=name or about.get("name") or opened.path.stem,
+        provenance=provenance
+        or Provenance(about.get("title") or opened.path.stem, sha256=opened.sha256, **about_origin),
+    )
+
+
+def _names(where: str, target: str, text: str) -> list[str]:
+    try:
+        names = json.loads(text)
+    except (ValueError, RecursionError):
+        names = None
+    if not isinstance(names, list) or len(names) < 2 or not all(isinstance(n, str) for n in names):
+        raise InputError(f"{where} has classes.{target} = {text[:80]!r}, expected a JSON list of two or more names")
+    return names
