@@ -1,0 +1,77 @@
+"""Run the episodes of a scene, each from a seed of its own, so that the number of processes does not matter."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from multiprocessing import get_context
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuplet.types import InputError, in_range
+
+Columns = dict[str, NDArray[Any]]
+
+
+class Scene(Protocol):
+    """What can be simulated: a frozen dataclass whose fields are the settings, which name its file in the cache."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    """Raised whenever the same settings give other numbers."""
+
+    def episode(self, rng: np.random.Generator) -> Columns:
+        """Return the rows of one episode: ``input.<modality>``, ``target.<name>`` and others, equally many rows each."""
+        ...
+
+
+def simulated(scene: Scene, *, episodes: int, seed: int = 0, workers: int | None = None) -> Columns:
+    """Simulate a scene many times.
+
+    Args:
+        scene: what to simulate.
+        episodes: how many times, at least 1.
+        seed: episode ``i`` draws from ``np.random.default_rng([seed, i])`` and from nothing else.
+        workers: processes to start; in this one when left out. A script that asks for more than 1 needs the line
+            ``if __name__ == "__main__":`` around what it runs. They change the time only.
+
+    Returns:
+        The rows of all episodes in order, and ``group``, the number of the episode, where the scene gives none.
+
+    Raises:
+        InputError: if a number is out of range or the processes cannot start.
+        ArithmeticError: naming the episode, if its numbers are not finite.
+
+    Example:
+        >>> from tuplet.data.simulate.push import Push
+        >>> columns = simulated(Push(size=8), episodes=2)
+        >>> columns["input.force"].shape[1:], sorted(set(columns["group"].tolist()))
+        ((32, 6), [0, 1])
+    """
+    for argument, value, least in (("episodes", episodes, 1), ("seed", seed, 0), ("workers", workers or 1, 1)):
+        in_range(argument, value, least)
+    one = partial(_episode, scene, seed)
+    if (workers or 1) == 1:
+        parts = [one(number) for number in range(episodes)]
+    else:
+        try:
+            with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+                parts = list(pool.map(one, range(episodes), chunksize=max(1, min(16, episodes // (4 * (workers or 1))))))
+        except BrokenProcessPool:
+            raise InputError(
+                f"workers is {workers}, but a process ended early; put the call under if __name__ == '__main__': or "
+                f"leave workers out"
+            ) from None
+    return {name: np.concatenate([part.pop(name) for part in parts]) for name in sorted(parts[0])}
+
+
+def _episode(scene: Scene, seed: int, number: int) -> Columns:
+    columns = scene.episode(np.random.default_rng([seed, number]))
+    for name, values in columns.items():
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise ArithmeticError(f"{scene.name} episode {number} of seed {seed}: {name} is not finite")
+    rows = len(next(iter(columns.values())))
+    return {"group": np.full(rows, number, dtype=np.int64)} | columns
