@@ -59,6 +59,19 @@ class Push:
                 f"steps is {self.steps}, expected at least history + horizon = {self.history + self.horizon}"
             )
 
+    @property
+    def about(self) -> dict[str, str]:
+        """Return title, origin and units."""
+        return {
+            "title": "A finger pushes a puck (simulated)",
+            "origin": f"tuplet, MuJoCo {physics().__version__}",
+            "licence": "Apache-2.0",
+            "unit.vision": "brightness, 0 to 1",
+            "unit.force": "N and N m",
+            "unit.pose": "m and unit quaternion",
+            "unit.position": "m",
+        }
+
     def episode(self, rng: np.random.Generator) -> Columns:
         """Return the windows of one episode in which the finger touches the puck.
 

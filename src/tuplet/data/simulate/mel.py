@@ -1,0 +1,81 @@
+"""Log-mel spectrograms: how loud a sound is at each pitch and time."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuplet.types import InputError, in_range
+
+
+def mel_bands(bands: int, *, rate: int, points: int, low: float = 50.0) -> NDArray[np.float64]:
+    r"""Return triangular bands, equally wide on the mel scale.
+
+    .. math:: m(f) = 2595 \log_{10}(1 + f / 700)
+
+    Args:
+        bands: how many.
+        rate: sampling rate, hertz.
+        points: of the Fourier transform.
+        low: where the first band begins, hertz; the last ends at half the rate.
+
+    Returns:
+        ``(bands, points // 2 + 1)`` weights; each band has its peak near 1.
+
+    Raises:
+        InputError: if a number is out of range or the bands are so narrow that one of them holds no frequency.
+
+    Source:
+        O'Shaughnessy, Speech Communication, 1987 (the scale).
+
+    Example:
+        >>> mel_bands(4, rate=8000, points=64).shape
+        (4, 33)
+    """
+    in_range("bands", bands, 1)
+    in_range("low", low, 0, rate / 2)
+    top, bottom = (2595 * np.log10(1 + f / 700) for f in (rate / 2, low))
+    edge = 700 * (10 ** (np.linspace(bottom, top, bands + 2) / 2595) - 1)
+    f = np.fft.rfftfreq(points, 1 / rate)
+    rising = (f - edge[:-2, None]) / (edge[1:-1] - edge[:-2])[:, None]
+    falling = (edge[2:, None] - f) / (edge[2:] - edge[1:-1])[:, None]
+    weights: NDArray[np.float64] = np.maximum(0, np.minimum(rising, falling))
+    if not weights.any(axis=1).all():
+        raise InputError(
+            f"bands is {bands}, too many for {points} points at {rate} Hz; give fewer bands or more points"
+        )
+    return weights
+
+
+def log_mel(
+    wave: NDArray[np.floating], *, rate: int, bands: int = 64, frames: int = 64, floor: float = 1e-7
+) -> NDArray[np.float32]:
+    r"""Return the logarithm of the power in mel bands, over Hann windows of 32 ms spread evenly over the sound.
+
+    Args:
+        wave: ``(T,)``, at least one window long.
+        rate: sampling rate, hertz.
+        bands: rows, low pitch first.
+        frames: columns.
+        floor: added to the power, so that silence has a logarithm.
+
+    Returns:
+        float32 ``(bands, frames)``, natural logarithm. A sine of amplitude 1 has power 1/4 in its band's peak.
+
+    Raises:
+        InputError: if the sound is shorter than a window.
+
+    Example:
+        >>> tone = np.sin(2 * np.pi * 1000 * np.arange(16000) / 16000)
+        >>> int(log_mel(tone, rate=16000)[:, 30].argmax())
+        21
+    """
+    window = int(0.032 * rate)
+    if wave.ndim != 1 or len(wave) < window:
+        raise InputError(f"wave has shape {wave.shape}, expected (T,) with T >= {window}, one window of 32 ms")
+    in_range("frames", frames, 1)
+    start = np.linspace(0, len(wave) - window, frames).astype(np.int64)
+    hann = np.hanning(window + 1)[:-1]
+    spectrum = np.fft.rfft(wave[start[:, None] + np.arange(window)] * hann, n=2 * window) / hann.sum()
+    power = np.abs(spectrum) ** 2 @ mel_bands(bands, rate=rate, points=2 * window).T
+    return np.log(power.T + floor).astype(np.float32)
