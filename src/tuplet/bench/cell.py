@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
+from inspect import signature
 from urllib.parse import parse_qsl
 
 import numpy as np
@@ -24,7 +25,7 @@ from tuplet.evaluate.evaluation import retrieval_results
 from tuplet.evaluate.subsets import joined
 from tuplet.model import AlignmentModel
 from tuplet.train import TrainConfig, fit
-from tuplet.types import Embeddings, Loss
+from tuplet.types import Embeddings, InputError, Loss
 
 CRITERION = "tuning/score"
 
@@ -39,13 +40,22 @@ def load_suite(factory: str) -> Suite:
     Returns:
         The suite.
 
+    Raises:
+        InputError: for arguments that the suite does not take, or lacks.
+
     Example:
         >>> load_suite("tuplet.bench.suites.quickstart:quickstart").name
         'quickstart'
     """
     module, _, function = factory.partition(":")
     function, _, arguments = function.partition("?")
-    suite: Suite = getattr(import_module(module), function)(**dict(parse_qsl(arguments)))
+    build = getattr(import_module(module), function)
+    given, known = dict(parse_qsl(arguments)), signature(build).parameters
+    if unknown := sorted(set(given) - set(known)):
+        raise InputError(f"{function} takes no {', '.join(unknown)}, expected {sorted(known) or 'no options'}")
+    if lacking := sorted(k for k, p in known.items() if p.default is p.empty and k not in given):
+        raise InputError(f"{function} needs {', '.join(lacking)}; name it, as in --{lacking[0]} DIR")
+    suite: Suite = build(**given)
     return suite
 
 

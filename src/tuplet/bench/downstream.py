@@ -46,7 +46,6 @@ class Downstream:
         hard: modality whose values are poses: negatives of pairs then have the nearest pose of another group.
         counts: pairs in train, val and test.
         preset: of the encoders.
-        epochs: most epochs of a predictor.
         fusion_epochs: most epochs of late fusion.
     """
 
@@ -56,7 +55,6 @@ class Downstream:
     hard: str = ""
     counts: tuple[int, int, int] = (2000, 500, 1000)
     preset: Literal["small", "paper"] = "small"
-    epochs: int = 40
     fusion_epochs: int = 12
 
     def build(self, source: Source, budget: Budget) -> AlignmentModel:
@@ -105,7 +103,7 @@ class Downstream:
         seed: int,
     ) -> list[Result]:
         train, val, test = (features[k] for k in PARTS)
-        settings = PredictorConfig(epochs=self.epochs, seed=seed)
+        settings = self._predictor(seed)
         which = self.which(train.modalities)
         found = []
         for name in self.targets:
@@ -116,7 +114,7 @@ class Downstream:
         return found
 
     def _end_to_end(self, source: Source, task: Task, seed: int, which: Sequence[tuple[str, ...]]) -> list[Result]:
-        settings = PredictorConfig(epochs=self.fusion_epochs, patience=4, seed=seed)
+        settings = replace(self._predictor(seed), epochs=self.fusion_epochs, patience=4)
         groups = {k: _group(source, k) for k in PARTS}
         found = []
         for name in self.targets:
@@ -135,6 +133,12 @@ class Downstream:
         """List the subsets: all of up to three modalities, each alone and all together beyond, as in the paper's tables."""
         every = subsets(names)
         return every if len(names) <= 3 else [s for s in every if len(s) in (1, len(names))]
+
+    def _predictor(self, seed: int) -> PredictorConfig:
+        """Return the settings of every predictor of this preset: four layers in both."""
+        if self.preset == "paper":
+            return PredictorConfig(seed=seed)
+        return PredictorConfig(hidden=128, batch_size=128, epochs=30, patience=5, seed=seed)
 
     def _pairs(self, groups: Mapping[str, Tensor | None], source: Source, task: Task) -> dict[str, Pairs]:
         """Draw pairs within each part; the same ones for every entry and seed."""

@@ -18,7 +18,7 @@ def claim(out: Path, name: str, factory: str) -> None:
         factory: where to find it.
 
     Raises:
-        InputError: if the folder holds another suite or a training run.
+        InputError: if the folder holds another suite, the same with other options, or a training run.
 
     Example:
         >>> import tempfile
@@ -31,12 +31,16 @@ def claim(out: Path, name: str, factory: str) -> None:
     if (out / "run.json").exists():
         raise InputError(f"out {out} holds a training run; choose another folder")
     try:
-        found = read_marker(out)[0]
+        found, made = read_marker(out)
     except InputError:  # a new folder, or one whose marker was damaged: what is in its cells stays
         write_atomic(out / "suite.json", json.dumps({"suite": name, "factory": factory}).encode())
         return
     if found != name:
         raise InputError(f"out {out} holds the suite {found!r}, not {name!r}; choose another folder")
+    if made.partition("?")[2] != factory.partition("?")[2]:
+        raise InputError(
+            f"out {out} was run with {made.partition('?')[2]!r}, not {factory.partition('?')[2]!r}; choose another folder"
+        )
 
 
 def read_marker(out: Path) -> tuple[str, str]:

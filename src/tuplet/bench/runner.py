@@ -294,10 +294,11 @@ def read_run(out: Path, suites: dict[str, str]) -> tuple[Suite, list[Record]]:
         Traceback (most recent call last):
         tuplet.types.InputError: nowhere is not the folder of a bench run...
     """
-    name, _ = read_marker(out)
+    name, factory = read_marker(out)
     if name not in suites:
         raise InputError(f"{out} holds the suite {name!r}, expected one of {sorted(suites)}")
-    suite = load_suite(suites[name])
+    _, mark, options = factory.partition("?")
+    suite = load_suite(suites[name] + mark + options)
     records = []
     for task in suite.tasks:
         for entry in suite.of(task):

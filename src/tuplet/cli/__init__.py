@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import urlencode
 
 import tyro
 from tyro.conf import Positional
@@ -27,7 +28,8 @@ class Bench:
     """Compare objectives under one budget; cells that already exist in --out are kept, so a stopped run continues."""
 
     suite: Positional[str]
-    """Which comparison: quickstart, missing (quality over the share of missing entries) or scaling (time and memory)."""
+    """Which comparison: quickstart, missing (quality over the share of missing entries), scaling (time and memory), the
+    tables of two papers on stand-ins (ova-ib-sim, uni-oma-sim) or on their data (ova-ib, uni-oma; with --root)."""
     seeds: int = 3
     """Number of reported seeds; for scaling, of measured turns."""
     out: Path | None = None
@@ -36,6 +38,10 @@ class Bench:
     """Names of entries to run, such as: gram one_vs_all."""
     workers: int | None = None
     """Processes, one thread each [default: the number of cores]; for scaling, threads."""
+    preset: Literal["small", "paper"] | None = None
+    """For the papers' tables: encoders and settings that two cores can train, or the papers' [default: small for stand-ins]."""
+    root: Path | None = None
+    """Folder with the papers' data sets."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +137,7 @@ def bench(command: Bench) -> None:
     Example:
         >>> bench(Bench("nothing"))
         Traceback (most recent call last):
-        tuplet.types.InputError: suite is 'nothing', expected one of ['missing', 'quickstart', 'scaling']
+        tuplet.types.InputError: suite is 'nothing', expected one of ['missing', 'ova-ib', ...
     """
     from tuplet.bench.cell import load_suite
     from tuplet.bench.runner import read_run, run_suite
@@ -143,7 +149,8 @@ def bench(command: Bench) -> None:
         return
     if command.suite not in SUITES:
         raise InputError(f"suite is {command.suite!r}, expected one of {sorted([*SUITES, 'scaling'])}")
-    suite = load_suite(SUITES[command.suite])
+    options = {k: str(v) for k, v in (("root", command.root), ("preset", command.preset)) if v is not None}
+    suite = load_suite(SUITES[command.suite] + ("?" + urlencode(options) if options else ""))
     out = command.out or Path("runs") / command.suite
     with Progress(f"{suite.name} -> {out}") as progress:
         records = run_suite(

@@ -331,7 +331,8 @@ def _response(plan: Tensor, r: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
 def _solved(systems: Tensor, right: Tensor) -> Tensor:
     """Solve one linear system per problem; on CPUs one by one, because oneMKL's batched LU fails with several threads."""
     if systems.device.type != "cpu":
-        return torch.linalg.solve_ex(systems, right)[0]
+        solved: Tensor = torch.linalg.solve_ex(systems, right)[0]
+        return solved
     return torch.stack([torch.linalg.solve_ex(a, b)[0] for a, b in zip(systems, right, strict=True)])
 
 

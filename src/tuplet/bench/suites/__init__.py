@@ -3,5 +3,9 @@
 SUITES = {
     "quickstart": "tuplet.bench.suites.quickstart:quickstart",
     "missing": "tuplet.bench.suites.missing:missing",
+    "ova-ib": "tuplet.bench.suites.ova_ib:ova_ib",
+    "ova-ib-sim": "tuplet.bench.suites.ova_ib:ova_ib_sim",
+    "uni-oma": "tuplet.bench.suites.uni_oma:uni_oma",
+    "uni-oma-sim": "tuplet.bench.suites.uni_oma:uni_oma_sim",
 }
 """Short name -> ``module:function``."""

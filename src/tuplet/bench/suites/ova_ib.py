@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from tuplet.bench.suite import Entry, Settings, Suite, Task
 from tuplet.bench.suites.papers import TAU, base, baselines, check_preset, recorded, simulated
 from tuplet.objectives import Bottleneck, Objective, OneVsAll
@@ -32,7 +34,7 @@ def ova_ib_sim(preset: str = "small") -> Suite:
         "The comparison of OVA-IB on stand-ins: robots and physiology are simulated, so no number here compares with the "
         "paper's; Wearable is real. All objectives are trained at the paper's temperature, 0.01, without tuning."
     )
-    return _suite("ova-ib-sim", f"ova_ib_sim?preset={preset}", tasks, about)
+    return _suite("ova-ib-sim", "ova_ib_sim?" + urlencode({"preset": preset}), tasks, about)
 
 
 def ova_ib(root: str, preset: str = "paper") -> Suite:
@@ -50,7 +52,7 @@ def ova_ib(root: str, preset: str = "paper") -> Suite:
     """
     about = "The protocol of OVA-IB on its data sets. What the paper leaves open is marked in the documentation of each reader."
     tasks = recorded(TASKS, root, check_preset(preset))
-    return _suite("ova-ib", f"ova_ib?root={root}&preset={preset}", tasks, about)
+    return _suite("ova-ib", "ova_ib?" + urlencode({"root": root, "preset": preset}), tasks, about)
 
 
 def entries() -> tuple[Entry, ...]:

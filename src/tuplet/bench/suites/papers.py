@@ -10,7 +10,7 @@ from typing import Literal
 
 from tuplet.bench.downstream import PAIR, Downstream
 from tuplet.bench.suite import Budget, Entry, Make, Settings, Task
-from tuplet.data import Source
+from tuplet.data import READERS, SOURCES, Source
 from tuplet.objectives import (
     Gram,
     Objective,
@@ -348,9 +348,26 @@ FOLDERS = {
 """Task -> folder of its data set below the root."""
 
 
+STAND_INS: dict[str, tuple[str, dict[str, int], dict[str, int]]] = {
+    "VFP": ("peg", {"episodes": 100, "size": 32}, {}),
+    "VFD": ("peg", {"episodes": 100, "size": 32}, {}),
+    "VFPD": ("peg", {"episodes": 100, "size": 32}, {}),
+    "VFPDO": ("peg", {"episodes": 100, "size": 32}, {}),
+    "Push": ("push", {"episodes": 200}, {"episodes": 1000}),
+    "WESAD": ("physiology", {}, {}),
+    "Wearable": ("wearable", {}, {}),
+    "VAT": ("tap", {}, {}),
+    "VIP": ("arm", {}, {}),
+}
+"""Task -> source that stands in, what it is made with under ``"small"``, and under ``"paper"``."""
+
+
 def _stand_in(name: str, preset: Preset) -> Source:
-    raise NotImplementedError
+    source, small, paper = STAND_INS[name]
+    load: Callable[..., Source] = SOURCES[source]
+    return load(**(small if preset == "small" else paper))
 
 
 def _real(name: str, root: str) -> Source:
-    raise NotImplementedError
+    folder = FOLDERS[name]
+    return READERS[folder].load(Path(root, folder))

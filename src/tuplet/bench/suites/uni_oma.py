@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from urllib.parse import urlencode
 
 from tuplet.bench.suite import Entry, Settings, Suite, Task
 from tuplet.bench.suites.papers import BASES, base, baselines, check_preset, recorded, regularised, simulated
@@ -37,10 +38,10 @@ def uni_oma_sim(preset: str = "small") -> Suite:
     tasks = tuple(simulated(name, check_preset(preset)) for name in TASKS)
     push = next(t for t in tasks if t.name == "Push")
     about = (
-        "The comparison of UniOMA on simulated stand-ins, so no number here compares with the paper's. Each base objective runs "
-        "alone and with the Gromov-Wasserstein regulariser (+ GW), whose weights of modalities are learned."
+        "The comparison of UniOMA on simulated stand-ins, so no number here compares with the paper's. Each base objective "
+        "runs alone and with the Gromov-Wasserstein regulariser (+ GW), whose weights of modalities are learned."
     )
-    return _suite("uni-oma-sim", f"uni_oma_sim?preset={preset}", (*tasks, unequal(push)), about)
+    return _suite("uni-oma-sim", "uni_oma_sim?" + urlencode({"preset": preset}), (*tasks, unequal(push)), about)
 
 
 def uni_oma(root: str, preset: str = "paper") -> Suite:
@@ -58,7 +59,7 @@ def uni_oma(root: str, preset: str = "paper") -> Suite:
     """
     about = "The protocol of UniOMA on its data sets. The paper publishes no code: what it leaves open follows OVA-IB."
     tasks = recorded(("VFD", "VFP", "Push", "VAT"), root, check_preset(preset))
-    return _suite("uni-oma", f"uni_oma?root={root}&preset={preset}", tasks, about)
+    return _suite("uni-oma", "uni_oma?" + urlencode({"root": root, "preset": preset}), tasks, about)
 
 
 def unequal(task: Task) -> Task:
