@@ -9,7 +9,7 @@ from tuplet.data.batch import batches
 from tuplet.data.missing import hide
 from tuplet.data.pairs import Pairs, draw_pairs, pair_parts
 from tuplet.data.source import Modality, Provenance, Rows, Source, Target
-from tuplet.data.sources import av_mnist, digits, mosei, mustard, push, wesad
+from tuplet.data.sources import av_mnist, digits, mosei, mustard, peg, push, wesad
 from tuplet.data.splits import Split, split_rows
 from tuplet.data.stored import Stored, from_columns, from_table
 from tuplet.data.table import Table, write_table
@@ -17,6 +17,7 @@ from tuplet.data.ungroup import ungroup
 
 SOURCES: dict[str, Callable[[], Source]] = {
     "digits": digits.load,
+    "peg": peg.load,
     "push": push.load,
 }
 """Short name -> function that loads the source."""
