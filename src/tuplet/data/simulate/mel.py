@@ -41,7 +41,9 @@ def mel_bands(bands: int, *, rate: int, points: int, low: float = 50.0) -> NDArr
     falling = (edge[2:, None] - f) / (edge[2:] - edge[1:-1])[:, None]
     weights: NDArray[np.float64] = np.maximum(0, np.minimum(rising, falling))
     if not weights.any(axis=1).all():
-        raise InputError(f"bands is {bands}, too many for {points} points at {rate} Hz; give fewer bands or more points")
+        raise InputError(
+            f"bands is {bands}, too many for {points} points at {rate} Hz; give fewer bands or more points"
+        )
     return weights
 
 
@@ -76,4 +78,5 @@ def log_mel(
     hann = np.hanning(window + 1)[:-1]
     spectrum = np.fft.rfft(wave[start[:, None] + np.arange(window)] * hann, n=2 * window) / hann.sum()
     power = np.abs(spectrum) ** 2 @ mel_bands(bands, rate=rate, points=2 * window).T
-    return np.log(power.T + floor).astype(np.float32)
+    found: NDArray[np.float32] = np.log(power.T + floor).astype(np.float32)
+    return found

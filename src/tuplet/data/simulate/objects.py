@@ -40,14 +40,20 @@ WOODS = ((0.72, 0.52, 0.32), (0.55, 0.36, 0.2), (0.83, 0.68, 0.47))
 PAINTS = ((0.85, 0.2, 0.18), (0.15, 0.4, 0.8), (0.95, 0.75, 0.15), (0.2, 0.65, 0.35), (0.9, 0.9, 0.88))
 MATERIALS: dict[str, Stuff] = {
     "ceramic": Stuff(
-        Material(2400, 70e9, 0.22, 3e-3), ((0.93, 0.91, 0.87), (0.76, 0.44, 0.32), (0.25, 0.4, 0.62)), 0.5, ("pebble", "smooth")
+        Material(2400, 70e9, 0.22, 3e-3),
+        ((0.93, 0.91, 0.87), (0.76, 0.44, 0.32), (0.25, 0.4, 0.62)),
+        0.5,
+        ("pebble", "smooth"),
     ),
     "glass": Stuff(
         Material(2500, 70e9, 0.23, 1e-3), ((0.72, 0.86, 0.84), (0.62, 0.78, 0.66), (0.8, 0.86, 0.92)), 0.9, ("smooth",)
     ),
     "plastic": Stuff(Material(1200, 2.4e9, 0.37, 3e-2), PAINTS, 0.3, ("smooth", "ridges", "knurl")),
     "rubber": Stuff(
-        Material(1100, 5e7, 0.49, 1.5e-1), ((0.14, 0.14, 0.15), (0.3, 0.3, 0.32), (0.6, 0.2, 0.15)), 0.05, ("knurl", "ridges")
+        Material(1100, 5e7, 0.49, 1.5e-1),
+        ((0.14, 0.14, 0.15), (0.3, 0.3, 0.32), (0.6, 0.2, 0.15)),
+        0.05,
+        ("knurl", "ridges"),
     ),
     "steel": Stuff(Material(7850, 200e9, 0.29, 4e-4), GREYS, 0.8, ("smooth", "ridges", "pebble")),
     "wood": Stuff(Material(700, 11e9, 0.35, 1.5e-2), WOODS, 0.05, ("grain",)),
@@ -88,7 +94,7 @@ class Thing:
             a, b, length = s
             return beam(self.material, length=length, area=a * b, inertia=(b * a**3 / 12, a * b**3 / 12))
         if self.shape == "plate":
-            return plate(self.material, sides=s[:2], thickness=s[2])
+            return plate(self.material, sides=(s[0], s[1]), thickness=s[2])
         if self.shape in ("rod", "tube"):
             inner = s[0] - s[2] if self.shape == "tube" else 0.0
             second = math.pi * (s[0] ** 4 - inner**4) / 4
@@ -123,7 +129,9 @@ class Thing:
         angle = np.linspace(0, math.pi / 2, 25)
         arc = np.stack([np.sin(angle), -np.cos(angle)], axis=1)
         arc[0, 0] = arc[-1, 1] = 0.0
-        return np.concatenate([arc * s[0], arc[::-1] * (s[0] - s[1])]) + [0, s[0]]
+        outline: NDArray[np.float64] = np.concatenate([arc * s[0], arc[::-1] * (s[0] - s[1])])
+        outline[:, 1] += s[0]
+        return outline
 
 
 def draw(rng: np.random.Generator) -> Thing:
@@ -153,6 +161,9 @@ def draw(rng: np.random.Generator) -> Thing:
     vary = np.exp(rng.normal(size=3) * (0.02, 0.05, 0.2))
     body = stuff.body
     material = replace(body, density=body.density * vary[0], young=body.young * vary[1], loss=body.loss * vary[2])
+    texture = draw_texture(rng, stuff.finish[int(rng.integers(len(stuff.finish)))])
+    if shape == "plate":  # fibres run along a side, not through the thickness
+        texture = replace(texture, waves=texture.waves[:, [2, 1, 0]])
     shade = np.clip(np.array(stuff.colours[int(rng.integers(len(stuff.colours)))]) * rng.uniform(0.85, 1.1, 3), 0.03, 1)
     return Thing(
         shape=shape,
@@ -161,7 +172,7 @@ def draw(rng: np.random.Generator) -> Thing:
         material=material,
         colour=(float(shade[0]), float(shade[1]), float(shade[2])),
         shine=stuff.shine,
-        texture=draw_texture(rng, stuff.finish[int(rng.integers(len(stuff.finish)))]),
+        texture=texture,
         split=float(rng.uniform(0.001, 0.01)),
     )
 
