@@ -9,16 +9,18 @@ from tuplet.data.batch import batches
 from tuplet.data.missing import hide
 from tuplet.data.pairs import Pairs, draw_pairs, pair_parts
 from tuplet.data.source import Modality, Provenance, Rows, Source, Target
-from tuplet.data.sources import av_mnist, digits, mosei, mustard, peg, push, wesad
+from tuplet.data.sources import arm, av_mnist, digits, mosei, mustard, peg, push, tap, wesad
 from tuplet.data.splits import Split, split_rows
 from tuplet.data.stored import Stored, from_columns, from_table
 from tuplet.data.table import Table, write_table
 from tuplet.data.ungroup import ungroup
 
 SOURCES: dict[str, Callable[[], Source]] = {
+    "arm": arm.load,
     "digits": digits.load,
     "peg": peg.load,
     "push": push.load,
+    "tap": tap.load,
 }
 """Short name -> function that loads the source."""
 

@@ -131,4 +131,5 @@ def gel_image(depth: Grid, *, patch: float = 16e-3, blur: float = 2e-4) -> NDArr
     angle = np.radians([0, 120, 240])[:, None, None]
     side = (np.cos(angle) * -right + np.sin(angle) * down) / length
     bright = 0.1 + 0.45 * np.maximum(0.0, 0.8 * side + 0.6 / length) / 0.6
-    return (255 * np.clip(bright, 0, 1) + 0.5).astype(np.uint8)
+    picture: NDArray[np.uint8] = (255 * np.clip(bright, 0, 1) + 0.5).astype(np.uint8)
+    return picture

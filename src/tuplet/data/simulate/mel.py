@@ -78,4 +78,5 @@ def log_mel(
     hann = np.hanning(window + 1)[:-1]
     spectrum = np.fft.rfft(wave[start[:, None] + np.arange(window)] * hann, n=2 * window) / hann.sum()
     power = np.abs(spectrum) ** 2 @ mel_bands(bands, rate=rate, points=2 * window).T
-    return np.log(power.T + floor).astype(np.float32)
+    found: NDArray[np.float32] = np.log(power.T + floor).astype(np.float32)
+    return found

@@ -81,11 +81,11 @@ def beam(material: Material, *, length: float, area: float, inertia: tuple[float
         >>> round(float(bar.frequency[0]))
         1038
     """
-    root = (np.arange(1, count + 1) + 0.5) * math.pi
+    root: Vector = np.asarray((np.arange(1, count + 1) + 0.5) * math.pi, dtype=np.float64)
     for _ in range(6):  # Newton's steps on cos x - 1 / cosh x
         root -= (np.cos(root) - 1 / np.cosh(root)) / (np.tanh(root) / np.cosh(root) - np.sin(root))
     stiffness = np.sqrt(material.young * np.asarray(inertia) / (material.density * area))
-    frequency = (root**2 / (2 * math.pi * length**2) * stiffness[:, None]).ravel()
+    frequency: Vector = (root**2 / (2 * math.pi * length**2) * stiffness[:, None]).ravel()
     order, half = np.argsort(frequency), root / 2
     even = np.arange(count) % 2 == 0
     mass = material.density * area * length

@@ -94,7 +94,7 @@ class Thing:
             a, b, length = s
             return beam(self.material, length=length, area=a * b, inertia=(b * a**3 / 12, a * b**3 / 12))
         if self.shape == "plate":
-            return plate(self.material, sides=s[:2], thickness=s[2])
+            return plate(self.material, sides=(s[0], s[1]), thickness=s[2])
         if self.shape in ("rod", "tube"):
             inner = s[0] - s[2] if self.shape == "tube" else 0.0
             second = math.pi * (s[0] ** 4 - inner**4) / 4
@@ -129,7 +129,9 @@ class Thing:
         angle = np.linspace(0, math.pi / 2, 25)
         arc = np.stack([np.sin(angle), -np.cos(angle)], axis=1)
         arc[0, 0] = arc[-1, 1] = 0.0
-        return np.concatenate([arc * s[0], arc[::-1] * (s[0] - s[1])]) + [0, s[0]]
+        outline: NDArray[np.float64] = np.concatenate([arc * s[0], arc[::-1] * (s[0] - s[1])])
+        outline[:, 1] += s[0]
+        return outline
 
 
 def draw(rng: np.random.Generator) -> Thing:
@@ -159,6 +161,9 @@ def draw(rng: np.random.Generator) -> Thing:
     vary = np.exp(rng.normal(size=3) * (0.02, 0.05, 0.2))
     body = stuff.body
     material = replace(body, density=body.density * vary[0], young=body.young * vary[1], loss=body.loss * vary[2])
+    texture = draw_texture(rng, stuff.finish[int(rng.integers(len(stuff.finish)))])
+    if shape == "plate":  # fibres run along a side, not through the thickness
+        texture = replace(texture, waves=texture.waves[:, [2, 1, 0]])
     shade = np.clip(np.array(stuff.colours[int(rng.integers(len(stuff.colours)))]) * rng.uniform(0.85, 1.1, 3), 0.03, 1)
     return Thing(
         shape=shape,
@@ -167,7 +172,7 @@ def draw(rng: np.random.Generator) -> Thing:
         material=material,
         colour=(float(shade[0]), float(shade[1]), float(shade[2])),
         shine=stuff.shine,
-        texture=draw_texture(rng, stuff.finish[int(rng.integers(len(stuff.finish)))]),
+        texture=texture,
         split=float(rng.uniform(0.001, 0.01)),
     )
 

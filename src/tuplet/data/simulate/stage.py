@@ -102,7 +102,8 @@ def strike(rng: np.random.Generator, thing: Thing, data: Any) -> tuple[Vector, f
     point, normal = site(rng, thing, data)
     data.qpos[7:10] = point + normal * (TIP + 1e-9)
     data.qvel[6:9] = -normal * speed
-    force, row = [], np.zeros(6)
+    force: list[float] = []
+    row = np.zeros(6)
     while len(force) < 1000:
         mujoco.mj_step(model, data)
         pushed = 0.0

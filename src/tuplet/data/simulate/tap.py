@@ -8,6 +8,7 @@ real object; there are no balls, whose modes lie above hearing. It stands in for
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -19,7 +20,7 @@ from tuplet.data.simulate.indent import gel_image, imprint, relief
 from tuplet.data.simulate.mel import log_mel
 from tuplet.data.simulate.modal import ring
 from tuplet.data.simulate.objects import MATERIALS, SHAPES, Thing, draw
-from tuplet.data.simulate.render import Camera, render
+from tuplet.data.simulate.render import Camera, physics, render
 from tuplet.data.simulate.stage import lay, site, stage, strike
 from tuplet.types import in_range, one_of
 
@@ -54,6 +55,21 @@ class Tap:
         in_range("instances", self.instances, 1)
         in_range("bands", self.bands, 1, 65)
         one_of("waveform", self.waveform, ("drop", "keep"))
+
+    @property
+    def about(self) -> dict[str, str]:
+        """Return title, origin, units and the names of the classes."""
+        return {
+            "title": "Objects seen, struck and touched (simulated)",
+            "origin": f"tuplet, MuJoCo {physics().__version__}",
+            "licence": "Apache-2.0",
+            "unit.vision": "red, green, blue, 0 to 1",
+            "unit.audio": "natural logarithm of power",
+            "unit.touch": "red, green, blue, 0 to 1",
+            "unit.waveform": "full scale",
+            "classes.material": json.dumps(sorted(MATERIALS)),
+            "classes.shape": json.dumps(SHAPES),
+        }
 
     def episode(self, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
         """Return the instances of one object.
@@ -171,7 +187,7 @@ def look(rng: np.random.Generator, thing: Thing, data: Any, *, size: int) -> NDA
     eye = (flat * math.cos(around), flat * math.sin(around), far * math.sin(above) + 0.02)
     lamp = (*rng.uniform(-0.8, 0.8, 2).tolist(), rng.uniform(0.8, 1.6))
     camera = Camera(eye=eye, target=(0.0, 0.0, 0.02), fov=36.0, size=size)
-    frame = render(data, camera=camera, lamp=lamp, ambient=rng.uniform(0.3, 0.5))
+    frame = render(data, camera=camera, lamp=lamp, ambient=rng.uniform(0.3, 0.5), shadows="cast")
     mine = frame.ids == data.model.geom("thing").id
     points = np.asarray(eye) + frame.depth[mine, None] * camera.rays[mine]
     body = data.body("thing")
