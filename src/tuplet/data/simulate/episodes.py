@@ -59,9 +59,7 @@ def simulated(scene: Scene, *, episodes: int, seed: int = 0, workers: int | None
     else:
         try:
             with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-                parts = list(
-                    pool.map(one, range(episodes), chunksize=max(1, min(16, episodes // (4 * (workers or 1)))))
-                )
+                parts = list(pool.map(one, range(episodes), chunksize=max(1, min(16, episodes // (4 * (workers or 1))))))
         except BrokenProcessPool:
             raise InputError(
                 f"workers is {workers}, but a process ended early; put the call under if __name__ == '__main__': or "
