@@ -9,7 +9,7 @@ from tuplet.data.batch import batches
 from tuplet.data.missing import hide
 from tuplet.data.pairs import Pairs, draw_pairs, pair_parts
 from tuplet.data.source import Modality, Provenance, Rows, Source, Target
-from tuplet.data.sources import arm, av_mnist, digits, mosei, mustard, peg, push, tap, wesad
+from tuplet.data.sources import arm, av_mnist, digits, mosei, mustard, peg, physiology, push, tap, wesad
 from tuplet.data.splits import Split, split_rows
 from tuplet.data.stored import Stored, from_columns, from_table
 from tuplet.data.table import Table, write_table
@@ -19,6 +19,7 @@ SOURCES: dict[str, Callable[[], Source]] = {
     "arm": arm.load,
     "digits": digits.load,
     "peg": peg.load,
+    "physiology": physiology.load,
     "push": push.load,
     "tap": tap.load,
 }
