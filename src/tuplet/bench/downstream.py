@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tuplet.bench.columns import Column
 from tuplet.bench.suite import Budget, Objective, Task
@@ -29,7 +29,7 @@ from tuplet.evaluate.evaluation import space_results
 from tuplet.evaluate.subsets import subsets
 from tuplet.model import AlignmentModel
 from tuplet.nets import Projection, encoders
-from tuplet.types import Embeddings
+from tuplet.types import Embeddings, Kind
 
 PAIR = "pair"
 """Name of the task that tells whether two rows are of one trajectory."""
@@ -46,6 +46,7 @@ class Downstream:
         hard: modality whose values are poses: negatives of pairs then have the nearest pose of another group.
         counts: pairs in train, val and test.
         preset: of the encoders.
+        kinds: modality -> what its rows are, where the shape does not say.
         fusion_epochs: most epochs of late fusion.
     """
 
@@ -55,11 +56,12 @@ class Downstream:
     hard: str = ""
     counts: tuple[int, int, int] = (2000, 500, 1000)
     preset: Literal["small", "paper"] = "small"
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
     fusion_epochs: int = 12
 
     def build(self, source: Source, budget: Budget) -> AlignmentModel:
         """Make encoders by what the rows are, and a three-layer projection each."""
-        made = encoders(source, preset=self.preset, dim=budget.dim)
+        made = self._encoders(source, budget)
         return AlignmentModel(made, {k: Projection(budget.dim, budget.dim) for k in made})
 
     def measure(
@@ -120,7 +122,7 @@ class Downstream:
         for name in self.targets:
             results = late_fusion(
                 source,
-                lambda: encoders(source, preset=self.preset, dim=task.budget.dim),
+                lambda: self._encoders(source, task.budget),
                 target=None if name == PAIR else name,
                 pairs=self._pairs(groups, source, task) if name == PAIR else None,
                 which=which,
@@ -133,6 +135,10 @@ class Downstream:
         """List the subsets: all of up to three modalities, each alone and all together beyond, as in the paper's tables."""
         every = subsets(names)
         return every if len(names) <= 3 else [s for s in every if len(s) in (1, len(names))]
+
+    def _encoders(self, source: Source, budget: Budget) -> dict[str, nn.Module]:
+        kinds = {k: kind for k, kind in self.kinds.items() if k in source.modalities}
+        return encoders(source, preset=self.preset, dim=budget.dim, kinds=kinds)
 
     def _predictor(self, seed: int) -> PredictorConfig:
         """Return the settings of every predictor of this preset: four layers in both."""

@@ -129,7 +129,7 @@ PLANS = {
             "Push",
             "Vision, force, pose histories: position of the pushed object one step ahead",
             ("force", "pose", "vision"),
-            Downstream(targets=("position",)),
+            Downstream(targets=("position",), kinds={"pose": "vector"}),
             {"position": "Push"},
             {"position": "m^2"},
             lr=1e-3,
@@ -159,6 +159,7 @@ PLANS = {
                 targets=("material",),
                 directions=((("vision",), ("audio",)), (("vision",), ("touch",)), (("touch",), ("audio",))),
                 relevance="object",
+                kinds={"audio": "sequence"},
             ),
             {"vision->audio": "Vis-Aud", "vision->touch": "Vis-Tact", "touch->audio": "Tact-Aud"},
             {},
@@ -349,15 +350,15 @@ FOLDERS = {
 
 
 STAND_INS: dict[str, tuple[str, dict[str, int], dict[str, int]]] = {
-    "VFP": ("peg", {"episodes": 100, "size": 32}, {}),
-    "VFD": ("peg", {"episodes": 100, "size": 32}, {}),
-    "VFPD": ("peg", {"episodes": 100, "size": 32}, {}),
-    "VFPDO": ("peg", {"episodes": 100, "size": 32}, {}),
+    "VFP": ("peg", {"episodes": 40, "size": 32}, {"size": 128}),
+    "VFD": ("peg", {"episodes": 40, "size": 32}, {"size": 128}),
+    "VFPD": ("peg", {"episodes": 40, "size": 32}, {"size": 128}),
+    "VFPDO": ("peg", {"episodes": 40, "size": 32}, {"size": 128}),
     "Push": ("push", {"episodes": 200}, {"episodes": 1000}),
     "WESAD": ("physiology", {}, {}),
     "Wearable": ("wearable", {}, {}),
-    "VAT": ("tap", {}, {}),
-    "VIP": ("arm", {}, {}),
+    "VAT": ("tap", {"size": 32}, {}),
+    "VIP": ("arm", {"size": 32, "episodes": 100}, {}),
 }
 """Task -> source that stands in, what it is made with under ``"small"``, and under ``"paper"``."""
 
