@@ -50,7 +50,7 @@ def curves(suite: Suite, task: Task, records: Sequence[Record], *, variant: str)
         figure, axes = figure_of(1, 2, (4.8, 3.0))
         for axis, kind, title in zip(axes, ("own", "cosine"), ("own score", "mean cosine"), strict=True):
             for entry, colour in names:
-                means = [_mean(records, entry.name, variant, f"retrieval/{kind}/R@{k}", "mean") for k in (1, 5, 10)]
+                means = [mean_of(records, entry.name, variant, f"retrieval/{kind}/R@{k}", "mean") for k in (1, 5, 10)]
                 shown = [m for m in means if m is not None]
                 if len(shown) == 3:
                     axis.plot((1, 5, 10), shown, "o-", color=colour, label=entry.label, markersize=3.5, linewidth=1.4)
@@ -102,58 +102,6 @@ def training(suite: Suite, task: Task, records: Sequence[Record], *, variant: st
         return svg(figure)
 
 
-def subset_map(suite: Suite, task: Task, records: Sequence[Record], *, variant: str) -> str:
-    """Draw linear-probe accuracy per entry and modality subset, subsets sorted by size.
-
-    Args:
-        suite: the suite.
-        task: one of its tasks.
-        records: of the task.
-        variant: ``"default"`` or ``"tuned"``.
-
-    Returns:
-        SVG, or empty text without such records. Untuned rows appear in both variants.
-
-    Example:
-        >>> from tuplet.bench.suites.quickstart import quickstart
-        >>> subset_map(quickstart(), quickstart().tasks[0], [], variant="default")
-        ''
-    """
-    details = sorted({r.detail for r in records if r.metric == "subset"}, key=lambda d: (d.count("+"), d))
-    entries, lines = [], []
-    for entry in suite.of(task) if details else ():
-        shown = variant if entry.trials else "default"
-        values = [_mean(records, entry.name, shown, "subset", d) for d in details]
-        if all(v is not None for v in values):
-            entries.append(entry)
-            lines.append(values)
-    if not lines:
-        return ""
-    grid = np.array(lines, dtype=float)
-    with styled():
-        figure, (axis,) = figure_of(1, 1, (4.8, 0.9 + 0.22 * len(entries)))
-        image = axis.imshow(grid, aspect="auto", cmap="viridis", interpolation="nearest")
-        axis.set_yticks(range(len(entries)), [e.label for e in entries])
-        sizes = np.array([d.count("+") + 1 for d in details])
-        for size in range(1, len(task.modalities) + 1):
-            here = np.flatnonzero(sizes == size)
-            axis.axvline(here[-1] + 0.5, color="white", linewidth=1.2)
-        if len(details) <= 8:
-            axis.set_xticks(range(len(details)), [d.replace("+", "\n+ ") for d in details], fontsize=5.5)
-        else:
-            centres = [np.flatnonzero(sizes == s).mean() for s in range(1, len(task.modalities) + 1)]
-            words = [
-                f"{s}" if 1 < s < len(centres) else ("1 view" if s == 1 else "all") for s in range(1, len(centres) + 1)
-            ]
-            axis.set_xticks(centres, words)
-        axis.tick_params(length=0)
-        for side in axis.spines.values():
-            side.set_visible(False)
-        bar = figure.colorbar(image, ax=axis, pad=0.015, fraction=0.03)
-        bar.set_label("accuracy")
-        return svg(figure)
-
-
 def cosine_scatter(suite: Suite, task: Task, records: Sequence[Record]) -> str:
     """Draw retrieval by the own score against the mean cosine of matching embeddings.
 
@@ -176,8 +124,8 @@ def cosine_scatter(suite: Suite, task: Task, records: Sequence[Record]) -> str:
         drawn = False
         for entry, colour in _trained(suite, task):
             for variant in ("default", "tuned"):
-                x = _mean(records, entry.name, variant, "space/positive_cosine", "")
-                y = _mean(records, entry.name, variant, "retrieval/own/R@1", "mean")
+                x = mean_of(records, entry.name, variant, "space/positive_cosine", "")
+                y = mean_of(records, entry.name, variant, "retrieval/own/R@1", "mean")
                 if x is not None and y is not None:
                     face = colour if variant == "tuned" else "none"
                     label = entry.label if variant == "default" else None
@@ -249,7 +197,23 @@ def _trained(suite: Suite, task: Task) -> list[tuple[Entry, str]]:
     return [(e, COLOURS[i % len(COLOURS)]) for i, e in enumerate(aligned) if e in suite.of(task)]
 
 
-def _mean(records: Sequence[Record], entry: str, variant: str, metric: str, detail: str) -> float | None:
+def mean_of(records: Sequence[Record], entry: str, variant: str, metric: str, detail: str) -> float | None:
+    """Average one metric of an entry over seeds.
+
+    Args:
+        records: of one task.
+        entry: name of the entry.
+        variant: of the cells.
+        metric: of the records.
+        detail: of the records.
+
+    Returns:
+        The mean, or None without such records.
+
+    Example:
+        >>> mean_of([], "gram", "default", "subset", "a") is None
+        True
+    """
     wanted = (entry, variant, metric, detail)
     values = [r.value for r in records if (r.entry, r.variant, r.metric, r.detail) == wanted]
     return float(np.mean(values)) if values else None

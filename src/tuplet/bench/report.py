@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from tuplet.bench import figures
-from tuplet.bench.columns import Column
+from tuplet.bench.overview import overview, overview_markdown
 from tuplet.bench.reading import reading
 from tuplet.bench.record import Record
+from tuplet.bench.subset_map import subset_maps
 from tuplet.bench.suite import Suite
-from tuplet.bench.tables import Row, Table, as_csv, grid, latex, markdown, tables
+from tuplet.bench.tables import Table, as_csv, grid, latex, mark, markdown, tables
+from tuplet.bench.weights import weight_bars
 from tuplet.train.files import write_atomic
 
 
@@ -74,7 +76,7 @@ def write_report(suite: Suite, records: Sequence[Record], out: Path) -> Path:
                 "variant": variant,
                 "curves": figures.curves(suite, table.task, here, variant=variant),
                 "scatter": figures.cosine_scatter(suite, table.task, here),
-                "subsets": figures.subset_map(suite, table.task, here, variant=variant),
+                "subsets": subset_maps(suite, table.task, here, variant=variant),
                 "training": figures.training(suite, table.task, here, variant=variant),
                 "costs": costs(suite, table, here),
                 "seeds": sorted({r.seed for r in here}),
@@ -84,6 +86,9 @@ def write_report(suite: Suite, records: Sequence[Record], out: Path) -> Path:
     page = loader.get_template("report.html").render(
         suite=suite,
         sections=sections,
+        overview=overview(made),
+        weights=weight_bars(suite, records),
+        tuned=any(e.trials for e in suite.entries),
         over_axis=figures.over_axis(suite, records),
         columns=list({c.label: c for task in suite.tasks for c in task.columns}.values()),
         notes=[e for e in suite.entries if e.note],
@@ -92,7 +97,11 @@ def write_report(suite: Suite, records: Sequence[Record], out: Path) -> Path:
     )
     file = out / "report.html"
     write_atomic(file, page.encode())
-    others = {"table.md": markdown(made), "table.csv": as_csv(made), "table.tex": latex(made)}
+    others = {
+        "table.md": overview_markdown(made) + "\n" * bool(overview(made)) + markdown(made),
+        "table.csv": as_csv(made),
+        "table.tex": latex(made),
+    }
     if sections and sections[0]["curves"]:
         # on its own an image has no page to take its ink from: a grey that shows on light and dark
         others["retrieval.svg"] = str(sections[0]["curves"]).replace("currentColor", "#7a848d")
@@ -135,34 +144,3 @@ def _marks(table: Table) -> list[list[str]]:
         peers = [r for r in table.rows if r.variant == row.variant and r.entry.aligned]
         marks.append(["", "", "", *(mark(row, peers, c) for c in table.task.columns), ""])
     return [*marks, [""] * (len(table.task.columns) + 4)]
-
-
-def mark(row: Row, peers: Sequence[Row], column: Column) -> str:
-    """Say what is special about a cell.
-
-    Args:
-        row: its row.
-        peers: the rows it is compared with.
-        column: its column.
-
-    Returns:
-        Of ``best``, ``up`` and ``down`` (clearly better or worse than the baseline) those that apply.
-
-    Example:
-        >>> from tuplet.bench.columns import COLUMNS
-        >>> from tuplet.bench.suite import Entry
-        >>> mark(Row(Entry("a", "A"), "default", {}, {}, {}, None, 1), [], COLUMNS[0])
-        ''
-    """
-    here = row.cells.get(column.label)
-    if here is None or not row.entry.aligned:
-        return ""
-    found = []
-    sign = 1 if column.higher else -1
-    others = [sign * r.cells[column.label].mean for r in peers if column.label in r.cells]
-    if column.ranked and sign * here.mean == max(others):
-        found.append("best")
-    d = row.differences.get(column.label)
-    if d and d.clear:
-        found.append("up" if sign * d.mean > 0 else "down")
-    return " ".join(found)

@@ -179,6 +179,36 @@ def number(cell: Spread | None, column: Column) -> str:
     return column.text(cell.mean) if cell.n < 2 else f"{column.text(cell.mean)} ± {column.text(cell.sd)}"
 
 
+def mark(row: Row, peers: Sequence[Row], column: Column) -> str:
+    """Say what is special about a cell.
+
+    Args:
+        row: its row.
+        peers: the rows it is compared with.
+        column: its column.
+
+    Returns:
+        Of ``best``, ``up`` and ``down`` (clearly better or worse than the baseline) those that apply.
+
+    Example:
+        >>> from tuplet.bench.columns import COLUMNS
+        >>> mark(Row(Entry("a", "A"), "default", {}, {}, {}, None, 1), [], COLUMNS[0])
+        ''
+    """
+    here = row.cells.get(column.label)
+    if here is None or not row.entry.aligned:
+        return ""
+    found = []
+    sign = 1 if column.higher else -1
+    others = [sign * r.cells[column.label].mean for r in peers if column.label in r.cells]
+    if column.ranked and sign * here.mean == max(others):
+        found.append("best")
+    d = row.differences.get(column.label)
+    if d and d.clear:
+        found.append("up" if sign * d.mean > 0 else "down")
+    return " ".join(found)
+
+
 def settings_text(settings: dict[str, object]) -> str:
     """Print settings, such as ``tau 0.07, beta 1.0``.
 

@@ -1,0 +1,86 @@
+"""One table over all tasks of a suite, as papers print it: a line per objective, a column per task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tuplet.bench.tables import Row, Table, mark, number
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The table as text.
+
+    Attributes:
+        head: headings.
+        lines: one per entry, then chance.
+        marks: per cell: ``best``, ``up``, ``down`` or empty.
+        meanings: heading -> what the numbers are.
+    """
+
+    head: list[str]
+    lines: list[list[str]]
+    marks: list[list[str]]
+    meanings: dict[str, str]
+
+
+def overview(made: Sequence[Table]) -> Overview | None:
+    """Lay the headline columns of all tasks side by side.
+
+    Args:
+        made: the suite's tables.
+
+    Returns:
+        The overview, or None where no task has a headline.
+
+    Example:
+        >>> overview([]) is None
+        True
+    """
+    shown = [(t, c) for t in made for c in t.task.columns if c.headline]
+    if not shown:
+        return None
+    entries = list(dict.fromkeys(r.entry for t in made for r in t.rows))
+    lines, marks = [], []
+    for entry in entries:
+        line, special = [entry.label], [""]
+        for table, column in shown:
+            row = _row(table, entry.name)
+            line.append("-" if row is None else number(row.cells.get(column.label), column))
+            peers = [r for r in table.rows if r.variant == "default" and r.entry.aligned]
+            special.append("" if row is None else mark(row, peers, column))
+        lines.append(line)
+        marks.append(special)
+    chance = [c.text(t.chance[c.label]) if c.label in t.chance else "-" for t, c in shown]
+    return Overview(
+        ["objective", *(f"{c.headline} {'↑' if c.higher else '↓'}" for _, c in shown)],
+        [*lines, ["chance", *chance]],
+        [*marks, [""] * (len(shown) + 1)],
+        {c.headline: f"{t.task.label}: {c.meaning}" for t, c in shown},
+    )
+
+
+def overview_markdown(made: Sequence[Table]) -> str:
+    """Print the overview as Markdown.
+
+    Args:
+        made: the suite's tables.
+
+    Returns:
+        The text; empty where no task has a headline.
+
+    Example:
+        >>> overview_markdown([])
+        ''
+    """
+    found = overview(made)
+    if found is None:
+        return ""
+    rows = ["| " + " | ".join(line) + " |" for line in (found.head, *found.lines)]
+    rows.insert(1, "| --- |" + " ---: |" * (len(found.head) - 1))
+    return "\n".join(rows) + "\n"
+
+
+def _row(table: Table, entry: str) -> Row | None:
+    return next((r for r in table.rows if r.entry.name == entry and r.variant == "default"), None)
