@@ -41,7 +41,7 @@ def overview(made: Sequence[Table]) -> Overview | None:
     shown = [(t, c) for t in made for c in t.task.columns if c.headline]
     if not shown:
         return None
-    entries = list(dict.fromkeys(r.entry for t in made for r in t.rows))
+    entries = list({r.entry.name: r.entry for t in made for r in t.rows}.values())
     lines, marks = [], []
     for entry in entries:
         line, special = [entry.label], [""]

@@ -32,12 +32,9 @@ def subset_maps(suite: Suite, task: Task, records: Sequence[Record], *, variant:
     for metric in sorted({r.metric for r in records}):
         _, _, measure = metric.rpartition("/")
         if metric == "subset" or (metric.startswith("predict/") and measure in ("accuracy", "r2")):
-            name = (
-                "accuracy of a linear probe"
-                if metric == "subset"
-                else f"{measure.replace('r2', 'R2')} of {metric.split('/')[1]}"
-            )
-            found.append((of.replace("r2 ", "R2 "), subset_map(suite, task, records, variant=variant, metric=metric)))
+            of = metric.removeprefix("predict/").removesuffix(f"/{measure}")
+            name = "accuracy of a linear probe" if metric == "subset" else f"{measure} of {of}"
+            found.append((name.replace("r2 ", "R2 "), subset_map(suite, task, records, variant=variant, metric=metric)))
     return [(name, drawn) for name, drawn in found if drawn]
 
 
