@@ -19,6 +19,8 @@ from tuplet.types import InputError, in_range, one_of
 Vector = tuple[float, float, float]
 SKY = (0.78, 0.82, 0.88)
 """Colour of a pixel whose ray meets nothing: red, green, blue in [0, 1]."""
+BRIGHTNESS = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue (ITU-R Recommendation BT.601)."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,7 @@ def grey(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
         uint8 ``(...)``.
 
     Notes:
-        The weights of red, green and blue are .299, .587 and .114.
+        The weights are `BRIGHTNESS`.
 
     Source:
         ITU-R Recommendation BT.601.
@@ -179,7 +181,7 @@ def grey(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
         >>> grey(np.array([[255, 255, 255], [0, 255, 0]], dtype=np.uint8)).tolist()
         [255, 150]
     """
-    bright: NDArray[np.uint8] = (rgb @ np.array([0.299, 0.587, 0.114]) + 0.5).astype(np.uint8)
+    bright: NDArray[np.uint8] = (rgb @ np.array(BRIGHTNESS) + 0.5).astype(np.uint8)
     return bright
 
 
