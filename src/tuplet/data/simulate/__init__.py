@@ -9,12 +9,14 @@ from typing import Any
 
 from tuplet.data.simulate.arm import Arm
 from tuplet.data.simulate.episodes import Scene, episode_table
+from tuplet.data.simulate.peg import Peg
 from tuplet.data.simulate.push import Push
 from tuplet.data.simulate.tap import Tap
 from tuplet.types import InputError, in_range, one_of
 
 SCENES: dict[str, Callable[..., Scene]] = {
     "arm": Arm,
+    "peg": Peg,
     "push": Push,
     "tap": Tap,
 }
