@@ -50,7 +50,7 @@ FLANGE, TIP = 0.107, 0.2104
 """From the last joint to the inertial sensor and to the point between the fingers, metres."""
 STEP = 0.01
 """Seconds between samples of the inertial sensor."""
-SUBSTEPS = 5
+SUBSTEPS = 10
 ACCELEROMETER, GYROSCOPE, ENCODER = 0.05, 0.005, 0.002
 """Standard deviation of a sample's noise, m/s^2, rad/s and rad: guessed."""
 EYE = (1.25, -1.05, 0.85)
@@ -188,12 +188,13 @@ def stage(rng: np.random.Generator) -> Any:
         <joint name="joint{i + 1}" range="{LIMITS[i, 0]} {LIMITS[i, 1]}"/>
         <geom type="cylinder" size="{thick + 0.006} {thick + 0.012}" rgba="{rgba["hinge"]}"/>{link}{body}
       </body>"""
-    stiff = (600, 600, 600, 600, 250, 150, 50)
-    servos = "".join(f'<position joint="joint{i + 1}" kp="{k}" kv="{0.2 * k}"/>' for i, k in enumerate(stiff))
+    gains = ((900, 60), (900, 60), (900, 50), (900, 50), (400, 16), (300, 12), (200, 9))
+    servos = "".join(f'<position joint="joint{i + 1}" kp="{k}" kv="{d}"/>' for i, (k, d) in enumerate(gains))
+    # without implicit damping: what the accelerometer reads is then exactly what changes the velocity
     text = f"""
 <mujoco>
   <compiler angle="radian"/>
-  <option timestep="{STEP / SUBSTEPS}" integrator="implicitfast"><flag autoreset="disable"/></option>
+  <option timestep="{STEP / SUBSTEPS}" integrator="Euler"><flag autoreset="disable" eulerdamp="disable"/></option>
   <default><geom contype="0" conaffinity="0" density="1000"/><joint armature="0.1" damping="1"/></default>
   <worldbody>
     <geom type="plane" size="0.9 0.9 0.1" rgba="{rgba["table"]}"/>
