@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
+
+from tuplet.data.table import write_table
+from tuplet.types import InputError
+
+Chunks = NDArray[Any] | Iterable[NDArray[Any]]
 
 
 def cache_folder() -> Path:
@@ -27,63 +31,50 @@ def cache_folder() -> Path:
 
 
 def cached(
-    name: str, parameters: Mapping[str, str | int | float], make: Callable[[], Mapping[str, NDArray[Any]]]
+    name: str,
+    parameters: Mapping[str, str | int | float],
+    make: Callable[[], Mapping[str, Chunks]],
+    *,
+    about: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> Path:
     """Return the file of these parameters, making it first if it is not there.
 
     Args:
         name: first part of the file's name.
         parameters: all that the content depends on, the version of the generator included.
-        make: gives the columns.
+        make: gives the columns, as `tuplet.data.write_table` takes them.
+        about: text to keep in the file; a change of it makes another file.
+        folder: where to keep the file; `cache_folder` when left out.
 
     Returns:
-        ``<cache folder>/<name>-<first 16 digits of the hash of the parameters>.safetensors``.
+        ``<folder>/<name>-<first 16 digits of the hash of name, parameters and text>.safetensors``.
+
+    Raises:
+        InputError: if the folder cannot be written to.
 
     Notes:
         Processes that ask for one file at one time wait for each other. To free space, delete the folder.
 
     Example:
+        >>> import tempfile
         >>> import numpy as np
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     os.environ["TUPLET_CACHE"] = folder
-        ...     path = cached("noise", {"seed": 0}, lambda: {"x": np.zeros(3)})
-        ...     again = cached("noise", {"seed": 0}, lambda: {})  # the file is there: this is not called
-        ...     del os.environ["TUPLET_CACHE"]
+        >>> with tempfile.TemporaryDirectory() as there:
+        ...     path = cached("noise", {"seed": 0}, lambda: {"x": np.zeros(3)}, folder=Path(there))
+        ...     again = cached("noise", {"seed": 0}, lambda: {}, folder=Path(there))  # it is there: nothing is made
         >>> path == again, path.suffix
         (True, '.safetensors')
     """
     from filelock import FileLock
 
-    about = {"name": name, "parameters": json.dumps(dict(sorted(parameters.items())))}
-    key = hashlib.sha256(f"{name} {about['parameters']}".encode()).hexdigest()[:16]
-    path = cache_folder() / f"{name}-{key}.safetensors"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
-        if not path.is_file():
-            write_table(path, make(), about=about)
-    return path
-
-
-def write_table(path: Path, columns: Mapping[str, NDArray[Any]], *, about: Mapping[str, str]) -> None:
-    """Write columns to one file, whole or not at all.
-
-    Args:
-        path: ``.safetensors`` file; its folder must exist.
-        columns: name -> array.
-        about: what the file says of itself.
-
-    Example:
-        >>> import numpy as np
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     write_table(Path(folder, "t.safetensors"), {"x": np.zeros(2)}, about={})
-    """
-    from safetensors.numpy import save_file
-
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    os.close(handle)
-    part = Path(name)
+    text = {"name": name, **(about or {}), "parameters": json.dumps(dict(parameters), sort_keys=True)}
+    key = hashlib.sha256(json.dumps(text, sort_keys=True).encode()).hexdigest()[:16]
+    path = (folder or cache_folder()) / f"{name}-{key}.safetensors"
     try:
-        save_file(dict(columns), part, metadata=dict(about))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            if not path.is_file():
+                write_table(path, make(), about=text)
+    except PermissionError as error:
+        raise InputError(f"the cache {path.parent} is not writable ({error}); set TUPLET_CACHE to a folder") from None
+    return path

@@ -2,33 +2,78 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict
 from functools import partial
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tuplet.data.simulate.cache import cached
+from tuplet.data.table import write_table
 from tuplet.types import InputError, in_range
 
 Columns = dict[str, NDArray[Any]]
 
 
 class Scene(Protocol):
-    """What can be simulated: a frozen dataclass whose fields are the settings, which name its file in the cache."""
+    """What can be simulated: a frozen dataclass whose fields are the settings; with them the file in the cache is named."""
 
     name: ClassVar[str]
     version: ClassVar[int]
     """Raised whenever the same settings give other numbers."""
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def about(self) -> Mapping[str, str]:
+        """Return what the file says of itself: title, origin, ``unit.<name>``, ``classes.<name>``."""
+        ...
 
     def episode(self, rng: np.random.Generator) -> Columns:
         """Return the rows of one episode: ``input.<modality>``, ``target.<name>`` and others, equally many rows each."""
         ...
 
 
-def simulated(scene: Scene, *, episodes: int, seed: int = 0, workers: int | None = None) -> Columns:
+def episode_table(
+    scene: Scene, *, episodes: int, seed: int = 0, workers: int | None = None, out: Path | None = None
+) -> Path:
+    """Simulate a scene many times and keep the rows in one file.
+
+    Args:
+        scene: what to simulate.
+        episodes: how many times, at least 1.
+        seed: as in `episode_rows`.
+        workers: likewise.
+        out: the file to write; one in the cache, made only if it is not there, when left out.
+
+    Returns:
+        The file, for `tuplet.data.from_table`.
+
+    Raises:
+        InputError: as `episode_rows`.
+
+    Example:
+        >>> import tempfile
+        >>> from tuplet.data.simulate.push import Push
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     episode_table(Push(size=8), episodes=1, out=Path(folder, "push.safetensors")).name
+        'push.safetensors'
+    """
+    _check(episodes, seed, workers)
+    parameters = {**asdict(scene), "version": scene.version, "episodes": episodes, "seed": seed}
+    make = partial(episode_rows, scene, episodes=episodes, seed=seed, workers=workers)
+    if out is None:
+        return cached(scene.name, parameters, make, about=scene.about)
+    return write_table(out, make(), about={"name": scene.name, **scene.about, "parameters": json.dumps(parameters)})
+
+
+def episode_rows(scene: Scene, *, episodes: int, seed: int = 0, workers: int | None = None) -> Columns:
     """Simulate a scene many times.
 
     Args:
@@ -47,19 +92,18 @@ def simulated(scene: Scene, *, episodes: int, seed: int = 0, workers: int | None
 
     Example:
         >>> from tuplet.data.simulate.push import Push
-        >>> columns = simulated(Push(size=8), episodes=2)
+        >>> columns = episode_rows(Push(size=8), episodes=2)
         >>> columns["input.force"].shape[1:], sorted(set(columns["group"].tolist()))
         ((32, 6), [0, 1])
     """
-    for argument, value, least in (("episodes", episodes, 1), ("seed", seed, 0), ("workers", workers or 1, 1)):
-        in_range(argument, value, least)
+    _check(episodes, seed, workers)
     one = partial(_episode, scene, seed)
-    if (workers or 1) == 1:
+    if workers is None or workers == 1:
         parts = [one(number) for number in range(episodes)]
     else:
         try:
             with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-                parts = list(pool.map(one, range(episodes), chunksize=max(1, min(16, episodes // (4 * (workers or 1))))))
+                parts = list(pool.map(one, range(episodes), chunksize=max(1, min(16, episodes // (4 * workers)))))
         except BrokenProcessPool:
             raise InputError(
                 f"workers is {workers}, but a process ended early; put the call under if __name__ == '__main__': or "
@@ -75,3 +119,9 @@ def _episode(scene: Scene, seed: int, number: int) -> Columns:
             raise ArithmeticError(f"{scene.name} episode {number} of seed {seed}: {name} is not finite")
     rows = len(next(iter(columns.values())))
     return {"group": np.full(rows, number, dtype=np.int64)} | columns
+
+
+def _check(episodes: int, seed: int, workers: int | None) -> None:
+    for argument, value, least in (("episodes", episodes, 1), ("seed", seed, 0), ("workers", workers, 1)):
+        if value is not None:
+            in_range(argument, value, least)

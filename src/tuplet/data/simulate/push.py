@@ -59,6 +59,19 @@ class Push:
                 f"steps is {self.steps}, expected at least history + horizon = {self.history + self.horizon}"
             )
 
+    @property
+    def about(self) -> dict[str, str]:
+        """Return title, origin and units."""
+        return {
+            "title": "A finger pushes a puck (simulated)",
+            "origin": f"tuplet, MuJoCo {physics().__version__}",
+            "licence": "Apache-2.0",
+            "unit.vision": "brightness, 0 to 1",
+            "unit.force": "N and N m",
+            "unit.pose": "m and unit quaternion",
+            "unit.position": "m",
+        }
+
     def episode(self, rng: np.random.Generator) -> Columns:
         """Return the windows of one episode in which the finger touches the puck.
 
@@ -217,7 +230,13 @@ def _strokes(rng: np.random.Generator, data: Any, radius: float) -> Iterator[NDA
 def _colours(rng: np.random.Generator) -> NDArray[np.float64]:
     """Draw the colours of table, puck and finger until each differs in brightness from the puck."""
     while True:
-        colours = np.stack([rng.uniform(0.45, 0.95) * rng.uniform(0.75, 1, 3), rng.uniform(0.05, 1, 3), rng.uniform(0.1, 0.4) + np.zeros(3)])
+        colours = np.stack(
+            [
+                rng.uniform(0.45, 0.95) * rng.uniform(0.75, 1, 3),
+                rng.uniform(0.05, 1, 3),
+                rng.uniform(0.1, 0.4) + np.zeros(3),
+            ]
+        )
         bright = colours @ [0.299, 0.587, 0.114]
         if abs(bright[1] - bright[0]) > 0.25 and abs(bright[1] - bright[2]) > 0.15:
             return colours

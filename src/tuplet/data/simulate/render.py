@@ -58,8 +58,9 @@ class Camera:
         """Return one vector per pixel, ``(size, size, 3)``, of length 1 along the axis ahead."""
         side = (np.arange(self.size) + 0.5) / self.size * 2 - 1
         across, down = np.meshgrid(side, side)
-        rays: NDArray[np.float64] = np.stack([across / self._focus, down / self._focus, np.ones_like(across)], axis=-1)
-        return np.matmul(rays, self.axes)
+        rays = np.stack([across / self._focus, down / self._focus, np.ones_like(across)], axis=-1)
+        turned: NDArray[np.float64] = rays @ self.axes
+        return turned
 
     def project(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return where points ``(..., 3)`` of the world appear: ``(..., 2)``, x right and y down, pixel centres at .5."""
