@@ -206,7 +206,9 @@ class OneVsAll(Objective):
     def _mapped(self, rest: list[Tensor], i: int) -> Tensor:
         """Return what modality ``i``'s network makes of the others, unit rows ``(B, D)``."""
         assert self.mlps is not None
-        return unit(self.mlps[i](torch.cat(rest, dim=1)))
+        inputs = torch.cat(rest, dim=1)
+        mapped = self.mlps[i](inputs.to(next(self.mlps[i].parameters()).dtype))
+        return unit(mapped.to(inputs.dtype))  # retrieval scores in float64, whatever the network's dtype
 
     def _mlp_score(
         self, query: dict[str, Tensor], candidates: dict[str, Tensor], queries: list[Tensor], others: list[Tensor]
