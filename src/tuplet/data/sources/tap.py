@@ -51,7 +51,7 @@ def load(
         a microphone that hears all modes alike and sets its level by the peak, a gel of springs with three lamps. Not
         claimed: that a sound, look or touch is that of a real object. Views of one object share its colour, sounds its
         pitches, touches its texture; view and sound share material, shape and size, touch and sound the material and some
-        of the shape, so that no method can retrieve every object.
+        of the shape, which need not tell two objects apart.
 
     Source:
         Names and split: R. Gao et al., ObjectFolder 2.0, 2022.
