@@ -46,11 +46,12 @@ def load(
 
     Notes:
         Physical: the mallet's contact force; frequencies, shapes and decay of thin bodies' vibrations; perspective and
-        geometry of what is seen and felt. Modelled: looks, textures and losses of materials (the losses are guessed), light,
+        geometry of what is seen and felt. Modelled: materials that are alike in
+        all directions (wood is not), looks, textures and losses of materials (the losses are guessed), light,
         a microphone that hears all modes alike and sets its level by the peak, a gel of springs with three lamps. Not
         claimed: that a sound, look or touch is that of a real object. Views of one object share its colour, sounds its
         pitches, touches its texture; view and sound share material, shape and size, touch and sound the material and some
-        of the shape, so that no method can retrieve every object.
+        of the shape, which need not tell two objects apart.
 
     Source:
         Names and split: R. Gao et al., ObjectFolder 2.0, 2022.
