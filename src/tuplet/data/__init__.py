@@ -9,7 +9,22 @@ from tuplet.data.batch import batches
 from tuplet.data.missing import hide
 from tuplet.data.pairs import Pairs, draw_pairs, pair_parts
 from tuplet.data.source import Modality, Provenance, Rows, Source, Target
-from tuplet.data.sources import arm, av_mnist, digits, mosei, mustard, peg, physiology, push, tap, wesad
+from tuplet.data.sources import (
+    arm,
+    av_mnist,
+    digits,
+    mosei,
+    mujoco_push,
+    mustard,
+    objectfolder,
+    peg,
+    physiology,
+    push,
+    tap,
+    vision_touch,
+    wearable,
+    wesad,
+)
 from tuplet.data.splits import Split, split_rows
 from tuplet.data.stored import Stored, from_columns, from_table
 from tuplet.data.table import Table, write_table
@@ -45,7 +60,11 @@ class Reader(Protocol):
 READERS: dict[str, Reader] = {
     "av_mnist": av_mnist,
     "mosei": mosei,
+    "mujoco_push": mujoco_push,
     "mustard": mustard,
+    "objectfolder": objectfolder,
+    "vision_touch": vision_touch,
+    "wearable": wearable,
     "wesad": wesad,
 }
 """Short name -> module that reads real data; none is shipped or downloaded."""
