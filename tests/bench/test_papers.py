@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from tests.fixtures import mujoco_push as push_files
+from tests.fixtures import multibench as affect_files
+from tests.fixtures import objectfolder as object_files
+from tests.fixtures import wesad as wesad_files
 from tuplet import InputError
 from tuplet.bench.cell import _results, load_suite
 from tuplet.bench.downstream import PAIR, Downstream
@@ -57,7 +61,7 @@ def test_frozen_encoders_are_measured_on_targets_pairs_and_directions():
     assert {(c.metric, c.detail) for c in toy.columns} <= set(found)
 
 
-@pytest.mark.parametrize("kind", ["inputs", "random", "fusion", "single"])
+@pytest.mark.parametrize("kind", ["inputs", "random", "fusion"])
 def test_rows_without_alignment_fill_the_same_columns(kind):
     toy = task(targets=("side",))
     found = results(toy, Entry(kind, kind, kind=kind))
@@ -169,3 +173,25 @@ def test_a_learned_projector_scores_in_double():
     assert scores.dtype == torch.float64
     single = objective.score({"a": z["a"].float()}, {"b": z["b"].float(), "c": z["c"].float()})
     assert torch.allclose(scores.float(), single, atol=1e-6)
+
+
+def test_the_whole_protocol_runs_on_recorded_data(tmp_path):
+    for name, write in (
+        ("mujoco_push", push_files.write),
+        ("wesad", wesad_files.write),
+        ("objectfolder", object_files.write),
+    ):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name)
+    (tmp_path / "mosei").mkdir()
+    affect_files.write(tmp_path / "mosei" / "mosei_senti_data.pkl")
+    suite = load_suite(f"tuplet.bench.suites.ova_ib:ova_ib?root={tmp_path}&preset=small")
+    assert [t.name for t in suite.tasks] == ["Push", "MOSEI", "WESAD"]
+    entry = next(e for e in suite.entries if e.name == "one_vs_all")
+    for which in suite.tasks:
+        cell = Cell(which.name, entry.name, "default", 0)
+        found, _ = _results(which, entry, which.load().select(which.modalities), cell, entry.defaults)
+        assert {(c.metric, c.detail) for c in which.columns} <= {(r.metric, r.detail) for r in found}
+    other = load_suite(f"tuplet.bench.suites.uni_oma:uni_oma?root={tmp_path}&preset=small")
+    assert [t.name for t in other.tasks] == ["Push", "VAT"]
+    assert "Vis-Aud" in {c.headline for c in other.tasks[1].columns}

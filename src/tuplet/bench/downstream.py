@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -29,6 +29,7 @@ from tuplet.evaluate.evaluation import space_results
 from tuplet.evaluate.subsets import subsets
 from tuplet.model import AlignmentModel
 from tuplet.nets import Projection, encoders
+from tuplet.objectives import Structure
 from tuplet.types import Embeddings, Kind
 
 PAIR = "pair"
@@ -71,12 +72,11 @@ class Downstream:
         parts = {k: embed(model, getattr(source, k)) for k in PARTS}
         features = {k: Features(dict(e.h), e.present, e.index, e.target) for k, e in parts.items()}
         groups = {k: e.group for k, e in parts.items()}
-        logged: Callable[[], Mapping[str, float]] = getattr(objective, "logged", dict)
         return [
             *self._predicted(features, groups, source, task, seed),
             *self._retrieved(parts["test"], objective),
             *space_results(parts["test"]),
-            *(Result(name, value) for name, value in logged().items() if name.startswith("weight/")),
+            *_weights(objective),
         ]
 
     def reference(self, kind: str, source: Source, task: Task, seed: int) -> list[Result]:
@@ -225,6 +225,13 @@ def _group(source: Source, part: str) -> Tensor | None:
     rows = getattr(source, part)
     found = [rows[slice(i, min(i + 256, len(rows)))].group for i in range(0, len(rows), 256)]
     return None if found[0] is None else torch.cat([g for g in found if g is not None])
+
+
+def _weights(objective: Objective | None) -> list[Result]:
+    """Return the modality weights that any part of the objective has learned."""
+    parts = objective.modules() if isinstance(objective, nn.Module) else ()
+    found = [part.logged() for part in parts if isinstance(part, Structure)]
+    return [Result(name, value) for weights in found for name, value in weights.items()]
 
 
 def _renamed(result: Result, name: str) -> Result:

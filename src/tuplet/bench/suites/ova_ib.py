@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from urllib.parse import urlencode
 
 from tuplet.bench.suite import Entry, Settings, Suite, Task
@@ -20,16 +21,17 @@ def ova_ib_sim(preset: str = "small") -> Suite:
         preset: ``"small"`` for two cores, ``"paper"`` for the paper's encoders and settings.
 
     Returns:
-        The suite. MOSEI has no stand-in here.
+        The suite. MOSEI has no stand-in; Wearable is there if the package seglearn is, which carries the recordings.
 
     Raises:
         InputError: for another preset.
 
     Example:
         >>> [t.name for t in ova_ib_sim().tasks]
-        ['VFP', 'VFD', 'VFPD', 'VFPDO', 'Push', 'WESAD', 'Wearable']
+        ['VFP', 'VFD', 'VFPD', 'VFPDO', 'Push', 'WESAD'...
     """
-    tasks = tuple(simulated(name, check_preset(preset)) for name in (*TASKS, "Wearable") if name != "MOSEI")
+    here = ("Wearable",) if find_spec("seglearn") else ()
+    tasks = tuple(simulated(name, check_preset(preset)) for name in (*TASKS, *here) if name != "MOSEI")
     about = (
         "The comparison of OVA-IB on stand-ins: robots and physiology are simulated, so no number here compares with the "
         "paper's; Wearable is real. All objectives are trained at the paper's temperature, 0.01, without tuning."

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from tuplet.bench.suite import Entry, Make, Settings, Task
 from tuplet.bench.suites.plans import PLANS, Preset
 from tuplet.data import READERS, SOURCES, Source
+from tuplet.data.sources import wearable
 from tuplet.objectives import (
     Gram,
     Objective,
@@ -176,26 +178,49 @@ def recorded(names: Sequence[str], root: str, preset: Preset) -> tuple[Task, ...
     Raises:
         InputError: if none is there.
     """
-    there = [n for n in names if Path(root, FOLDERS[n]).exists()]
+    there = [n for n in names if Path(root, RECORDED[n].folder).exists()]
     if not there:
-        wanted = sorted({FOLDERS[n] for n in names})
+        wanted = sorted({RECORDED[n].folder for n in names})
         raise InputError(f"root {root} has none of {wanted}; put each data set into a folder of that name")
-    return tuple(PLANS[n].task(partial(_real, n, root), preset) for n in there)
+    found = []
+    for name in there:
+        data = RECORDED[name]
+        plan = PLANS[name].renamed(data.modalities, data.targets)
+        found.append(plan.task(partial(_real, name, root), preset))
+    return tuple(found)
 
 
-FOLDERS = {
-    "VFP": "vision_touch",
-    "VFD": "vision_touch",
-    "VFPD": "vision_touch",
-    "VFPDO": "vision_touch",
-    "Push": "mujoco_push",
-    "MOSEI": "mosei",
-    "WESAD": "wesad",
-    "VAT": "objectfolder",
+@dataclass(frozen=True)
+class Recorded:
+    """Where a task's data lie, what they call things, and how they are read.
+
+    Attributes:
+        folder: below the root; also the reader's name.
+        modalities: name in `PLANS` -> name in the data.
+        targets: likewise; empty for one that the data lack.
+        options: of the reader.
+    """
+
+    folder: str
+    modalities: Mapping[str, str] = field(default_factory=dict)
+    targets: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+VISION_TOUCH = Recorded("vision_touch", {"vision": "image"})
+RECORDED = {
+    **dict.fromkeys(("VFP", "VFD", "VFPD", "VFPDO"), VISION_TOUCH),
+    "Push": Recorded(
+        "mujoco_push",
+        {"vision": "image", "force": "sensors", "pose": "position"},
+        {"position": "object"},
+        {"window": 32, "horizon": 1, "target": "last"},
+    ),
+    "MOSEI": Recorded("mosei"),
+    "WESAD": Recorded("wesad"),
+    "VAT": Recorded("objectfolder", targets={"material": ""}),
 }
-"""Task -> folder of its data set below the root."""
-
-
+"""Task -> its data set. Push with 32 steps and the next position is guessed from OVA-IB's shapes."""
 STAND_INS: dict[str, tuple[str, dict[str, int], dict[str, int]]] = {
     "VFP": ("peg", {"episodes": 40, "size": 32}, {"size": 128}),
     "VFD": ("peg", {"episodes": 40, "size": 32}, {"size": 128}),
@@ -203,7 +228,6 @@ STAND_INS: dict[str, tuple[str, dict[str, int], dict[str, int]]] = {
     "VFPDO": ("peg", {"episodes": 40, "size": 32}, {"size": 128}),
     "Push": ("push", {"episodes": 200}, {"episodes": 1000}),
     "WESAD": ("physiology", {}, {}),
-    "Wearable": ("wearable", {}, {}),
     "VAT": ("tap", {"size": 32}, {}),
     "VIP": ("arm", {"size": 32, "episodes": 100}, {}),
 }
@@ -211,11 +235,14 @@ STAND_INS: dict[str, tuple[str, dict[str, int], dict[str, int]]] = {
 
 
 def _stand_in(name: str, preset: Preset) -> Source:
+    if name == "Wearable":
+        return wearable.load()
     source, small, paper = STAND_INS[name]
     load: Callable[..., Source] = SOURCES[source]
     return load(**(small if preset == "small" else paper))
 
 
 def _real(name: str, root: str) -> Source:
-    folder = FOLDERS[name]
-    return READERS[folder].load(Path(root, folder))
+    data = RECORDED[name]
+    load: Callable[..., Source] = READERS[data.folder].load
+    return load(Path(root, data.folder), **data.options)

@@ -44,6 +44,41 @@ class Plan:
     beta: float = 1.0
     about: str = ""
 
+    def renamed(self, modalities: Mapping[str, str], targets: Mapping[str, str]) -> Plan:
+        """Make the same plan for data that use other names.
+
+        Args:
+            modalities: name here -> name there; names left out stay.
+            targets: likewise; an empty name is a target that the data lack.
+
+        Returns:
+            The plan.
+        """
+
+        def m(name: str) -> str:
+            return modalities.get(name, name)
+
+        def t(name: str) -> str:
+            return targets.get(name, name)
+
+        protocol = replace(
+            self.protocol,
+            targets=tuple(t(k) for k in self.protocol.targets if t(k)),
+            directions=tuple((tuple(map(m, q)), tuple(map(m, c))) for q, c in self.protocol.directions),
+            hard=m(self.protocol.hard),
+            kinds={m(k): v for k, v in self.protocol.kinds.items()},
+        )
+        there = {
+            "->".join("+".join(map(m, part.split("+"))) for part in k.split("->")): v for k, v in self.headlines.items()
+        }
+        return replace(
+            self,
+            modalities=tuple(sorted(map(m, self.modalities))),
+            protocol=protocol,
+            headlines=there | {t(k): v for k, v in self.headlines.items()},
+            units={t(k): v for k, v in self.units.items()},
+        )
+
     def task(self, load: Callable[[], Source], preset: Preset) -> Task:
         """Make the task on some data.
 
@@ -119,6 +154,15 @@ PLANS = {
             {"position": "Push"},
             {"position": "m^2"},
             lr=1e-3,
+        ),
+        Plan(
+            "MOSEI",
+            "Vision, audio, text of spoken opinions: positive or not",
+            ("audio", "text", "vision"),
+            Downstream(targets=("label",), kinds={"audio": "padded", "text": "padded", "vision": "padded"}),
+            {"label": "MOSEI"},
+            {},
+            lr=1e-5,
         ),
         Plan(
             "WESAD",
