@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,18 @@ from numpy.typing import NDArray
 from tuplet.data.unpickle import mapped, unpickle
 from tuplet.types import InputError
 
+HEADER = re.compile(
+    rb"\{'descr': '([<>|=](?:[iu][1248]|f[248]|c8|c16|b1|[SU][0-9]{1,6}|O))', 'fortran_order': (True|False), "
+    rb"'shape': \(((?:[0-9]{1,15}[lL]?, ?)*(?:[0-9]{1,15}[lL]?)?)\), \}\s*"
+)
+"""What NumPy writes for arrays without fields; matched rather than evaluated."""
+
 
 def read_npy(path: Path) -> NDArray[Any]:
     """Read one ``.npy`` file without loading it.
 
     Args:
-        path: the file, of format version 1 or 2.
+        path: the file, of any format version.
 
     Returns:
         The array, read-only; it shares memory with the file, which must not change meanwhile.
@@ -52,30 +58,24 @@ def parse_npy(data: bytes | memoryview, *, name: str) -> NDArray[Any]:
     Example:
         >>> parse_npy(b"nothing", name="a.npy")
         Traceback (most recent call last):
-        tuplet.types.InputError: a.npy is no readable .npy file (ValueError); copy it again
+        tuplet.types.InputError: a.npy is no readable .npy file of one plain array; copy it again
     """
     view = memoryview(data).cast("B")
-    head = io.BytesIO(view[:70_000])  # longer headers only occur in structured arrays
-    try:
-        version = np.lib.format.read_magic(head)
-        header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-        shape, fortran, dtype = header(head)
-        content = view[head.tell() :]
-        if dtype.hasobject:
-            array = unpickle(content, name=name)
-            if not isinstance(array, np.ndarray) or array.shape != shape:
-                raise ValueError("content")
-            return array
-        size = math.prod(shape) * dtype.itemsize
-        if dtype.kind not in "biufcSU" or min(shape, default=0) < 0 or dtype.itemsize == 0:
-            raise ValueError("dtype")
-    except InputError:
-        raise
-    except (ValueError, TypeError, LookupError, SyntaxError, OverflowError, MemoryError, RecursionError) as error:
-        raise InputError(f"{name} is no readable .npy file ({type(error).__name__}); copy it again") from None
-    if len(content) != size:
-        raise InputError(
-            f"{name} holds {len(content)} bytes of data, expected {size} for {shape} {dtype}; copy it again"
-        )
-    flat = np.frombuffer(content, dtype=dtype) if size else np.empty(0, dtype)
-    return flat.reshape(shape, order="F" if fortran else "C")
+    wide = bytes(view[6:7]) != b"\x01"  # versions 2 and 3 have four bytes for the length of the header
+    start = 12 if wide else 10
+    content = start + int.from_bytes(view[8:start], "little")
+    match = HEADER.fullmatch(bytes(view[start : min(content, start + 10_000)]))
+    if bytes(view[:6]) != b"\x93NUMPY" or match is None or content > len(view):
+        raise InputError(f"{name} is no readable .npy file of one plain array; copy it again")
+    shape = tuple(int(n.rstrip(b"lL")) for n in match[3].replace(b" ", b"").split(b",") if n)
+    if match[1] == b"|O":
+        array = unpickle(view[content:], name=name)
+        if not isinstance(array, np.ndarray) or array.shape != shape:
+            raise InputError(f"{name} holds something else than its header says, expected objects of shape {shape}")
+        return array
+    dtype = np.dtype(match[1].decode())
+    size = math.prod(shape) * dtype.itemsize
+    if len(view) - content != size or dtype.itemsize == 0:
+        raise InputError(f"{name} holds {len(view) - content} bytes of data, expected {size} for {shape} {dtype}")
+    flat = np.frombuffer(view[content:], dtype=dtype) if size else np.empty(0, dtype)
+    return flat.reshape(shape, order="F" if match[2] == b"True" else "C")

@@ -85,6 +85,8 @@ def _with_order(dtype: Any, version: int, order: str, *_: Any) -> Any:
 
 
 def _from_state(shape: tuple[int, ...], dtype: Any, fortran: bool, content: Any) -> NDArray[Any]:
+    if not isinstance(dtype, np.dtype):
+        raise TypeError("dtype")
     if dtype.kind != "O":
         return _from_buffer(content, dtype, shape, "F" if fortran else "C")
     if not isinstance(content, list) or len(content) != math.prod(shape):
@@ -97,6 +99,8 @@ def _from_state(shape: tuple[int, ...], dtype: Any, fortran: bool, content: Any)
 
 def _from_buffer(content: Any, dtype: Any, shape: tuple[int, ...], order: str = "C") -> NDArray[Any]:
     """Make the array; the sizes must agree exactly, so that no file asks for more memory than it fills."""
+    if not isinstance(dtype, np.dtype):
+        raise TypeError("dtype")
     raw = content.encode("latin-1") if isinstance(content, str) else content
     if dtype.kind == "O" or min(shape, default=0) < 0 or len(raw) != math.prod(shape) * dtype.itemsize:
         raise ValueError("content")

@@ -202,7 +202,8 @@ def _normalised(
         centre[where], width[where] = scale.mean[:, None], scale.deviation[:, None]
 
     def rows_of(at: NDArray[np.int64]) -> NDArray[np.float32]:
-        values = np.asarray(column[at], dtype=np.float64)
+        with np.errstate(invalid="ignore"):  # the source refuses NaN
+            values = np.asarray(column[at], dtype=np.float64)
         if how != "window":
             return ((values - centre[at]) / width[at]).astype(np.float32)
         flat = values.max(axis=2, keepdims=True) == values.min(axis=2, keepdims=True)

@@ -170,9 +170,10 @@ def _recording(file: Path, signals: tuple[str, ...]) -> tuple[int, dict[str, NDA
     for name in signals:
         device, key, rate, _ = SIGNALS[name]
         value = _lower(file, signal.get(device), f"signal/{device}").get(key)
-        if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf" or value.ndim not in (1, 2):
+        if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf" or value.ndim not in (1, 2) or not value.size:
             raise InputError(f"{file} has no numbers at signal/{device}/{key}, expected (samples, channels)")
-        value = value.reshape(len(value), -1).astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # counted below
+            value = value.reshape(len(value), -1).astype(np.float32)
         wanted = 3 if key == "acc" else 1
         if value.shape[1] != wanted or abs(len(value) / rate - len(label) / LABEL_RATE) > 1:
             raise InputError(
