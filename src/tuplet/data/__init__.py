@@ -15,6 +15,7 @@ from tuplet.data.sources import (
     mujoco_push,
     mustard,
     objectfolder,
+    peg,
     physiology,
     push,
     vision_touch,
@@ -27,6 +28,7 @@ from tuplet.data.table import Table, write_table
 
 SOURCES: dict[str, Callable[[], Source]] = {
     "digits": digits.load,
+    "peg": peg.load,
     "physiology": physiology.load,
     "push": push.load,
 }
