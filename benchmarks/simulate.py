@@ -2,8 +2,9 @@
 
     python benchmarks/simulate.py [--workers 2] [--push 1000] [--peg 24] [--sizes 64 128] [--seed 0]
 
-Prints a Markdown table: episodes, rows, wall seconds, rows a second, the size of the file, and the shares that a scene
-promises (rows with contact, trajectories with an insertion). The time to start the processes is included.
+Prints a Markdown table: episodes, rows, wall seconds, processor seconds of all processes together, rows a wall second, the
+size of the file, and the shares that a scene promises (rows with contact, trajectories with an insertion). The time to
+start the processes is included.
 """
 
 from __future__ import annotations
@@ -23,10 +24,15 @@ from tuplet.data.simulate.peg import Peg
 from tuplet.data.simulate.push import Push
 
 
+def cpu() -> float:
+    """Processor seconds of this process and of those that it started and that have ended."""
+    return sum(os.times()[:4])
+
+
 def measure(scene: Scene, *, label: str, episodes: int, seed: int, workers: int, folder: Path) -> None:
-    start = time.perf_counter()
+    start, spent = time.perf_counter(), cpu()
     file = episode_table(scene, episodes=episodes, seed=seed, workers=workers, out=folder / "measured.safetensors")
-    seconds = time.perf_counter() - start
+    seconds, spent = time.perf_counter() - start, cpu() - spent
     table = Table.open(file)
     group = table.columns["group"]
     if "inserted" in table.columns:
@@ -37,9 +43,8 @@ def measure(scene: Scene, *, label: str, episodes: int, seed: int, workers: int,
         contact = np.asarray(table.columns["contact"])
         promise = f"contact {np.mean(contact > 0):.0%} of windows, {contact.mean():.0%} of steps"
     size = file.stat().st_size / 2**20
-    print(
-        f"| {label} | {episodes} | {len(table)} | {seconds:.1f} | {len(table) / seconds:.0f} | {size:.0f} | {promise} |"
-    )
+    speed = f"{seconds:.1f} | {spent:.1f} | {len(table) / seconds:.0f}"
+    print(f"| {label} | {episodes} | {len(table)} | {speed} | {size:.0f} | {promise} |", flush=True)
 
 
 def main() -> None:
@@ -51,7 +56,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {asked.workers} processes\n")
-    print("| scene | episodes | rows | s | rows / s | MiB | content |\n| --- | --- | --- | --- | --- | --- | --- |")
+    print("| scene | episodes | rows | s | CPU s | rows / s | MiB | content |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:
         common = {"seed": asked.seed, "workers": asked.workers, "folder": Path(folder)}
         if asked.push:
