@@ -1,5 +1,6 @@
 """The command line: exit codes, one line for bad input, and the train-evaluate path."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures import wesad
 from tuplet.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,6 +26,10 @@ ROOT = Path(__file__).resolve().parents[1]
         (["train", "digits", "--objective", "magic"], "objective is 'magic'"),
         (["evaluate", "nowhere"], "nowhere is not a run folder"),
         (["data", "info", "cats"], "name is 'cats'"),
+        (["data", "verify", "digits", "--root", "."], "name is 'digits', expected one of ['av_mnist'"),
+        (["data", "verify", "mosei", "--root", "nowhere"], "root nowhere holds none of mosei_senti_data.pkl"),
+        (["data", "convert", "wesad", "--root", "nowhere", "--out", "w.safetensors"], "root nowhere has no S2/S2.pkl"),
+        (["data", "convert", "wesad", "--root", "nowhere", "--out", "w.csv"], "out is w.csv"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(arguments, message, capsys, tmp_path, monkeypatch):
@@ -38,11 +44,31 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, message, capsys, tmp_p
 
 def test_data_is_listed_and_described(capsys):
     assert main(["data", "list"]) == 0
-    assert capsys.readouterr().out == "digits\n"
+    listed = capsys.readouterr().out.splitlines()
+    assert listed[0] == "digits"
+    assert "wesad (real data: --root)" in listed
     assert main(["data", "info", "digits"]) == 0
     text = capsys.readouterr().out
     assert "modality zernike: (47,)" in text
     assert "CC BY 4.0" in text
+
+
+def test_real_data_are_checked_converted_and_described(tmp_path, capsys):
+    wesad.write(tmp_path / "raw")
+    assert main(["data", "info", "wesad"]) == 0
+    assert "root/S{n}/S{n}.pkl" in capsys.readouterr().out
+    assert main(["data", "verify", "wesad", "--root", str(tmp_path / "raw")]) == 0
+    assert capsys.readouterr().out.endswith("no fault found\n")
+    out = tmp_path / "w.safetensors"
+    assert main(["data", "convert", "wesad", "--root", str(tmp_path / "raw"), "--out", str(out)]) == 0
+    text = capsys.readouterr().out
+    assert hashlib.sha256(out.read_bytes()).hexdigest() in text
+    described = []
+    for root in (out, tmp_path / "raw"):
+        assert main(["data", "info", "wesad", "--root", str(root)]) == 0
+        described.append([line for line in capsys.readouterr().out.splitlines() if "  modality" in line])
+    assert described[0] == described[1]
+    assert len(described[0]) == 3
 
 
 def test_train_resumes_and_evaluate_reads_the_run(tmp_path, capsys):

@@ -145,6 +145,15 @@ def test_channels_have_their_own_scale():
     assert not constant.train[:].inputs["a"].any()
 
 
+def test_groups_may_keep_the_split_whole_and_still_be_contrasted(file):
+    s = from_table(file, contrast="rows")
+    assert s.train[:].group is None
+    assert s.split == from_table(file).split
+    assert s.fingerprint != from_table(file).fingerprint
+    owners = [set(s.group[getattr(s.split, part)].tolist()) for part in ("train", "val", "test")]
+    assert sum(map(len, owners)) == len(set.union(*owners)) == 20
+
+
 class Watched:
     """A column that notes what is read of it and accepts only what HDF5 does."""
 

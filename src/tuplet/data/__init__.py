@@ -1,12 +1,27 @@
 """Data: what a source is, sources that ship with the package, and a user's own arrays."""
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
 
 from tuplet.data.arrays import Arrays, from_arrays
 from tuplet.data.batch import batches
 from tuplet.data.missing import hide
 from tuplet.data.source import Modality, Provenance, Rows, Source, Target
-from tuplet.data.sources import digits, peg, push
+from tuplet.data.sources import (
+    av_mnist,
+    digits,
+    mosei,
+    mujoco_push,
+    mustard,
+    objectfolder,
+    peg,
+    physiology,
+    push,
+    vision_touch,
+    wearable,
+    wesad,
+)
 from tuplet.data.splits import Split, split_rows
 from tuplet.data.stored import Stored, from_columns, from_table
 from tuplet.data.table import Table, write_table
@@ -14,15 +29,47 @@ from tuplet.data.table import Table, write_table
 SOURCES: dict[str, Callable[[], Source]] = {
     "digits": digits.load,
     "peg": peg.load,
+    "physiology": physiology.load,
     "push": push.load,
 }
 """Short name -> function that loads the source."""
 
+
+class Reader(Protocol):
+    """A module that reads real data, which lie in a folder of the user's."""
+
+    def load(self, root: Path) -> Source:
+        """Return the source; a reader's own options follow by name."""
+        ...
+
+    def verify(self, root: Path) -> list[str]:
+        """Read everything and return what was found."""
+        ...
+
+    def convert(self, root: Path, out: Path) -> Path:
+        """Clean once and write one file, which `load` takes as root."""
+        ...
+
+
+READERS: dict[str, Reader] = {
+    "av_mnist": av_mnist,
+    "mosei": mosei,
+    "mujoco_push": mujoco_push,
+    "mustard": mustard,
+    "objectfolder": objectfolder,
+    "vision_touch": vision_touch,
+    "wearable": wearable,
+    "wesad": wesad,
+}
+"""Short name -> module that reads real data; none is shipped or downloaded."""
+
 __all__ = [
+    "READERS",
     "SOURCES",
     "Arrays",
     "Modality",
     "Provenance",
+    "Reader",
     "Rows",
     "Source",
     "Split",

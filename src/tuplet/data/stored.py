@@ -1,143 +1,26 @@
-"""A source whose rows stay on disk until they are asked for."""
+"""Make a source that reads its rows on demand: from columns of any kind, or from one file that describes itself."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
-from tuplet.data.columns import as_array, group_codes, positions_in
-from tuplet.data.scaling import Column, Scale, Scaling, fit_scale
-from tuplet.data.source import Modality, Provenance, Target, check_selection
+from tuplet.data.columns import as_array, group_codes
+from tuplet.data.on_demand import Stored
+from tuplet.data.scaling import Column, Scaling, fit_scale
+from tuplet.data.source import Modality, Provenance
 from tuplet.data.splits import Split, check_split, split_rows
 from tuplet.data.table import Table
 from tuplet.data.targets import check_classes, encode_target
-from tuplet.types import Batch, InputError
+from tuplet.types import InputError, one_of
 
-
-@dataclass(frozen=True)
-class StoredRows:
-    """The rows of one split of a `Stored`."""
-
-    stored: Stored
-    positions: Tensor
-
-    @property
-    def fingerprint(self) -> str:
-        """Return the checksum of the source these rows belong to."""
-        return self.stored.fingerprint
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return len(self.positions)
-
-    def __getitem__(self, rows: Sequence[int] | slice | Tensor) -> Batch:
-        """Return the batch at these positions within the split, read from disk now."""
-        where = self.positions[rows if isinstance(rows, slice) else positions_in(rows, len(self))]
-        s = self.stored
-        ascending, back = np.unique(where.numpy(), return_inverse=True)
-        return Batch(
-            inputs={k: torch.from_numpy(s.read(k, ascending)[back]) for k in s.columns},
-            present={k: v[where] for k, v in s.present.items()},
-            index=where,
-            group=None if s.group is None else s.group[where],
-            target={k: v[where] for k, v in s.values.items()},
-        )
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A `tuplet.data.Source` that reads its inputs on demand; made by `from_table` or `from_columns`.
-
-    Attributes:
-        name: what to call it.
-        columns: modality -> rows on demand.
-        scales: modality -> how its values are shifted and divided.
-        present: modality -> bool ``(n,)``.
-        values: target -> int64 ``(n,)`` class codes or float32 ``(n, dims)``.
-        group: int64 ``(n,)`` or None.
-        modalities: shapes and units.
-        targets: kinds and sizes.
-        split: row numbers of the parts.
-        provenance: where the data come from.
-        content: checksum of what the columns read, and of how they are scaled.
-    """
-
-    name: str
-    columns: dict[str, Column] = field(repr=False)
-    scales: dict[str, Scale] = field(repr=False)
-    present: dict[str, Tensor] = field(repr=False)
-    values: dict[str, Tensor] = field(repr=False)
-    group: Tensor | None = field(repr=False)
-    modalities: dict[str, Modality]
-    targets: dict[str, Target]
-    split: Split = field(repr=False)
-    provenance: Provenance
-    content: str = field(repr=False)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Return a checksum of content, names, targets, groups, presence and split."""
-        digest = hashlib.sha256(f"{self.content} {self.split.sha256}".encode())
-        columns = {f"present {k}": v for k, v in self.present.items()}
-        columns |= {f"target {k}": v for k, v in self.values.items()}
-        if self.group is not None:
-            columns["group"] = self.group
-        for name in sorted(columns):
-            digest.update(f"{name} {tuple(columns[name].shape)} {columns[name].dtype}".encode())
-            digest.update(columns[name].numpy().tobytes())
-        return digest.hexdigest()
-
-    @property
-    def train(self) -> StoredRows:
-        """Return the training rows."""
-        return self._rows("train")
-
-    @property
-    def val(self) -> StoredRows:
-        """Return the validation rows."""
-        return self._rows("val")
-
-    @property
-    def test(self) -> StoredRows:
-        """Return the test rows."""
-        return self._rows("test")
-
-    def select(self, modalities: Sequence[str]) -> Stored:
-        """Return the same rows with fewer modalities."""
-        names = check_selection(modalities, self.modalities)
-        return replace(
-            self,
-            columns={k: self.columns[k] for k in names},
-            scales={k: self.scales[k] for k in names},
-            present={k: self.present[k] for k in names},
-            modalities={k: self.modalities[k] for k in names},
-        )
-
-    def read(self, name: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the scaled rows of one modality at strictly increasing positions; zero where it is missing."""
-        values = self.scales[name](np.asarray(self.columns[name][rows])).reshape(
-            len(rows), *self.modalities[name].shape
-        )
-        here = self.present[name].numpy()[rows]
-        values[~here] = 0.0
-        if not np.isfinite(values).all():
-            row = rows[~np.isfinite(values.reshape(len(rows), -1)).all(axis=1)][0]
-            raise InputError(
-                f"modalities[{name!r}] has NaN, infinite or too large values in row {row}; repair it, or mark it as missing"
-            )
-        return values
-
-    def _rows(self, part: str) -> StoredRows:
-        return StoredRows(self, torch.from_numpy(getattr(self.split, part)))
+__all__ = ["Stored", "from_columns", "from_table"]
 
 
 def from_columns(
@@ -147,6 +30,7 @@ def from_columns(
     targets: Mapping[str, ArrayLike] | None = None,
     classes: Mapping[str, Sequence[str]] | None = None,
     group: ArrayLike | None = None,
+    contrast: Literal["groups", "rows"] = "groups",
     present: Mapping[str, ArrayLike] | None = None,
     split: Split | None = None,
     fractions: Sequence[float] = (0.6, 0.2, 0.2),
@@ -163,8 +47,9 @@ def from_columns(
         checksum: of what the columns read; whoever opens the files knows how to compute it.
         targets: name -> ``(n,)`` integers, strings or booleans (classes), or ``(n,)`` or ``(n, dims)`` floats (real).
         classes: target -> names of its classes, for a target of codes that count them from 0.
-        group: ``(n,)`` ids such as subject or file. A group stays in one part of the split, and its rows are not
-            negatives of each other.
+        group: ``(n,)`` ids such as subject or file. A group stays in one part of the split.
+        contrast: ``"groups"``: rows of one group are not negatives of each other, for groups of near copies (frames of one
+            recording); ``"rows"``: they are, for groups that only must not leak (windows of one person).
         present: name -> bool ``(n,)``, where the modality was recorded; everywhere when left out.
         split: the parts; drawn with ``fractions`` and ``seed``, stratified by the first class target, when left out.
         fractions: shares of train, val and test.
@@ -190,6 +75,7 @@ def from_columns(
     """
     if len(modalities) < 2:
         raise InputError(f"modalities has {len(modalities)} entry, expected two or more to align with each other")
+    one_of("contrast", contrast, ("groups", "rows"))
     names, given = sorted(modalities), dict(targets or {})
     for k in names:
         shape, dtype = modalities[k].shape, modalities[k].dtype
@@ -236,6 +122,7 @@ def from_columns(
         split=split,
         provenance=provenance or Provenance(title=name),
         content=f"{checksum} {[(k, chosen.get(k, 'standard')) for k in names]}",
+        contrast=contrast,
     )
 
 
@@ -253,6 +140,8 @@ def from_table(
     *,
     modalities: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
+    classes: Mapping[str, Sequence[str]] | None = None,
+    contrast: Literal["groups", "rows"] = "groups",
     split: Split | None = None,
     fractions: Sequence[float] = (0.6, 0.2, 0.2),
     seed: int = 0,
@@ -267,11 +156,13 @@ def from_table(
         table: a file that `tuplet.data.write_table` wrote; its docstring lists the names of columns.
         modalities: which ``input.<name>`` columns to take; all of them when left out.
         targets: which ``target.<name>`` columns to take; all of them when left out.
+        classes: target -> names of its classes; the file's ``classes.<target>`` where left out.
+        contrast: as in `tuplet.data.from_columns`, for the file's ``group`` column.
         split: the parts; the file's ``split`` column when left out, and drawn with ``fractions`` and ``seed``, groups
             whole, when it has none.
         fractions: shares of train, val and test.
         seed: for the split.
-        scaling: as in `from_columns`.
+        scaling: as in `tuplet.data.from_columns`.
         units: modality or target name -> unit; the file's ``unit.<name>`` where left out.
         name: what to call the source; the file's ``name``, or its file name, when left out.
         provenance: where the data come from; the file's title, citation, licence and origin when left out.
@@ -311,13 +202,15 @@ def from_table(
         train, val, test = (np.flatnonzero(part == i).astype(np.int64) for i in range(3))
         split = Split(train, val, test)
     present = {k: v for k, v in named("present.", None).items() if k in inputs}
+    named_classes = {k: _names(where, k, about[f"classes.{k}"]) for k in labels if f"classes.{k}" in about}
     about_origin = {k: about.get(k, "") for k in ("citation", "licence", "origin")}
     return from_columns(
         inputs,
         checksum=opened.sha256,
         targets=labels,
-        classes={k: _names(where, k, about[f"classes.{k}"]) for k in labels if f"classes.{k}" in about},
+        classes=named_classes | dict(classes or {}),
         group=opened.columns.get("group"),
+        contrast=contrast,
         present=present,
         split=split,
         fractions=fractions,

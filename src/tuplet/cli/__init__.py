@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from tyro.conf import Positional
 
+from tuplet.cli.data import Data, data
 from tuplet.train.recipe import RECIPES, Recipe
 from tuplet.types import InputError
 
@@ -78,16 +79,6 @@ class Report:
     """Folders that `tuplet bench` wrote to."""
 
 
-@dataclass(frozen=True)
-class Data:
-    """List the data sets, or describe one."""
-
-    what: Positional[Literal["list", "info"]]
-    """list or info."""
-    name: Positional[str | None] = None
-    """Name of the data set, for info."""
-
-
 Command = (
     Annotated[Bench, tyro.conf.subcommand("bench")]
     | Annotated[Train, tyro.conf.subcommand("train")]
@@ -107,8 +98,9 @@ def main(arguments: list[str] | None = None) -> int:
         Exit code: 0, or 2 after one line about bad input.
 
     Example:
-        >>> main(["data", "list"])
+        >>> main(["data", "list"])  # doctest: +ELLIPSIS
         digits
+        ...
         0
     """
     command = tyro.cli(Command, args=arguments, prog="tuplet", description="Align any number of modalities.")
@@ -278,30 +270,6 @@ def evaluate(command: Evaluate) -> None:
     print(evaluation.summary(results))
 
 
-def data(command: Data) -> None:
-    """List data sets or describe one.
-
-    Args:
-        command: the parsed options.
-
-    Raises:
-        InputError: for an unknown name.
-
-    Example:
-        >>> data(Data("list"))
-        digits
-    """
-    from tuplet.bench.show import print_source
-    from tuplet.data import SOURCES
-
-    if command.what == "list":
-        print("\n".join(SOURCES))
-        return
-    if command.name not in SOURCES:
-        raise InputError(f"name is {command.name!r}, expected one of {sorted(SOURCES)}")
-    print_source(SOURCES[command.name]())
-
-
 def _scaling(command: Bench) -> None:
     """Measure costs; the seeds of other suites are the repeats of this one."""
     from tuplet.bench.scaling import run_scaling
@@ -343,7 +311,3 @@ def _recipe(name: str, objective: str, seed: int) -> Recipe:
     if not isinstance(made, Recipe):
         raise InputError(f"{file} does not define recipe() -> tuplet.Recipe; see examples/recipe.py")
     return made
-
-
-if __name__ == "__main__":
-    sys.exit(main())
