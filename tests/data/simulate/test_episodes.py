@@ -79,6 +79,13 @@ def test_what_fails_leaves_nothing_behind(tmp_path):
     assert (Table.open(made).columns["a"] == 1).all()
 
 
+def test_a_cache_that_is_no_folder_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(InputError, match="set TUPLET_CACHE"):
+            cached("x", {"seed": 0}, lambda: {"a": np.ones((2, 3))}, folder=place)
+
+
 def test_bad_input_is_named(tmp_path):
     for settings, text in (
         ({"episodes": 0}, "episodes is 0"),

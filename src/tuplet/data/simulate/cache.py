@@ -75,6 +75,6 @@ def cached(
         with FileLock(path.with_suffix(".lock")):
             if not path.is_file():
                 write_table(path, make(), about=text)
-    except PermissionError as error:
+    except (PermissionError, FileExistsError, NotADirectoryError) as error:
         raise InputError(f"the cache {path.parent} is not writable ({error}); set TUPLET_CACHE to a folder") from None
     return path
