@@ -8,13 +8,14 @@ from tuplet.data.arrays import Arrays, from_arrays
 from tuplet.data.batch import batches
 from tuplet.data.missing import hide
 from tuplet.data.source import Modality, Provenance, Rows, Source, Target
-from tuplet.data.sources import av_mnist, digits, mosei, mustard, physiology, push, wesad
+from tuplet.data.sources import av_mnist, digits, mosei, mustard, peg, physiology, push, wesad
 from tuplet.data.splits import Split, split_rows
 from tuplet.data.stored import Stored, from_columns, from_table
 from tuplet.data.table import Table, write_table
 
 SOURCES: dict[str, Callable[[], Source]] = {
     "digits": digits.load,
+    "peg": peg.load,
     "physiology": physiology.load,
     "push": push.load,
 }

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from tuplet.data.simulate.episodes import Scene, episode_table
+from tuplet.data.simulate.peg import Peg
 from tuplet.data.simulate.push import Push
 from tuplet.types import InputError, in_range, one_of
 
 SCENES: dict[str, Callable[..., Scene]] = {
+    "peg": Peg,
     "push": Push,
 }
 """Short name -> the scene; its fields are the settings."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuplet.data.simulate.episodes import Columns
-from tuplet.data.simulate.render import Camera, grey, physics, render
+from tuplet.data.simulate.render import BRIGHTNESS, Camera, grey, physics, quaternion, render
 from tuplet.types import InputError, in_range
 
 STEP = 0.05
@@ -116,8 +116,9 @@ def scene(*, radius: float, mass: float, friction: float, colours: NDArray[np.fl
         >>> model.nu, model.nsensordata
         (4, 6)
     """
-    table, puck, finger = (" ".join(f"{c:.4f}" for c in row) + " 1" for row in colours)
-    top = " ".join(f"{c:.4f}" for c in 1 - 0.6 * (1 - colours[1])) + " 1"
+    brighter = (colours[1] - colours[0]) @ BRIGHTNESS > 0
+    disc = 1 - 0.6 * (1 - colours[1]) if brighter else 0.6 * colours[1]  # on the puck, further still from the table
+    table, puck, finger, top = (" ".join(f"{c:.4f}" for c in row) + " 1" for row in (*colours, disc))
     return f"""
 <mujoco>
   <option timestep="{STEP / SUBSTEPS}" integrator="implicitfast" cone="elliptic" impratio="10">
@@ -237,24 +238,6 @@ def _colours(rng: np.random.Generator) -> NDArray[np.float64]:
                 rng.uniform(0.1, 0.4) + np.zeros(3),
             ]
         )
-        bright = colours @ [0.299, 0.587, 0.114]
+        bright = colours @ BRIGHTNESS
         if abs(bright[1] - bright[0]) > 0.25 and abs(bright[1] - bright[2]) > 0.15:
             return colours
-
-
-def quaternion(turn: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return a rotation as the unit quaternion whose first number is not negative.
-
-    Args:
-        turn: rotation matrix, ``(9,)`` or ``(3, 3)``.
-
-    Returns:
-        ``(4,)``: w, x, y, z.
-
-    Example:
-        >>> quaternion(np.diag([1.0, -1.0, -1.0])).tolist()
-        [0.0, 1.0, 0.0, 0.0]
-    """
-    found = np.empty(4)
-    physics().mju_mat2Quat(found, np.ascontiguousarray(turn, dtype=np.float64).reshape(9))
-    return found if found[0] >= 0 else -found

@@ -19,6 +19,8 @@ from tuplet.types import InputError, in_range, one_of
 Vector = tuple[float, float, float]
 SKY = (0.78, 0.82, 0.88)
 """Colour of a pixel whose ray meets nothing: red, green, blue in [0, 1]."""
+BRIGHTNESS = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue (ITU-R Recommendation BT.601)."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,9 @@ def render(
     towards /= np.linalg.norm(towards, axis=1, keepdims=True)
     cosine = np.maximum(0.0, (normals[hit] * towards).sum(axis=1))
     if shadows == "cast":
-        cosine[_cast(data, np.asarray(lamp, dtype=np.float64), points - np.asarray(lamp))[0] < 1 - 1e-4] = 0.0
+        lit = np.flatnonzero(cosine)  # what faces away from the lamp is dark anyway
+        reached = _cast(data, np.asarray(lamp, dtype=np.float64), points[lit] - np.asarray(lamp))[0]
+        cosine[lit[reached < 1 - 1e-4]] = 0.0
     colour[hit] = data.model.geom_rgba[ids[hit], :3] * (ambient + (1 - ambient) * cosine)[:, None]
     side = (camera.size, camera.size)
     return Frame(
@@ -168,7 +172,7 @@ def grey(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
         uint8 ``(...)``.
 
     Notes:
-        The weights of red, green and blue are .299, .587 and .114.
+        The weights are `BRIGHTNESS`.
 
     Source:
         ITU-R Recommendation BT.601.
@@ -177,7 +181,7 @@ def grey(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
         >>> grey(np.array([[255, 255, 255], [0, 255, 0]], dtype=np.uint8)).tolist()
         [255, 150]
     """
-    bright: NDArray[np.uint8] = (rgb @ np.array([0.299, 0.587, 0.114]) + 0.5).astype(np.uint8)
+    bright: NDArray[np.uint8] = (rgb @ np.array(BRIGHTNESS) + 0.5).astype(np.uint8)
     return bright
 
 
@@ -214,7 +218,9 @@ def flow(now: Frame, before: Frame) -> NDArray[np.float32]:
             f"now has {now.camera.size} pixels a side and {len(now.places)} geoms, before has {before.camera.size} and "
             f"{len(before.places)}; take both pictures of one scene"
         )
-    hit = now.ids >= 0
+    moved = (now.places != before.places).any(axis=1) | (now.turns != before.turns).any(axis=(1, 2))
+    moved |= now.camera != before.camera
+    hit = np.append(moved, False)[now.ids]  # the last is for -1, nothing
     seen = now.ids[hit]
     points = np.asarray(now.camera.eye) + now.depth[hit, None] * now.camera.rays[hit]
     local = np.einsum("nji,nj->ni", now.turns[seen], points - now.places[seen])
@@ -243,6 +249,24 @@ def physics() -> ModuleType:
         raise InputError("mujoco is not installed; run pip install 'tuplet[data]'") from None
     module: ModuleType = mujoco
     return module
+
+
+def quaternion(turn: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a rotation as the unit quaternion whose first number is not negative.
+
+    Args:
+        turn: rotation matrix, ``(9,)`` or ``(3, 3)``.
+
+    Returns:
+        ``(4,)``: w, x, y, z.
+
+    Example:
+        >>> quaternion(np.diag([1.0, -1.0, -1.0])).tolist()
+        [0.0, 1.0, 0.0, 0.0]
+    """
+    found = np.empty(4)
+    physics().mju_mat2Quat(found, np.ascontiguousarray(turn, dtype=np.float64).reshape(9))
+    return found if found[0] >= 0 else -found
 
 
 def _cast(

@@ -170,7 +170,12 @@ def _recording(file: Path, signals: tuple[str, ...]) -> tuple[int, dict[str, NDA
     for name in signals:
         device, key, rate, _ = SIGNALS[name]
         value = _lower(file, signal.get(device), f"signal/{device}").get(key)
-        if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf" or value.ndim not in (1, 2) or not value.size:
+        if (
+            not isinstance(value, np.ndarray)
+            or value.dtype.kind not in "iuf"
+            or value.ndim not in (1, 2)
+            or not value.size
+        ):
             raise InputError(f"{file} has no numbers at signal/{device}/{key}, expected (samples, channels)")
         with np.errstate(over="ignore", invalid="ignore"):  # counted below
             value = value.reshape(len(value), -1).astype(np.float32)
