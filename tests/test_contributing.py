@@ -38,7 +38,7 @@ def house(tmp_path_factory):
     insert(exports, "from tuplet.objectives.compose", "from tuplet.objectives.centroid import Centroid\n")
     insert(exports, '    "Gram",\n', '    "Centroid",\n')
     sources = package / "data" / "__init__.py"
-    sources.write_text(sources.read_text().replace("import digits\n", "import digits, spiral\n"))
+    sources.write_text(re.sub(r"\bdigits\b(?=[,\n])", "digits, spiral", sources.read_text(), count=1))  # the import
     insert(sources, '    "digits": digits.load,\n', '    "spiral": spiral.load,\n')
     cases = house / "tests" / "contract" / "cases.py"
     (case,) = re.findall(r'`("centroid": [^`]+)`', TEXT)

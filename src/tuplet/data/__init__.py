@@ -8,7 +8,20 @@ from tuplet.data.arrays import Arrays, from_arrays
 from tuplet.data.batch import batches
 from tuplet.data.missing import hide
 from tuplet.data.source import Modality, Provenance, Rows, Source, Target
-from tuplet.data.sources import av_mnist, digits, mosei, mustard, peg, physiology, push, wesad
+from tuplet.data.sources import (
+    av_mnist,
+    digits,
+    mosei,
+    mujoco_push,
+    mustard,
+    objectfolder,
+    peg,
+    physiology,
+    push,
+    vision_touch,
+    wearable,
+    wesad,
+)
 from tuplet.data.splits import Split, split_rows
 from tuplet.data.stored import Stored, from_columns, from_table
 from tuplet.data.table import Table, write_table
@@ -41,7 +54,11 @@ class Reader(Protocol):
 READERS: dict[str, Reader] = {
     "av_mnist": av_mnist,
     "mosei": mosei,
+    "mujoco_push": mujoco_push,
     "mustard": mustard,
+    "objectfolder": objectfolder,
+    "vision_touch": vision_touch,
+    "wearable": wearable,
     "wesad": wesad,
 }
 """Short name -> module that reads real data; none is shipped or downloaded."""

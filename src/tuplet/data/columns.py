@@ -112,3 +112,19 @@ def positions_in(rows: Sequence[int] | Tensor, n: int) -> Tensor:
             f"within this part of the split, not over all rows"
         )
     return torch.from_numpy(given.astype(np.int64))
+
+
+def fits_float32(values: NDArray[Any]) -> bool:
+    """Tell whether all values are finite, as float32 too.
+
+    Args:
+        values: numbers of any shape.
+
+    Returns:
+        False if one is NaN, infinite, or too large.
+
+    Example:
+        >>> fits_float32(np.array([1.0, 1e30])), fits_float32(np.array([1.0, 1e300]))
+        (True, False)
+    """
+    return bool((np.abs(values) <= np.finfo(np.float32).max).all())

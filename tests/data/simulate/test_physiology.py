@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tuplet import InputError
-from tuplet.data.simulate.episodes import simulated
+from tuplet.data.simulate.episodes import episode_rows
 from tuplet.data.simulate.physiology import CHEST, RISE, STATES, WRIST, Physiology, State, recording
 
 CALM = State(rate=66, breath=15, coupling=0.1, delay=0.25, pulse=1.0)
@@ -115,7 +115,7 @@ def pulse_match(ecg, bvp):
 
 
 def test_shuffled_windows_do_not_match():
-    c = simulated(Physiology(windows=5), episodes=4)
+    c = episode_rows(Physiology(windows=5), episodes=4)
     ecg, bvp, state = c["input.ecg"][:, 0], c["input.bvp"][:, 0], c["target.state"]
     true = np.array([pulse_match(e, b) for e, b in zip(ecg, bvp, strict=True)])
     assert true.min() > 0.8
@@ -127,15 +127,15 @@ def test_shuffled_windows_do_not_match():
 
 
 def test_people_differ_as_much_as_asked_and_episodes_repeat():
-    same = simulated(Physiology(windows=1, spread=0.0), episodes=4)
+    same = episode_rows(Physiology(windows=1, spread=0.0), episodes=4)
     assert len(set(same["delay"].round(4).tolist())) == 3
-    apart = simulated(Physiology(windows=1), episodes=4)
+    apart = episode_rows(Physiology(windows=1), episodes=4)
     assert len(set(apart["delay"].round(4).tolist())) == 12
-    again = simulated(Physiology(windows=1), episodes=2)
+    again = episode_rows(Physiology(windows=1), episodes=2)
     for name in again:
         np.testing.assert_array_equal(again[name], apart[name][:6])
     assert apart["group"].tolist() == np.repeat(np.arange(4), 3).tolist()
-    other = simulated(Physiology(windows=1), episodes=2, seed=1)
+    other = episode_rows(Physiology(windows=1), episodes=2, seed=1)
     assert (other["input.ecg"] != again["input.ecg"]).mean() > 0.99
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tuplet import InputError
+from tuplet.data.simulate.physiology import Physiology
 from tuplet.data.sources import physiology
 
 
@@ -40,7 +41,7 @@ def test_no_window_occurs_twice():
 
 def test_the_same_settings_are_simulated_once(cache, monkeypatch):
     first = physiology.load(episodes=3, windows=1, seed=7)
-    monkeypatch.setattr(physiology, "simulated", None)
+    monkeypatch.setattr(Physiology, "episode", None)
     again = physiology.load(episodes=3, windows=1, seed=7, workers=2)
     assert again.fingerprint == first.fingerprint
     with pytest.raises(TypeError):

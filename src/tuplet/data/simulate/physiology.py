@@ -7,6 +7,7 @@ evidence about stress. What is shared is exact: ECG and pulse have the same beat
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -74,6 +75,19 @@ class Physiology:
         in_range("windows", self.windows, 1)
         in_range("spread", self.spread, 0, 2)
         in_range("noise", self.noise, 0)
+
+    @property
+    def about(self) -> dict[str, str]:
+        """Return title, units and states."""
+        return {
+            "title": "ECG, respiration and pulse of people in three states (simulated)",
+            "origin": "tuplet",
+            "licence": "Apache-2.0",
+            "unit.ecg": "mV",
+            "unit.respiration": "volume, arbitrary",
+            "unit.bvp": "blood volume, arbitrary",
+            "classes.state": json.dumps(list(STATES)),
+        }
 
     def episode(self, rng: np.random.Generator) -> Columns:
         """Return the windows of one person, states in order.

@@ -20,7 +20,7 @@ from tuplet.types import InputError, in_range
 
 STEP = 0.05
 """Seconds from one picture to the next."""
-SUBSTEPS = 25
+SUBSTEPS = 20
 TRIALS = 20
 CAMERA = Camera(eye=(0.0, -0.5, 0.62), target=(0.0, 0.01, 0.02), fov=34.0)
 TABLE = 0.28

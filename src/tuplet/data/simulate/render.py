@@ -136,19 +136,17 @@ def render(
     """
     in_range("ambient", ambient, 0, 1 + 1e-12)
     one_of("shadows", shadows, ("none", "cast"))
-    eye = np.asarray(camera.eye, dtype=np.float64)
-    depth, ids, normals = _cast(data, eye, camera.rays.reshape(-1, 3))
-    hit = ids >= 0
-    colour = np.empty((len(ids), 3))
-    colour[~hit] = SKY
-    points = eye + depth[hit, None] * camera.rays.reshape(-1, 3)[hit]
-    towards = np.asarray(lamp) - points
-    towards /= np.linalg.norm(towards, axis=1, keepdims=True)
-    cosine = np.maximum(0.0, (normals[hit] * towards).sum(axis=1))
+    eye, light = np.asarray(camera.eye, dtype=np.float64), np.asarray(lamp, dtype=np.float64)
+    rays = camera.rays.reshape(-1, 3)
+    depth, ids, normals = _cast(data, eye, rays)
+    hit = slice(None) if ids.min() >= 0 else np.flatnonzero(ids >= 0)  # a slice spares copies
+    away = eye + depth[hit, None] * rays[hit] - light
+    distance = np.sqrt(np.einsum("ni,ni->n", away, away))
+    cosine = np.maximum(0.0, -np.einsum("ni,ni->n", normals[hit], away) / distance)
     if shadows == "cast":
         lit = np.flatnonzero(cosine)  # what faces away from the lamp is dark anyway
-        reached = _cast(data, np.asarray(lamp, dtype=np.float64), points[lit] - np.asarray(lamp))[0]
-        cosine[lit[reached < 1 - 1e-4]] = 0.0
+        cosine[lit[_cast(data, light, away[lit])[0] < 1 - 1e-4]] = 0.0
+    colour = np.broadcast_to(np.array(SKY), (len(ids), 3)).copy()
     colour[hit] = data.model.geom_rgba[ids[hit], :3] * (ambient + (1 - ambient) * cosine)[:, None]
     side = (camera.size, camera.size)
     return Frame(

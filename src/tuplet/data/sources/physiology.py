@@ -6,16 +6,9 @@ Shapes, rates of sampling, states and the number of people are WESAD's. The sign
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
-
-from tuplet.data.simulate.cache import cached
-from tuplet.data.simulate.episodes import simulated
-from tuplet.data.simulate.physiology import STATES, Physiology
-from tuplet.data.source import Provenance
+from tuplet.data.simulate.episodes import episode_table
+from tuplet.data.simulate.physiology import Physiology
 from tuplet.data.stored import Stored, from_table
-
-UNITS = {"ecg": "mV", "respiration": "volume, arbitrary", "bvp": "blood volume, arbitrary"}
 
 
 def load(
@@ -55,18 +48,5 @@ def load(
         ({'bvp': (1, 320), 'ecg': (1, 3500), 'respiration': (1, 3500)}, ('baseline', 'stress', 'amusement'))
     """
     scene = Physiology(windows=windows, spread=spread, noise=noise)
-    settings = asdict(scene) | {"version": scene.version, "episodes": episodes, "seed": seed}
-    file = cached(scene.name, settings, lambda: simulated(scene, episodes=episodes, seed=seed, workers=workers))
-    return from_table(
-        file,
-        seed=seed,
-        contrast="rows",
-        classes={"state": tuple(STATES)},
-        units=UNITS,
-        name="physiology",
-        provenance=Provenance(
-            title="Simulated ECG, respiration and pulse",
-            licence="Apache-2.0",
-            origin=f"tuplet.data.simulate.physiology, settings {json.dumps(settings)}",
-        ),
-    )
+    file = episode_table(scene, episodes=episodes, seed=seed, workers=workers)
+    return from_table(file, seed=seed, contrast="rows")
