@@ -11,6 +11,7 @@ import pytest
 
 from tests.fixtures import wesad
 from tuplet.cli import main
+from tuplet.data import Table
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -26,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[1]
         (["train", "digits", "--objective", "magic"], "objective is 'magic'"),
         (["evaluate", "nowhere"], "nowhere is not a run folder"),
         (["data", "info", "cats"], "name is 'cats'"),
+        (["data", "simulate", "cats", "--episodes", "1"], "name is 'cats', expected"),
+        (["data", "simulate", "push", "--episodes", "0"], "episodes is 0"),
         (["data", "verify", "digits", "--root", "."], "name is 'digits', expected one of ['av_mnist'"),
         (["data", "verify", "mosei", "--root", "nowhere"], "root nowhere holds none of mosei_senti_data.pkl"),
         (["data", "convert", "wesad", "--root", "nowhere", "--out", "w.safetensors"], "root nowhere has no S2/S2.pkl"),
@@ -69,6 +72,19 @@ def test_real_data_are_checked_converted_and_described(tmp_path, capsys):
         described.append([line for line in capsys.readouterr().out.splitlines() if "  modality" in line])
     assert described[0] == described[1]
     assert len(described[0]) == 3
+
+
+def test_simulated_rows_are_kept_in_one_file(tmp_path, capsys):
+    hashes = set()
+    for k in range(2):
+        out = tmp_path / f"{k}.safetensors"
+        assert main(["data", "simulate", "push", "--episodes", "2", "--size", "8", "--out", str(out)]) == 0
+        text = capsys.readouterr().out
+        hashes.add(hashlib.sha256(out.read_bytes()).hexdigest())
+        assert f"sha256 {hashlib.sha256(out.read_bytes()).hexdigest()}" in text
+        assert f"{len(Table.open(out))} rows" in text
+        assert "episodes/s" in text
+    assert len(hashes) == 1
 
 
 def test_train_resumes_and_evaluate_reads_the_run(tmp_path, capsys):

@@ -25,7 +25,7 @@ WRITERS = {
     "wesad": lambda root: wesad.write(root, (2, 3, 4), labels=(1, 2, 3), block=5.0),
 }
 OPTIONS = {"av_mnist": {"validation": 7}}
-quick = settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module", params=sorted(WRITERS))

@@ -1,8 +1,9 @@
-"""The ``tuplet data`` commands: list, describe, check and convert data sets."""
+"""The ``tuplet data`` commands: list, describe, check, convert and simulate data sets."""
 
 from __future__ import annotations
 
 import inspect
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -50,14 +51,33 @@ class Convert:
 
 
 @dataclass(frozen=True)
+class Simulate:
+    """Simulate episodes and keep their rows in one file."""
+
+    name: Positional[str]
+    """Which scene, such as push."""
+    episodes: int
+    """How many; more of them begin with the same ones."""
+    seed: int = 0
+    """Of the episodes."""
+    size: int | None = None
+    """Pixels of one side of the pictures [default: the scene's]."""
+    out: Path | None = None
+    """File to write [default: one in the cache, made only once]."""
+    workers: int | None = None
+    """Processes; they change the time only [default: one]."""
+
+
+@dataclass(frozen=True)
 class Data:
-    """List the data sets, describe one, check or convert real data."""
+    """List the data sets, describe one, check or convert real data, simulate."""
 
     do: Annotated[
         Annotated[List, subcommand("list")]
         | Annotated[Info, subcommand("info")]
         | Annotated[Verify, subcommand("verify")]
-        | Annotated[Convert, subcommand("convert")],
+        | Annotated[Convert, subcommand("convert")]
+        | Annotated[Simulate, subcommand("simulate")],
         arg(name=""),
     ]
 
@@ -84,6 +104,8 @@ def data(command: Data) -> None:
         print("\n".join([*SOURCES, *(f"{name} (real data: --root)" for name in READERS)]))
     elif isinstance(do, Info):
         _describe(do)
+    elif isinstance(do, Simulate):
+        _simulate(do)
     elif do.name not in READERS:
         raise InputError(f"name is {do.name!r}, expected one of {sorted(READERS)}")
     elif isinstance(do, Verify):
@@ -114,3 +136,17 @@ def _convert(do: Convert) -> None:
     table = Table.open(READERS[do.name].convert(do.root, do.out))
     print(f"{do.out}: {len(table)} rows, {do.out.stat().st_size / 1e6:.1f} MB, sha256 {table.sha256}")
     print(f"now: tuplet data info {do.name} --root {do.out}")
+
+
+def _simulate(do: Simulate) -> None:
+    from tuplet.data import Table
+    from tuplet.data.simulate import simulate
+
+    start = time.perf_counter()
+    file = simulate(do.name, episodes=do.episodes, seed=do.seed, size=do.size, out=do.out, workers=do.workers)
+    seconds = time.perf_counter() - start
+    table = Table.open(file)
+    made = file.stat().st_mtime >= time.time() - seconds - 1  # or it was in the cache
+    rate = f"{do.episodes / seconds:.2f} episodes/s, {len(table) / seconds:.1f} rows/s" if made else "made before"
+    print(f"{file}: {len(table)} rows, {file.stat().st_size / 1e6:.1f} MB, sha256 {table.sha256}")
+    print(f"{do.episodes} episodes in {seconds:.1f} s: {rate}")

@@ -113,11 +113,12 @@ def fit_scale(name: str, column: Column, rows: NDArray[np.int64], *, scaling: Sc
     d = column.shape[-1] if wide else 1
     count, mean, spread = 0, np.zeros(d), np.zeros(d)
     low, high = np.full(d, np.inf), np.full(d, -np.inf)
-    origin = np.asarray(column[rows[:1]], dtype=np.float64).reshape(-1, d)[
-        0
-    ]  # keeps deviations far below the mean exact
+    with np.errstate(invalid="ignore"):  # what is not finite is refused below
+        first = np.asarray(column[rows[:1]], dtype=np.float64).reshape(-1, d)
+    origin = first[0]  # keeps deviations far below the mean exact
     for block in blocks(column, rows):
-        values = np.array(block, dtype=np.float64).reshape(-1, d)
+        with np.errstate(invalid="ignore"):
+            values = np.array(block, dtype=np.float64).reshape(-1, d)
         if not np.isfinite(values).all():
             raise InputError(f"modalities[{name!r}] has NaN or infinite values; mark those rows as missing in present")
         with np.errstate(over="ignore", invalid="ignore"):
