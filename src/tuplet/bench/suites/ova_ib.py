@@ -51,6 +51,11 @@ def ova_ib(root: str, preset: str = "paper") -> Suite:
 
     Raises:
         InputError: if none is, or for another preset.
+
+    Example:
+        >>> ova_ib("nowhere")
+        Traceback (most recent call last):
+        tuplet.types.InputError: root nowhere has none of ['mosei', 'mujoco_push', 'vision_touch', 'wesad']; put ...
     """
     about = "The protocol of OVA-IB on its data sets. What the paper leaves open is marked in the documentation of each reader."
     tasks = recorded(TASKS, root, check_preset(preset))

@@ -57,6 +57,10 @@ def plain(make: Callable[..., Objective]) -> Make:
 
     Returns:
         What an `Entry` takes.
+
+    Example:
+        >>> type(plain(Symile)({"tau": 0.1}, simulated("Push", "small"))).__name__
+        'Symile'
     """
     return lambda settings, task: make(**settings)
 
@@ -69,6 +73,10 @@ def structured(make: Callable[..., Objective]) -> Make:
 
     Returns:
         What an `Entry` takes; ``weight`` is the regulariser's.
+
+    Example:
+        >>> type(structured(Symile)({"tau": 0.1, "weight": 10.0}, simulated("Push", "small"))).__name__
+        'Sum'
     """
 
     def built(settings: Settings, task: Task) -> Objective:
@@ -177,6 +185,11 @@ def recorded(names: Sequence[str], root: str, preset: Preset) -> tuple[Task, ...
 
     Raises:
         InputError: if none is there.
+
+    Example:
+        >>> recorded(["Push"], "nowhere", "small")
+        Traceback (most recent call last):
+        tuplet.types.InputError: root nowhere has none of ['mujoco_push']; put each data set into a folder of that name
     """
     there = [n for n in names if Path(root, RECORDED[n].folder).exists()]
     if not there:

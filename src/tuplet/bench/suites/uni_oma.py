@@ -56,6 +56,11 @@ def uni_oma(root: str, preset: str = "paper") -> Suite:
 
     Raises:
         InputError: if none is, or for another preset.
+
+    Example:
+        >>> uni_oma("nowhere")
+        Traceback (most recent call last):
+        tuplet.types.InputError: root nowhere has none of ['mujoco_push', 'objectfolder', 'vision_touch']; put ...
     """
     about = "The protocol of UniOMA on its data sets. The paper publishes no code: what it leaves open follows OVA-IB."
     tasks = recorded(("VFD", "VFP", "Push", "VAT"), root, check_preset(preset))
