@@ -105,6 +105,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     Example:
         >>> main(["data", "list"])  # doctest: +ELLIPSIS
+        arm
         digits
         ...
         0
