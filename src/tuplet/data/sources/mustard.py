@@ -92,7 +92,7 @@ def load(
 
     Returns:
         Modalities ``audio``, ``text`` and ``vision``, ``(T, features)``, words first, zeros behind; target ``label``; with
-        ``"speaker"``, group = speaker.
+        ``"speaker"``, the speaker in ``.group``. Clips of one speaker are negatives of each other.
 
     Raises:
         InputError: as `tuplet.data.sources.multibench.read`, for labels of more than two values, or for ids without speaker.
@@ -122,6 +122,7 @@ def load(
         targets={"label": label},
         classes={"label": CLASSES[affect.variant.name]},
         group=group,
+        contrast="rows",
         split=parts,
         scaling=scaling,
         about=(TITLE, CITATION, LICENCE),
