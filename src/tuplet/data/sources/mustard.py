@@ -1,4 +1,8 @@
-"""MUStARD (sarcasm) and UR-FUNNY (humour): short clips with a yes-or-no label, in MultiBench's files."""
+"""MUStARD (sarcasm) and UR-FUNNY (humour): short clips with a yes-or-no label, in MultiBench's files.
+
+``root`` is ``sarcasm.pkl`` or ``humor.pkl``, or the folder it lies in. Each holds ``{train, valid, test}``, and these
+``vision``, ``audio`` and ``text`` ``(N, T, features)``, ``labels`` (0 and 1, or -1 and 1) and ``id``.
+"""
 
 from __future__ import annotations
 
