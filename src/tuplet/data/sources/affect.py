@@ -104,6 +104,7 @@ def made(
     classes: Mapping[str, Sequence[str]],
     keep: NDArray[np.int64] | None = None,
     group: NDArray[np.str_] | None = None,
+    contrast: Literal["groups", "rows"] = "groups",
     split: Split | None = None,
     scaling: Scaling = "train",
     about: tuple[str, str, str] = ("", "", ""),
@@ -116,6 +117,7 @@ def made(
         classes: target -> names of its classes.
         keep: sorted positions of the rows to keep; all of them when left out.
         group: ``(n,)`` ids, one for each kept row.
+        contrast: as in `tuplet.data.from_columns`.
         split: of the kept rows; the file's when left out.
         scaling: as `tuplet.data.sources.mosei.load`.
         about: title, citation and licence.
@@ -145,6 +147,7 @@ def made(
         targets=targets,
         classes=classes,
         group=group,
+        contrast=contrast,
         split=split,
         scaling="none",
         units=UNITS,

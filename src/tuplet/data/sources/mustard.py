@@ -1,4 +1,8 @@
-"""MUStARD (sarcasm) and UR-FUNNY (humour): short clips with a yes-or-no label, in MultiBench's files."""
+"""MUStARD (sarcasm) and UR-FUNNY (humour): short clips with a yes-or-no label, in MultiBench's files.
+
+``root`` is ``sarcasm.pkl`` or ``humor.pkl``, or the folder it lies in. Each holds ``{train, valid, test}``, and these
+``vision``, ``audio`` and ``text`` ``(N, T, features)``, ``labels`` (0 and 1, or -1 and 1) and ``id``.
+"""
 
 from __future__ import annotations
 
@@ -92,7 +96,7 @@ def load(
 
     Returns:
         Modalities ``audio``, ``text`` and ``vision``, ``(T, features)``, words first, zeros behind; target ``label``; with
-        ``"speaker"``, group = speaker.
+        ``"speaker"``, the speaker in ``.group``. Clips of one speaker are negatives of each other.
 
     Raises:
         InputError: as `tuplet.data.sources.multibench.read`, for labels of more than two values, or for ids without speaker.
@@ -122,6 +126,7 @@ def load(
         targets={"label": label},
         classes={"label": CLASSES[affect.variant.name]},
         group=group,
+        contrast="rows",
         split=parts,
         scaling=scaling,
         about=(TITLE, CITATION, LICENCE),

@@ -117,7 +117,8 @@ def load(
         purity: likewise.
 
     Returns:
-        Modalities ``(channels, samples)`` by name, target ``state``, group = subject.
+        Modalities ``(channels, samples)`` by name, target ``state``; the subject in ``.group``. Windows of one
+        subject are negatives of each other.
 
     Raises:
         InputError: as `columns`; for an unknown option; for fewer than three subjects; or if the file was converted with
@@ -149,6 +150,7 @@ def load(
         targets={"state": made["target.state"]},
         classes={"state": states},
         group=subjects,
+        contrast="rows",
         split=parts,
         scaling="none",
         units={k: SIGNALS[k][3] for k in signals},
