@@ -1,6 +1,6 @@
 """CMU-MOSEI and CMU-MOSI: sentiment of video utterances from vision, audio and words, in MultiBench's files.
 
-``root`` is one of ``mosei_senti_data.pkl``, ``mosei_raw.pkl``, ``mosi_raw.pkl`` and ``mosi_data.pkl``, or the folder it lies in.
+``root`` is ``mosei_senti_data.pkl``, ``mosei_raw.pkl``, ``mosi_raw.pkl`` or ``mosi_data.pkl``, or the folder it lies in.
 Each holds ``{train, valid, test}``, and these ``vision``, ``audio`` and ``text`` ``(N, T, features)``, ``labels`` from -3 to 3,
 and ``id``.
 """
