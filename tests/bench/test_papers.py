@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from tests.fixtures import wesad as wesad_files
 from tuplet import InputError
 from tuplet.bench.cell import _results, load_suite
 from tuplet.bench.downstream import PAIR, Downstream
+from tuplet.bench.figures import curves
 from tuplet.bench.overview import overview, overview_markdown
 from tuplet.bench.record import Record
 from tuplet.bench.suite import Budget, Cell, Entry, Suite, Task
@@ -125,6 +128,15 @@ def test_overview_knows_which_way_is_better():
     assert [m[1] for m in found.marks] == ["best", "down", ""]
     assert found.lines[-1] == ["chance", "9.00000"]
     assert "| X | 1.01000 ± 0.01000 |" in overview_markdown(tables(suite, records))
+
+
+def test_a_task_without_retrieval_draws_no_curves():
+    toy = task(targets=("side",))
+    suite = Suite("toy", "", (toy,), (Entry("x", "X", lambda s, t: Pairwise()),), "x")
+    record = Record("toy", "toy", "x", "default", 0, {}, "predict/side/accuracy", 0.9, "a+b+c")
+    assert curves(suite, toy, [record], variant="default") == ""
+    found = [replace(record, metric=f"retrieval/cosine/R@{k}", detail="mean", pool=80) for k in (1, 5, 10)]
+    assert curves(suite, toy, found, variant="default").startswith("<svg")
 
 
 def test_ungrouped_rows_keep_the_split():

@@ -41,9 +41,10 @@ def curves(suite: Suite, task: Task, records: Sequence[Record], *, variant: str)
         >>> curves(quickstart(), quickstart().tasks[0], [], variant="default")
         ''
     """
-    names = [
-        (e, c) for e, c in _trained(suite, task) if any(r.entry == e.name and r.variant == variant for r in records)
-    ]
+    there = {
+        r.entry for r in records if r.variant == variant and (r.metric, r.detail) == ("retrieval/cosine/R@5", "mean")
+    }
+    names = [(e, c) for e, c in _trained(suite, task) if e.name in there]
     if not names:
         return ""
     with styled():
