@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from tuplet.bench.columns import COLUMNS, Column
 from tuplet.bench.probes import Probes
@@ -42,6 +42,7 @@ class Budget:
     trials: int = 2
 
 
+@runtime_checkable
 class Evaluation(Protocol):
     """What a task trains and measures."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tuplet.data.arrays import Arrays, from_arrays
 from tuplet.data.batch import batches
@@ -41,6 +41,7 @@ SOURCES: dict[str, Callable[[], Source]] = {
 """Short name -> function that loads the source."""
 
 
+@runtime_checkable
 class Reader(Protocol):
     """A module that reads real data, which lie in a folder of the user's."""
 

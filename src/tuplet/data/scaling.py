@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ Scaling = Literal["standard", "channels", "none"]
 BLOCK = 4_000_000  # values read at a time
 
 
+@runtime_checkable
 class Column(Protocol):
     """Rows on demand: an array, a mapped file, or anything else with a shape and a dtype that gives rows by position."""
 

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from tuplet.types import InputError, in_range
 Columns = dict[str, NDArray[Any]]
 
 
+@runtime_checkable
 class Scene(Protocol):
     """What can be simulated: a frozen dataclass whose fields are the settings; with them the file in the cache is named."""
 
