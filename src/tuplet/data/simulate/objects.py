@@ -40,23 +40,26 @@ WOODS = ((0.72, 0.52, 0.32), (0.55, 0.36, 0.2), (0.83, 0.68, 0.47))
 PAINTS = ((0.85, 0.2, 0.18), (0.15, 0.4, 0.8), (0.95, 0.75, 0.15), (0.2, 0.65, 0.35), (0.9, 0.9, 0.88))
 MATERIALS: dict[str, Stuff] = {
     "ceramic": Stuff(
-        Material(2400, 70e9, 0.22, 3e-3),
+        Material(2400.0, 70e9, 0.22, 3e-3),
         ((0.93, 0.91, 0.87), (0.76, 0.44, 0.32), (0.25, 0.4, 0.62)),
         0.5,
         ("pebble", "smooth"),
     ),
     "glass": Stuff(
-        Material(2500, 70e9, 0.23, 1e-3), ((0.72, 0.86, 0.84), (0.62, 0.78, 0.66), (0.8, 0.86, 0.92)), 0.9, ("smooth",)
+        Material(2500.0, 70e9, 0.23, 1e-3),
+        ((0.72, 0.86, 0.84), (0.62, 0.78, 0.66), (0.8, 0.86, 0.92)),
+        0.9,
+        ("smooth",),
     ),
-    "plastic": Stuff(Material(1200, 2.4e9, 0.37, 3e-2), PAINTS, 0.3, ("smooth", "ridges", "knurl")),
+    "plastic": Stuff(Material(1200.0, 2.4e9, 0.37, 3e-2), PAINTS, 0.3, ("smooth", "ridges", "knurl")),
     "rubber": Stuff(
-        Material(1100, 5e7, 0.49, 1.5e-1),
+        Material(1100.0, 5e7, 0.49, 1.5e-1),
         ((0.14, 0.14, 0.15), (0.3, 0.3, 0.32), (0.6, 0.2, 0.15)),
         0.05,
         ("knurl", "ridges"),
     ),
-    "steel": Stuff(Material(7850, 200e9, 0.29, 4e-4), GREYS, 0.8, ("smooth", "ridges", "pebble")),
-    "wood": Stuff(Material(700, 11e9, 0.35, 1.5e-2), WOODS, 0.05, ("grain",)),
+    "steel": Stuff(Material(7850.0, 200e9, 0.29, 4e-4), GREYS, 0.8, ("smooth", "ridges", "pebble")),
+    "wood": Stuff(Material(700.0, 11e9, 0.35, 1.5e-2), WOODS, 0.05, ("grain",)),
 }
 """Rounded textbook values; the loss factors lie within wide published ranges and are guessed, as are looks and finishes."""
 

@@ -48,9 +48,9 @@ class State:
 
 
 STATES = {
-    "baseline": State(rate=68, breath=14, coupling=0.10, delay=0.25, pulse=1.0),
-    "stress": State(rate=82, breath=18, coupling=0.05, delay=0.22, pulse=0.7),
-    "amusement": State(rate=74, breath=16, coupling=0.08, delay=0.235, pulse=0.9),
+    "baseline": State(rate=68.0, breath=14.0, coupling=0.10, delay=0.25, pulse=1.0),
+    "stress": State(rate=82.0, breath=18.0, coupling=0.05, delay=0.22, pulse=0.7),
+    "amusement": State(rate=74.0, breath=16.0, coupling=0.08, delay=0.235, pulse=0.9),
 }
 """Chosen, not fitted."""
 

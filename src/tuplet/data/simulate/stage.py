@@ -13,7 +13,7 @@ from tuplet.data.simulate.objects import Thing
 from tuplet.data.simulate.render import physics
 
 Vector = NDArray[np.float64]
-MALLET = Material(1150, 3e9, 0.4, 0.0)
+MALLET = Material(1150.0, 3e9, 0.4, 0.0)
 """Nylon."""
 TIP = 8e-3
 """Radius of the mallet, metres."""
