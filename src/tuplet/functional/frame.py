@@ -11,8 +11,8 @@ from torch import Tensor
 
 from tuplet.functional.derivative import first_order
 
-ROWS = 1024
-"""Tuples that are orthonormalised at a time."""
+ROWS = 256
+"""Tuples that are orthonormalised at a time: few enough that the memory of one share serves the next."""
 
 
 def frame(
@@ -30,7 +30,7 @@ def frame(
         member that depends on those before it to within rounding counts for nothing.
 
     Notes:
-        Computed in float64, 1024 tuples at a time, and again in backward, so that only the members are kept in memory.
+        Computed in float64, 256 tuples at a time, and again in backward, so that only the members are kept in memory.
 
     Source:
         Linear algebra.

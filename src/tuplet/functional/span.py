@@ -127,7 +127,11 @@ def projection_on(anchor: Float[Tensor, "B D"], span: Span, *, tau: float | Tens
         >>> projection_on(e[:1], span_of([e[:1]]))
         tensor([[1.]])
     """
-    return _length(_coordinates(_scaled(anchor, tau), span), span.metric)
+    query = _scaled(anchor, tau)
+    if span.metric is None:
+        projected: Tensor = _Projected.apply(query, span.basis)
+        return projected
+    return _length(torch.stack([query @ b.mT for b in span.basis]), span.metric)
 
 
 def paired_projection(anchor: Float[Tensor, "N D"], span: Span, *, tau: float | Tensor = 1.0) -> Float[Tensor, " N"]:
@@ -149,7 +153,7 @@ def paired_projection(anchor: Float[Tensor, "N D"], span: Span, *, tau: float | 
         >>> paired_projection(e, span_of([e]))
         tensor([1., 1.])
     """
-    return _length((span.basis * _scaled(anchor, tau)).sum(dim=2)[None], span.metric)[0]
+    return _length((span.basis * _scaled(anchor, tau)).sum(dim=2), span.metric)
 
 
 def volume_over(anchor: Float[Tensor, "B D"], span: Span) -> Float[Tensor, "B N"]:
@@ -171,67 +175,78 @@ def volume_over(anchor: Float[Tensor, "B D"], span: Span) -> Float[Tensor, "B N"
         tensor([[2.]])
     """
     length = torch.linalg.vector_norm(anchor, dim=1, keepdim=True)
-    volumes: Tensor = _Left.apply(length, _coordinates(anchor, span), span.volume)
+    volumes: Tensor = _Left.apply(anchor, span.basis, length, span.volume)
     return volumes
 
 
-class _Norm(torch.autograd.Function):
-    r"""Root of a sum of squares over dim 1, :math:`|p|`; one of nothing but rounding is 0, and its gradient is bounded.
+class _Projected(torch.autograd.Function):
+    r"""Length :math:`|p|` of the projections of queries; one of nothing but rounding is 0, and its gradient is bounded.
 
-    Works in place, as does `_Left`: on these ``(B, N)`` tensors fresh memory costs more than arithmetic.
+    Works in place and basis row by basis row, as does `_Left`: on these ``(B, N)`` tensors fresh memory costs more than
+    arithmetic.
     """
 
     @staticmethod
-    def forward(ctx: Any, parts: Tensor) -> Tensor:
-        out: Tensor = parts[:, 0].square()
-        for j in range(1, parts.shape[1]):
-            out.addcmul_(parts[:, j], parts[:, j])
+    def forward(ctx: Any, anchor: Tensor, basis: Tensor) -> Tensor:
+        parts = [anchor @ b.mT for b in basis]
+        out: Tensor = parts[0].square()
+        for part in parts[1:]:
+            out.addcmul_(part, part)
         out.sqrt_()
         ctx.floor = torch.finfo(out.dtype).eps
         out.mul_(out > ctx.floor)
-        ctx.save_for_backward(out, parts)
+        ctx.save_for_backward(anchor, basis, out, *parts)
         return out
 
     @staticmethod
     @first_order
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        out, parts = ctx.saved_tensors
-        over_parts: Tensor = out.clamp_min(ctx.floor).reciprocal_().mul_(grad)[:, None] * parts
-        return over_parts
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        anchor, basis, out, *parts = ctx.saved_tensors
+        scale = out.clamp_min(ctx.floor).reciprocal_().mul_(grad)
+        return _through(scale, parts, anchor, basis, ctx.needs_input_grad)
 
 
 class _Left(torch.autograd.Function):
-    r"""What a sum of squares leaves of a length, times a volume per column: :math:`v \sqrt{l^2 - |p|^2}`.
+    r"""What projections leave of a length, times a volume per candidate: :math:`v \sqrt{l^2 - |p|^2}`.
 
     A root of nothing but rounding is 0, and its gradient is bounded.
     """
 
     @staticmethod
-    def forward(ctx: Any, length: Tensor, parts: Tensor, volume: Tensor) -> Tensor:
-        left: Tensor = torch.addcmul(length.square(), parts[:, 0], parts[:, 0], value=-1)
-        for j in range(1, parts.shape[1]):
-            left.addcmul_(parts[:, j], parts[:, j], value=-1)
+    def forward(ctx: Any, anchor: Tensor, basis: Tensor, length: Tensor, volume: Tensor) -> Tensor:
+        parts = [anchor @ b.mT for b in basis]
+        left: Tensor = torch.addcmul(length.square(), parts[0], parts[0], value=-1)
+        for part in parts[1:]:
+            left.addcmul_(part, part, value=-1)
         floor = (2 * torch.finfo(left.dtype).eps ** 0.5 * length).clamp_min(torch.finfo(left.dtype).tiny)
         left.mul_(left > floor.square()).sqrt_()
-        ctx.save_for_backward(left, length, parts, floor, volume)
+        ctx.save_for_backward(anchor, basis, length, volume, left, floor, *parts)
         scaled: Tensor = left * volume
         return scaled
 
     @staticmethod
     @first_order
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        left, length, parts, floor, volume = ctx.saved_tensors
-        over_volume = (grad * left).sum(dim=0) if ctx.needs_input_grad[2] else None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        anchor, basis, length, volume, left, floor, *parts = ctx.saved_tensors
+        over_volume = (grad * left).sum(dim=0) if ctx.needs_input_grad[3] else None
         scale = torch.maximum(left, floor).reciprocal_().mul_(grad).mul_(volume)
         over_length = scale.sum(dim=1, keepdim=True) * length
-        return over_length, scale.neg_()[:, None] * parts, over_volume
+        return *_through(scale.neg_(), parts, anchor, basis, ctx.needs_input_grad), over_length, over_volume
 
 
-def _coordinates(anchor: Tensor, span: Span) -> Tensor:
-    """Inner products of queries with the basis rows, ``(B, k, N)``, in one matrix product."""
-    k, n, d = span.basis.shape
-    inner: Tensor = anchor @ span.basis.reshape(k * n, d).mT
-    return inner.view(-1, k, n)
+def _through(
+    scale: Tensor, parts: list[Tensor], anchor: Tensor, basis: Tensor, needed: Sequence[bool]
+) -> tuple[Tensor | None, Tensor | None]:
+    """Give the gradients of queries and basis from that of their products, ``scale * parts``."""
+    over_anchor = torch.zeros_like(anchor) if needed[0] else None
+    over_basis = torch.empty_like(basis) if needed[1] else None
+    for j, part in enumerate(parts):
+        over = scale * part
+        if over_anchor is not None:
+            over_anchor.addmm_(over, basis[j])
+        if over_basis is not None:
+            over_basis[j] = over.mT @ anchor
+    return over_anchor, over_basis
 
 
 def _scaled(anchor: Tensor, tau: float | Tensor) -> Tensor:
@@ -241,14 +256,13 @@ def _scaled(anchor: Tensor, tau: float | Tensor) -> Tensor:
 
 
 def _length(parts: Tensor, metric: Tensor | None) -> Tensor:
-    """Length of queries along their projections, from the ``(B, k, N)`` inner products with the basis rows."""
+    """Length of queries along their projections, from the ``(k, .., N)`` inner products with the basis rows."""
     if metric is None:
-        norm: Tensor = _Norm.apply(parts)
-        return norm
-    k = range(parts.shape[1])
-    terms = [(1 + (i < j)) * metric[i, j] * parts[:, i] * parts[:, j] for i in k for j in k if i <= j]
+        return root(parts.square().sum(dim=0))
+    k = range(len(parts))
+    terms = [(1 + (i < j)) * metric[i, j] * parts[i] * parts[j] for i in k for j in k if i <= j]
     shrunk = reduce(torch.add, terms)
-    return parts.square().sum(dim=1) / torch.where(shrunk > 0, root(shrunk), 1.0)
+    return parts.square().sum(dim=0) / torch.where(shrunk > 0, root(shrunk), 1.0)
 
 
 def root(squared: Tensor) -> Tensor:
