@@ -235,10 +235,10 @@ RECORDED = {
 }
 """Task -> its data set. Push with 32 steps and the next position is guessed from OVA-IB's shapes."""
 STAND_INS: dict[str, tuple[str, dict[str, int], dict[str, int]]] = {
-    "VFP": ("peg", {"episodes": 40, "size": 32}, {"size": 128}),
-    "VFD": ("peg", {"episodes": 40, "size": 32}, {"size": 128}),
-    "VFPD": ("peg", {"episodes": 40, "size": 32}, {"size": 128}),
-    "VFPDO": ("peg", {"episodes": 40, "size": 32}, {"size": 128}),
+    "VFP": ("peg", {"episodes": 240, "size": 32, "every": 6}, {"size": 128}),
+    "VFD": ("peg", {"episodes": 240, "size": 32, "every": 6}, {"size": 128}),
+    "VFPD": ("peg", {"episodes": 240, "size": 32, "every": 6}, {"size": 128}),
+    "VFPDO": ("peg", {"episodes": 240, "size": 32, "every": 6}, {"size": 128}),
     "Push": ("push", {"episodes": 200}, {"episodes": 1000}),
     "WESAD": ("physiology", {}, {}),
     "VAT": ("tap", {"size": 32}, {}),

@@ -43,6 +43,7 @@ class Peg:
     Attributes:
         size: pixels of one side of the picture.
         steps: steps in an episode, at least 3; the first and the last give no row, for flow looks back and targets ahead.
+        every: one row in so many steps; more episodes of fewer rows tell more, as rows of one episode are alike.
         appearance: when colours and light are drawn: at every ``"step"``, so that they do not tell which trajectory a row
             is of, or once a ``"trajectory"``.
     """
@@ -51,11 +52,13 @@ class Peg:
     version: ClassVar[int] = 1
     size: int = 128
     steps: int = 50
+    every: int = 1
     appearance: Literal["step", "trajectory"] = "step"
 
     def __post_init__(self) -> None:
         in_range("size", self.size, 1)
         in_range("steps", self.steps, 3)
+        in_range("every", self.every, 1)
         one_of("appearance", self.appearance, ("step", "trajectory"))
 
     @property
@@ -75,7 +78,7 @@ class Peg:
         }
 
     def episode(self, rng: np.random.Generator) -> Columns:
-        """Return one row per step between the first and the last.
+        """Return one row per step, or in ``every`` steps, between the first and the last.
 
         Columns, with ``H = W = size``: ``input.vision`` uint8 ``(3, H, W)``; ``input.depth`` float16 ``(1, H, W)``, metres;
         ``input.flow`` float16 ``(2, H, W)``, pixels moved since the step before; ``input.force`` float32 ``(32, 6)``, the
@@ -100,11 +103,12 @@ class Peg:
         mujoco.mj_forward(data.model, data)
         policy = _search(rng, data, hole, turn)
         lamp, ambient = _light(rng, data.model)
-        frames: list[Frame] = []
+        frames: dict[int, Frame] = {}
+        kept = range(1, self.steps - 1, self.every)
         rows: dict[str, list[Any]] = {k: [] for k in ("force", "pose", "contact", "depth")}
         sensed = np.empty((SUBSTEPS, 6))
         tip, peg = data.site("tip"), data.model.geom("peg").id
-        for _ in range(self.steps):
+        for step in range(self.steps):
             goal, start, touched = next(policy), data.ctrl.copy(), False
             for k in range(SUBSTEPS):
                 data.ctrl[:] = start + (goal - start) * (k + 1) / SUBSTEPS
@@ -114,25 +118,24 @@ class Peg:
             mujoco.mj_forward(data.model, data)
             if self.appearance == "step":
                 lamp, ambient = _light(rng, data.model)
-            frames.append(render(data, camera=camera, lamp=lamp, ambient=ambient, shadows="cast"))
+            if step in kept or step + 1 in kept:
+                frames[step] = render(data, camera=camera, lamp=lamp, ambient=ambient, shadows="cast")
             rows["force"].append(sensed[-HISTORY:].copy())
             rows["pose"].append([*tip.xpos, *quaternion(tip.xmat)])
             rows["contact"].append(touched)
             rows["depth"].append(tip.xpos[2] < DEEP / 2)
         pose = np.array(rows["pose"], dtype=np.float32)
-        now = slice(1, -1)
+        now, after = list(kept), [i + 1 for i in kept]
         return {
-            "input.vision": np.stack([f.rgb.transpose(2, 0, 1) for f in frames[now]]),
-            "input.depth": np.stack([f.depth[None].astype(np.float16) for f in frames[now]]),
-            "input.flow": np.stack(
-                [flow(b, a).astype(np.float16) for a, b in zip(frames[:-2], frames[now], strict=True)]
-            ),
-            "input.force": np.array(rows["force"][now], dtype=np.float32),
+            "input.vision": np.stack([frames[i].rgb.transpose(2, 0, 1) for i in now]),
+            "input.depth": np.stack([frames[i].depth[None].astype(np.float16) for i in now]),
+            "input.flow": np.stack([flow(frames[i - 1], frames[i]).astype(np.float16) for i in now]),
+            "input.force": np.array(rows["force"], dtype=np.float32)[now],
             "input.pose": pose[now],
             "pose.raw": pose[now],
-            "target.contact": np.array(rows["contact"][2:], dtype=np.int8),
-            "target.orientation": pose[2:, 3:],
-            "inserted": np.array(rows["depth"][now]),
+            "target.contact": np.array(rows["contact"], dtype=np.int8)[after],
+            "target.orientation": pose[after, 3:],
+            "inserted": np.array(rows["depth"])[now],
         }
 
 

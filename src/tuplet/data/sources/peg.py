@@ -24,17 +24,19 @@ def load(
     seed: int = 0,
     size: int = 64,
     steps: int = 50,
+    every: int = 1,
     appearance: Literal["step", "trajectory"] = "step",
     workers: int | None = None,
 ) -> Source:
     """Simulate the trajectories, or find them in the cache, and split them 60/20/20 by trajectory.
 
     Args:
-        episodes: how many trajectories; each gives ``steps - 2`` rows. The default takes less than a minute to make on one
-            core.
+        episodes: how many trajectories; each gives ``steps - 2`` rows, over ``every``. The default takes less than a minute
+            to make on one core.
         seed: of the trajectories and of the split.
         size: pixels of one side of the pictures; 128 in the published tables.
         steps: steps of a trajectory, 20 a second.
+        every: one row in so many steps; more trajectories of fewer rows tell more, as rows of one trajectory are alike.
         appearance: when colours and light are drawn: at every ``"step"`` or once a ``"trajectory"``.
         workers: processes that simulate; this one when left out.
 
@@ -65,5 +67,5 @@ def load(
         >>> source.modalities["flow"].shape, source.targets["contact"].names, source.targets["orientation"].size
         ((2, 8, 8), ('free', 'contact'), 4)
     """
-    scene = Peg(size=size, steps=steps, appearance=appearance)
+    scene = Peg(size=size, steps=steps, every=every, appearance=appearance)
     return from_table(episode_table(scene, episodes=episodes, seed=seed, workers=workers), scaling=SCALING, seed=seed)
