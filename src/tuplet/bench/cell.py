@@ -128,7 +128,9 @@ def _results(
     if entry.make is None:
         return task.protocol.measure(model, None, _whole(source), task, cell.seed), {"parameters": size}
     objective = entry.make(settings, task)
-    config = TrainConfig(epochs=budget.epochs, batch_size=budget.batch_size, lr=budget.lr, seed=cell.seed)
+    config = TrainConfig(
+        epochs=budget.epochs, batch_size=budget.batch_size, lr=budget.lr, optimizer=budget.optimizer, seed=cell.seed
+    )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "the gradient of")  # a comparison shows what comes of it
         seen = ungroup(source) if task.negatives == "all" else source

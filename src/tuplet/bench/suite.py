@@ -11,6 +11,7 @@ from tuplet.bench.probes import Probes
 from tuplet.data import Source
 from tuplet.evaluate import Result
 from tuplet.model import AlignmentModel
+from tuplet.train.config import Optimizer
 from tuplet.types import Embeddings, InputError, Loss
 
 Settings = dict[str, Any]
@@ -31,6 +32,7 @@ class Budget:
         batch_size: rows per step.
         epochs: passes over the training rows.
         lr: peak learning rate.
+        optimizer: as in `tuplet.train.TrainConfig`.
         trials: settings tried per entry on validation data, beside its defaults.
     """
 
@@ -39,6 +41,7 @@ class Budget:
     batch_size: int = 120
     epochs: int = 7
     lr: float = 4e-3
+    optimizer: Optimizer = "adamw"
     trials: int = 2
 
 
@@ -78,7 +81,6 @@ class Task:
         columns: of the task's table.
         negatives: ``"groups"`` keeps rows of one group from being each other's negatives in training; ``"all"`` does not, as in
             the papers.
-        about: a sentence or two on the data: what they stand for, and what is simulated.
     """
 
     name: str
@@ -92,7 +94,6 @@ class Task:
     protocol: Evaluation = field(default_factory=Probes)
     columns: tuple[Column, ...] = COLUMNS
     negatives: Literal["groups", "all"] = "groups"
-    about: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from tuplet.train.config import Optimizer, TrainConfig
 
+PresetName = Literal["small", "paper"]
 STATED = {
     "dim": "OVA-IB, appendix B.2: representation and embedding dimension 256",
     "batch_size": "OVA-IB, appendix B.2: batch size 64",
@@ -78,14 +79,13 @@ SMALL = Preset(
     1e-3,
     seeds=(0, 1, 2),
     dim=64,
-    batch_size=128,
     optimizer="adamw",
     tau=0.1,
-    epochs=20,
+    epochs=8,
     encoders="small",
-    guessed=("lr", "seeds", "dim", "batch_size", "optimizer", "tau", "epochs"),
+    guessed=("lr", "seeds", "dim", "optimizer", "tau", "epochs"),
 )
-"""For two cores and small data; no paper's numbers but ``beta`` and ``ridge``."""
+"""For two cores and small data; no paper's numbers but ``batch_size``, ``beta`` and ``ridge``."""
 
 UNI_OMA = replace(
     PAPER["vfd_orientation"],

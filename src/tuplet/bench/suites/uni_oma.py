@@ -11,6 +11,7 @@ from tuplet.bench.suite import Entry, Settings, Suite, Task
 from tuplet.bench.suites.papers import BASES, base, baselines, check_preset, recorded, regularised, simulated
 from tuplet.data import Source, hide
 from tuplet.objectives import CoMM, Objective, TransportConsistency
+from tuplet.train.presets import PresetName
 
 TASKS = ("VFD", "VFP", "Push", "VAT", "VIP")
 WEIGHT = 10.0
@@ -41,7 +42,13 @@ def uni_oma_sim(preset: str = "small") -> Suite:
         "The comparison of UniOMA on simulated stand-ins, so no number here compares with the paper's. Each base objective "
         "runs alone and with the Gromov-Wasserstein regulariser (+ GW), whose weights of modalities are learned."
     )
-    return _suite("uni-oma-sim", "uni_oma_sim?" + urlencode({"preset": preset}), (*tasks, unequal(push)), about)
+    return _suite(
+        "uni-oma-sim",
+        "uni_oma_sim?" + urlencode({"preset": preset}),
+        (*tasks, unequal(push)),
+        about,
+        check_preset(preset),
+    )
 
 
 def uni_oma(root: str, preset: str = "paper") -> Suite:
@@ -64,7 +71,9 @@ def uni_oma(root: str, preset: str = "paper") -> Suite:
     """
     about = "The protocol of UniOMA on its data sets. The paper publishes no code: what it leaves open follows OVA-IB."
     tasks = recorded(("VFD", "VFP", "Push", "VAT"), root, check_preset(preset))
-    return _suite("uni-oma", "uni_oma?" + urlencode({"root": root, "preset": preset}), tasks, about)
+    return _suite(
+        "uni-oma", "uni_oma?" + urlencode({"root": root, "preset": preset}), tasks, about, check_preset(preset)
+    )
 
 
 def unequal(task: Task) -> Task:
@@ -89,17 +98,20 @@ def unequal(task: Task) -> Task:
     )
 
 
-def entries() -> tuple[Entry, ...]:
+def entries(preset: PresetName) -> tuple[Entry, ...]:
     """List the rows without alignment, every base objective alone and regularised, CoMM and OT consistency.
+
+    Args:
+        preset: gives the temperature, and how large the kernels of time series are.
 
     Returns:
         The entries.
 
     Example:
-        >>> [e.name for e in entries()][4:6]
+        >>> [e.name for e in entries("small")][4:6]
         ['pairwise', 'pairwise_gw']
     """
-    pairs = [(base(name), regularised(name, weight=WEIGHT)) for name in BASES]
+    pairs = [(base(name, preset), regularised(name, preset, weight=WEIGHT)) for name in BASES]
     return (
         *baselines(),
         *(entry for pair in pairs for entry in pair),
@@ -124,12 +136,12 @@ def _transport(settings: Settings, task: Task) -> Objective:
     return TransportConsistency(**settings)
 
 
-def _suite(name: str, call: str, tasks: tuple[Task, ...], about: str) -> Suite:
+def _suite(name: str, call: str, tasks: tuple[Task, ...], about: str, preset: PresetName) -> Suite:
     return Suite(
         name=name,
         factory=f"tuplet.bench.suites.uni_oma:{call}",
         tasks=tasks,
-        entries=entries(),
+        entries=entries(preset),
         baseline="pairwise",
         about=about,
     )
