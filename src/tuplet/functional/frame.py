@@ -67,6 +67,21 @@ def heights(members: Sequence[Float[Tensor, "N D"]], inverse: Float[Tensor, "N k
     return torch.where(found > 4 * torch.finfo(inverse.dtype).eps ** 0.5 * lengths, found, 0.0)
 
 
+def _factor(gram: Tensor, width: int) -> Tensor:
+    """Factorise, where need be with more on the diagonal: the rounding of inner products grows with their width."""
+    factor: Tensor
+    factor, failed = torch.linalg.cholesky_ex(gram)
+    more = width**0.5 * torch.finfo(gram.dtype).eps
+    for _ in range(8):
+        if not failed.any():
+            break
+        raised = gram + torch.diag_embed(gram.diagonal(dim1=1, dim2=2) * more)
+        again, failed_again = torch.linalg.cholesky_ex(raised)
+        factor = torch.where((failed > 0)[:, None, None], again, factor)
+        failed, more = torch.where(failed > 0, failed_again, failed), more * 4
+    return factor
+
+
 class _Frame(torch.autograd.Function):
     r"""Basis :math:`B = W C` and inverse factor :math:`W = L^{-1}`.
 
@@ -85,7 +100,7 @@ class _Frame(torch.autograd.Function):
             # A pivot of nothing but rounding becomes a small number: the basis row, 0 / small, stays small.
             gram.diagonal(dim1=1, dim2=2).mul_(1 + 4 * torch.finfo(gram.dtype).eps).add_(ridge + 1e-60)
             identity = torch.eye(k, dtype=rows.dtype, device=rows.device)
-            inverse: Tensor = torch.linalg.solve_triangular(torch.linalg.cholesky(gram), identity, upper=False)
+            inverse: Tensor = torch.linalg.solve_triangular(_factor(gram, rows.shape[2]), identity, upper=False)
             bases.append((inverse[:, :kept] @ rows).to(members[0].dtype).transpose(0, 1))
             inverses.append(inverse)
         basis, whole = _joined(bases, 1).contiguous(), _joined(inverses, 0)

@@ -8,7 +8,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from tuplet.functional.contrast import BlockSize, Positives, contrast, cut
 from tuplet.functional.scores import cosine, unit
@@ -201,7 +200,7 @@ class OneVsAll(Objective):
     def _projected(self, q: Tensor, span: Span) -> Tensor:
         """Return the direction of every row's projection onto the span of its own others, ``(B, D)``."""
         inner = torch.einsum("kbd,bd->kb", span.basis, q)
-        return F.normalize(torch.einsum("kbd,kb->bd", span.basis, inner), dim=1)
+        return unit(torch.einsum("kbd,kb->bd", span.basis, inner))
 
     def _mapped(self, rest: list[Tensor], i: int) -> Tensor:
         """Return what modality ``i``'s network makes of the others, unit rows ``(B, D)``."""
