@@ -19,3 +19,12 @@ def test_collapsed_encoders_train_on(objective, width, dtype):
         loss.backward()
         assert torch.isfinite(loss)
         assert all(torch.isfinite(v.grad).all() for v in z.values())
+
+
+def test_a_common_offset_costs_no_digits():
+    from tuplet.functional.density import log_density
+
+    x = torch.randn(32, 8, generator=torch.Generator().manual_seed(0))
+    wanted = log_density(x.double(), x.double(), tau=0.5, own=0)
+    found = log_density(x + 100, x + 100, tau=0.5, own=0)
+    torch.testing.assert_close(found.double(), wanted, rtol=1e-3, atol=2e-3)
