@@ -68,17 +68,19 @@ def heights(members: Sequence[Float[Tensor, "N D"]], inverse: Float[Tensor, "N k
 
 
 def _factor(gram: Tensor, width: int) -> Tensor:
-    """Factorise, where need be with more on the diagonal: the rounding of inner products grows with their width."""
+    """Factorise, where need be with more on the diagonal: the rounding of inner products grows with their width.
+
+    First as much as it usually is, ``sqrt(width) eps``, then as much as it can be, ``k width eps``.
+    """
     factor: Tensor
     factor, failed = torch.linalg.cholesky_ex(gram)
-    more = width**0.5 * torch.finfo(gram.dtype).eps
-    for _ in range(8):
-        if not failed.any():
+    for more in (4 * width**0.5, gram.shape[-1] * width):
+        if not torch.compiler.is_compiling() and not failed.any():
             break
-        raised = gram + torch.diag_embed(gram.diagonal(dim1=1, dim2=2) * more)
+        raised = gram + torch.diag_embed(gram.diagonal(dim1=1, dim2=2) * (more * torch.finfo(gram.dtype).eps))
         again, failed_again = torch.linalg.cholesky_ex(raised)
         factor = torch.where((failed > 0)[:, None, None], again, factor)
-        failed, more = torch.where(failed > 0, failed_again, failed), more * 4
+        failed = torch.where(failed > 0, failed_again, failed)
     return factor
 
 
