@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tuplet import objectives
 from tuplet.bench.columns import Column
 from tuplet.bench.suite import Budget, Objective, Task
 from tuplet.data import Pairs, Source, pair_parts
@@ -170,6 +171,8 @@ class Downstream:
         found = []
         for kind, score in scores.items():
             for query, candidates in self.directions:
+                if kind == "own" and len(query) + len(candidates) < _least(objective):
+                    continue  # a triangle does not score two vectors; its cosine stands alone
                 r = retrieve(emb, query, candidates, score=score, relevance=self.relevance)
                 detail = f"{'+'.join(query)}->{'+'.join(candidates)}"
                 for metric in ("R@1", "mAP"):
@@ -225,6 +228,11 @@ def _group(source: Source, part: str) -> Tensor | None:
     rows = getattr(source, part)
     found = [rows[slice(i, min(i + 256, len(rows)))].group for i in range(0, len(rows), 256)]
     return None if found[0] is None else torch.cat([g for g in found if g is not None])
+
+
+def _least(objective: Objective | None) -> int:
+    """Return how many modalities the objective needs."""
+    return objective.traits.modalities[0] if isinstance(objective, objectives.Objective) else 2
 
 
 def _weights(objective: Objective | None) -> list[Result]:

@@ -147,8 +147,11 @@ class Sum(Objective):
         self.parts = tuple(part for _, part in parts)
         self.weights = tuple(weight if isinstance(weight, Schedule) else float(weight) for weight, _ in parts)
         self._progress = 0.0
-        needs = {need for part in self.parts if isinstance(part, Objective) for need in part.traits.needs}
-        self.traits = replace(self.traits, needs=tuple(sorted(needs)))
+        known = [part.traits for part in self.parts if isinstance(part, Objective)]
+        needs = {need for traits in known for need in traits.needs}
+        least = max((traits.modalities[0] for traits in known), default=1)
+        most = min((traits.modalities[1] for traits in known if traits.modalities[1] is not None), default=None)
+        self.traits = replace(self.traits, modalities=(least, most), needs=tuple(sorted(needs)))
         self.modules_of_parts = nn.ModuleList(part for part in self.parts if isinstance(part, nn.Module))
         names: list[str] = []
         for part in self.parts:
