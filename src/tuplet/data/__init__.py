@@ -20,6 +20,7 @@ from tuplet.data.sources import (
     peg,
     physiology,
     push,
+    redundancy,
     tap,
     vision_touch,
     wearable,
@@ -36,6 +37,7 @@ SOURCES: dict[str, Callable[[], Source]] = {
     "peg": peg.load,
     "physiology": physiology.load,
     "push": push.load,
+    "redundancy": redundancy.load,
     "tap": tap.load,
 }
 """Short name -> function that loads the source."""
