@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from tuplet import InputError
-from tuplet.bench.stats import average_ranks, paired_bootstrap, spread
+from tuplet.bench.stats import average_ranks, by_group, paired_bootstrap, spread
 
 
 def test_the_interval_is_the_t_interval():
@@ -49,3 +49,20 @@ def test_ranks_follow_the_direction_and_share_ties():
     assert average_ranks([], []) == {}
     with pytest.raises(InputError, match="one direction each"):
         average_ranks(columns, [True])
+
+
+def test_groups_keep_the_mean_and_are_drawn_whole():
+    """Rows of one trajectory fail together: drawn one by one they claim differences that are not there."""
+    rng = np.random.default_rng(2)
+    group = np.repeat(np.arange(30), 10)
+    wrong = {"rows": 0, "groups": 0}
+    for _ in range(200):
+        a, b = (rng.random(30)[group][None] for _ in range(2))
+        wrong["rows"] += paired_bootstrap(a, b, draws=200).clear
+        a, b = ([by_group(x[0], group)] for x in (a, b))
+        wrong["groups"] += paired_bootstrap(a, b, draws=200).clear
+    assert wrong["groups"] < 0.12 * 200 < wrong["rows"]
+    uneven, outcomes = rng.integers(0, 7, 50), rng.random(50)
+    assert np.mean(by_group(outcomes, uneven)) == pytest.approx(outcomes.mean())
+    with pytest.raises(InputError, match="one group id per row"):
+        by_group([1.0], [1, 2])

@@ -133,8 +133,8 @@ def _results(
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "the gradient of")  # a comparison shows what comes of it
-        seen = ungroup(source) if task.negatives == "all" else source
-        run = fit(model, objective, train=seen.train, val=seen.val, config=config)
+        train, val = (ungroup(r) if task.negatives == "all" else r for r in (source.train, source.val))
+        run = fit(model, objective, train=train, val=val, config=config)
     spent = {
         "parameters": size,
         "batch_size": budget.batch_size,

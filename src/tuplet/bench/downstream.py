@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tuplet import objectives
 from tuplet.bench.columns import Column
+from tuplet.bench.stats import by_group
 from tuplet.bench.suite import Budget, Objective, Task
 from tuplet.data import Pairs, Source, pair_parts
 from tuplet.data.splits import PARTS
@@ -113,7 +114,7 @@ class Downstream:
             pairs = self._pairs(groups, source, task) if name == PAIR else None
             target = None if name == PAIR else name
             results = predict_subsets(train, val, test, target=target, pairs=pairs, which=which, config=settings)
-            found += [_renamed(r, name) for r in results]
+            found += _named(results, name, None if pairs else groups["test"])
         return found
 
     def _end_to_end(self, source: Source, task: Task, seed: int, which: Sequence[tuple[str, ...]]) -> list[Result]:
@@ -121,15 +122,16 @@ class Downstream:
         groups = {k: _group(source, k) for k in PARTS}
         found = []
         for name in self.targets:
+            pairs = self._pairs(groups, source, task) if name == PAIR else None
             results = late_fusion(
                 source,
                 lambda: self._encoders(source, task.budget),
                 target=None if name == PAIR else name,
-                pairs=self._pairs(groups, source, task) if name == PAIR else None,
+                pairs=pairs,
                 which=which,
                 config=settings,
             )
-            found += [_renamed(r, name) for r in results]
+            found += _named(results, name, None if pairs else groups["test"])
         return found
 
     def which(self, names: Sequence[str]) -> list[tuple[str, ...]]:
@@ -178,7 +180,8 @@ class Downstream:
                 for metric in ("R@1", "mAP"):
                     items = tuple(np.asarray(r.items[metric], dtype=float).tolist()) if metric == "mAP" else ()
                     name = f"retrieval/{kind}/{metric}"
-                    found.append(Result(name, r.values[metric], detail, True, r.chance[metric], r.pool, items))
+                    one = Result(name, r.values[metric], detail, True, r.chance[metric], r.pool, items)
+                    found.append(_gathered(one, emb.group))
         return found
 
     def columns(
@@ -242,6 +245,12 @@ def _weights(objective: Objective | None) -> list[Result]:
     return [Result(name, value) for weights in found for name, value in weights.items()]
 
 
-def _renamed(result: Result, name: str) -> Result:
-    """Turn ``predict/mse`` into ``predict/position/mse``."""
-    return replace(result, metric=f"predict/{name}/{result.metric.split('/')[1]}")
+def _named(results: Sequence[Result], name: str, group: Tensor | None) -> list[Result]:
+    """Turn ``predict/mse`` into ``predict/position/mse``, and the outcomes of rows into those of groups."""
+    return [_gathered(replace(r, metric=f"predict/{name}/{r.metric.split('/')[1]}"), group) for r in results]
+
+
+def _gathered(result: Result, group: Tensor | None) -> Result:
+    if group is None or len(group) != len(result.items):
+        return result
+    return replace(result, items=by_group(result.items, group))

@@ -37,7 +37,7 @@ class Record:
         higher: whether higher is better.
         chance: value without information, or None.
         pool: candidates or test rows.
-        items: one value per test row, for paired statistics; for ``training/...`` one value per epoch.
+        items: one value per test row or group of rows, for paired statistics; for ``training/...`` one value per epoch.
         budget: encoder parameters, batch size, steps and trials that the cell was allowed, and the learning rate.
         data: fingerprint of the source.
         environment: package versions, git state, machine.

@@ -80,7 +80,7 @@ def paired_bootstrap(entry: ArrayLike, baseline: ArrayLike, *, draws: int = 2000
     """Bootstrap the difference of two entries, paired by seed and by test row.
 
     Args:
-        entry: ``(seeds, rows)`` outcomes per test row, or ``(seeds,)`` values.
+        entry: ``(seeds, rows)`` outcomes per test row (or group of rows, see `by_group`), or ``(seeds,)`` values.
         baseline: the same shape, same seeds and rows.
         draws: bootstrap samples. Each draws seeds, and test rows common to all seeds, with replacement.
         seed: of the draws.
@@ -107,6 +107,32 @@ def paired_bootstrap(entry: ArrayLike, baseline: ArrayLike, *, draws: int = 2000
     means = np.take_along_axis(per_seed, seeds, axis=1).mean(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])
     return Difference(float(delta.mean()), float(low), float(high))
+
+
+def by_group(outcomes: ArrayLike, group: ArrayLike) -> tuple[float, ...]:
+    r"""Gather outcomes of rows into one per group, so that a bootstrap draws whole groups.
+
+    .. math:: o_g = \frac{G}{N} \sum_{i \in g} o_i
+
+    Args:
+        outcomes: ``(N,)``, one per test row.
+        group: ``(N,)`` ids; rows of one trajectory or subject are no independent draws.
+
+    Returns:
+        ``G`` values, groups in order, whose mean is that of the rows.
+
+    Raises:
+        InputError: if the lengths differ.
+
+    Example:
+        >>> by_group([1.0, 0.0, 1.0, 1.0], [7, 7, 9, 9])
+        (0.5, 1.0)
+    """
+    x, (_, codes) = np.asarray(outcomes, dtype=np.float64), np.unique(np.asarray(group), return_inverse=True)
+    if len(x) != len(codes):
+        raise InputError(f"outcomes has {len(x)} rows and group {len(codes)}; give one group id per row")
+    sums = np.bincount(codes, weights=x)
+    return tuple((sums * len(sums) / len(x)).tolist())
 
 
 def average_ranks(columns: Sequence[Mapping[str, float]], higher: Sequence[bool]) -> dict[str, float]:

@@ -33,7 +33,7 @@ class Result:
         higher: whether higher is better.
         chance: value without information, or None where that has no meaning.
         pool: number of candidates, or of test rows.
-        items: one value per test row or query, for paired statistics; empty where there are none.
+        items: one value per test row, query or group of them, for paired statistics; empty where there are none.
     """
 
     metric: str
