@@ -12,6 +12,7 @@ from tuplet.data.source import Modality, Provenance, Rows, Source, Target
 from tuplet.data.sources import (
     arm,
     av_mnist,
+    blocks,
     digits,
     mosei,
     mujoco_push,
@@ -33,6 +34,7 @@ from tuplet.data.ungroup import ungroup
 
 SOURCES: dict[str, Callable[[], Source]] = {
     "arm": arm.load,
+    "blocks": blocks.load,
     "digits": digits.load,
     "peg": peg.load,
     "physiology": physiology.load,
