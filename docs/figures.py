@@ -14,7 +14,7 @@ from matplotlib import pyplot as plt
 from torch.nn.functional import normalize
 
 from tuplet import Embeddings, objectives
-from tuplet.objectives import CoMM, Objective, Sum, Supervised
+from tuplet.objectives import CoMM, Objective, Sum, Supervised, UnimodalTask
 
 FOLDER = Path(__file__).parent / "figures"
 NAMES = ("a", "b", "c")
@@ -23,6 +23,7 @@ ROWS, STEPS = 8, 600
 MAKE = {  # objectives that need to be told sizes; all others are drawn with their defaults
     "CoMM": lambda: CoMM(NAMES, 3, heads=1),
     "Supervised": lambda: Supervised(3 * len(NAMES), 2),
+    "UnimodalTask": lambda: UnimodalTask(dict.fromkeys(NAMES, 3), 2),
 }
 matplotlib.rcParams |= {
     "svg.hashsalt": "tuplet",
@@ -134,7 +135,10 @@ def draw_training(name: str) -> plt.Figure:
     """Draw the points on a globe, matches joined, before and after training."""
     figure, panels = plt.subplots(1, 2, figsize=(6.4, 3.9))
     figure.subplots_adjust(0.01, 0.1, 0.99, 0.9, wspace=0.02)
-    lines = ("#52606d", "#CC79A7" if name == "Supervised" else "#52606d")  # by label where labels matter
+    lines = (
+        "#52606d",
+        "#CC79A7" if name in ("Supervised", "UnimodalTask") else "#52606d",
+    )  # by label where labels matter
     for axes, z, title in zip(panels, train(name), ("before", "after"), strict=True):
         axes.add_patch(plt.Circle((0, 0), 1, facecolor="#f4f6f8", edgecolor="#9aa5b1", linewidth=1.2))
         for i in range(ROWS):

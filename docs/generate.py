@@ -47,6 +47,7 @@ SEEN = {  # what the two pictures show of this objective; a new one has the capt
     "Supervised": "Lines are coloured by label. Each modality separates the labels; nothing brings modalities together.",
     "Symile": "The best query is the elementwise product of b and c, so it depends on the axes. After training, the points of "
     "a tuple do not coincide.",
+    "UnimodalTask": "Lines are coloured by label. Each modality separates the labels on its own; nothing brings them together.",
     "Triangle": "The best queries are b and c themselves, where the triangle has no area. After training, the points of a "
     "tuple do not coincide.",
 }

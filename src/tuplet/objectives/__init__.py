@@ -16,6 +16,7 @@ from tuplet.objectives.temperature import Temperature
 from tuplet.objectives.transport import TransportConsistency
 from tuplet.objectives.triangle import Triangle
 from tuplet.objectives.uniformity import UniAlign
+from tuplet.objectives.unimodal import UnimodalTask
 
 __all__ = [
     "CMC",
@@ -35,4 +36,5 @@ __all__ = [
     "TransportConsistency",
     "Triangle",
     "UniAlign",
+    "UnimodalTask",
 ]

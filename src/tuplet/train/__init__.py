@@ -3,5 +3,6 @@
 from tuplet.train.config import TrainConfig
 from tuplet.train.loop import Run, fit
 from tuplet.train.recipe import Recipe
+from tuplet.train.strategic import StrategicRun, strategic
 
-__all__ = ["Recipe", "Run", "TrainConfig", "fit"]
+__all__ = ["Recipe", "Run", "StrategicRun", "TrainConfig", "fit", "strategic"]
