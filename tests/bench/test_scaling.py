@@ -11,8 +11,10 @@ from tuplet.bench.figures import over_axis
 from tuplet.bench.report import write_report
 from tuplet.bench.runner import run_suite
 from tuplet.bench.scaling import peak_memory, run_scaling
-from tuplet.bench.scaling_report import write_scaling
+from tuplet.bench.scaling_report import growth, write_scaling
 from tuplet.bench.suites.missing import missing
+from tuplet.bench.suites.ova_ib import ova_ib_sim
+from tuplet.bench.suites.uni_oma import uni_oma_sim
 from tuplet.cli import main
 
 POINTS = ((2, 16), (3, 512))
@@ -40,6 +42,24 @@ def test_the_report_shows_every_point(tmp_path):
     assert "| GRAM |" in table
     assert "M = 3" in table
     assert page.count("<svg") == 2
+
+
+def test_every_trained_row_of_the_papers_tables_is_measured():
+    names = {e.name for e in scaling.rows()}
+    trained = {e.name for s in (ova_ib_sim(), uni_oma_sim()) for e in s.entries if e.kind == "trained"}
+    assert trained - names == {"one_vs_all_beta_0"}  # the same as one_vs_all_sufficiency
+    assert {m for m, b in scaling.POINTS if b == scaling.PAPER_BATCH} >= set(range(3, 8))
+
+
+def test_the_regularised_rows_stay_at_the_papers_batch(tmp_path):
+    points = run_scaling(tmp_path, only=["gram", "gram_gw"], points=((3, 8), (3, 128)), repeats=1)
+    assert [(p["entry"], p["B"]) for p in points] == [("gram", 8), ("gram_gw", 8), ("gram", 128)]
+
+
+def test_growth_is_the_exponent():
+    quadratic = [{"M": m, "ms": 0.5 * m**2} for m in range(2, 8)]
+    assert growth(quadratic, "M") == pytest.approx(2)
+    assert growth(quadratic[:3], "M") is None
 
 
 def test_peak_memory_sees_what_is_needed_and_not_what_was():

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tuplet.bench.figures import COLOURS, figure_of, styled, svg
 from tuplet.bench.record import environment
-from tuplet.bench.scaling import WIDTH, Point
+from tuplet.bench.scaling import PAPER_BATCH, WIDTH, Point
 from tuplet.train.files import write_atomic
 
 
@@ -32,21 +34,19 @@ def write_scaling(points: Sequence[Point], out: Path, *, repeats: int) -> Path:
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    over_m = [p for p in points if p["B"] == 512]
-    over_b = [p for p in points if p["M"] == 3]
+    views = [
+        ("the number of modalities, B = 64", [p for p in points if p["B"] == PAPER_BATCH], "M"),
+        ("the number of modalities, B = 512", [p for p in points if p["B"] == 512], "M"),
+        ("the batch, M = 3", [p for p in points if p["M"] == 3 and p["entry"] in _beyond(points)], "B"),
+    ]
     made = [
-        _table("Time over M, B = 512: ms", over_m, "M", "ms"),
-        _table("Memory over M, B = 512: MiB", over_m, "M", "MiB"),
-        _table("Time over B, M = 3: ms", over_b, "B", "ms"),
-        _table("Memory over B, M = 3: MiB", over_b, "B", "MiB"),
+        _table(f"{what} over {where}: {unit}", here, axis, unit)
+        for where, here, axis in views
+        for what, unit in (("Time", "ms"), ("Memory", "MiB"))
     ]
     figures = [
-        (
-            "Over the number of modalities",
-            _drawn(over_m, "M"),
-            "B = 512. Left: time, right: memory; both axes logarithmic.",
-        ),
-        ("Over the batch", _drawn(over_b, "B"), "M = 3. Left: time, right: memory; both axes logarithmic."),
+        (f"Over {where}", scaling_figure(here, axis), "Left: time, right: memory; both axes logarithmic. Dashed: + GW.")
+        for where, here, axis in views
     ]
     loader = Environment(loader=PackageLoader("tuplet.bench"), autoescape=True, undefined=StrictUndefined)
     page = loader.get_template("scaling.html").render(
@@ -59,6 +59,33 @@ def write_scaling(points: Sequence[Point], out: Path, *, repeats: int) -> Path:
     write_atomic(out / "report.html", page.encode())
     write_atomic(out / "table.md", "\n".join(_markdown(t) for t in made if t["lines"]).encode())
     return out / "report.html"
+
+
+def _beyond(points: Sequence[Point]) -> set[object]:
+    """Name the entries that are measured at more than the papers' batch."""
+    return {p["entry"] for p in points if float(p["B"]) > PAPER_BATCH}
+
+
+def growth(points: Sequence[Point], axis: str) -> float | None:
+    """Fit the exponent of time over an axis: 1 is linear, 2 quadratic.
+
+    Args:
+        points: of one objective.
+        axis: ``"M"``, from 3 on, as two modalities are another objective to many, or ``"B"``, from 128 on.
+
+    Returns:
+        The least-squares slope of log time over log axis; None for fewer than three points.
+
+    Example:
+        >>> round(growth([{"M": m, "ms": 2.0 * m * m} for m in (2, 3, 5, 7)], "M"), 3)
+        2.0
+    """
+    least = 3 if axis == "M" else 128
+    found = [(float(p[axis]), float(p["ms"])) for p in points if float(p[axis]) >= least]
+    if len(found) < 3:
+        return None
+    x, y = np.log(np.array(found)).T
+    return float(np.polyfit(x, y, 1)[0])
 
 
 def _table(title: str, points: Sequence[Point], axis: str, value: str) -> dict[str, Any]:
@@ -74,8 +101,12 @@ def _table(title: str, points: Sequence[Point], axis: str, value: str) -> dict[s
                 "-" if p is None else f"{float(p[value]):.0f}" if float(p[value]) >= 10 else f"{float(p[value]):.1f}"
             )
             cells.append(f"{number} [{float(p['low']):.1f}, {float(p['high']):.1f}]" if p and value == "ms" else number)
+        if value == "ms":
+            power = growth([p for p in points if p["label"] == label], axis)
+            cells.append("-" if power is None else f"{axis}^{power:.1f}")
         lines.append([label, *cells])
-    return {"title": title, "head": ["objective", *(f"{axis} = {k}" for k in places)], "lines": lines}
+    head = ["objective", *(f"{axis} = {k}" for k in places), *(["grows as"] if value == "ms" else [])]
+    return {"title": title, "head": head, "lines": lines}
 
 
 def _markdown(table: dict[str, Any]) -> str:
@@ -85,22 +116,37 @@ def _markdown(table: dict[str, Any]) -> str:
     return "\n".join([f"**{table['title']}**\n", head, rule, *lines, ""])
 
 
-def _drawn(points: Sequence[Point], axis: str) -> str:
+def scaling_figure(points: Sequence[Point], axis: str) -> str:
+    """Draw time and memory over one axis.
+
+    Args:
+        points: that differ in this axis only.
+        axis: ``"M"`` or ``"B"``.
+
+    Returns:
+        SVG, or empty text without points.
+
+    Example:
+        >>> scaling_figure([], "M")
+        ''
+    """
     if not points:
         return ""
     labels = list(dict.fromkeys(str(p["label"]) for p in points))
+    bases = list(dict.fromkeys(label.removesuffix(" + GW") for label in labels))
+    places = sorted({float(p[axis]) for p in points})
     with styled():
-        figure, axes = figure_of(1, 2, (7.0, 3.6))
+        figure, axes = figure_of(1, 2, (7.0, 4.2))
         for plot, value, what in zip(axes, ("ms", "MiB"), ("ms per pass", "extra MiB"), strict=True):
-            for i, label in enumerate(labels):
+            for label in labels:
                 mine = sorted((p for p in points if p["label"] == label and value in p), key=lambda p: float(p[axis]))
                 x, y = [float(p[axis]) for p in mine], [float(p[value]) for p in mine]
-                colour = COLOURS[i % len(COLOURS)]
-                plot.plot(x, y, "o-", color=colour, label=label, markersize=3, linewidth=1.3)
+                colour = COLOURS[bases.index(label.removesuffix(" + GW")) % len(COLOURS)]
+                line = "o--" if label.endswith(" + GW") else "o-"
+                plot.plot(x, y, line, color=colour, label=label, markersize=3, linewidth=1.3)
                 if value == "ms":
                     low, high = ([float(p[k]) for p in mine] for k in ("low", "high"))
                     plot.fill_between(x, low, high, color=colour, alpha=0.12, linewidth=0)
-            places = sorted({float(p[axis]) for p in points})
             if not any(value in p for p in points):
                 plot.set_axis_off()  # this system does not tell
                 continue
