@@ -20,14 +20,15 @@ ALLOWED = {
     "types": set(),
     "functional": set(),
     "objectives": {"functional", "nets"},
+    "information": {"functional"},
     "diagnose": {"functional"},
     "nets": set(),
     "model": {"nets", "functional"},
     "data": set(),
     "train": {"model", "nets", "objectives", "data", "functional", "diagnose"},
     "evaluate": {"model", "nets", "data", "functional", "diagnose"},
-    "bench": {"evaluate", "train", "data", "objectives", "model", "nets", "diagnose", "functional"},
-    "cli": {"bench", "train", "evaluate", "diagnose", "data", "objectives", "model"},
+    "bench": {"information", "evaluate", "train", "data", "objectives", "model", "nets", "diagnose", "functional"},
+    "cli": {"bench", "train", "evaluate", "information", "diagnose", "data", "objectives", "model"},
     "__init__": {"data", "evaluate", "functional", "model", "objectives", "train"},
 }
 

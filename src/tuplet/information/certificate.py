@@ -1,0 +1,134 @@
+"""Bounds on the union information that hold for any iterate of any solver."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+TINY = 1e-300
+"""Stands for zero where one divides."""
+
+
+class Bounds(NamedTuple):
+    r"""What is certain about the least :math:`-H_Q(Y | X_1, X_2)` of ``T`` problems, in nats.
+
+    Attributes:
+        upper: ``(T,)`` its value at a distribution with exactly the given marginals.
+        lower: ``(T,)`` the value of a feasible dual point.
+        rounds: ``(T,)`` iterations used.
+    """
+
+    upper: Tensor
+    lower: Tensor
+    rounds: Tensor
+
+
+def support(first: Float[Tensor, "T N Y"], second: Float[Tensor, "T P Y"]) -> Tensor:
+    """Cells that may hold mass: those of two marginal cells that do.
+
+    Args:
+        first: ``(T, N, Y)`` masses :math:`p(x_1, y)`.
+        second: ``(T, P, Y)`` masses :math:`p(x_2, y)`.
+
+    Returns:
+        Bool ``(T, N, P, Y)``.
+
+    Example:
+        >>> support(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[[0.5, 0.0], [0.5, 0.0]]])).tolist()
+        [[[[True, False], [True, False]]]]
+    """
+    return (first > 0)[:, :, None] & (second > 0)[:, None]
+
+
+def feasible(
+    joint: Float[Tensor, "T N P Y"], first: Float[Tensor, "T N Y"], second: Float[Tensor, "T P Y"]
+) -> Float[Tensor, "T N P Y"]:
+    r"""Move the least mass that gives a table exactly the wanted marginals.
+
+    Rows, then columns, that hold too much are scaled down; what lacks is added as a product, class by class.
+
+    Args:
+        joint: ``(T, N, P, Y)`` masses >= 0.
+        first: ``(T, N, Y)`` wanted sums over the second source.
+        second: ``(T, P, Y)`` wanted sums over the first source, of the same mass per class.
+
+    Returns:
+        ``(T, N, P, Y)``, within rounding of both marginals.
+
+    Source:
+        Altschuler, Weed and Rigollet (2017), Near-linear time approximation algorithms for optimal transport, algorithm 2.
+
+    Example:
+        >>> p = torch.tensor([[[0.75], [0.25]]])
+        >>> feasible(torch.full((1, 2, 2, 1), 0.25), p, p)[0, :, :, 0]
+        tensor([[0.5833, 0.1667],
+                [0.1667, 0.0833]])
+    """
+    joint = joint * (first / joint.sum(2).clamp_min(TINY)).clamp(max=1)[:, :, None]
+    joint = joint * (second / joint.sum(1).clamp_min(TINY)).clamp(max=1)[:, None]
+    short1 = (first - joint.sum(2)).clamp_min(0)
+    short2 = (second - joint.sum(1)).clamp_min(0)
+    return joint + short1[:, :, None] * (short2 / short2.sum(1, keepdim=True).clamp_min(TINY))[:, None]
+
+
+def value(joint: Float[Tensor, "T N P Y"]) -> Float[Tensor, " T"]:
+    r"""The objective :math:`-H(Y | X_1, X_2) = \sum q \log (q / \bar q)`, :math:`\bar q = \sum_y q`.
+
+    Args:
+        joint: ``(T, N, P, Y)`` masses >= 0.
+
+    Returns:
+        ``(T,)`` nats.
+
+    Example:
+        >>> value(torch.full((1, 1, 1, 2), 0.5))
+        tensor([-0.6931])
+    """
+    total = joint.sum(-1)
+    return torch.xlogy(joint, joint).sum((1, 2, 3)) - torch.xlogy(total, total).sum((1, 2))
+
+
+def dual(
+    a: Float[Tensor, "T N Y"],
+    b: Float[Tensor, "T P Y"],
+    first: Float[Tensor, "T N Y"],
+    second: Float[Tensor, "T P Y"],
+) -> Float[Tensor, " T"]:
+    r"""The dual bound of any potentials, after the least shift of ``a`` that makes them feasible.
+
+    .. math::
+        \sum a\, p_1 + \sum b\, p_2 - \sum_{x_1} p(x_1) \max_{x_2} \log \sum_y e^{a(x_1, y) + b(x_2, y)}
+
+    Args:
+        a: ``(T, N, Y)`` potentials of the first marginal; read only where it has mass.
+        b: ``(T, P, Y)`` potentials of the second.
+        first: ``(T, N, Y)`` masses :math:`p(x_1, y)`.
+        second: ``(T, P, Y)`` masses :math:`p(x_2, y)`.
+
+    Returns:
+        ``(T,)`` nats, never above the least value of the objective.
+
+    Notes:
+        Cells outside the support need no constraint: their potentials may be :math:`-\infty`.
+
+    Source:
+        Lagrange duality: :math:`q \log (q / \bar q)` is the support function of
+        :math:`\log \sum_y e^{u_y} \le 0`.
+
+    Example:
+        >>> half = torch.tensor([[[0.25, 0.25], [0.25, 0.25]]])
+        >>> zero = torch.zeros(1, 2, 2)
+        >>> dual(zero, zero, half, half)
+        tensor([-0.6931])
+    """
+    a, b = torch.where(first > 0, a, -torch.inf), torch.where(second > 0, b, -torch.inf)
+    top_a, top_b = a.amax(2, keepdim=True), b.amax(2, keepdim=True)
+    top_a, top_b = (torch.where(t.isfinite(), t, 0.0) for t in (top_a, top_b))
+    inner = (a - top_a).exp() @ (b - top_b).exp().mT  # one matrix product instead of N P Y exponentials
+    excess = (inner.log() + top_a + top_b.mT).amax(2)
+    excess = torch.where(first.sum(2) > 0, excess, 0.0)
+    linear = (torch.where(first > 0, a * first, 0.0)).sum((1, 2)) + torch.where(second > 0, b * second, 0.0).sum((1, 2))
+    return linear - (excess * first.sum(2)).sum(1)

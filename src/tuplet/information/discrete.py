@@ -1,0 +1,174 @@
+"""Exact partial information decomposition of discrete distributions, by the definition of Bertschinger et al. (BROJA)."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tuplet.information.pid import PID, Units
+from tuplet.information.union import Solver, union_information
+from tuplet.types import InputError, in_range, one_of
+
+Table = Tensor | NDArray[np.generic]
+
+SAME = 1e-12
+"""Largest difference of two posteriors that count as equal."""
+
+
+class Components(NamedTuple):
+    """Decompositions of ``T`` tables, each field ``(T,)``: parts, terms, and the certified gap of the union information."""
+
+    redundancy: Tensor
+    unique1: Tensor
+    unique2: Tensor
+    synergy: Tensor
+    information1: Tensor
+    information2: Tensor
+    information12: Tensor
+    gap: Tensor
+
+
+def discrete(table: Table, *, units: Units = "bits", solver: Solver = "auto", gap: float = 1e-6) -> PID:
+    r"""Decompose what two discrete sources say about a target, from their joint table.
+
+    .. math::
+        I^* = \min_{q} I_q(X_1, X_2; Y) \;\text{ with }\; q(x_1, y) = p(x_1, y),\; q(x_2, y) = p(x_2, y)
+
+        R = I_1 + I_2 - I^*, \quad U_1 = I^* - I_2, \quad U_2 = I^* - I_1, \quad S = I_{12} - I^*
+
+    Args:
+        table: ``(n1, n2, |Y|)`` array or tensor of probabilities or counts, axes (x1, x2, y). It is divided by its sum.
+            States without mass count for nothing.
+        units: ``"bits"`` or ``"nats"``.
+        solver: ``"auto"`` takes the interior-point solver.
+        gap: certified error of the union information at which to stop, in ``units``. 1e-6 is below any use of the
+            numbers.
+
+    Returns:
+        The `PID`, with the gap that was reached.
+
+    Raises:
+        InputError: if the table is not three-dimensional, is empty, or has negative, NaN or infinite entries or no mass.
+
+    Notes:
+        States of a source with the same posterior of the target are merged for :math:`I^*`, which is exact and makes many
+        problems small. Counts give the plug-in decomposition of their frequencies, which is biased: independent data of a few
+        hundred samples seem to have synergy. Put a null beside it, as `clustered` does.
+
+    Source:
+        Bertschinger, Rauh, Olbrich, Jost and Ay (2014), Quantifying unique information, definition 4.
+
+    Example:
+        >>> xor = np.zeros((2, 2, 2))
+        >>> for x1 in (0, 1):
+        ...     for x2 in (0, 1):
+        ...         xor[x1, x2, x1 ^ x2] = 1
+        >>> discrete(xor).synergy
+        1.0
+    """
+    one_of("units", units, ("bits", "nats"))
+    in_range("gap", gap, 0)
+    joint = _checked(table, 3)
+    first, second = _merged(joint.sum(1)), _merged(joint.sum(0))
+    parts = _parts(joint[None], first[None], second[None], units, solver, gap)
+    r, u1, u2, s, i1, i2, i12, reached = (float(v) for v in parts)
+    short = f"the certified gap is {reached:.1e} {units}, not the {gap:.1e} asked for"
+    return PID(
+        redundancy=r,
+        unique1=u1,
+        unique2=u2,
+        synergy=s,
+        information1=i1,
+        information2=i2,
+        information12=i12,
+        gap=reached,
+        units=units,
+        estimator="discrete",
+        warnings=(short,) if reached > 1.01 * gap else (),
+    )
+
+
+def components(
+    tables: Float[Tensor, "T N P Y"], *, units: Units = "bits", solver: Solver = "auto", gap: float = 1e-6
+) -> Components:
+    """Decompose many tables of one shape at once, as bootstraps and permutation nulls need.
+
+    Args:
+        tables: ``(T, n1, n2, |Y|)`` probabilities or counts, each divided by its sum; on any device.
+        units: ``"bits"`` or ``"nats"``.
+        solver: as in `discrete`.
+        gap: as in `discrete`.
+
+    Returns:
+        The `Components`, float64 on the device of the tables.
+
+    Raises:
+        InputError: as `discrete`, if any table is at fault.
+
+    Notes:
+        States are not merged, as each table would merge others; zeros are exact all the same.
+
+    Source:
+        As `discrete`.
+
+    Example:
+        >>> components(torch.ones(5, 2, 2, 2)).redundancy
+        tensor([0., 0., 0., 0., 0.], dtype=torch.float64)
+    """
+    one_of("units", units, ("bits", "nats"))
+    in_range("gap", gap, 0)
+    joint = _checked(tables, 4)
+    return _parts(joint, joint.sum(2), joint.sum(1), units, solver, gap)
+
+
+def _parts(joint: Tensor, first: Tensor, second: Tensor, units: Units, solver: Solver, gap: float) -> Components:
+    """The parts of ``(T, N, P, Y)`` tables, the union information from marginals that may have merged states."""
+    factor = 1 / math.log(2) if units == "bits" else 1.0
+    one, two, together = _information(joint.sum(2)), _information(joint.sum(1)), _information(joint.flatten(1, 2))
+    found = union_information(first, second, gap=gap / factor, solver=solver)
+    union = torch.maximum(torch.minimum(found.upper, together), torch.maximum(one, two))
+    parts = (one + two - union, union - two, union - one, together - union)
+    width = (union - found.lower).clamp_min(0)
+    return Components(*(v * factor for v in (*(p.clamp_min(0) for p in parts), one, two, together, width)))
+
+
+def _information(joint: Tensor) -> Tensor:
+    """I(X; Y) of ``(T, N, Y)`` tables, in nats, never below zero."""
+    logs = [torch.xlogy(t, t).flatten(1).sum(1) for t in (joint, joint.sum(1), joint.sum(2))]
+    return (logs[0] - logs[1] - logs[2]).clamp_min(0)
+
+
+def _checked(table: Table, ndim: int) -> Tensor:
+    joint = torch.as_tensor(table).detach().double()
+    axes = "(n1, n2, |Y|)" if ndim == 3 else "(T, n1, n2, |Y|)"
+    name = "table" if ndim == 3 else "tables"
+    if joint.ndim != ndim or not joint.numel():
+        raise InputError(
+            f"{name} has shape {tuple(joint.shape)}, expected {axes}, none of them 0; axes are (x1, x2, y)"
+        )
+    if not bool(joint.isfinite().all()):
+        raise InputError(
+            f"{name} has {int((~joint.isfinite()).sum())} NaN or infinite entries; give counts or probabilities"
+        )
+    if bool((joint < 0).any()):
+        raise InputError(
+            f"{name} has negative entries, the least {float(joint.min()):.3g}; give counts or probabilities"
+        )
+    total = joint.sum((-3, -2, -1), keepdim=True)
+    if bool((total <= 0).any()):
+        raise InputError(f"{name} sums to 0, expected some mass; no sample was counted")
+    return joint / total
+
+
+def _merged(marginal: Tensor) -> Tensor:
+    """Add up the states of a source that have the same posterior of the target; drop those without mass."""
+    marginal = marginal[marginal.sum(1) > 0]
+    posterior = marginal / marginal.sum(1, keepdim=True)
+    kinds, which = torch.unique((posterior / SAME).round(), dim=0, return_inverse=True)
+    return torch.zeros_like(kinds).index_add_(0, which, marginal)

@@ -1,0 +1,188 @@
+"""Interior-point solver of the union information: Newton steps on the tables themselves, many problems at once."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tuplet.information.certificate import TINY, Bounds, dual, feasible, support, value
+
+SHRINK = 0.2
+"""Factor of the barrier's weight after each Newton step of at least half its length (measured: 0.1 to 0.3 are alike)."""
+
+LOOSE = 100.0
+"""Largest ratio of a slack to its central value, either way."""
+
+
+class _State(NamedTuple):
+    """Problems still running: their marginals, table, slack, weight of the barrier, best bounds and place."""
+
+    first: Tensor
+    second: Tensor
+    joint: Tensor
+    slack: Tensor
+    mu: Tensor
+    upper: Tensor
+    lower: Tensor
+    place: Tensor
+
+    def keep(self, which: Tensor) -> _State:
+        return _State(*(v[which] for v in self))
+
+
+def interior(
+    first: Float[Tensor, "T N Y"], second: Float[Tensor, "T P Y"], *, gap: float = 1e-6, rounds: int = 200
+) -> Bounds:
+    r"""Follow the central path of the primal, whose iterates keep the marginals, to a certified gap.
+
+    .. math::
+        \min_q \sum q \log \frac{q}{\bar q} - \mu \sum \log q
+        \quad \text{with} \quad \sum_{x_2} q = p_1, \; \sum_{x_1} q = p_2, \qquad \mu \to 0
+
+    Args:
+        first: float64 ``(T, N, Y)`` masses :math:`p(x_1, y)` >= 0; zeros are left out exactly.
+        second: float64 ``(T, P, Y)`` masses :math:`p(x_2, y)`, of the same mass per class.
+        gap: upper minus lower bound at which a problem stops, in nats.
+        rounds: largest number of Newton steps.
+
+    Returns:
+        The `Bounds`, certified whether or not the gap was reached.
+
+    Notes:
+        The Hessian is, per pair of states, a diagonal minus a rank one; with the slacks :math:`z = \mu / q` of a
+        primal-dual method its inverse is a diagonal plus a rank one. The equations of a step are in the potentials
+        of the marginals only; those of the larger source form blocks of ``Y x Y`` and are eliminated, which leaves one
+        dense Cholesky factorisation of size ``min(N, P) Y``. The entropy is compatible with the logarithmic barrier, so
+        that steps under a line search converge from the product distribution whatever the table (Nesterov and
+        Nemirovskii, 1994, section 5.3). 20 to 60 steps are usual. Cost per step: ``N P Y^2 + (N + P) N P Y^3 / max(N, P)``
+        flops in matrix products; memory ``5 N P Y^2`` floats per problem. Problems that have ended are dropped.
+
+    Source:
+        Written from the optimality conditions; primal-dual slacks and their safeguard as in Waechter and Biegler (2006).
+
+    Example:
+        >>> p = torch.tensor([[[0.5, 0.0], [0.25, 0.25]]], dtype=torch.float64)  # an AND gate seen from one input
+        >>> found = interior(p, p, gap=1e-9)
+        >>> bool(found.upper - found.lower < 1e-9), found.upper.mul(1e4).round().tolist()
+        (True, [-3466.0])
+    """
+    if first.shape[1] < second.shape[1]:
+        first, second = second, first
+    s = _start(first, second)
+    upper, lower = s.upper.clone(), s.lower.clone()
+    used = torch.full(upper.shape, rounds, device=upper.device)
+    for step in range(rounds):
+        s, done = _step(s, gap)
+        if bool(done.any()) or step == rounds - 1:
+            upper[s.place], lower[s.place] = s.upper, s.lower
+            used[s.place[done]] = step
+            s = s.keep(~done)
+            if not len(s.place):
+                break
+    return Bounds(upper, lower, used)
+
+
+def _start(first: Tensor, second: Tensor) -> _State:
+    """The product distribution within each class, and a barrier of a fiftieth of a nat in all."""
+    held = support(first, second)
+    joint = torch.where(held, first[:, :, None] * (second / second.sum(1, keepdim=True).clamp_min(TINY))[:, None], 0.0)
+    mu = 0.02 / held.sum((1, 2, 3), dtype=joint.dtype).clamp_min(1)
+    slack = torch.where(held, (_cells(mu) / joint.clamp_min(TINY)).clamp(max=1), 0.0)
+    worst = torch.full_like(mu, torch.inf)
+    return _State(first, second, joint, slack, mu, worst, -worst, torch.arange(len(mu), device=mu.device))
+
+
+def _step(s: _State, gap: float) -> tuple[_State, Tensor]:
+    """One Newton step of every problem; also which of them had ended before it."""
+    held = support(s.first, s.second)
+    q = torch.where(held, s.joint, 1.0)
+    log_share = torch.where(held, q.log() - s.joint.sum(-1, keepdim=True).clamp_min(TINY).log(), 0.0)
+    pull = torch.where(held, _cells(s.mu) / q - log_share, 0.0)
+    a, b, move = _direction(s, pull)
+    upper = torch.minimum(s.upper, value(feasible(s.joint, s.first, s.second)))
+    lower = torch.maximum(s.lower, dual(a, b, s.first, s.second).nan_to_num(-torch.inf))
+    ok = move.isfinite().all(-1).all(-1).all(-1)
+    done = (upper - lower <= gap) | ~ok
+
+    slack_move = torch.where(held, _cells(s.mu) / q - s.slack - s.slack * move / q, 0.0)
+    potential = torch.where(held, a[:, :, None] + b[:, None], 0.0)  # moves that keep the marginals do not feel it
+    slope = (move * (pull + potential)).sum((1, 2, 3))
+    length = _to_boundary(s.joint, move, held)
+    for _ in range(30):
+        ahead = torch.where(held, s.joint + _cells(length) * move, 1.0)
+        steep = ahead.log() - (s.joint.sum(-1) + _cells(length)[..., 0] * move.sum(-1)).clamp_min(TINY).log()[..., None]
+        steep = torch.where(held, potential + _cells(s.mu) / ahead - steep, 0.0)
+        bad = (move * steep).sum((1, 2, 3)) < -0.5 * slope.abs()
+        if not bool(bad.any()):
+            break
+        length = torch.where(bad, length / 2, length)
+    joint = torch.where(held, s.joint + _cells(length) * move, 0.0)
+    slack = s.slack + _cells(_to_boundary(s.slack, slack_move, held)) * slack_move
+    central = _cells(s.mu) / torch.where(held, joint, 1.0)
+    slack = torch.where(held, torch.minimum(torch.maximum(slack, central / LOOSE), central * LOOSE), 0.0)
+    least = 0.1 * gap / held.sum((1, 2, 3)).clamp_min(1)
+    mu = torch.where(length > 0.5, torch.maximum(s.mu * SHRINK, least), s.mu)
+    return _State(s.first, s.second, joint, slack, mu, upper, lower, s.place), done
+
+
+def _direction(s: _State, pull: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Solve for the potentials of both marginals and the move of the table, which corrects the marginals too."""
+    t, n, p, y = s.joint.shape
+    rows = s.first > 0
+    columns = s.second > 0
+    columns = columns.scatter(1, s.second.argmax(1, keepdim=True), False)  # one redundant equation per class
+    diagonal = s.joint / (1 + s.slack)
+    rank1 = (s.joint * s.slack / (1 + s.slack)).sum(-1, keepdim=True).clamp_min(TINY).rsqrt() * diagonal
+    inverse = rank1[..., :, None] * rank1[..., None, :]
+    inverse.diagonal(dim1=-2, dim2=-1).add_(diagonal)
+    own1 = inverse.sum(2) + torch.diag_embed((~rows).to(inverse))
+    own2 = inverse.sum(1) * columns[..., :, None] * columns[..., None, :] + torch.diag_embed((~columns).to(inverse))
+    cross = (inverse.transpose(2, 3) * columns[:, None, None]).reshape(t, n, y, p * y)
+    del inverse
+    scale1, factor1 = _factor(own1.reshape(t * n, y, y))
+    scale1, factor1 = scale1.view(t, n, y), factor1.view(t, n, y, y)
+    cross = torch.linalg.solve_triangular(factor1, scale1[..., None] * cross, upper=False).reshape(t, n * y, p * y)
+    schur = -(cross.mT @ cross)
+    blocks = schur.view(t, p, y, p, y).diagonal(dim1=1, dim2=3)  # (t, y, y, p)
+    blocks.add_(own2.permute(0, 2, 3, 1))
+    scale2, factor2 = _factor(schur)
+
+    def inside(cells: Tensor) -> Tensor:
+        return diagonal * cells + rank1 * (rank1 * cells).sum(-1, keepdim=True)
+
+    free = inside(pull)
+    rest1 = (s.first - s.joint.sum(2) - free.sum(2)) * rows
+    rest2 = (s.second - s.joint.sum(1) - free.sum(1)) * columns
+    half = torch.linalg.solve_triangular(factor1, (scale1 * rest1)[..., None], upper=False).reshape(t, n * y, 1)
+    right = scale2[..., None] * (rest2.reshape(t, p * y, 1) - cross.mT @ half)
+    flat = scale2[..., None] * torch.cholesky_solve(right, factor2)
+    half = (half - cross @ flat).view(t, n, y, 1)
+    a = scale1 * torch.linalg.solve_triangular(factor1.mT, half, upper=True)[..., 0] * rows
+    b = flat.view(t, p, y) * columns
+    return a, b, inside(torch.where(support(s.first, s.second), a[:, :, None] + b[:, None] + pull, 0.0))
+
+
+def _factor(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Scale to a unit diagonal and factorise, with as small a ridge as each matrix needs."""
+    scale = matrix.diagonal(dim1=1, dim2=2).clamp_min(TINY).rsqrt()
+    matrix = scale[:, :, None] * matrix * scale[:, None]
+    ridge = torch.full_like(scale[:, 0], 1e-14)
+    for _ in range(8):
+        factor, failed = torch.linalg.cholesky_ex(matrix + torch.diag_embed(ridge[:, None].expand_as(scale)))
+        if not bool(failed.any()):
+            break
+        ridge = torch.where(failed > 0, ridge * 10, ridge)
+    return scale, factor
+
+
+def _to_boundary(x: Tensor, move: Tensor, held: Tensor) -> Tensor:
+    """Longest step, at most 1, that leaves every entry half a per cent of itself."""
+    fastest = torch.where(held, -move / x.clamp_min(TINY), 0.0).amax((1, 2, 3))
+    return (0.995 / fastest.clamp_min(1e-12)).clamp(max=1)
+
+
+def _cells(per_problem: Tensor) -> Tensor:
+    return per_problem[:, None, None, None]
