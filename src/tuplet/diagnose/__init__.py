@@ -12,19 +12,29 @@ from tuplet.diagnose.gap import (
 )
 from tuplet.diagnose.geometry import alignment, effective_rank, uniformity
 from tuplet.diagnose.panel import panel
+from tuplet.diagnose.similarity import Moments, Score, Similarity, cka, cknna, cycle_knn, lcs_knn, mutual_knn, svcca
 
 __all__ = [
     "Conflict",
+    "Moments",
+    "Score",
+    "Similarity",
     "alignment",
     "centroid_gap",
+    "cka",
+    "cknna",
     "conflict",
+    "cycle_knn",
     "effective_rank",
     "forces",
+    "lcs_knn",
     "modality_auc",
+    "mutual_knn",
     "paired_distance",
     "panel",
     "positive_cosine",
     "positive_quantile",
     "relative_gap",
+    "svcca",
     "uniformity",
 ]

@@ -1,0 +1,106 @@
+"""Two representations of the same rows: what is checked, and how rows are prepared before neighbours are sought."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tuplet.types import InputError, one_of
+
+Rows = Literal["unit", "clipped", "centred", "raw"]
+"""How rows are prepared, see `prepared`."""
+Array = Tensor | NDArray[np.generic]
+"""Rows as a tensor or a NumPy array."""
+
+CONVENTIONS = {
+    "unit": "unit rows, uncentred, inner product, self excluded, ties by index",
+    "clipped": "values clipped at the 0.95 quantile of |value|, unit rows, inner product, self excluded, ties by index",
+    "centred": "centred columns, inner product, self excluded, ties by index",
+    "raw": "rows as given, inner product, self excluded, ties by index",
+}
+"""What each way of preparing rows means for neighbours, in words."""
+
+
+def paired(a: Array, b: Array, *, least: int = 4) -> tuple[Tensor, Tensor]:
+    """Check two representations of the same rows.
+
+    Args:
+        a: ``(n, d_a)``, finite numbers.
+        b: ``(n, d_b)``; row ``i`` is the same thing as row ``i`` of ``a``.
+        least: smallest number of rows that the metric is defined for; 4 for unbiased HSIC.
+
+    Returns:
+        Both as detached tensors, float64 or float32 (what is neither becomes float32 if it is half precision, else float64).
+
+    Raises:
+        InputError: naming the argument, for wrong shapes, too few rows or values that are not finite.
+
+    Example:
+        >>> [x.dtype for x in paired(torch.eye(4), np.eye(4, dtype=bool))]
+        [torch.float32, torch.float64]
+    """
+    x, y = _checked("a", a), _checked("b", b)
+    if len(x) != len(y):
+        raise InputError(f"b has {len(y)} rows, expected {len(x)} to match a; row i of both must be the same thing")
+    if len(x) < least:
+        raise InputError(f"a and b have {len(x)} rows, expected at least {least}; give more rows")
+    return x, y.to(x.device)
+
+
+def prepared(x: Float[Tensor, "n d"], *, rows: Rows = "unit") -> Float[Tensor, "n d"]:
+    r"""Prepare rows as a convention has them.
+
+    Args:
+        x: ``(n, d)``.
+        rows: ``"unit"``, :math:`x_i / |x_i|`, the library's convention. ``"clipped"`` clips every value at the 0.95 quantile of
+            all absolute values first: the protocol of the platonic representation hypothesis. ``"centred"`` subtracts column
+            means and leaves lengths, the To-Align-or-Not paper's. ``"raw"`` changes nothing.
+
+    Returns:
+        ``(n, d)``. A row of zeros stays zero.
+
+    Raises:
+        InputError: if ``rows`` is misspelt.
+
+    Notes:
+        Centring changes who is near by inner product, scaling of all rows does not.
+
+    Source:
+        Huh et al. (2024), The platonic representation hypothesis, for ``"clipped"``.
+
+    Example:
+        >>> prepared(torch.tensor([[3.0, 4.0]]))
+        tensor([[0.6000, 0.8000]])
+    """
+    one_of("rows", rows, tuple(CONVENTIONS))
+    if rows == "raw":
+        return x
+    if rows == "centred":
+        return x - x.mean(dim=0)
+    if rows == "clipped":
+        size = x.abs().flatten()
+        limit = size.kthvalue(min(int(0.95 * size.numel()) + 1, size.numel())).values
+        x = x.clamp(-limit, limit)
+    length = torch.linalg.vector_norm(x, dim=1, keepdim=True)
+    return x / torch.where(length > 0, length, 1.0)
+
+
+def _checked(name: str, given: Array) -> Tensor:
+    x = torch.as_tensor(given).detach()
+    if x.ndim != 2 or 0 in x.shape:
+        raise InputError(f"{name} has shape {tuple(x.shape)}, expected (n, d) with n, d >= 1; flatten or pool it first")
+    if x.is_complex():
+        raise InputError(f"{name} has dtype {x.dtype}, expected real numbers; stack real and imaginary parts")
+    if x.dtype not in (torch.float32, torch.float64):
+        x = x.float() if x.is_floating_point() else x.double()
+    if not bool(torch.isfinite(x.sum())) and not bool((finite := torch.isfinite(x).all(dim=1)).all()):
+        bad = int((~finite).sum())
+        raise InputError(
+            f"{name} has NaN or infinite values in {bad} of {len(x)} rows; leave those rows out on both sides"
+        )
+    return x

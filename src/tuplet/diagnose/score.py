@@ -1,0 +1,113 @@
+"""A measured similarity beside what unrelated rows would give: its chance level and its null of shuffled pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tuplet.types import in_range
+
+
+@dataclass(frozen=True, slots=True)
+class Null:
+    """What a metric reads when rows of one side are shuffled, so that pairs are unrelated but each space is as it was.
+
+    Attributes:
+        mean: mean of the shuffles.
+        low: their 2.5 % quantile.
+        high: their 97.5 % quantile.
+        p: share of values at least as large as the measured one, itself among them; never below ``1 / (shuffles + 1)``.
+        shuffles: how many.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p: float
+    shuffles: int
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A similarity of two representations of the same rows; ``float(score)`` is its value.
+
+    Attributes:
+        metric: its name.
+        value: what was measured. NaN where it is undefined, for instance when one side does not vary.
+        n: rows. Compare scores only at equal ``n``, ``k`` and convention.
+        convention: how rows were prepared and compared.
+        chance: expected value for unrelated pairs (over all shuffles of the rows of one side); None where only `null` says it.
+        k: neighbours, or components; None for metrics without.
+        null: shuffled pairs; None if not asked for.
+        interval: 95 % interval of the value over all rows, where only some rows were asked; None where all were.
+        warnings: what makes the number doubtful.
+    """
+
+    metric: str
+    value: float
+    n: int
+    convention: str
+    chance: float | None
+    k: int | None = None
+    null: Null | None = None
+    interval: tuple[float, float] | None = None
+    warnings: tuple[str, ...] = ()
+
+    def __float__(self) -> float:
+        """Return the value."""
+        return self.value
+
+    def __str__(self) -> str:
+        """Say the value, what unrelated rows would give, and how it was measured."""
+        said = f"{self.metric} {self.value:.4f}"
+        if self.interval is not None:
+            said += f" [{self.interval[0]:.4f}, {self.interval[1]:.4f}]"
+        if self.chance is not None:
+            said += f", chance {self.chance:.4f}"
+        if (null := self.null) is not None:
+            said += f", shuffled {null.mean:.4f} [{null.low:.4f}, {null.high:.4f}] (p = {null.p:.2g}, {null.shuffles} shuffles)"
+        said += f"; n = {self.n}" + ("" if self.k is None else f", k = {self.k}") + f", {self.convention}"
+        return "\n  ! ".join([said, *self.warnings])
+
+
+def shuffles_of(
+    value: float, measure: Callable[[Tensor], float], *, n: int, shuffles: int, seed: int, device: torch.device
+) -> Null | None:
+    """Measure a metric on shuffled pairs.
+
+    Args:
+        value: what it reads on the true pairs.
+        measure: takes an order of the rows of one side, int64 ``(n,)``.
+        n: rows.
+        shuffles: how many; 0 for none.
+        seed: of the orders.
+        device: where the orders are made.
+
+    Returns:
+        The null, or None without shuffles.
+
+    Raises:
+        InputError: if ``shuffles`` is negative.
+
+    Example:
+        >>> x = torch.arange(4.0)
+        >>> null = shuffles_of(5.0, lambda order: float(x[order][0]), n=4, shuffles=9, seed=0, device=x.device)
+        >>> null.p
+        0.1
+    """
+    in_range("shuffles", shuffles, 0)
+    if shuffles == 0:
+        return None
+    found = torch.tensor([measure(order) for order in _orders(n, shuffles, seed, device)], dtype=torch.float64)
+    low, high = torch.quantile(found, torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    larger = int((found >= value).sum())
+    return Null(float(found.mean()), low, high, (1 + larger) / (1 + shuffles), shuffles)
+
+
+def _orders(n: int, count: int, seed: int, device: torch.device) -> Iterator[Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(count):
+        yield torch.randperm(n, generator=generator).to(device)

@@ -1,0 +1,122 @@
+"""Similarity of two representations of the same rows: every metric by one name, always beside chance.
+
+CKA asks about the whole space, SVCCA about its main subspace, neighbour metrics about who lies next to whom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from tuplet.diagnose.cka import Kernel, cka, svcca
+from tuplet.diagnose.knn import cknna, cycle_knn, lcs_knn, mutual_knn
+from tuplet.diagnose.lists import METRICS, search
+from tuplet.diagnose.moments import Moments
+from tuplet.diagnose.neighbours import Neighbours, neighbours
+from tuplet.diagnose.rows import Array, Rows, paired, prepared
+from tuplet.diagnose.score import Null, Score
+
+__all__ = [
+    "Array",
+    "Kernel",
+    "Moments",
+    "Neighbours",
+    "Null",
+    "Rows",
+    "Score",
+    "Similarity",
+    "cka",
+    "cknna",
+    "cycle_knn",
+    "lcs_knn",
+    "mutual_knn",
+    "neighbours",
+    "prepared",
+    "similarity",
+    "svcca",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Similarity(Mapping[str, Score]):
+    """All metrics of two representations, by name: ``cka``, ``svcca``, ``mutual_knn``, ``cknna``, ``cycle_knn``, ``lcs_knn``.
+
+    Attributes:
+        scores: metric -> its score.
+        n: rows.
+        k: neighbours.
+    """
+
+    scores: dict[str, Score]
+    n: int
+    k: int
+
+    def __getitem__(self, metric: str) -> Score:
+        """Return one metric's score."""
+        return self.scores[metric]
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names of the metrics."""
+        return iter(self.scores)
+
+    def __len__(self) -> int:
+        """Return the number of metrics."""
+        return len(self.scores)
+
+    def numbers(self) -> dict[str, float]:
+        """Return metric -> value."""
+        return {name: score.value for name, score in self.scores.items()}
+
+    def __str__(self) -> str:
+        """Say every score, one to a line."""
+        return "\n".join(str(score) for score in self.scores.values())
+
+
+@torch.no_grad()
+def similarity(
+    a: Array,
+    b: Array,
+    *,
+    k: int = 10,
+    components: int | float = 10,
+    rows: Rows = "unit",
+    shuffles: int = 100,
+    seed: int = 0,
+) -> Similarity:
+    """Measure everything: unbiased linear CKA, SVCCA, mutual-kNN, CKNNA, cycle-kNN and ordered neighbours.
+
+    Args:
+        a: ``(n, d_a)``, 4 rows or more.
+        b: ``(n, d_b)``, the same things in the same order.
+        k: neighbours, 10 as in the platonic representation hypothesis; no more than ``n - 1``.
+        components: of SVCCA, see `svcca`.
+        rows: how rows are prepared for neighbours, see `prepared`. CKA and SVCCA centre columns and read rows as given.
+        shuffles: shuffled pairs for the nulls, 100; 0 for none, where this is called often.
+        seed: of the shuffles; all metrics see the same ones.
+
+    Returns:
+        The `Similarity`.
+
+    Raises:
+        InputError: for bad rows or options.
+
+    Notes:
+        One neighbour search for four metrics, one pass for the other two. RBF CKA, which takes ``n^2`` per shuffle, is not
+        among them: `cka` with ``kernel="rbf"``.
+
+    Example:
+        >>> x = torch.randn(200, 8, generator=torch.Generator().manual_seed(0))
+        >>> found = similarity(x, x.flip(1), shuffles=0)
+        >>> {name: round(value, 4) for name, value in found.numbers().items() if name != "cycle_knn"}
+        {'cka': 1.0, 'svcca': 1.0, 'mutual_knn': 1.0, 'cknna': 1.0, 'lcs_knn': 10.0}
+    """
+    x, y = paired(a, b)
+    scores = {
+        "cka": cka(x, y, shuffles=shuffles, seed=seed),
+        "svcca": svcca(x, y, components=components, shuffles=shuffles, seed=seed),
+    }
+    lists = search(x, y, k=k, rows=rows)
+    scores |= {name: lists.score(name, shuffles=shuffles, seed=seed) for name in METRICS}
+    return Similarity(scores, len(x), k)
