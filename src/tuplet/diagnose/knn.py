@@ -94,7 +94,7 @@ def cknna(
 
     Notes:
         Cost as `mutual_knn`. :math:`\alpha K` is not symmetric; as in the authors' program HSIC pairs entry ``(i, j)`` of one
-        with ``(j, i)`` of the other.
+        with ``(j, i)`` of the other, so swapping ``a`` and ``b`` changes the value a little.
 
     Source:
         Huh et al. (2024), The platonic representation hypothesis, appendix A; their program.

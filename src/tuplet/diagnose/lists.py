@@ -44,11 +44,12 @@ class Lists:
         n, m, k = self.n, len(self.at), self.a.index.shape[1]
         each = measure(self.b)
         value = float(each.mean())
+        warnings = [] if math.isfinite(value) else ["one side has no neighbourhoods that vary; the value is undefined"]
         null = shuffles_of(
             value,
             lambda order: float(measure(self._shuffled(order)).mean()),
             n=m,
-            shuffles=shuffles,
+            shuffles=0 if warnings else shuffles,
             seed=seed,
             device=self.at.device,
         )
@@ -62,10 +63,11 @@ class Lists:
             half = 1.96 * float(each.std()) * math.sqrt((1 - m / n) / m)
             interval = (value - half, value + half)
         tied = max(self.a.tied, self.b.tied)
-        said = f"{100 * tied:.0f} % of rows have a tied last neighbour; there the order of rows decides, in both spaces alike"
-        return Score(
-            metric, value, n, CONVENTIONS[self.rows], chance, k, null, interval, (said,) if tied >= TIES else ()
-        )
+        if tied >= TIES:
+            warnings.append(
+                f"{100 * tied:.0f} % of rows have a tied last neighbour; there the order of rows decides, in both spaces alike"
+            )
+        return Score(metric, value, n, CONVENTIONS[self.rows], chance, k, null, interval, tuple(warnings))
 
     def _shuffled(self, order: Tensor) -> Neighbours:
         """Neighbours in the second space after its rows (those asked for among themselves) are reordered."""
