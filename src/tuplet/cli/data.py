@@ -6,7 +6,7 @@ import inspect
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg, subcommand
 
@@ -69,12 +69,29 @@ class Simulate:
 
 
 @dataclass(frozen=True)
+class Show:
+    """Draw rows of a data set: pictures, maps, lines over time, each in its unit."""
+
+    name: Positional[str]
+    """Name of the data set, or a .safetensors file of columns (tuplet.data.write_table)."""
+    root: Path | None = None
+    """Where real data lie."""
+    rows: int = 3
+    """How many, one of each class in turn; 1 to 8."""
+    part: Literal["train", "val", "test"] = "train"
+    """Of the split."""
+    out: Path | None = None
+    """File to write, ending in .html, .png or .svg [default: NAME.html]."""
+
+
+@dataclass(frozen=True)
 class Data:
-    """List the data sets, describe one, check or convert real data, simulate."""
+    """List the data sets, describe or draw one, check or convert real data, simulate."""
 
     do: Annotated[
         Annotated[List, subcommand("list")]
         | Annotated[Info, subcommand("info")]
+        | Annotated[Show, subcommand("show")]
         | Annotated[Verify, subcommand("verify")]
         | Annotated[Convert, subcommand("convert")]
         | Annotated[Simulate, subcommand("simulate")],
@@ -104,6 +121,8 @@ def data(command: Data) -> None:
         print("\n".join([*SOURCES, *(f"{name} (real data: --root)" for name in READERS)]))
     elif isinstance(do, Info):
         _describe(do)
+    elif isinstance(do, Show):
+        _show(do)
     elif isinstance(do, Simulate):
         _simulate(do)
     elif do.name not in READERS:
@@ -126,6 +145,25 @@ def _describe(do: Info) -> None:
         print(inspect.getdoc(READERS[do.name]))
     else:
         print_source(READERS[do.name].load(do.root))
+
+
+def _show(do: Show) -> None:
+    from tuplet.bench.samples import about, write_samples
+    from tuplet.data import READERS, SOURCES, from_table
+
+    file, words = Path(do.name), []
+    if do.name in SOURCES:
+        source, words = SOURCES[do.name](), about(SOURCES[do.name])
+    elif do.name in READERS:
+        if do.root is None:
+            raise InputError(f"root is not given; say where {do.name} lies, as `tuplet data info {do.name}` describes")
+        source, words = READERS[do.name].load(do.root), about(READERS[do.name].load)
+    elif file.is_file():
+        source = from_table(file)
+    else:
+        raise InputError(f"name is {do.name!r}, expected a file or one of {sorted([*SOURCES, *READERS])}")
+    out = do.out or Path(f"{file.stem}.html")
+    print(write_samples(source, out, rows=do.rows, part=do.part, words=words))
 
 
 def _convert(do: Convert) -> None:

@@ -8,6 +8,7 @@ from tuplet.data.arrays import Arrays, from_arrays
 from tuplet.data.batch import batches
 from tuplet.data.missing import hide
 from tuplet.data.pairs import Pairs, draw_pairs, pair_parts
+from tuplet.data.show import show
 from tuplet.data.source import Modality, Provenance, Rows, Source, Target
 from tuplet.data.sources import (
     arm,
@@ -95,6 +96,7 @@ __all__ = [
     "from_table",
     "hide",
     "pair_parts",
+    "show",
     "split_rows",
     "ungroup",
     "write_table",

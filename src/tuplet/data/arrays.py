@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from tuplet.data.columns import as_array, bad_rows, group_codes, positions_in
+from tuplet.data.scaling import Scale
 from tuplet.data.source import Modality, Provenance, Target, check_selection
 from tuplet.data.splits import Split, check_split, split_rows
 from tuplet.data.targets import check_classes, encode_target
@@ -62,6 +63,7 @@ class Arrays:
         targets: kinds and sizes.
         split: row numbers of the parts.
         provenance: where the data come from.
+        scales: modality -> how its values were shifted and divided.
         checksums: modality -> checksum of its values as given, before scaling, whose last bits depend on the processor.
         fingerprint: checksum of everything above that computation depends on.
     """
@@ -75,6 +77,7 @@ class Arrays:
     targets: dict[str, Target]
     split: Split = field(repr=False)
     provenance: Provenance
+    scales: dict[str, Scale] = field(repr=False)
     checksums: dict[str, str] = field(repr=False)
     fingerprint: str = field(default="")
 
@@ -113,6 +116,7 @@ class Arrays:
             self,
             inputs={k: self.inputs[k] for k in names},
             present={k: self.present[k] for k in names},
+            scales={k: self.scales[k] for k in names},
             modalities={k: self.modalities[k] for k in names},
         )
 
@@ -132,6 +136,7 @@ def from_arrays(
     scaling: Literal["standard", "none"] = "standard",
     units: Mapping[str, str] | None = None,
     kinds: Mapping[str, Kind] | None = None,
+    rates: Mapping[str, float] | None = None,
     name: str = "arrays",
     provenance: Provenance | None = None,
 ) -> Arrays:
@@ -152,6 +157,7 @@ def from_arrays(
             ``"none"`` leaves values as they are.
         units: modality or target name -> unit or meaning, for documentation.
         kinds: modality -> what a row is, as in `Modality`; the shape says it when left out.
+        rates: modality -> steps a second along its axis of time, for documentation.
         name: what to call the source.
         provenance: where the data come from.
 
@@ -186,6 +192,7 @@ def from_arrays(
         ("present", present, names),
         ("units", units, [*names, *(targets or {})]),
         ("kinds", kinds, names),
+        ("rates", rates, names),
     ):
         if unknown := sorted(set(given or {}) - set(known)):
             raise InputError(f"{argument} names {unknown}, expected some of {known}")
@@ -201,18 +208,26 @@ def from_arrays(
     for k in names:
         if not masks[k][split.train].any():
             raise InputError(f"modalities[{k!r}] is missing in every training row; drop it or give other rows")
+    scales = {k: _scale(k, arrays[k], masks[k], split.train, scaling) for k in names}
     return Arrays(
         name=name,
-        inputs={k: _scaled(k, arrays[k], masks[k], split.train, scaling) for k in names},
+        inputs={k: _scaled(k, arrays[k], masks[k], scales[k]) for k in names},
         present={k: torch.from_numpy(masks[k]) for k in names},
         values=values,
         group=None if codes is None else torch.from_numpy(codes),
         modalities={
-            k: Modality(arrays[k].shape[1:], unit=(units or {}).get(k, ""), kind=(kinds or {}).get(k)) for k in names
+            k: Modality(
+                arrays[k].shape[1:],
+                unit=(units or {}).get(k, ""),
+                kind=(kinds or {}).get(k),
+                rate=(rates or {}).get(k),
+            )
+            for k in names
         },
         targets=described,
         split=split,
         provenance=provenance or Provenance(title=name),
+        scales=scales,
         checksums={k: _checksum(arrays[k], masks[k], scaling) for k in names},
     )
 
@@ -253,18 +268,23 @@ def _checksum(array: NDArray[np.float64], mask: NDArray[np.bool_], scaling: str)
     return digest.hexdigest()
 
 
-def _scaled(name: str, array: NDArray[Any], mask: NDArray[np.bool_], train: NDArray[np.int64], scaling: str) -> Tensor:
-    if scaling == "standard":
-        seen = array[train[mask[train]]]
-        axes = 0 if array.ndim == 2 else None
-        with np.errstate(over="ignore", invalid="ignore"):
-            mean, deviation = seen.mean(axis=axes), seen.std(axis=axes)
-        if not np.isfinite(deviation).all():
-            raise InputError(f"modalities[{name!r}] has values too large for a variance; rescale them")
-        # max == min and no threshold: a threshold would erase sensors whose unit makes all numbers small, such as farad
-        constant = (seen.max(axis=axes) == seen.min(axis=axes)) | (deviation == 0)
-        with np.errstate(over="ignore", invalid="ignore"):  # missing rows may hold anything
-            array = (array - mean) / np.where(constant, 1.0, deviation)
+def _scale(name: str, array: NDArray[Any], mask: NDArray[np.bool_], train: NDArray[np.int64], scaling: str) -> Scale:
+    if scaling == "none":
+        return Scale(np.zeros(()), np.ones(()))
+    seen = array[train[mask[train]]]
+    axes = 0 if array.ndim == 2 else None
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, deviation = seen.mean(axis=axes), seen.std(axis=axes)
+    if not np.isfinite(deviation).all():
+        raise InputError(f"modalities[{name!r}] has values too large for a variance; rescale them")
+    # max == min and no threshold: a threshold would erase sensors whose unit makes all numbers small, such as farad
+    constant = (seen.max(axis=axes) == seen.min(axis=axes)) | (deviation == 0)
+    return Scale(np.asarray(mean), np.where(constant, 1.0, deviation))
+
+
+def _scaled(name: str, array: NDArray[Any], mask: NDArray[np.bool_], scale: Scale) -> Tensor:
+    with np.errstate(over="ignore", invalid="ignore"):  # missing rows may hold anything
+        array = (array - scale.mean) / scale.deviation
     array = np.where(mask.reshape(-1, *[1] * (array.ndim - 1)), array, 0.0)
     with np.errstate(over="ignore"):
         small = array.astype(np.float32)

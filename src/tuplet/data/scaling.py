@@ -55,6 +55,12 @@ class Scale:
             small: NDArray[np.float32] = wide.astype(np.float32, copy=False)
         return small
 
+    def undo(self, rows: NDArray[Any]) -> NDArray[np.float64]:
+        """Return scaled rows in the unit they had; bytes of pictures stay 0 .. 1."""
+        picture = self.deviation.ndim == 0 and self.deviation == 255 and self.mean == 0
+        wide = rows.astype(np.float64)
+        return wide if picture else wide * self.deviation + self.mean
+
 
 def blocks(column: Column, rows: NDArray[np.int64], *, values: int = BLOCK) -> Iterator[NDArray[Any]]:
     """Read some rows of a column a few at a time.

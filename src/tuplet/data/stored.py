@@ -37,6 +37,7 @@ def from_columns(
     seed: int = 0,
     scaling: Scaling | Mapping[str, Scaling] = "standard",
     units: Mapping[str, str] | None = None,
+    rates: Mapping[str, float] | None = None,
     name: str = "columns",
     provenance: Provenance | None = None,
 ) -> Stored:
@@ -57,6 +58,7 @@ def from_columns(
         scaling: ``"standard"``, ``"channels"`` or ``"none"`` as in `tuplet.data.scaling.fit_scale`, for all modalities or
             by name (``"standard"`` for names left out). Statistics are those of the training rows, read once, here.
         units: modality or target name -> unit or meaning, for documentation.
+        rates: modality -> steps a second along its axis of time, for documentation.
         name: what to call the source.
         provenance: where the data come from.
 
@@ -90,6 +92,7 @@ def from_columns(
         ("present", present or {}, names),
         ("scaling", chosen, names),
         ("units", units or {}, everything),
+        ("rates", rates or {}, names),
         ("classes", classes or {}, list(given)),
     ):
         if unknown := sorted(set(keys) - set(known)):
@@ -117,7 +120,10 @@ def from_columns(
         present={k: torch.from_numpy(masks[k]) for k in names},
         values=values,
         group=None if codes is None else torch.from_numpy(codes),
-        modalities={k: Modality(modalities[k].shape[1:] or (1,), unit=(units or {}).get(k, "")) for k in names},
+        modalities={
+            k: Modality(modalities[k].shape[1:] or (1,), unit=(units or {}).get(k, ""), rate=(rates or {}).get(k))
+            for k in names
+        },
         targets=kinds,
         split=split,
         provenance=provenance or Provenance(title=name),
@@ -147,6 +153,7 @@ def from_table(
     seed: int = 0,
     scaling: Scaling | Mapping[str, Scaling] = "standard",
     units: Mapping[str, str] | None = None,
+    rates: Mapping[str, float] | None = None,
     name: str | None = None,
     provenance: Provenance | None = None,
 ) -> Stored:
@@ -164,6 +171,7 @@ def from_table(
         seed: for the split.
         scaling: as in `tuplet.data.from_columns`.
         units: modality or target name -> unit; the file's ``unit.<name>`` where left out.
+        rates: as in `tuplet.data.from_columns`.
         name: what to call the source; the file's ``name``, or its file name, when left out.
         provenance: where the data come from; the file's title, citation, licence and origin when left out.
 
@@ -217,6 +225,7 @@ def from_table(
         seed=seed,
         scaling=scaling,
         units=known | dict(units or {}),
+        rates=rates,
         name=name or about.get("name") or opened.path.stem,
         provenance=provenance
         or Provenance(about.get("title") or opened.path.stem, sha256=opened.sha256, **about_origin),

@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from tuplet.types import InputError, in_range
 
+WINDOW = 0.032
+"""Seconds of sound in a column."""
+
 
 def mel_bands(bands: int, *, rate: int, points: int, low: float = 50.0) -> NDArray[np.float64]:
     r"""Return triangular bands, equally wide on the mel scale.
@@ -70,7 +73,7 @@ def log_mel(
         >>> int(log_mel(tone, rate=16000)[:, 30].argmax())
         21
     """
-    window = int(0.032 * rate)
+    window = int(WINDOW * rate)
     if wave.ndim != 1 or len(wave) < window:
         raise InputError(f"wave has shape {wave.shape}, expected (T,) with T >= {window}, one window of 32 ms")
     in_range("frames", frames, 1)

@@ -7,7 +7,7 @@ No public data of that kind was found to compare with: figures compare with each
 from __future__ import annotations
 
 from tuplet.data.scaling import Scaling
-from tuplet.data.simulate.arm import Arm
+from tuplet.data.simulate.arm import STEP, Arm
 from tuplet.data.simulate.episodes import episode_table
 from tuplet.data.source import Source
 from tuplet.data.stored import from_table
@@ -47,9 +47,9 @@ def load(
     Notes:
         Physical: kinematics by the Panda's published joint parameters, rigid-body motion under servos, what accelerometer
         and gyroscope measure. Modelled: masses, capsules, flat colours, one lamp, the plan of the motion, sensor errors
-        (guessed). The joints alone determine the pose up to the encoders' errors: fusion can gain no more than those.
-        Colours, light, camera and the encoders' zeros are drawn per motion, so pictures tell motions apart by their
-        background: hence the split by motion.
+        (guessed). Not claimed: the Panda's looks, masses or control. The joints alone determine the pose up to the
+        encoders' errors: fusion can gain no more than those. Colours, light, camera and the encoders' zeros are drawn per
+        motion, so pictures tell motions apart by their background: hence the split by motion.
 
     Source:
         Joint parameters: Franka Emika, Robot and interface specifications (Craig's convention).
@@ -60,4 +60,5 @@ def load(
         ({'imu': (32, 6), 'joints': (7,), 'vision': (3, 8, 8)}, 7)
     """
     scene = Arm(size=size, history=history, stride=stride, steps=history + 160, bias=bias)
-    return from_table(episode_table(scene, episodes=episodes, seed=seed, workers=workers), scaling=SCALING, seed=seed)
+    file = episode_table(scene, episodes=episodes, seed=seed, workers=workers)
+    return from_table(file, scaling=SCALING, seed=seed, rates={"imu": 1 / STEP})

@@ -11,11 +11,12 @@ from typing import Literal
 
 from tuplet.data.scaling import Scaling
 from tuplet.data.simulate.episodes import episode_table
-from tuplet.data.simulate.peg import Peg
+from tuplet.data.simulate.peg import STEP, SUBSTEPS, Peg
 from tuplet.data.source import Source
 from tuplet.data.stored import from_table
 
 SCALING: dict[str, Scaling] = {"force": "channels"}
+RATES = {"force": SUBSTEPS / STEP}
 
 
 def load(
@@ -52,7 +53,8 @@ def load(
         Physical: rigid contact with friction, a gripper that gives way in six degrees of freedom, wrist force at 1 kHz,
         exact depth and flow (kept as float16), a square hole 1.2 mm wider than the peg. Modelled: the search (descend,
         spiral while pressing, insert, lift, again), flat colours, one lamp, no sensor noise. Where the hole is, the turn
-        of the plate, friction and the errors of the search are drawn per trajectory.
+        of the plate, friction and the errors of the search are drawn per trajectory. Not claimed: the robot, its
+        controller, the noise of its sensors or the pictures of Vision & Touch.
 
         Whether two rows are of one trajectory can be read from pixels alone: the plate stays where it is, and with
         ``appearance="trajectory"`` so do its colours. Compare any same-trajectory figure with a baseline on pixels. The
@@ -68,4 +70,5 @@ def load(
         ((2, 8, 8), ('free', 'contact'), 4)
     """
     scene = Peg(size=size, steps=steps, every=every, appearance=appearance)
-    return from_table(episode_table(scene, episodes=episodes, seed=seed, workers=workers), scaling=SCALING, seed=seed)
+    file = episode_table(scene, episodes=episodes, seed=seed, workers=workers)
+    return from_table(file, scaling=SCALING, seed=seed, rates=RATES)

@@ -7,7 +7,7 @@ Shapes, rates of sampling, states and the number of people are WESAD's. The sign
 from __future__ import annotations
 
 from tuplet.data.simulate.episodes import episode_table
-from tuplet.data.simulate.physiology import Physiology
+from tuplet.data.simulate.physiology import CHEST, WRIST, Physiology
 from tuplet.data.stored import Stored, from_table
 
 
@@ -38,9 +38,15 @@ def load(
         InputError: if a number is out of range or there are too few people for three parts.
 
     Notes:
-        A window starts anywhere in a beat, so that ECG and pulse of one window match in the times of their beats, and windows
-        of one person also resemble each other in rate. They are negatives of each other: batches carry no group, while the
-        split keeps people whole.
+        Physical: nothing; no tissue, electrode or optics is simulated. Modelled: when the heart beats (integral pulse
+        frequency modulation, driven by the breath), one shape per beat for ECG and pulse, the pulse's delay, noise and
+        wandering baselines, and how rates and heights differ between states and people. What is shared is exact: ECG and
+        pulse have the same beats. Not claimed: that stress shows like this in a person; the states' numbers are chosen,
+        not fitted to any recording.
+
+        A window starts anywhere in a beat, so that ECG and pulse of one window match in the times of their beats, and
+        windows of one person also resemble each other in rate. They are negatives of each other: batches carry no group,
+        while the split keeps people whole.
 
     Example:
         >>> source = load(episodes=3, windows=2)
@@ -49,4 +55,4 @@ def load(
     """
     scene = Physiology(windows=windows, spread=spread, noise=noise)
     file = episode_table(scene, episodes=episodes, seed=seed, workers=workers)
-    return from_table(file, seed=seed, contrast="rows")
+    return from_table(file, seed=seed, contrast="rows", rates={"ecg": CHEST, "respiration": CHEST, "bvp": WRIST})

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from tuplet.data.scaling import Scaling
 from tuplet.data.simulate.episodes import episode_table
-from tuplet.data.simulate.push import Push
+from tuplet.data.simulate.push import STEP, Push
 from tuplet.data.source import Source
 from tuplet.data.stored import from_table
 
 SCALING: dict[str, Scaling] = {"force": "channels", "pose": "channels"}
+RATES = dict.fromkeys(("force", "pose", "vision"), 1 / STEP)
 
 
 def load(
@@ -46,11 +47,12 @@ def load(
         InputError: if a number is out of range or MuJoCo is not installed.
 
     Notes:
-        Physical: rigid bodies, Coulomb friction, contact forces, the compliance of the finger, exact timing. Modelled: the
-        strokes (towards the puck's middle, with a wandering heading), flat colours, one lamp, no sensor noise. Friction,
-        mass, radius, speed, colours and light are drawn per episode; an episode in which the finger misses is drawn again.
-        The fingertip is near the puck for much of the time, so ``pose`` alone predicts much of the position: compare
-        with single modalities. Windows of one episode overlap and share one scene, hence the split by episode.
+        Physical: rigid bodies, Coulomb friction, contact forces, the compliance of the finger, exact timing. Modelled:
+        the strokes (towards the puck's middle, with a wandering heading), flat colours, one lamp, no sensor noise.
+        Friction, mass, radius, speed, colours and light are drawn per episode; an episode in which the finger misses is
+        drawn again. Not claimed: the robot, the objects, the policy or the numbers of MuJoCo Push, nor the looks of any
+        real table. The fingertip is near the puck for much of the time, so ``pose`` alone predicts much of the position:
+        compare with single modalities. Windows of one episode overlap and share one scene, hence the split by episode.
 
     Source:
         Shapes: MuJoCo Push as in M. A. Lee et al., Multimodal Sensor Fusion with Differentiable Filters, 2020; the window
@@ -62,4 +64,5 @@ def load(
         ((32, 6), 2, 32)
     """
     scene = Push(size=size, history=history, stride=stride, horizon=horizon, steps=history + 32 + horizon - 1)
-    return from_table(episode_table(scene, episodes=episodes, seed=seed, workers=workers), scaling=SCALING, seed=seed)
+    file = episode_table(scene, episodes=episodes, seed=seed, workers=workers)
+    return from_table(file, scaling=SCALING, seed=seed, rates=RATES)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Literal
 
 from tuplet.data.simulate.episodes import episode_table
-from tuplet.data.simulate.tap import Tap
+from tuplet.data.simulate.mel import WINDOW
+from tuplet.data.simulate.tap import RATE, SECONDS, Tap
 from tuplet.data.source import Source
 from tuplet.data.stored import from_table
 
@@ -63,4 +64,5 @@ def load(
     """
     scene = Tap(size=size, instances=instances, bands=bands, waveform=waveform)
     file = episode_table(scene, episodes=episodes, seed=seed, workers=workers)
-    return from_table(file, fractions=(0.8, 0.1, 0.1), seed=seed)
+    rates = {"audio": (bands - 1) / (SECONDS - WINDOW)} | ({"waveform": float(RATE)} if waveform == "keep" else {})
+    return from_table(file, fractions=(0.8, 0.1, 0.1), seed=seed, rates=rates)

@@ -229,6 +229,7 @@ def load(
         split=_split(people, exercise, held_out, seed),
         scaling="channels",
         units={k: about[f"unit.{k}"] for k in ("accelerometer", "gyroscope")},
+        rates=dict.fromkeys(("accelerometer", "gyroscope"), RATE),
         name="wearable",
         provenance=Provenance(ABOUT["title"], ABOUT["citation"], ABOUT["licence"], "package seglearn 1.2.5", checksum),
     )

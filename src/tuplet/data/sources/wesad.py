@@ -154,6 +154,7 @@ def load(
         split=parts,
         scaling="none",
         units={k: SIGNALS[k][3] for k in signals},
+        rates={k: SIGNALS[k][2] for k in signals},
         name="wesad",
         provenance=Provenance(ABOUT["title"], ABOUT["citation"], ABOUT["licence"], str(root), checksum),
     )
