@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 from tuplet.data.arrays import Arrays, from_arrays
 from tuplet.data.batch import batches
 from tuplet.data.missing import hide
+from tuplet.data.npz import from_npz
 from tuplet.data.pairs import Pairs, draw_pairs, pair_parts
 from tuplet.data.show import show
 from tuplet.data.source import Modality, Provenance, Rows, Source, Target
@@ -93,6 +94,7 @@ __all__ = [
     "draw_pairs",
     "from_arrays",
     "from_columns",
+    "from_npz",
     "from_table",
     "hide",
     "pair_parts",

@@ -1,0 +1,77 @@
+"""A user's .npz file: what it may hold, and one line for everything else."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tuplet import InputError
+from tuplet.cli.source import opened
+from tuplet.data import from_arrays
+from tuplet.data.npz import from_npz
+
+rng = np.random.default_rng(0)
+A, B, Y = rng.normal(size=(60, 3)), rng.normal(size=(60, 2, 4)), np.arange(60) % 3
+
+
+def saved(folder, **arrays):
+    np.savez_compressed(folder / "my.npz", **arrays)
+    return folder / "my.npz"
+
+
+def test_file_is_the_source_of_its_arrays(tmp_path):
+    missing = A.copy()
+    missing[:5] = np.nan
+    group = np.repeat(np.arange(20), 3)
+    got = opened(str(saved(tmp_path, a=missing, b=B, label=Y.astype(float), group=group)))
+    assert got.fingerprint == from_arrays({"a": missing, "b": B}, targets={"label": Y}, group=group).fingerprint
+    assert got.present["a"].sum() == 55
+    assert from_npz(saved(tmp_path, a=A, b=B, target=A[:, 0])).targets["target"].kind == "real"
+    assert sorted(from_npz(saved(tmp_path, a=A, b=B, **{"target.mood": Y.astype(str), "label": Y})).targets) == [
+        "label",
+        "mood",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"a": A, "b": B}, "no label"),
+        ({"a": A, "label": Y}, r"1 modality \(a\)"),
+        ({"a": A, "b": B[:-1], "label": Y}, "59 rows"),
+        ({"a": A, "b": B, "label": Y[:-1]}, "59|60"),
+        ({"a": A, "b": B, "label": Y + 0.5}, "not whole numbers"),
+        ({"a": A, "b": B.astype(object), "label": Y}, "Python objects"),
+        ({"a": A, "b": np.where(B > 2, np.nan, B), "label": Y}, "NaN inside"),
+        ({"a": A, "b": B, "label": Y * 0}, "class"),
+    ],
+)
+def test_bad_content_is_named(tmp_path, arrays, message):
+    with pytest.raises(InputError, match=message):
+        from_npz(saved(tmp_path, **arrays))
+
+
+def test_names_and_roots(tmp_path):
+    for name, root, message in (
+        ("nothing", None, "source is 'nothing'"),
+        ("digits", tmp_path, "leave --root out"),
+        ("mosei", None, "--root"),
+        (str(tmp_path / "no.npz"), None, "does not exist"),
+    ):
+        with pytest.raises(InputError, match=message):
+            opened(name, root)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damaged_files_end_in_one_line(tmp_path, data):
+    content = bytearray(saved(tmp_path, a=A, b=B, label=Y).read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    (tmp_path / "my.npz").write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    message = "read"
+    try:
+        from_npz(tmp_path / "my.npz")
+    except InputError as error:
+        message = str(error)
+    assert len(message.splitlines()) == 1
