@@ -205,5 +205,5 @@ def test_the_whole_protocol_runs_on_recorded_data(tmp_path):
         found, _ = _results(which, entry, which.load().select(which.modalities), cell, entry.defaults)
         assert {(c.metric, c.detail) for c in which.columns} <= {(r.metric, r.detail) for r in found}
     other = load_suite(f"tuplet.bench.suites.uni_oma:uni_oma?root={tmp_path}&preset=small")
-    assert [t.name for t in other.tasks] == ["Push", "VAT"]
+    assert [t.name for t in other.tasks] == ["Push", "VAT", "Push, unequal"]
     assert "Vis-Aud" in {c.headline for c in other.tasks[1].columns}

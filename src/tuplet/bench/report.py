@@ -15,6 +15,7 @@ from tuplet.bench.record import Record
 from tuplet.bench.subset_map import subset_maps
 from tuplet.bench.suite import Suite
 from tuplet.bench.tables import Table, as_csv, grid, latex, mark, markdown, tables
+from tuplet.bench.verdicts import Run
 from tuplet.bench.weights import weight_bars
 from tuplet.train.files import write_atomic
 
@@ -87,6 +88,7 @@ def write_report(suite: Suite, records: Sequence[Record], out: Path) -> Path:
         suite=suite,
         sections=sections,
         overview=overview(made),
+        verdicts=suite.claims(Run(suite, records)) if suite.claims else [],
         weights=weight_bars(suite, records),
         tuned=any(e.trials for e in suite.entries),
         over_axis=figures.over_axis(suite, records),

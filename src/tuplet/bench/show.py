@@ -13,8 +13,10 @@ from rich.progress import Progress as Bar
 from rich.table import Table as Grid
 
 from tuplet.bench.reading import reading
+from tuplet.bench.record import Record
 from tuplet.bench.suite import Suite
 from tuplet.bench.tables import Table, grid
+from tuplet.bench.verdicts import Run
 from tuplet.data import Source
 from tuplet.evaluate import Result
 
@@ -88,6 +90,25 @@ def print_tables(suite: Suite, made: Sequence[Table]) -> None:
     if made:
         for c in {c.label: c for table in made for c in table.task.columns}.values():
             console.print(f"{c.label}: {c.meaning}", highlight=False, style="dim")
+
+
+def print_claims(suite: Suite, records: Sequence[Record]) -> None:
+    """Say which claims of the suite's paper are seen in a run.
+
+    Args:
+        suite: the suite.
+        records: of its finished cells.
+
+    Example:
+        >>> from tuplet.bench.suites.quickstart import quickstart
+        >>> print_claims(quickstart(), [])
+    """
+    found = suite.claims(Run(suite, records)) if suite.claims else []
+    console = _console()
+    if found:
+        console.print("\nWhat the paper claims, and what these data show (few seeds, one setting for all):")
+    for verdict in found:
+        console.print(f"- {verdict.claim}: {verdict.word}. {verdict.numbers}.", highlight=False)
 
 
 def print_results(results: Sequence[Result]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tuplet.bench.record import Record
 from tuplet.types import InputError
 
 
@@ -107,6 +108,30 @@ def paired_bootstrap(entry: ArrayLike, baseline: ArrayLike, *, draws: int = 2000
     means = np.take_along_axis(per_seed, seeds, axis=1).mean(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])
     return Difference(float(delta.mean()), float(low), float(high))
+
+
+def compare(ours: Sequence[Record], theirs: Sequence[Record]) -> Difference | None:
+    """Compare one metric of two entries, paired by seed and, where the records hold them, by test row.
+
+    Args:
+        ours: records of one metric, one per seed.
+        theirs: likewise.
+
+    Returns:
+        Ours minus theirs with its 95 % bootstrap interval; None without a common seed.
+
+    Example:
+        >>> compare([], []) is None
+        True
+    """
+    sides = [{r.seed: r for r in side} for side in (ours, theirs)]
+    seeds = sorted(sides[0].keys() & sides[1].keys())
+    if not seeds:
+        return None
+    items = [[(side[s].items or (side[s].value,)) for s in seeds] for side in sides]
+    if len({len(x) for side in items for x in side}) != 1:
+        items = [[(side[s].value,) for s in seeds] for side in sides]
+    return paired_bootstrap(np.array(items[0]), np.array(items[1]))
 
 
 def by_group(outcomes: ArrayLike, group: ArrayLike) -> tuple[float, ...]:

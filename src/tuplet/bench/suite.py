@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from tuplet.bench.columns import COLUMNS, Column
 from tuplet.bench.probes import Probes
@@ -13,6 +13,9 @@ from tuplet.evaluate import Result
 from tuplet.model import AlignmentModel
 from tuplet.train.config import Optimizer
 from tuplet.types import Embeddings, InputError, Loss
+
+if TYPE_CHECKING:
+    from tuplet.bench.verdicts import Run, Verdict
 
 Settings = dict[str, Any]
 Objective = Callable[[Embeddings], Loss]
@@ -141,6 +144,7 @@ class Suite:
         baseline: the entry that differences are taken to.
         about: what a reader should know first.
         axis: what the tasks differ in, if it is one number (`Task.at`); the report then draws quality over it.
+        claims: judges the claims of a paper on a run.
     """
 
     name: str
@@ -150,6 +154,7 @@ class Suite:
     baseline: str
     about: str = ""
     axis: str = ""
+    claims: Callable[[Run], list[Verdict]] | None = None
 
     def __post_init__(self) -> None:
         names = [e.name for e in self.entries]

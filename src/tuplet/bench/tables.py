@@ -7,11 +7,9 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from tuplet.bench.columns import Column
 from tuplet.bench.record import Record
-from tuplet.bench.stats import Difference, Spread, average_ranks, paired_bootstrap, spread
+from tuplet.bench.stats import Difference, Spread, average_ranks, compare, spread
 from tuplet.bench.suite import Entry, Suite, Task
 
 
@@ -118,11 +116,11 @@ def _table(suite: Suite, task: Task, records: Sequence[Record]) -> Table:
             any_record = next(
                 r for c in task.columns for r in lookup.get((entry.name, variant, c.metric, c.detail), [])
             )
-            differences = {
-                c.label: d
-                for c in task.columns
-                if entry.name != suite.baseline and (d := _difference(lookup, entry.name, suite.baseline, variant, c))
-            }
+            differences = {}
+            for c in task.columns if entry.name != suite.baseline else ():
+                sides = (lookup.get((k, variant, c.metric, c.detail), []) for k in (entry.name, suite.baseline))
+                if apart := compare(*sides):
+                    differences[c.label] = apart
             seeds = max(s.n for s in cells[entry.name].values())
             rows.append(
                 Row(entry, variant, any_record.settings, cells[entry.name], differences, ranks.get(entry.name), seeds)
@@ -142,22 +140,6 @@ def _ranks(cells: dict[str, dict[str, Spread]], columns: Sequence[Column]) -> di
     full = {k: v for k, v in cells.items() if all(c.label in v for c in ranked)}
     means = [{k: v[c.label].mean for k, v in full.items()} for c in ranked]
     return average_ranks(means, [c.higher for c in ranked]) if full and ranked else {}
-
-
-def _difference(
-    lookup: dict[tuple[str, str, str, str], list[Record]], entry: str, baseline: str, variant: str, column: Column
-) -> Difference | None:
-    """Compare with the baseline in the same variant (entries without tuning: with the default baseline)."""
-    ours, theirs = (
-        {r.seed: r for r in lookup.get((name, variant, column.metric, column.detail), [])} for name in (entry, baseline)
-    )
-    seeds = sorted(ours.keys() & theirs.keys())
-    if not seeds:
-        return None
-    items = [[(side[s].items or (side[s].value,)) for s in seeds] for side in (ours, theirs)]
-    if len({len(x) for side in items for x in side}) != 1:
-        items = [[(side[s].value,) for s in seeds] for side in (ours, theirs)]
-    return paired_bootstrap(np.array(items[0]), np.array(items[1]))
 
 
 def number(cell: Spread | None, column: Column) -> str:

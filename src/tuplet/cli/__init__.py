@@ -294,10 +294,11 @@ def _scaling(command: Bench) -> None:
 
 def _publish(suite: Suite, records: list[Record], out: Path) -> None:
     from tuplet.bench.report import write_report
-    from tuplet.bench.show import print_tables
+    from tuplet.bench.show import print_claims, print_tables
     from tuplet.bench.tables import tables
 
     print_tables(suite, tables(suite, records))
+    print_claims(suite, records)
     failed = sorted(out.glob("cells/*/*.error.json"))
     if failed:
         print(f"{len(failed)} cells failed (the first: {failed[0]}); run again to retry them")

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from urllib.parse import urlencode
 
 from tuplet.bench.suite import Entry, Settings, Suite, Task
+from tuplet.bench.suites.claims import ova_ib_claims
 from tuplet.bench.suites.papers import base, baselines, check_preset, recorded, simulated, temperature
 from tuplet.bench.suites.plans import PLANS
 from tuplet.objectives import Bottleneck, Objective, OneVsAll
@@ -125,4 +126,5 @@ def _suite(name: str, call: str, tasks: tuple[Task, ...], about: str, preset: Pr
         entries=entries(preset),
         baseline="pairwise",
         about=about,
+        claims=ova_ib_claims,
     )

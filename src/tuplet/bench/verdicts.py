@@ -1,0 +1,182 @@
+"""Whether what a paper claims is seen in a run: the words follow from the numbers by fixed rules, which this file states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from tuplet.bench.columns import Column
+from tuplet.bench.record import Record
+from tuplet.bench.stats import compare, spread
+from tuplet.bench.suite import Suite, Task
+from tuplet.bench.tables import number
+
+Word = Literal["seen", "partly seen", "not seen"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One claim of a paper beside what a run says.
+
+    Attributes:
+        claim: in the paper's sense.
+        word: whether it is seen here.
+        numbers: what the word rests on.
+    """
+
+    claim: str
+    word: Word
+    numbers: str
+
+
+class Run:
+    """The untuned cells of a run, looked up by what they measure.
+
+    Args:
+        suite: the suite.
+        records: of its finished cells.
+    """
+
+    def __init__(self, suite: Suite, records: Sequence[Record]) -> None:
+        self.suite = suite
+        self.found: dict[tuple[str, str, str, str], list[Record]] = {}
+        for r in records:
+            if r.variant == "default":
+                self.found.setdefault((r.task, r.entry, r.metric, r.detail), []).append(r)
+
+    def of(self, task: Task, entry: str, metric: str, detail: str = "") -> list[Record]:
+        """List the records of one number, one per seed."""
+        return self.found.get((task.name, entry, metric, detail), [])
+
+    def mean(self, task: Task, entry: str, metric: str, detail: str = "") -> float | None:
+        """Return the mean over seeds, or None where it was not measured."""
+        records = self.of(task, entry, metric, detail)
+        return float(np.mean([r.value for r in records])) if records else None
+
+    def text(self, task: Task, entry: str, column: Column) -> str:
+        """Print a cell of the tables."""
+        return number(spread([r.value for r in self.of(task, entry, column.metric, column.detail)]), column)
+
+    def headlines(self) -> Iterator[tuple[Task, Column]]:
+        """Go through the columns of the table over all tasks."""
+        for task in self.suite.tasks:
+            yield from ((task, c) for c in task.columns if c.headline)
+
+    def subsets(self, task: Task) -> Iterator[tuple[str, str, bool]]:
+        """Go through metric, subset and whether higher is better, of all proper subsets of the modalities."""
+        whole = "+".join(sorted(task.modalities))
+        for column in task.columns:
+            if column.ranked and column.metric.startswith("predict/"):
+                there = {d for t, _, m, d in self.found if (t, m) == (task.name, column.metric)}
+                for detail in sorted(there - {whole, "no input"}):
+                    if not detail.startswith("best single"):
+                        yield column.metric, detail, column.higher
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One entry against another over the headline columns.
+
+    Attributes:
+        better: columns with the better mean.
+        clear: columns with a clearly better one (95 % paired bootstrap).
+        clearly_worse: columns with a clearly worse one.
+        columns: their number.
+        cells: each as text, the entry's number first.
+    """
+
+    better: int
+    clear: int
+    clearly_worse: int
+    columns: int
+    cells: tuple[str, ...]
+
+    @property
+    def counts(self) -> str:
+        """Return the numbers as words."""
+        return (
+            f"better in {self.better} of {self.columns} columns, clearly in {self.clear}, "
+            f"clearly worse in {self.clearly_worse}"
+        )
+
+
+def against(run: Run, entry: str, other: str) -> Comparison | None:
+    """Compare two entries over the headline columns.
+
+    Args:
+        run: the run.
+        entry: whose gain is counted.
+        other: the one it is compared with.
+
+    Returns:
+        The comparison, or None without a column that both have.
+
+    Example:
+        >>> from tuplet.bench.suites.quickstart import quickstart
+        >>> against(Run(quickstart(), []), "gram", "pairwise") is None
+        True
+    """
+    better = clear = worse = 0
+    cells = []
+    for task, column in run.headlines():
+        sides = [run.of(task, k, column.metric, column.detail) for k in (entry, other)]
+        d = compare(*sides)
+        if d is None:
+            continue
+        gain = d.mean if column.higher else -d.mean
+        better += gain > 0
+        clear += d.clear and gain > 0
+        worse += d.clear and gain < 0
+        cells.append(f"{column.headline} {run.text(task, entry, column)} against {run.text(task, other, column)}")
+    return Comparison(better, clear, worse, len(cells), tuple(cells)) if cells else None
+
+
+def counted(claim: str, found: Comparison | None, *, share: float) -> list[Verdict]:
+    """Judge a claim of being better on most columns.
+
+    Args:
+        claim: the claim.
+        found: the comparison, or None if it did not run.
+        share: of the columns on which the paper is better. At or above it the claim is seen, above a half partly.
+
+    Returns:
+        One verdict, or none.
+
+    Example:
+        >>> counted("It helps", Comparison(3, 1, 0, 8, ()), share=7 / 8)[0].word
+        'not seen'
+    """
+    if found is None:
+        return []
+    part = found.better / found.columns
+    word: Word = "seen" if part >= share else "partly seen" if part > 0.5 else "not seen"
+    return [Verdict(claim, word, f"{found.counts}: {'; '.join(found.cells)}")]
+
+
+def mean_ranks(run: Run, entries: Sequence[str]) -> tuple[dict[str, float], dict[str, int], int]:
+    """Rank entries over all proper subsets of the modalities of all tasks.
+
+    Args:
+        run: the run.
+        entries: those to rank; subsets that one of them lacks are left out.
+
+    Returns:
+        Entry -> mean rank, entry -> how often it is best, and the number of subsets.
+
+    Example:
+        >>> from tuplet.bench.suites.quickstart import quickstart
+        >>> mean_ranks(Run(quickstart(), []), ["gram"])
+        ({}, {'gram': 0}, 0)
+    """
+    ranks: dict[str, list[int]] = {}
+    for task in run.suite.tasks:
+        for metric, detail, higher in run.subsets(task):
+            values = {k: v for k in entries if (v := run.mean(task, k, metric, detail)) is not None}
+            if len(values) == len(entries):
+                for place, name in enumerate(sorted(values, key=lambda k: -values[k] if higher else values[k])):
+                    ranks.setdefault(name, []).append(place + 1)
+    best = {k: sum(r == 1 for r in ranks.get(k, [])) for k in entries}
+    return {k: float(np.mean(v)) for k, v in ranks.items()}, best, sum(best.values())
