@@ -1,7 +1,9 @@
 """What two modalities say about a target: shared, unique to each, and visible only jointly."""
 
+from tuplet.information.clustered import clustered
+from tuplet.information.counted import counted
 from tuplet.information.discrete import Components, components, discrete
 from tuplet.information.pid import PID
 from tuplet.information.union import union_information
 
-__all__ = ["PID", "Components", "components", "discrete", "union_information"]
+__all__ = ["PID", "Components", "clustered", "components", "counted", "discrete", "union_information"]

@@ -1,0 +1,128 @@
+"""Continuous features and targets as codes: principal components and k-means, or bins of equal frequency."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from tuplet.information.draws import Codes
+from tuplet.types import InputError, in_range
+
+Features = NDArray[np.float64]
+
+
+def features(name: str, x: ArrayLike | Tensor) -> Features:
+    """Read a source as one vector per sample: images and sequences are flattened.
+
+    Args:
+        name: its name, for errors.
+        x: ``(n, ...)`` numbers; ``(n,)`` is one feature.
+
+    Returns:
+        float64 ``(n, d)``.
+
+    Raises:
+        InputError: if there are no samples or features, or some are NaN or infinite.
+
+    Example:
+        >>> features("x1", np.zeros((5, 3, 2))).shape
+        (5, 6)
+    """
+    array = np.asarray(x.detach().cpu() if isinstance(x, Tensor) else x)
+    if array.ndim < 1 or not array.size:
+        raise InputError(f"{name} has shape {array.shape}, expected (n, ...) with samples and features")
+    flat = array.reshape(len(array), -1).astype(np.float64)
+    if bad := int((~np.isfinite(flat).all(axis=1)).sum()):
+        raise InputError(f"{name} has NaN or infinite values in {bad} of {len(flat)} rows; leave those samples out")
+    return flat
+
+
+def clusters_of(x: Features, fit: Features, *, clusters: int, components: int, seed: int = 0) -> Codes:
+    """Codes of the nearest of ``clusters`` centres, found by k-means on principal components of other rows.
+
+    Features are centred and scaled to unit variance (constant ones are dropped), so that units do not matter; the
+    components are not whitened, so that what features have in common counts most.
+
+    Args:
+        x: ``(n, d)`` rows to code.
+        fit: ``(m, d)`` rows that the scale, the components and the centres are found on.
+        clusters: number of centres, 1 or more. Fewer if ``fit`` has fewer distinct rows.
+        components: principal components to keep, at most.
+        seed: of k-means (four starts, k-means++).
+
+    Returns:
+        int64 ``(n,)`` codes below ``clusters``.
+
+    Raises:
+        InputError: if an option is out of range or the widths differ.
+
+    Example:
+        >>> x = np.array([[0.0], [0.1], [5.0], [5.1]])
+        >>> len(set(clusters_of(x, x, clusters=2, components=1)[[0, 2]]))
+        2
+    """
+    from sklearn.cluster import KMeans
+
+    in_range("clusters", clusters, 1)
+    in_range("components", components, 1)
+    if x.shape[1] != fit.shape[1]:
+        raise InputError(f"fit has {fit.shape[1]} features, expected {x.shape[1]} as in the counted rows")
+    centre, spread = fit.mean(0), fit.std(0)
+    held = spread > 1e-12 * np.maximum(1.0, np.abs(centre))
+    if not held.any():
+        return np.zeros(len(x), dtype=np.int64)
+    x, fit = ((v[:, held] - centre[held]) / spread[held] for v in (x, fit))
+    axes = _axes(fit, components)
+    x, fit = x @ axes, fit @ axes
+    found = KMeans(min(clusters, len(np.unique(fit.round(9), axis=0))), n_init=4, random_state=seed).fit(fit)
+    return np.asarray(found.predict(x), dtype=np.int64)
+
+
+def classes(y: ArrayLike | Tensor, *, bins: int = 4) -> NDArray[Any]:
+    """Read a target as one class per sample.
+
+    Integers, booleans and words are classes. Floating numbers with at most ``bins`` distinct values are classes too; others
+    are cut into ``bins`` intervals of equal frequency (quantiles of the rows given, equal values together).
+
+    Args:
+        y: ``(n,)`` or ``(n, 1)`` targets.
+        bins: number of intervals for real targets, 2 or more.
+
+    Returns:
+        ``(n,)`` classes.
+
+    Raises:
+        InputError: if ``y`` has several columns or is not finite.
+
+    Example:
+        >>> classes(np.array([0.3, 0.1, 0.9, 0.7, 0.5]), bins=2).tolist()
+        [0, 0, 1, 1, 1]
+    """
+    in_range("bins", bins, 2)
+    array = np.asarray(y.detach().cpu() if isinstance(y, Tensor) else y)
+    if array.ndim > 1 and array.size == len(array):
+        array = array.reshape(len(array))
+    if array.ndim != 1:
+        raise InputError(f"y has shape {array.shape}, expected (n,); decompose one target at a time")
+    if array.dtype.kind != "f":
+        return array
+    if not np.isfinite(array).all():
+        raise InputError("y has NaN or infinite entries; leave those samples out")
+    if len(np.unique(array)) <= bins:
+        return array
+    edges = np.quantile(array, np.arange(1, bins) / bins)
+    return np.asarray(np.searchsorted(edges, array, side="right"), dtype=np.int64)
+
+
+def _axes(fit: Features, components: int) -> Features:
+    """Leading right singular vectors: of the covariance or of the rows' products, whichever is smaller."""
+    m, d = fit.shape
+    keep = min(components, m, d)
+    if d <= m:
+        return np.asarray(np.linalg.eigh(fit.T @ fit)[1][:, ::-1][:, :keep])
+    size, vectors = np.linalg.eigh(fit @ fit.T)
+    size, vectors = size[::-1][:keep], vectors[:, ::-1][:, :keep]
+    return np.asarray(fit.T @ vectors / np.sqrt(np.maximum(size, 1e-12 * size[0])))
