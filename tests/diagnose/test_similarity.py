@@ -413,6 +413,25 @@ def test_bad_options_are_refused():
             call()
 
 
+@pytest.mark.parametrize("name", KNN)
+def test_ties_make_no_unrelated_spaces_similar(name):
+    p, values, loose = [], [], []
+    for seed in range(30):
+        g = np.random.default_rng(seed)
+        x, y = g.integers(0, 2, size=(2, 120, 3))  # 8 different rows
+        found = KNN[name](x, y, k=5, shuffles=19, seed=seed)
+        assert "tied" in found.warnings[0]
+        p.append(found.null.p)
+        values.append(float(found) - found.null.mean)
+        loose.append(float(found.warnings[0].split("value is ")[1].split(",")[0]) - found.null.mean)
+    assert np.mean(np.array(p) <= 0.05) <= 0.2  # 1.5 of 30 expected, 7 has probability 0.0006
+    assert 0.25 < np.mean(p) < 0.8
+    assert abs(np.mean(loose)) < 4 * np.std(loose) / 30**0.5
+    if name == "mutual_knn":
+        assert np.mean(values) > 0.03  # by index on both sides, unrelated spaces agree
+        assert float(mutual_knn(x, x, k=5, shuffles=0)) == 1.0
+
+
 def test_half_precision_and_whole_numbers_are_taken():
     x = torch.randn(60, 5, generator=torch.Generator().manual_seed(0))
     assert float(cka(x.bfloat16(), x)) > 0.99

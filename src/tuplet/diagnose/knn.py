@@ -43,8 +43,9 @@ def mutual_knn(
 
     Notes:
         ``n^2 (d_a + d_b)`` time, ``n k`` memory and a tile. Float32 rows are searched in float32. A null permutes the lists
-        found; where many neighbours are tied (copies of rows, a collapsed space) order of rows decides in both spaces alike,
-        and the score warns.
+        found. Where neighbours are tied (copies of rows, bits, a collapsed space) the lower index wins in both spaces alike,
+        which unrelated spaces agree on too: 500 unrelated rows of 3 bits read 0.10 at a chance of 0.02. From 5 % of tied rows
+        on, the score warns with the value that ties decided independently give; its null, and ``p``, are of those.
 
     Source:
         Huh et al. (2024), The platonic representation hypothesis; equal to the To-Align-or-Not paper's equation 10.

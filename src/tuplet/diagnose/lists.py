@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from tuplet.diagnose.score import Score, shuffles_of
 from tuplet.types import in_range
 
 TIES = 0.05
-"""Share of rows with a tied last neighbour from which a score says so."""
+"""Share of rows with a tied last neighbour from which ties are also decided at random, and a score says so."""
 Measure = Callable[[Neighbours], Tensor]
 """Values of a metric given the second space's lists."""
 
@@ -27,6 +27,7 @@ class Lists:
     Attributes:
         a: neighbours in the first.
         b: neighbours in the second.
+        loose: the second's with ties decided at random, if there are many ties; else the same as ``b``.
         n: rows among which they were sought.
         at: int64 ``(m,)``, the rows whose neighbours they are.
         rows: how rows were prepared.
@@ -34,22 +35,30 @@ class Lists:
 
     a: Neighbours
     b: Neighbours
+    loose: Neighbours
     n: int
     at: Tensor
     rows: Rows
 
     def score(self, metric: str, *, shuffles: int, seed: int) -> Score:
         """Return one of the metrics, its chance level and its null."""
-        measure = METRICS[metric](self)
         n, m, k = self.n, len(self.at), self.a.index.shape[1]
-        each = measure(self.b)
+        each = METRICS[metric](self)(self.b)
         value = float(each.mean())
         warnings = [] if math.isfinite(value) else ["one side has no neighbourhoods that vary; the value is undefined"]
+        measure, loose = METRICS[metric](replace(self, b=self.loose)), value
+        if self.loose is not self.b:
+            loose = float(measure(self.loose).mean())
+            tied = 100 * max(self.a.tied, self.b.tied)
+            warnings.append(
+                f"{tied:.0f} % of rows have a tied last neighbour, decided by index on both sides; "
+                f"decided at random on one the value is {loose:.4f}, and a null's p is of that"
+            )
         null = shuffles_of(
-            value,
+            loose,
             lambda order: float(measure(self._shuffled(order)).mean()),
             n=m,
-            shuffles=0 if warnings else shuffles,
+            shuffles=shuffles if math.isfinite(loose) else 0,
             seed=seed,
             device=self.at.device,
         )
@@ -62,18 +71,13 @@ class Lists:
         if m < n:
             half = 1.96 * float(each.std()) * math.sqrt((1 - m / n) / m)
             interval = (value - half, value + half)
-        tied = max(self.a.tied, self.b.tied)
-        if tied >= TIES:
-            warnings.append(
-                f"{100 * tied:.0f} % of rows have a tied last neighbour; there the order of rows decides, in both spaces alike"
-            )
         return Score(metric, value, n, CONVENTIONS[self.rows], chance, k, null, interval, tuple(warnings))
 
     def _shuffled(self, order: Tensor) -> Neighbours:
         """Neighbours in the second space after its rows (those asked for among themselves) are reordered."""
         name = torch.arange(self.n, device=order.device)
         name[self.at[order]] = self.at
-        return Neighbours(name[self.b.index[order]], self.b.score[order], self.b.tied)
+        return Neighbours(name[self.loose.index[order]], self.loose.score[order], self.loose.tied)
 
     def _cycle_chance(self) -> float:
         n, k = self.n, self.a.index.shape[1]
@@ -122,8 +126,14 @@ def search(
     if queries is not None and queries < n:
         in_range("queries", queries, 2)
         at = torch.randperm(n, generator=torch.Generator().manual_seed(seed))[:queries].sort().values.to(x.device)
-    one, two = (neighbours(prepared(v, rows=rows), k=k, queries=at, block_size=block_size) for v in (x, y))
-    return Lists(one, two, n, at, rows)
+    x, y = prepared(x, rows=rows), prepared(y, rows=rows)
+    one, two = (neighbours(v, k=k, queries=at, block_size=block_size) for v in (x, y))
+    loose = two
+    if max(one.tied, two.tied) >= TIES:
+        order = torch.randperm(n, generator=torch.Generator().manual_seed(seed + 1)).to(x.device)
+        found = neighbours(y[order], k=k, queries=order.argsort()[at], block_size=block_size)
+        loose = replace(found, index=order[found.index])
+    return Lists(one, two, loose, n, at, rows)
 
 
 def _common(a: Neighbours, b: Neighbours) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -19,7 +19,8 @@ class Null:
         mean: mean of the shuffles.
         low: their 2.5 % quantile.
         high: their 97.5 % quantile.
-        p: share of values at least as large as the measured one, itself among them; never below ``1 / (shuffles + 1)``.
+        p: share of values at least as large as the measured one, itself among them; never below ``1 / (shuffles + 1)``. Where
+            many neighbours are tied the measured one is that of ties decided independently, see `Score.warnings`.
         shuffles: how many.
     """
 
