@@ -52,6 +52,15 @@ def test_pictures_are_small_and_undated():
         assert "<dc:date>" not in file.read_text(), file
 
 
+def test_the_gallery_shows_what_the_sources_say(tmp_path):
+    subprocess.run([sys.executable, DOCS / "gallery.py", "--folder", tmp_path, "digits"], check=True)
+    assert (DOCS / "gallery.md").read_text() == (tmp_path / "gallery.md").read_text(), "run `make docs`"
+    assert "Physical:" in (DOCS / "gallery.md").read_text()
+    files = list(DOCS.glob("gallery/*.svg"))
+    assert sum(file.stat().st_size for file in files) < 1_500_000
+    assert all("<dc:date>" not in file.read_text() for file in files)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(DOCS)))
 def test_links_lead_somewhere(page):
     text = FENCE.sub("", page.read_text())
