@@ -21,6 +21,7 @@ from tuplet.bench.record import Record, read_cell, write_cell
 from tuplet.bench.report import write_report
 from tuplet.bench.runner import check_budget, read_run, run_suite
 from tuplet.bench.suite import Budget
+from tuplet.bench.suites.entries import objectives
 from tuplet.bench.suites.quickstart import quickstart
 from tuplet.bench.tables import as_csv, by_seed, latex, markdown, tables
 from tuplet.evaluate import embed, linear_probe, mean_cosine
@@ -28,6 +29,7 @@ from tuplet.evaluate.evaluation import retrieval_results
 from tuplet.evaluate.subsets import joined
 from tuplet.objectives import OneVsAll
 from tuplet.train.files import locked
+from tuplet.train.recipe import OBJECTIVES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -254,3 +256,7 @@ def test_records_round_trip(tmp_path):
     write_cell(tmp_path / "c.jsonl", [made, made])
     assert read_cell(tmp_path / "c.jsonl") == [made, made]
     assert [p.name for p in tmp_path.iterdir()] == ["c.jsonl"]
+
+
+def test_one_name_for_an_objective_everywhere():
+    assert set(OBJECTIVES) <= {e.name for e in objectives()}

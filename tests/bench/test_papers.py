@@ -127,7 +127,8 @@ def test_overview_knows_which_way_is_better():
     assert found.head == ["objective", "Place ↓"]
     assert [m[1] for m in found.marks] == ["best", "down", ""]
     assert found.lines[-1] == ["chance", "9.00000"]
-    assert "| X | 1.01000 ± 0.01000 |" in overview_markdown(tables(suite, records))
+    assert "| X | **1.01000 ± 0.01000** |" in overview_markdown(tables(suite, records))
+    assert "| Y | 2.01000 ± 0.01000 ▼ |" in overview_markdown(tables(suite, records))
 
 
 def test_a_task_without_retrieval_draws_no_curves():

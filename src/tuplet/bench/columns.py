@@ -38,7 +38,7 @@ class Column:
 
     def text(self, value: float) -> str:
         """Print a value of this column."""
-        return f"{(100 if self.percent else 1) * value:.{self.places}f}"
+        return f"{round((100 if self.percent else 1) * value, self.places) + 0.0:.{self.places}f}"  # no -0.00
 
 
 COLUMNS = (

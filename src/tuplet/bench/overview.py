@@ -77,9 +77,34 @@ def overview_markdown(made: Sequence[Table]) -> str:
     found = overview(made)
     if found is None:
         return ""
-    rows = ["| " + " | ".join(line) + " |" for line in (found.head, *found.lines)]
+    rows = ["| " + " | ".join(line) + " |" for line in (found.head, *marked(found, bold="**"))]
     rows.insert(1, "| --- |" + " ---: |" * (len(found.head) - 1))
-    return "\n".join(rows) + "\n"
+    return "\n".join(rows) + "\n\n**Bold**: best aligned row; ▲ ▼: clearly better or worse than the baseline.\n"
+
+
+def marked(found: Overview, *, bold: str = "") -> list[list[str]]:
+    """Write the marks of an overview into its lines.
+
+    Args:
+        found: the overview.
+        bold: what to put around the best of a column.
+
+    Returns:
+        The lines; ▲ and ▼ for clearly better and worse than the baseline.
+
+    Example:
+        >>> marked(Overview(["objective", "Push"], [["GRAM", "1.0"]], [["", "best up"]], {}), bold="**")
+        [['GRAM', '**1.0** ▲']]
+    """
+
+    def cell(text: str, mark: str) -> str:
+        shown = f"{bold}{text}{bold}" if "best" in mark else text
+        return shown + " ▲" * ("up" in mark) + " ▼" * ("down" in mark)
+
+    return [
+        [cell(t, m) for t, m in zip(line, marks, strict=True)]
+        for line, marks in zip(found.lines, found.marks, strict=True)
+    ]
 
 
 def _row(table: Table, entry: str) -> Row | None:

@@ -86,6 +86,7 @@ def write_report(suite: Suite, records: Sequence[Record], out: Path) -> Path:
         )
     page = loader.get_template("report.html").render(
         suite=suite,
+        baseline=next(e.label for e in suite.entries if e.name == suite.baseline),
         sections=sections,
         overview=overview(made),
         verdicts=suite.claims(Run(suite, records)) if suite.claims else [],

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 from rich.table import Table as Grid
 
+from tuplet.bench.overview import marked, overview
 from tuplet.bench.reading import reading
 from tuplet.bench.record import Record
 from tuplet.bench.suite import Suite
@@ -77,7 +78,8 @@ def print_tables(suite: Suite, made: Sequence[Table]) -> None:
         head, lines = grid(table)
         if narrow:  # means only, settings in the report
             head, *lines = [[t.split(" ±")[0] for i, t in enumerate(line) if i != 2] for line in (head, *lines)]
-        shown = Grid(title=f"{table.task.label} (retrieval pool {table.pool})", title_justify="left", pad_edge=False)
+        pool = f" (retrieval pool {table.pool})" if table.pool else ""
+        shown = Grid(title=f"{table.task.label}{pool}", title_justify="left", pad_edge=False)
         for i, h in enumerate(head):
             shown.add_column(h, justify="left" if i < 3 - narrow else "right", no_wrap=True)
         for i, line in enumerate(lines):
@@ -87,6 +89,15 @@ def print_tables(suite: Suite, made: Sequence[Table]) -> None:
         for sentence in reading(suite, table):
             console.print(f"- {sentence}", highlight=False)
         console.print()
+    if found := overview(made):
+        shown = Grid(
+            title="All tasks, ▲ ▼: clearly better or worse than the baseline", title_justify="left", pad_edge=False
+        )
+        for i, h in enumerate(found.head):
+            shown.add_column(h, justify="right" if i else "left", no_wrap=True)
+        for line in marked(found):
+            shown.add_row(*([t.split(" ±")[0] + t[-2:] * (t[-1] in "▲▼") for t in line] if narrow else line))
+        console.print(shown)
     if made:
         for c in {c.label: c for table in made for c in table.task.columns}.values():
             console.print(f"{c.label}: {c.meaning}", highlight=False, style="dim")

@@ -44,7 +44,7 @@ class Table:
         task: of the suite.
         rows: default rows in the suite's order, then tuned ones.
         chance: column label -> value without information.
-        pool: number of retrieval candidates.
+        pool: number of retrieval candidates; 0 without retrieval.
     """
 
     task: Task
@@ -250,8 +250,9 @@ def markdown(made: Sequence[Table]) -> str:
     for table in made:
         head, lines = grid(table)
         seeds = max((r.seeds for r in table.rows), default=0)
+        pool = f"; retrieval pool {table.pool}" if table.pool else ""
         parts += [
-            f"**{table.task.label}** ({seeds} seeds, mean ± standard deviation; retrieval pool {table.pool})\n",
+            f"**{table.task.label}** ({seeds} seeds, mean ± standard deviation{pool})\n",
             "| " + " | ".join(head) + " |",
             "|" + "|".join([" --- "] * 3 + [" ---: "] * (len(head) - 3)) + "|",
             *("| " + " | ".join(line) + " |" for line in lines),
