@@ -46,7 +46,7 @@ def discrete(table: Table, *, units: Units = "bits", solver: Solver = "auto", ga
         table: ``(n1, n2, |Y|)`` array or tensor of probabilities or counts, axes (x1, x2, y). It is divided by its sum.
             States without mass count for nothing.
         units: ``"bits"`` or ``"nats"``.
-        solver: ``"auto"`` takes the interior-point solver.
+        solver: as in `union_information`; ``"auto"`` chooses by size.
         gap: certified error of the union information at which to stop, in ``units``. 1e-6 is below any use of the
             numbers.
 
@@ -131,8 +131,8 @@ def _parts(joint: Tensor, first: Tensor, second: Tensor, units: Units, solver: S
     """The parts of ``(T, N, P, Y)`` tables, the union information from marginals that may have merged states."""
     factor = 1 / math.log(2) if units == "bits" else 1.0
     one, two, together = _information(joint.sum(2)), _information(joint.sum(1)), _information(joint.flatten(1, 2))
-    found = union_information(first, second, gap=gap / factor, solver=solver)
-    union = torch.maximum(torch.minimum(found.upper, together), torch.maximum(one, two))
+    found = union_information(first, second, gap=gap / factor, solver=solver, ceiling=together)
+    union = torch.maximum(found.upper, torch.maximum(one, two))  # merging rounds
     parts = (one + two - union, union - two, union - one, together - union)
     width = (union - found.lower).clamp_min(0)
     return Components(*(v * factor for v in (*(p.clamp_min(0) for p in parts), one, two, together, width)))
