@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.conftest import REFERENCE
+from tuplet.bench.scaling import peak_memory
 from tuplet.diagnose.similarity import (
     Moments,
     cka,
@@ -438,3 +439,11 @@ def test_half_precision_and_whole_numbers_are_taken():
     assert float(mutual_knn(x.half(), x, k=5)) > 0.9
     bits = (x > 0).long()
     assert float(cka(bits, bits.bool())) == pytest.approx(1.0)
+
+
+@pytest.mark.slow
+def test_many_rows_need_no_matrix_of_rows_by_rows():
+    x = torch.randn(20_000, 8, generator=torch.Generator().manual_seed(0))
+    mutual_knn(x[:3000], x[:3000], shuffles=1)  # what is loaded once is not counted
+    extra = peak_memory(lambda: mutual_knn(x, x + 1, shuffles=3))
+    assert extra is None or extra < 500  # MiB; one matrix of inner products has 1,526

@@ -61,8 +61,8 @@ def cka(
         InputError: for bad rows, fewer than 4 (2 if biased), or a bad option.
 
     Notes:
-        Linear: one pass, ``n (d_a + d_b)^2``, by `Moments`, which also takes a stream; from kernel tiles where ``n`` is
-        smaller than that. RBF: ``n^2 (d_a + d_b)`` time, memory of a tile. Float64 throughout. Invariant to rotations, shifts
+        Linear: one pass, ``n (d_a + d_b)^2``, by `Moments`, which also takes a stream; from kernel tiles where ``n`` is less
+        than a width. RBF: ``n^2 (d_a + d_b)`` time, memory of a tile. Float64 throughout. Invariant to rotations, shifts
         and one scale of all columns of a side; a few columns of large variance decide it.
 
     Source:
