@@ -11,6 +11,7 @@ import torch
 from tests.fixtures import mujoco_push as push_files
 from tests.fixtures import multibench as affect_files
 from tests.fixtures import objectfolder as object_files
+from tests.fixtures import vision_touch as touch_files
 from tests.fixtures import wesad as wesad_files
 from tuplet import InputError
 from tuplet.bench.cell import _results, load_suite
@@ -24,6 +25,7 @@ from tuplet.bench.suites.uni_oma import uni_oma_sim
 from tuplet.bench.tables import tables
 from tuplet.bench.weights import weight_bars
 from tuplet.data import from_arrays, hide, ungroup
+from tuplet.data.sources import vision_touch
 from tuplet.objectives import OneVsAll, Pairwise, Structure
 
 NAMES = ("a", "b", "c")
@@ -48,7 +50,9 @@ def task(**options):
 
 
 def results(which: Task, entry: Entry):
-    found, _ = _results(which, entry, which.load().select(NAMES), Cell("toy", entry.name, "default", 0), entry.defaults)
+    found, _ = _results(
+        which, entry, which.load().select(which.modalities), Cell(which.name, entry.name, "default", 0), entry.defaults
+    )
     return {(r.metric, r.detail): r for r in found}
 
 
@@ -208,3 +212,17 @@ def test_the_whole_protocol_runs_on_recorded_data(tmp_path):
     other = load_suite(f"tuplet.bench.suites.uni_oma:uni_oma?root={tmp_path}&preset=small")
     assert [t.name for t in other.tasks] == ["Push", "VAT", "Push, unequal"]
     assert "Vis-Aud" in {c.headline for c in other.tasks[1].columns}
+
+
+@pytest.mark.slow
+def test_the_robot_tasks_run_on_recorded_data_converted_or_not(tmp_path):
+    touch_files.write(tmp_path / "vision_touch")
+    suite = load_suite(f"tuplet.bench.suites.ova_ib:ova_ib?root={tmp_path}&preset=small")
+    assert [t.name for t in suite.tasks] == ["VFP", "VFD", "VFPD", "VFPDO"]
+    before = suite.tasks[0].load()
+    vision_touch.convert(tmp_path / "vision_touch", tmp_path / "vision_touch.safetensors")
+    for which in suite.tasks:
+        quick = replace(which, budget=replace(which.budget, epochs=1))
+        found = results(quick, Entry("one_vs_all", "O", lambda s, t: OneVsAll(tau=0.1)))
+        assert {(c.metric, c.detail) for c in which.columns} <= set(found)
+        assert torch.equal(which.load().test[:4].inputs["force"], before.test[:4].inputs["force"])

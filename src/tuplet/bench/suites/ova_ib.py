@@ -46,7 +46,8 @@ def ova_ib(root: str, preset: str = "paper") -> Suite:
     """Build the suite on the data sets themselves.
 
     Args:
-        root: folder with ``vision_touch``, ``mujoco_push``, ``mosei`` and ``wesad``, or some of them.
+        root: folder with ``vision_touch``, ``mujoco_push``, ``mosei`` and ``wesad``, or some of them; converted
+            ones (``wesad.safetensors``) are taken first.
         preset: as in `ova_ib_sim`.
 
     Returns:

@@ -213,7 +213,8 @@ def recorded(names: Sequence[str], root: str, preset: PresetName) -> tuple[Task,
 
     Args:
         names: of `PLANS`.
-        root: folder with one folder per data set.
+        root: folder with one folder per data set, or one file that `tuplet data convert` wrote: ``wesad`` or
+            ``wesad.safetensors``.
         preset: ``"small"`` or ``"paper"``.
 
     Returns:
@@ -227,7 +228,7 @@ def recorded(names: Sequence[str], root: str, preset: PresetName) -> tuple[Task,
         Traceback (most recent call last):
         tuplet.types.InputError: root nowhere has none of ['mujoco_push']; put each data set into a folder of that name
     """
-    there = [n for n in names if Path(root, RECORDED[n].folder).exists()]
+    there = [n for n in names if _place(root, RECORDED[n].folder).exists()]
     if not there:
         wanted = sorted({RECORDED[n].folder for n in names})
         raise InputError(f"root {root} has none of {wanted}; put each data set into a folder of that name")
@@ -293,4 +294,10 @@ def _stand_in(name: str, preset: PresetName) -> Source:
 def _real(name: str, root: str) -> Source:
     data = RECORDED[name]
     load: Callable[..., Source] = READERS[data.folder].load
-    return load(Path(root, data.folder), **data.options)
+    return load(_place(root, data.folder), **data.options)
+
+
+def _place(root: str, folder: str) -> Path:
+    """Return the converted file of a data set if it is there, or else its folder."""
+    file = Path(root, f"{folder}.safetensors")
+    return file if file.exists() else Path(root, folder)

@@ -53,7 +53,8 @@ def uni_oma(root: str, preset: str = "paper") -> Suite:
     """Build the suite on the data sets themselves.
 
     Args:
-        root: folder with ``vision_touch``, ``mujoco_push`` and ``objectfolder``, or some of them.
+        root: folder with ``vision_touch``, ``mujoco_push`` and ``objectfolder``, or some of them; converted
+            ones (``wesad.safetensors``) are taken first.
         preset: as in `uni_oma_sim`.
 
     Returns:
