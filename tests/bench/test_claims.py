@@ -68,7 +68,7 @@ def test_weights_are_compared_with_what_each_modality_predicts_alone(heavy, word
     made += [alone("VFP", k, 0.9 if k == "force" else 0.7) for k in names]
     (verdict,) = uni_oma_claims(Run(UNI, made))
     assert verdict.word == word
-    assert "best alone force (90.0)" in verdict.numbers
+    assert "best alone force (90.0)" in str(verdict)
 
 
 @pytest.mark.parametrize(("after", "word"), [(0.1, "seen"), (0.35, "not seen")])
@@ -79,7 +79,7 @@ def test_unequal_sampling_is_judged_by_the_scarce_modality(after, word):
             made += [weight(task, "vision", share + 0.001 * seed, seed), weight(task, "force", 1 - share, seed)]
     (verdict,) = uni_oma_claims(Run(UNI, made))
     assert verdict.word == word
-    assert "vision 0.331" in verdict.numbers
+    assert "vision 0.331" in str(verdict)
 
 
 def test_subsets_are_ranked_without_the_whole():
@@ -91,7 +91,7 @@ def test_subsets_are_ranked_without_the_whole():
     found = {v.claim: v for v in ova_ib_claims(Run(OVA, made))}
     verdict = found["Highest or near-highest whichever modalities are there"]
     assert verdict.word == "seen"
-    assert "over 2 targets and subsets" in verdict.numbers
+    assert "over 2 targets and subsets" in str(verdict)
 
 
 def test_the_note_is_printed_and_in_the_report(tmp_path, capsys):

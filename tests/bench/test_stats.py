@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 
 from tuplet import InputError
-from tuplet.bench.stats import average_ranks, by_group, paired_bootstrap, spread
+from tuplet.bench.record import Record
+from tuplet.bench.stats import average_ranks, by_group, compare, paired_bootstrap, spread
 
 
 def test_the_interval_is_the_t_interval():
@@ -66,3 +67,17 @@ def test_groups_keep_the_mean_and_are_drawn_whole():
     assert np.mean(by_group(outcomes, uneven)) == pytest.approx(outcomes.mean())
     with pytest.raises(InputError, match="one group id per row"):
         by_group([1.0], [1, 2])
+
+
+def test_three_seeds_that_agree_in_sign_are_not_yet_clear():
+    def of(values, items=()):
+        return [Record("s", "t", "e", "default", i, {}, "m", v, items=items) for i, v in enumerate(values)]
+
+    d = compare(of([0.51, 0.60, 0.70]), of([0.5, 0.5, 0.5]))
+    assert not d.clear
+    assert d.mean == pytest.approx(0.31 / 3)
+    assert d.low == pytest.approx(stats.t.interval(0.95, 2, loc=d.mean, scale=stats.sem([0.01, 0.10, 0.20]))[0])
+    assert compare(of([0.6, 0.61, 0.62]), of([0.5, 0.5, 0.5])).clear
+    rows = compare(of([0.5] * 3, items=(0.0, 1.0)), of([0.5] * 3, items=(0.0, 1.0)))
+    assert (rows.mean, rows.low, rows.high) == (0, 0, 0)
+    assert not compare(of([0.6]), of([0.5])).clear

@@ -119,7 +119,7 @@ def print_claims(suite: Suite, records: Sequence[Record]) -> None:
     if found:
         console.print("\nWhat the paper claims, and what these data show (few seeds, one setting for all):")
     for verdict in found:
-        console.print(f"- {verdict.claim}: {verdict.word}. {verdict.numbers}.", highlight=False)
+        console.print(f"- {verdict}", highlight=False)
 
 
 def print_results(results: Sequence[Result]) -> None:

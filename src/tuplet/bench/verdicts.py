@@ -24,12 +24,18 @@ class Verdict:
     Attributes:
         claim: in the paper's sense.
         word: whether it is seen here.
-        numbers: what the word rests on.
+        summary: what the word rests on.
+        details: the numbers, one by one.
     """
 
     claim: str
     word: Word
-    numbers: str
+    summary: str
+    details: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Return all of it as one sentence."""
+        return f"{self.claim}: {self.word}. {': '.join(k for k in (self.summary, '; '.join(self.details)) if k)}."
 
 
 class Run:
@@ -153,7 +159,7 @@ def counted(claim: str, found: Comparison | None, *, share: float) -> list[Verdi
         return []
     part = found.better / found.columns
     word: Word = "seen" if part >= share else "partly seen" if part > 0.5 else "not seen"
-    return [Verdict(claim, word, f"{found.counts}: {'; '.join(found.cells)}")]
+    return [Verdict(claim, word, found.counts, found.cells)]
 
 
 def mean_ranks(run: Run, entries: Sequence[str]) -> tuple[dict[str, float], dict[str, int], int]:

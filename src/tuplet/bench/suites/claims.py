@@ -88,7 +88,7 @@ def _over_modalities(run: Run) -> list[Verdict]:
         return []
     grows = all(a < b for a, b in pairwise(gains))
     word: Word = "seen" if grows and clear else "partly seen" if grows and gains[-1] > 0 else "not seen"
-    return [Verdict("The gain over Pairwise CLIP grows with M", word, f"same trajectory or not, %: {'; '.join(parts)}")]
+    return [Verdict("The gain over Pairwise CLIP grows with M", word, "same trajectory or not, %", tuple(parts))]
 
 
 def _retrieval(run: Run) -> list[Verdict]:
@@ -102,11 +102,11 @@ def _retrieval(run: Run) -> list[Verdict]:
                 first.append(order[0] == "one_vs_all")
                 labels = {e.name: e.label for e in entries}
                 listed = ", ".join(f"{labels[k]} {run.text(task, k, column)}" for k in order)
-                parts.append(f"{column.headline}, %: {listed}")
+                parts.append(f"{column.headline}: {listed}")
     if not first:
         return []
     word: Word = "seen" if all(first) else "partly seen" if any(first) else "not seen"
-    return [Verdict("By its own score OVA-IB retrieves best", word, "; ".join(parts))]
+    return [Verdict("By its own score OVA-IB retrieves best", word, "mean average precision, %", tuple(parts))]
 
 
 def _subsets(run: Run) -> list[Verdict]:
@@ -121,7 +121,8 @@ def _subsets(run: Run) -> list[Verdict]:
         Verdict(
             "Highest or near-highest whichever modalities are there",
             word,
-            f"mean rank of {len(COMPARED)} over {count} targets and subsets without some modality: {listed}",
+            f"mean rank of {len(COMPARED)} over {count} targets and subsets without some modality",
+            tuple(listed),
         )
     ]
 
@@ -162,7 +163,8 @@ def _usefulness(run: Run) -> list[Verdict]:
         Verdict(
             "lambda says which modality matters",
             word,
-            f"the heaviest modality predicts best alone in {sum(agree)} of {len(agree)} targets: {'; '.join(parts)}",
+            f"the heaviest modality predicts best alone in {sum(agree)} of {len(agree)} targets",
+            tuple(parts),
         )
     ]
 
@@ -178,12 +180,13 @@ def _unequal(run: Run) -> list[Verdict]:
         scarce = next(k for k in after if k in SCARCE)
         drop = float(np.mean(before[scarce]) - np.mean(after[scarce]))
         word: Word = "seen" if drop > np.std(before[scarce]) + np.std(after[scarce]) else "not seen"
-        shares = "; ".join(f"{k} {_spread(before[k])} -> {_spread(after[k])}" for k in after)
+        shares = tuple(f"{k} {_spread(before[k])} -> {_spread(after[k])}" for k in after)
         found.append(
             Verdict(
                 "Under unequal sampling weight moves to the intact modalities",
                 word,
-                f"{whole.name}, {scarce} in all and in a quarter of the rows: {shares}",
+                f"{whole.name}, {scarce} in all and in a quarter of the training rows",
+                shares,
             )
         )
     return found
