@@ -168,6 +168,8 @@ def test_suites_travel_with_their_options():
         again = load_suite(suite.factory)
         assert again.factory == suite.factory
         assert again.tasks[0].budget.dim == 256
+    assert ova_ib_sim(preset="paper").seeds(4) == [42, 0, 1, 2]  # OVA-IB, appendix B.2
+    assert uni_oma_sim(preset="paper").seeds(10) == ova_ib_sim().seeds(10) == list(range(10))
     with pytest.raises(InputError, match="preset is 'tiny'"):
         load_suite("tuplet.bench.suites.ova_ib:ova_ib_sim?preset=tiny")
     with pytest.raises(InputError, match="takes no root"):

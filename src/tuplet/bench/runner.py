@@ -40,7 +40,7 @@ def run_suite(
     Args:
         suite: what to compare.
         out: run folder; cells found there are kept.
-        seeds: number of reported seeds, 0 .. seeds - 1.
+        seeds: number of reported seeds: the suite's first ones, then 0, 1, 2 and so on.
         only: names of entries; all when empty.
         workers: processes, one thread each; the number of cores when left out. The results do not depend on it.
         report: told after each cell.
@@ -69,7 +69,7 @@ def run_suite(
     pairs = [(t, e) for t in suite.tasks for e in suite.of(t) if not only or e.name in only]
     with locked(out):
         claim(out, suite.name, suite.factory)
-        plan = _Plan(suite, out, pairs, seeds)
+        plan = _Plan(suite, out, pairs, suite.seeds(seeds))
         plan.sweep()
         if plan.ready:
             with _one_thread():
@@ -109,7 +109,7 @@ def check_budget(records: Sequence[Record]) -> None:
 class _Plan:
     """Which cells exist, which can run now, and what they are built with."""
 
-    def __init__(self, suite: Suite, out: Path, pairs: list[tuple[Task, Entry]], seeds: int) -> None:
+    def __init__(self, suite: Suite, out: Path, pairs: list[tuple[Task, Entry]], seeds: list[int]) -> None:
         self.suite, self.out, self.pairs, self.seeds = suite, out, pairs, seeds
         self.ready: list[tuple[Cell, Settings]] = []
         self.started: set[Cell] = set()
@@ -132,7 +132,7 @@ class _Plan:
             Cell(t.name, e.name, variant, seed)
             for t, e in self.pairs
             for variant in (("default", "tuned") if e.trials else ("default",))
-            for seed in range(self.seeds)
+            for seed in self.seeds
         ]
 
     def records(self, cell: Cell) -> list[Record]:
@@ -144,10 +144,10 @@ class _Plan:
             options = (entry.defaults, *entry.trials)
             for k in range(len(options) if entry.trials else 0):
                 self._queue(Cell(task.name, entry.name, f"trial-{k}", TUNING_SEED), options[k])
-            for seed in range(self.seeds):
+            for seed in self.seeds:
                 self._queue(Cell(task.name, entry.name, "default", seed), entry.defaults)
             if entry.trials and (chosen := self._chosen(task, entry, options)) is not None:
-                for seed in range(self.seeds):
+                for seed in self.seeds:
                     self._tuned(task, entry, seed, chosen)
 
     def finish(self, cell: Cell, records: list[Record]) -> None:

@@ -145,6 +145,7 @@ class Suite:
         about: what a reader should know first.
         axis: what the tasks differ in, if it is one number (`Task.at`); the report then draws quality over it.
         claims: judges the claims of a paper on a run.
+        first: seeds that are reported first, such as a paper's.
     """
 
     name: str
@@ -155,6 +156,7 @@ class Suite:
     about: str = ""
     axis: str = ""
     claims: Callable[[Run], list[Verdict]] | None = None
+    first: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         names = [e.name for e in self.entries]
@@ -167,6 +169,11 @@ class Suite:
                         f"entry {entry.name} has {len(entry.trials)} trials, the budget of {task.name} gives every tuned entry "
                         f"{task.budget.trials}; a comparison needs equal numbers"
                     )
+
+    def seeds(self, count: int) -> list[int]:
+        """List the reported seeds: the first ones, then 0, 1, 2 and so on."""
+        others = (seed for seed in range(count + len(self.first)) if seed not in self.first)
+        return [*self.first, *others][:count]
 
     def of(self, task: Task) -> list[Entry]:
         """List the entries that a task can have."""

@@ -10,7 +10,7 @@ from tuplet.bench.suites.claims import ova_ib_claims
 from tuplet.bench.suites.papers import base, baselines, check_preset, recorded, simulated, temperature
 from tuplet.bench.suites.plans import PLANS
 from tuplet.objectives import Bottleneck, Objective, OneVsAll
-from tuplet.train.presets import PresetName
+from tuplet.train.presets import PAPER, PresetName
 
 TASKS = ("VFP", "VFD", "VFPD", "VFPDO", "Push", "MOSEI", "WESAD")
 
@@ -128,4 +128,5 @@ def _suite(name: str, call: str, tasks: tuple[Task, ...], about: str, preset: Pr
         baseline="pairwise",
         about=about,
         claims=ova_ib_claims,
+        first=PAPER["wesad_retrieval"].seeds if preset == "paper" else (),
     )
