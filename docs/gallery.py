@@ -22,9 +22,9 @@ DOCS = Path(__file__).resolve().parent
 LOADS: dict[str, Callable[..., Source]] = {**SOURCES, "wearable": wearable.load}
 HEAD = """# Gallery
 
-What rows of each source look like. Each column is one row of the training part: the same thing at the same time, as every sensor has it.
-Values are in the unit named in bold, and all columns of a modality share one scale. Nothing here was selected by eye: rows take turns over
-the classes of the first label, else they are spread evenly.
+What rows of each source look like. Each column is one row of the training part: the same thing at the same time, as
+every sensor has it. Values are in the unit named in bold, and all columns of a modality share one scale. Nothing here
+was selected by eye: rows take turns over the classes of the first label, else they are spread evenly.
 
 The same picture of any data set, yours included:
 
@@ -34,8 +34,8 @@ tuplet data show wesad --root DIR                  # a published data set on you
 tuplet data show my_columns.safetensors            # your own, written by tuplet.data.write_table
 ```
 
-In Python, `tuplet.data.show(source)` returns a matplotlib figure ([`show`](api/data.md#tuplet.data.show.show)). It draws by shape, kind, unit
-and rate: give `units=`, `kinds=` and `rates=` to `tuplet.data.from_arrays`.
+In Python, `tuplet.data.show(source)` returns a matplotlib figure ([`show`](api/data.md#tuplet.data.show.show)). It
+draws by shape, kind, unit and rate: give `units=`, `kinds=` and `rates=` to `tuplet.data.from_arrays`.
 """
 
 
@@ -56,47 +56,49 @@ class Entry:
 
 ENTRIES = {
     "push": Entry(
-        "Four of the 32 pictures of a window (real size: 32 x 32 pixels), the force and torque at the finger over the same 1.6 s, and the "
-        "fingertip's path and turn. Force along x and y appears where the finger meets the puck; height z drops where a stroke begins.",
+        "Four of the 32 pictures of a window (real size: 32 x 32 pixels), the force and torque at the finger over the "
+        "same 1.6 s, and the fingertip's path and turn. Force along x and y appears where the finger meets the puck; "
+        "height z drops where a stroke begins.",
         {"episodes": 12},
     ),
     "peg": Entry(
-        "Depth is the distance along the camera's axis. Flow is where each pixel went within 50 ms; the arrows are longer than true, "
-        "the colour is their length in pixels, and only gripper and peg move. Force: the last 32 ms at the wrist, near zero in the air, chattering in contact.",
+        "Depth is the distance along the camera's axis. Flow is where each pixel went within 50 ms; the arrows are "
+        "longer than true, the colour is their length in pixels, and only gripper and peg move. Force: the last 32 ms "
+        "at the wrist, steady in the air, chattering in contact.",
         {"episodes": 12, "size": 128},
     ),
     "tap": Entry(
-        "Touch is the picture inside a soft fingertip that is pressed on the object: red, green and blue lamps from three sides, so colour is "
-        "slope. Audio has the 64 mel bands of 50 Hz to 8 kHz upwards; glass rings long at few pitches, plastic hardly. The waveform is the "
-        'sound behind it (an option, `waveform="keep"`).',
+        "Touch is the picture inside a soft fingertip that is pressed on the object: red, green and blue lamps from "
+        "three sides, so colour is slope. Audio has the 64 mel bands of 50 Hz to 8 kHz upwards; glass rings long at "
+        'few pitches, plastic hardly. The waveform is the sound behind it (an option, `waveform="keep"`).',
         {"episodes": 40, "size": 128, "instances": 1, "seed": 1, "waveform": "keep"},
     ),
     "arm": Entry(
-        "The camera's picture, the last 0.32 s of acceleration (gravity included) and turning rate at the wrist, and the seven joint angles. "
-        "The target, the pose of the hand, is seven numbers and not written above.",
+        "The camera's picture, the last 0.32 s of acceleration (gravity included) and turning rate at the wrist, and "
+        "the seven joint angles. The target, the pose of the hand, is seven numbers and not written above.",
         {"episodes": 8, "size": 96},
     ),
     "physiology": Entry(
-        "Five seconds of one person in each state. Every R peak of the ECG is followed by a rise of the blood volume at the wrist, a quarter "
-        "of a second later; the breath moves both.",
+        "Five seconds of one person in each state. Every R peak of the ECG is followed by a rise of the blood volume "
+        "at the wrist, a quarter of a second later; the breath moves both.",
         {"episodes": 3, "windows": 2},
     ),
     "wearable": Entry(
-        "Real recordings: two seconds of a watch on the wrist during three shoulder exercises (PEN pendulum, ABD abduction, FEL forward "
-        "elevation). The units are guessed from the values.",
+        "Real recordings: two seconds of a watch on the wrist during three shoulder exercises (PEN pendulum, ABD "
+        "abduction, FEL forward elevation). The units are guessed from the values.",
     ),
     "digits": Entry(
-        "Real handwritten numerals. The pixels are what a person recognises; the other five views are numbers computed from the same "
-        "scans, drawn in the order of the files.",
+        "Real handwritten numerals. The pixels are what a person recognises; the other five views are numbers "
+        "computed from the same scans, drawn in the order of the files.",
         shapes={"pixels": (1, 16, 15)},
     ),
     "redundancy": Entry(
-        "Generated, no sensors. Of the twelve bits of a modality, the first eight are the same in both and the last four are its own; the "
-        "label follows from eight of all the bits.",
+        "Generated, no sensors. Of the twelve bits of a modality, the first eight are the same in both and the last "
+        "four are its own; the label follows from eight of all the bits.",
     ),
     "blocks": Entry(
-        "Generated, no sensors. The four bits that the label consists of stand above; each modality shows those that it sees through a "
-        "random network, so nothing is left to see for the eye.",
+        "Generated, no sensors. The four bits that the label consists of stand above; each modality shows those that "
+        "it sees through a random network, so nothing is left to see for the eye.",
     ),
 }
 

@@ -1,9 +1,13 @@
 """Pictures of rows: every kind of modality, true units, the same bytes each time, clear errors."""
 
+import json
+
 import numpy as np
 import pytest
 
-from tuplet.bench.samples import about, picture, samples, write_samples
+from tests.bench import toy
+from tuplet.bench.report import write_report
+from tuplet.bench.samples import about, keep_samples, kept_samples, picture, samples, write_samples
 from tuplet.bench.suites.missing import missing
 from tuplet.data import READERS, SOURCES, Modality, Source, from_arrays, from_columns, hide, show
 from tuplet.data.panels import _outline, panels
@@ -160,6 +164,20 @@ def test_tasks_that_share_a_source_share_a_picture():
     hidden = hide(SOURCES["digits"](), 0.5)
     assert isinstance(hidden, Source)
     assert show(hidden, rows=1).axes
+
+
+def test_a_run_keeps_its_pictures_and_the_report_shows_them(tmp_path):
+    out = tmp_path / "toy"
+    keep_samples(toy.suite().tasks, out)
+    (tmp_path / "scaling" / "cells").mkdir(parents=True)
+    point = {"entry": "gram", "label": "GRAM", "M": 2, "B": 64, "ms": 1.0, "low": 0.9, "high": 1.2, "MiB": 1.0}
+    (tmp_path / "scaling" / "cells" / "M2.B64.json").write_text(json.dumps({"points": [point]}))
+    page = write_report(toy.suite(), [], out).read_text()
+    assert "<strong>toy</strong>: toy task" in page
+    assert "../scaling/report.html" in page
+    (out / "samples.json").write_text("{")
+    with pytest.raises(InputError, match=r"samples.json is damaged"):
+        kept_samples(out)
 
 
 def test_every_reader_has_words_of_its_own():

@@ -12,6 +12,8 @@ from tuplet.bench import figures
 from tuplet.bench.overview import overview, overview_markdown
 from tuplet.bench.reading import reading
 from tuplet.bench.record import Record
+from tuplet.bench.samples import kept_samples
+from tuplet.bench.scaling_report import scaling_beside
 from tuplet.bench.subset_map import subset_maps
 from tuplet.bench.suite import Suite
 from tuplet.bench.tables import Table, as_csv, grid, latex, mark, markdown, tables
@@ -92,6 +94,8 @@ def write_report(suite: Suite, records: Sequence[Record], out: Path) -> Path:
         verdicts=suite.claims(Run(suite, records)) if suite.claims else [],
         weights=weight_bars(suite, records),
         tuned=any(e.trials for e in suite.entries),
+        samples=kept_samples(out),
+        scaling=scaling_beside(out),
         over_axis=figures.over_axis(suite, records),
         columns=list({c.label: c for task in suite.tasks for c in task.columns}.values()),
         notes=[e for e in suite.entries if e.note],

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,9 @@ from tuplet.data import Source, show
 from tuplet.data.missing import Masked
 from tuplet.train.files import write_atomic
 from tuplet.types import InputError, one_of
+
+KEPT = "samples.json"
+"""In a run folder."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,53 @@ def samples(tasks: Sequence[Task], *, rows: int = 3) -> list[Sample]:
             drawn = svg(show(some, rows=rows))
         made.append(Sample(source.provenance.title, tuple(t.name for t in users), drawn))
     return made
+
+
+def keep_samples(tasks: Sequence[Task], out: Path) -> Path:
+    """Draw the sources behind some tasks and keep the pictures in a run folder, so that a report needs no data.
+
+    Args:
+        tasks: of a suite, whose data are in the cache or on disk.
+        out: the run folder.
+
+    Returns:
+        The file, for `kept_samples`.
+
+    Example:
+        >>> import tempfile
+        >>> from tuplet.bench.suites.quickstart import quickstart
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = keep_samples(quickstart().tasks[:1], Path(folder))
+        ...     len(kept_samples(Path(folder)))
+        1
+    """
+    write_atomic(out / KEPT, json.dumps([asdict(s) for s in samples(tasks)]).encode())
+    return out / KEPT
+
+
+def kept_samples(out: Path) -> list[Sample]:
+    """Read the pictures of a run folder.
+
+    Args:
+        out: the run folder.
+
+    Returns:
+        What `keep_samples` drew there; nothing without its file.
+
+    Raises:
+        InputError: if the file is damaged.
+
+    Example:
+        >>> kept_samples(Path("nowhere"))
+        []
+    """
+    file = out / KEPT
+    if not file.is_file():
+        return []
+    try:
+        return [Sample(str(s["title"]), tuple(s["tasks"]), str(s["figure"])) for s in json.loads(file.read_bytes())]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise InputError(f"{file} is damaged; delete it and run the suite again") from None
 
 
 def write_samples(

@@ -10,7 +10,7 @@ import numpy as np
 
 from tuplet.bench.figures import COLOURS, figure_of, styled, svg
 from tuplet.bench.record import environment
-from tuplet.bench.scaling import PAPER_BATCH, WIDTH, Point
+from tuplet.bench.scaling import PAPER_BATCH, WIDTH, Point, read_points
 from tuplet.train.files import write_atomic
 
 
@@ -114,6 +114,23 @@ def _markdown(table: dict[str, Any]) -> str:
     rule = "| --- |" + " ---: |" * (len(table["head"]) - 1)
     lines = ["| " + " | ".join(line) + " |" for line in table["lines"]]
     return "\n".join([f"**{table['title']}**\n", head, rule, *lines, ""])
+
+
+def scaling_beside(run: Path) -> str:
+    """Draw cost over the number of modalities from a scaling run in the same folder of runs.
+
+    Args:
+        run: folder of another suite's run, such as ``runs/ova-ib-sim``; the scaling run is ``runs/scaling``.
+
+    Returns:
+        SVG at the papers' batch, or empty text without such a run.
+
+    Example:
+        >>> scaling_beside(Path("nowhere"))
+        ''
+    """
+    files = sorted((run.parent / "scaling" / "cells").glob(f"M*.B{PAPER_BATCH}.json"))
+    return scaling_figure([p for file in files for p in read_points(file)], "M")
 
 
 def scaling_figure(points: Sequence[Point], axis: str) -> str:

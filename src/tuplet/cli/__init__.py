@@ -142,6 +142,7 @@ def bench(command: Bench) -> None:
     """
     from tuplet.bench.cell import load_suite
     from tuplet.bench.runner import read_run, run_suite
+    from tuplet.bench.samples import keep_samples
     from tuplet.bench.show import Progress
     from tuplet.bench.suites import SUITES
 
@@ -159,6 +160,7 @@ def bench(command: Bench) -> None:
         )
     if not records:
         raise InputError(f"no cell of {suite.name} finished; see the *.error.json files in {out / 'cells'}")
+    keep_samples([t for t in suite.tasks if t.name in {r.task for r in records}], out)
     _publish(*read_run(out, SUITES), out)  # with what earlier calls finished there: a selection hides nothing
 
 
