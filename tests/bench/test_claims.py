@@ -91,7 +91,8 @@ def test_subsets_are_ranked_without_the_whole():
     found = {v.claim: v for v in ova_ib_claims(Run(OVA, made))}
     verdict = found["Highest or near-highest whichever modalities are there"]
     assert verdict.word == "seen"
-    assert "over 2 targets and subsets" in str(verdict)
+    assert "over 2 targets and subsets" in verdict.summary
+    assert verdict.details[0] == "OVA-IB 1.00, best in 2"
 
 
 def test_the_note_is_printed_and_in_the_report(tmp_path, capsys):

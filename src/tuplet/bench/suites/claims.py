@@ -116,7 +116,7 @@ def _subsets(run: Run) -> list[Verdict]:
     labels = {e.name: e.label for e in run.suite.entries}
     place = sorted(ranks, key=lambda k: ranks[k]).index("one_vs_all")
     word: Word = "seen" if place == 0 else "partly seen" if place == 1 else "not seen"
-    listed = ", ".join(f"{labels[k]} {ranks[k]:.2f} (best in {best[k]})" for k in sorted(ranks, key=lambda k: ranks[k]))
+    listed = (f"{labels[k]} {ranks[k]:.2f}, best in {best[k]}" for k in sorted(ranks, key=lambda k: ranks[k]))
     return [
         Verdict(
             "Highest or near-highest whichever modalities are there",
