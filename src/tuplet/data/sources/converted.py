@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tuplet.data.table import Table
 from tuplet.types import InputError
@@ -45,3 +50,23 @@ def converted(file: Path, name: str, columns: Mapping[str, tuple[str, Shape]]) -
             what = "no such column" if seen is None else f"shape {seen.shape} and dtype {seen.dtype}"
             raise InputError(f"root {file} has {what} for {column}, expected rows of {shape}; convert it again")
     return table
+
+
+def checksum(*columns: NDArray[Any]) -> str:
+    """Return one checksum of several arrays.
+
+    Args:
+        columns: arrays of any shapes.
+
+    Returns:
+        SHA-256, of shapes, dtypes and values.
+
+    Example:
+        >>> checksum(np.arange(3)) == checksum(np.arange(3)), checksum(np.arange(3)) == checksum(np.arange(3.0))
+        (True, False)
+    """
+    digest = hashlib.sha256()
+    for column in columns:
+        digest.update(f"{column.shape} {column.dtype}".encode())
+        digest.update(np.ascontiguousarray(column).tobytes())
+    return digest.hexdigest()
