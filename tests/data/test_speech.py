@@ -24,7 +24,7 @@ def test_the_rate_of_samples_matters_little_and_pitch_much():
     low, same, high = (clip_features(tone(d, 1, rate=r), rate=r) for d, r in ((2, 8000), (2, 22050), (9, 8000)))
     assert np.abs(low - same).mean() < 0.3
     assert np.abs(low - high).mean() > 3 * np.abs(low - same).mean()
-    assert low.mean(axis=0)[: 16].argmax() < high.mean(axis=0).argmax()
+    assert low.mean(axis=0)[:16].argmax() < high.mean(axis=0).argmax()
 
 
 def test_wav_files_come_back(tmp_path):

@@ -124,7 +124,12 @@ def synthetic() -> tuple[NDArray[np.float32], NDArray[np.int64], list[str]]:
         for wave in speak([Utterance(WORDS[d], v, speed=s) for d, v, s in said]):
             yield clip_features(wave, rate=SYNTHETIC_RATE)[None]
 
-    recipe: dict[str, str | int | float] = {"voices": json.dumps(voices), "speeds": json.dumps(SPEEDS), "library": stem, "version": 1}
+    recipe: dict[str, str | int | float] = {
+        "voices": json.dumps(voices),
+        "speeds": json.dumps(SPEEDS),
+        "library": stem,
+        "version": 1,
+    }
     file = cached("spoken_digits", recipe, lambda: {"input.audio": np.concatenate(list(render()))})
     return Table.open(file).columns["input.audio"], np.array([d for d, _, _ in said]), [v for _, v, _ in said]
 
