@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -205,7 +205,10 @@ def simulated(name: str, preset: PresetName) -> Task:
         >>> simulated("VFD", "small").modalities
         ('depth', 'force', 'vision')
     """
-    return PLANS[name].task(partial(_stand_in, name, preset), preset)
+    plan = PLANS[name]
+    if name == "MOSEI":  # sentences, clips and pictures, where the recorded data are series
+        plan = replace(plan, protocol=replace(plan.protocol, kinds={}))
+    return plan.task(partial(_stand_in, name, preset), preset)
 
 
 def recorded(names: Sequence[str], root: str, preset: PresetName) -> tuple[Task, ...]:
@@ -277,6 +280,7 @@ STAND_INS: dict[str, tuple[str, dict[str, int], dict[str, int]]] = {
     "VFPD": ("peg", {"episodes": 240, "size": 32, "every": 6}, {"size": 128}),
     "VFPDO": ("peg", {"episodes": 240, "size": 32, "every": 6}, {"size": 128}),
     "Push": ("push", {"episodes": 200}, {"episodes": 1000}),
+    "MOSEI": ("opinions", {}, {}),
     "WESAD": ("physiology", {}, {}),
     "Wearable": ("wearable", {}, {}),
     "VAT": ("tap", {"size": 32}, {}),
