@@ -15,11 +15,16 @@ from markup import markdown
 
 from tuplet.bench.samples import about, picture
 from tuplet.data import SOURCES, Source
-from tuplet.data.sources import wearable
+from tuplet.data.sources import opinions, spoken_digits, wearable
 from tuplet.types import InputError
 
 DOCS = Path(__file__).resolve().parent
-LOADS: dict[str, Callable[..., Source]] = {**SOURCES, "wearable": wearable.load}
+LOADS: dict[str, Callable[..., Source]] = {
+    **SOURCES,
+    "opinions": opinions.load,
+    "spoken_digits": spoken_digits.load,
+    "wearable": wearable.load,
+}
 HEAD = """# Gallery
 
 What rows of each source look like. Each column is one row of the training part: the same thing at the same time, as
@@ -91,6 +96,15 @@ ENTRIES = {
         "Real handwritten numerals. The pixels are what a person recognises; the other five views are numbers "
         "computed from the same scans, drawn in the order of the files.",
         shapes={"pixels": (1, 16, 15)},
+    ),
+    "spoken_digits": Entry(
+        "Real handwriting, synthetic speech, paired by a rule of ours: here the two say the same digit. Audio is loudness "
+        "by mel band over time.",
+    ),
+    "opinions": Entry(
+        "Real sentences and emoji that people judged, synthetic speech, paired by us. A smiling emoji can stand for a "
+        "negative opinion: it is drawn by how often people called tweets with it negative. Text is what a network gets: "
+        "hashed counts of words, and five sums over a word list at the end.",
     ),
     "redundancy": Entry(
         "Generated, no sensors. Of the twelve bits of a modality, the first eight are the same in both and the last "

@@ -98,6 +98,12 @@ def test_thinning_keeps_the_extremes_and_the_order_of_time():
     np.testing.assert_array_equal(kept, y[at.astype(int)])
 
 
+def test_only_units_that_are_known_are_split():
+    whole = [p.label for p, _ in panels(Modality((20, 6), unit="tanh of N and N m"), np.zeros((1, 20, 6)))]
+    assert whole == ["tanh of N and N m"]
+    assert [p.label for p, _ in panels(Modality((6,), unit="m/s^2 and rad/s"), np.zeros((1, 6)))] == ["m/s²", "rad/s"]
+
+
 @pytest.mark.parametrize(
     "shape", [(1,), (3,), (400,), (1, 1), (1, 30), (30, 2), (5, 5), (4, 6, 6), (1, 6, 6), (2, 3, 4, 5)]
 )

@@ -106,7 +106,6 @@ def main(arguments: list[str] | None = None) -> int:
     Example:
         >>> main(["data", "list"])  # doctest: +ELLIPSIS
         arm
-        digits
         ...
         0
     """

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import inspect
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg, subcommand
 
 from tuplet.types import InputError
+
+if TYPE_CHECKING:
+    from tuplet.data import Source
 
 
 @dataclass(frozen=True)
@@ -155,9 +159,10 @@ def _show(do: Show) -> None:
     if do.name in SOURCES:
         source, words = SOURCES[do.name](), about(SOURCES[do.name])
     elif do.name in READERS:
-        if do.root is None:
+        load: Callable[..., Source] = READERS[do.name].load
+        if do.root is None and inspect.signature(load).parameters["root"].default is inspect.Parameter.empty:
             raise InputError(f"root is not given; say where {do.name} lies, as `tuplet data info {do.name}` describes")
-        source, words = READERS[do.name].load(do.root), about(READERS[do.name].load)
+        source, words = load() if do.root is None else load(do.root), about(load)
     elif file.is_file():
         source = from_table(file)
     else:

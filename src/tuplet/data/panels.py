@@ -54,8 +54,8 @@ def panels(modality: Modality, rows: Values) -> list[tuple[Panel, Values]]:
     Notes:
         Three channels ``(3, H, W)`` are a colour picture, one channel and ``(H, W)`` a map, two that the unit calls pixels
         arrows, others frames. ``(T, d)`` with ``T > d`` and ``(C, T)`` with ``C = 1`` are lines over time, many columns a
-        map. Numbers without order are bars, many of them a line. A unit "A and B" is two strips: the last four numbers for
-        "unit quaternion", else half of them each.
+        map. Numbers without order are bars, many of them a line. A unit such as "N and N m" is two strips: the last four
+        numbers for "unit quaternion", else half of them each.
 
     Example:
         >>> force = Modality((32, 6), unit="N and N m")
@@ -70,7 +70,7 @@ def panels(modality: Modality, rows: Values) -> list[tuple[Panel, Values]]:
         if kind == "signal" or (kind is None and steps == 1):
             rows = rows.transpose(0, 2, 1)
         elif kind not in ("sequence", "padded") and steps <= columns:
-            return [(_map(unit, rate, rows), rows)]
+            return [(_map(unit, rate, rows, axis="column"), rows)]
         if rows.shape[2] > FEW // 2:
             rows = rows.transpose(0, 2, 1)
             return [(_map(unit, rate, rows), rows)]
@@ -112,14 +112,14 @@ def _picture(unit: str, rate: float | None, rows: Values) -> Panel:
         axes.set_xticks(
             [(width + gap.shape[1]) * i + width / 2 for i in range(len(at))], [f"{every[i]:.3g}" for i in at]
         )
-        axes.set(yticks=[], xlabel=name if rate else "frame")
+        axes.set(yticks=[], xlabel=name if rate else "channel")
         axes.spines[:].set_visible(False)
         return image
 
     return Panel(film, 1.1, _short(unit), bare=True)
 
 
-def _map(unit: str, rate: float | None, rows: Values, *, upright: bool = True) -> Panel:
+def _map(unit: str, rate: float | None, rows: Values, *, upright: bool = True, axis: str = "step") -> Panel:
     low, high = float(rows.min()), float(rows.max())
 
     def draw(axes: Axes, row: Values) -> Any:
@@ -130,13 +130,13 @@ def _map(unit: str, rate: float | None, rows: Values, *, upright: bool = True) -
             interpolation="none",
             vmin=low,
             vmax=high,
-            cmap="viridis",
+            cmap="gray" if "grey" in unit or "brightness" in unit else "viridis",
             origin="lower" if upright else "upper",
             aspect="auto" if upright else "equal",
             extent=sides if upright else None,
         )
         if upright:
-            axes.set_xlabel(name)
+            axes.set_xlabel(name if rate else axis)
         else:
             _empty(axes)
         return image
@@ -193,7 +193,8 @@ def _by_unit(unit: str, rows: Values) -> list[tuple[str, Values]]:
     parts = [_short(part) for part in unit.split(" and ")]
     size = rows.shape[-1]
     last = 4 if "quaternion" in parts[-1] else size // 2
-    if len(parts) != 2 or last >= size or ("quaternion" not in parts[-1] and size % 2):
+    known = len(parts) == 2 and all(part in SPATIAL or "quaternion" in part for part in parts)
+    if not known or last >= size or ("quaternion" not in parts[-1] and size % 2):
         return [(_short(unit), rows)]
     return [(parts[0], rows[..., : size - last]), (parts[1], rows[..., size - last :])]
 
