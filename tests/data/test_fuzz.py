@@ -43,7 +43,7 @@ WRITERS = {
 }
 HERE = sorted({*WRITERS} - {"mujoco_push", "objectfolder", "opinions"})
 """Readers without libraries in C; damaged files of the others are read in a process that may crash."""
-OPTIONS = {"av_mnist": {"validation": 7}, "spoken_digits": {"speech": "recorded", "rows": 100}}
+OPTIONS = {"av_mnist": {"validation": 7}, "spoken_digits": {"speech": "recorded", "rows": 500}}
 SPEAKS = espeak.library() is not None and importlib.util.find_spec("resvg_py") is not None
 quick = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

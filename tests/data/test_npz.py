@@ -56,10 +56,14 @@ def test_names_and_roots(tmp_path):
         ("nothing", None, "source is 'nothing'"),
         ("digits", tmp_path, "leave --root out"),
         ("mosei", None, "--root"),
+        ("digits?sed=1", None, "digits has no option 'sed'"),
+        ("digits?path=x", None, "digits has no option 'path'"),
+        ("digits?seed=a", None, "digits does not take 'seed=a'"),
         (str(tmp_path / "no.npz"), None, "does not exist"),
     ):
         with pytest.raises(InputError, match=message):
             opened(name, root)
+    assert opened("digits?seed=3").split.seed == 3
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

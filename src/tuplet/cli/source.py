@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
 
 from tuplet.types import InputError
 
@@ -15,33 +18,53 @@ def opened(name: str, root: Path | None = None) -> Source:
     """Load the data that a command was given.
 
     Args:
-        name: of a source or reader, or the path of an ``.npz`` file.
-        root: where a reader's data lie.
+        name: of a source or reader, or the path of an ``.npz`` file; options of a source or reader may follow, as in
+            ``spoken_digits?structure=synergy&classes=2``.
+        root: where a reader's data lie; some readers find theirs in installed packages or in the cache.
 
     Returns:
         The source.
 
     Raises:
-        InputError: for an unknown name, a reader without root, or as the loaders do.
+        InputError: for an unknown name or option, a reader without root that needs one, or as the loaders do.
 
     Example:
         >>> opened("mosei")
         Traceback (most recent call last):
         tuplet.types.InputError: mosei reads real data: say where they lie with --root
+        >>> len(opened("digits?seed=1").train)
+        1200
     """
     from tuplet.data import READERS, SOURCES
     from tuplet.data.npz import from_npz
 
     if name.endswith(".npz"):
         return from_npz(Path(name))
-    if name in READERS:
-        if root is None:
-            raise InputError(f"{name} reads real data: say where they lie with --root")
-        return READERS[name].load(root)
-    if name not in SOURCES:
+    name, _, text = name.partition("?")
+    if name not in READERS and name not in SOURCES:
         raise InputError(
             f"source is {name!r}, expected one of {sorted([*SOURCES, *READERS])} or the path of an .npz file"
         )
-    if root is not None:
+    load: Callable[..., Source] = READERS[name].load if name in READERS else SOURCES[name]
+    known = signature(load).parameters
+    if name in SOURCES and root is not None:
         raise InputError(f"root is {root}, but {name} ships with tuplet; leave --root out")
-    return SOURCES[name]()
+    if name in READERS and root is None and known["root"].default is Parameter.empty:
+        raise InputError(f"{name} reads real data: say where they lie with --root")
+    options = {k: _value(v) for k, v in parse_qsl(text, keep_blank_values=True)}
+    allowed = sorted(k for k, p in known.items() if p.kind is Parameter.KEYWORD_ONLY)
+    if unknown := sorted(set(options) - set(allowed)):
+        raise InputError(f"{name} has no option {unknown[0]!r}, expected some of {allowed}")
+    try:
+        return load(**options) if root is None else load(root, **options)
+    except TypeError as error:  # a word where a number belongs
+        raise InputError(f"{name} does not take {text!r}: {str(error).splitlines()[0]}") from None
+
+
+def _value(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

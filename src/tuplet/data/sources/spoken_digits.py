@@ -161,7 +161,7 @@ def load(
         speech: ``"synthetic"``; ``"recorded"``; or ``"shift"``, trained and validated on synthetic speech and tested on
             recordings.
         voices: ``"disjoint"`` keeps the voices of the three parts apart.
-        rows: pairs, 6 : 2 : 2 in the three parts; pictures and clips recur within a part, equally often.
+        rows: pairs, 500 or more, 6 : 2 : 2 in the three parts; pictures and clips recur within a part, equally often.
         seed: of the split and of the pairing.
 
     Returns:
@@ -187,7 +187,7 @@ def load(
     one_of("side", side, ("image", "audio"))
     one_of("speech", speech, get_args(Speech))
     one_of("voices", voices, ("shared", "disjoint"))
-    in_range("rows", rows, 50)
+    in_range("rows", rows, 500)
     in_range("seed", seed, 0)
     table = joint(structure, classes=classes, side="first" if side == "image" else "second")
     made, about = _opened(root)
