@@ -9,8 +9,10 @@ from tests.bench import toy
 from tuplet.bench.report import write_report
 from tuplet.bench.samples import about, keep_samples, kept_samples, picture, samples, write_samples
 from tuplet.bench.suites.missing import missing
+from tuplet.cli import main
 from tuplet.data import READERS, SOURCES, Modality, Source, from_arrays, from_columns, hide, show
 from tuplet.data.panels import _outline, panels
+from tuplet.data.table import write_table
 from tuplet.types import InputError
 
 ROWS = 30
@@ -189,3 +191,14 @@ def test_a_run_keeps_its_pictures_and_the_report_shows_them(tmp_path):
 def test_every_reader_has_words_of_its_own():
     for reader in READERS.values():
         assert about(reader.load)
+
+
+def test_the_command_draws_a_users_own_columns(tmp_path, capsys):
+    x = np.random.default_rng(0).normal(size=(ROWS, 5))
+    file = write_table(tmp_path / "mine.safetensors", {"input.a": x, "input.b": x[:, :2]}, about={"unit.a": "volt"})
+    out = tmp_path / "mine.html"
+    assert main(["data", "show", str(file), "--out", str(out), "--rows", "1"]) == 0
+    assert "a, 5: volt" in out.read_text()
+    assert main(["data", "show", "nothing"]) == 2
+    assert main(["data", "show", "wesad"]) == 2
+    assert "root is not given" in capsys.readouterr().err
