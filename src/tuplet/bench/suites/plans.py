@@ -184,7 +184,7 @@ PLANS = {
                 targets=("material",),
                 directions=((("vision",), ("audio",)), (("vision",), ("touch",)), (("touch",), ("audio",))),
                 relevance="group",
-                kinds={"audio": "sequence"},
+                kinds={"audio": "signal"},  # rows are bands, as channels in time
             ),
             {"vision->audio": "Vis-Aud", "vision->touch": "Vis-Tact", "touch->audio": "Tact-Aud"},
             {},
