@@ -78,7 +78,7 @@ def speak(utterances: Sequence[Utterance]) -> Iterator[NDArray[np.int16]]:
         InputError: if the library is not installed, does not start, or knows a voice not.
 
     Notes:
-        About 300 sentences per second on one core.
+        A sentence of 5 s takes 4 ms on one core.
 
     Source:
         eSpeak NG (GPL-3.0-or-later), not part of this package; formant synthesis, not recorded speech.
@@ -126,7 +126,8 @@ def _serve(path: str, folder: str) -> None:
     library = ctypes.CDLL(path)
     if library.espeak_Initialize(2, 0, folder.encode() or None, 0) != RATE:  # 2: speak while the caller waits
         raise SystemExit("no data")
-    ctypes.CDLL(None).srand(0)  # its noise is the C library's, and begins with the time of day
+    if sys.platform != "win32":
+        ctypes.CDLL(None).srand(0)  # its noise is the C library's, and begins with the time of day
     parts: list[bytes] = []
     receiver = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
 

@@ -280,7 +280,7 @@ STAND_INS: dict[str, tuple[str, dict[str, int], dict[str, int]]] = {
     "VFPD": ("peg", {"episodes": 240, "size": 32, "every": 6}, {"size": 128}),
     "VFPDO": ("peg", {"episodes": 240, "size": 32, "every": 6}, {"size": 128}),
     "Push": ("push", {"episodes": 200}, {"episodes": 1000}),
-    "MOSEI": ("opinions", {}, {}),
+    "MOSEI": ("opinions", {"draws": 1}, {}),
     "WESAD": ("physiology", {}, {}),
     "Wearable": ("wearable", {}, {}),
     "VAT": ("tap", {"size": 32}, {}),
