@@ -57,7 +57,7 @@ def test_the_regularised_rows_stay_at_the_papers_batch(tmp_path):
 
 
 def test_growth_is_the_exponent():
-    quadratic = [{"M": m, "ms": 0.5 * m**2} for m in range(2, 8)]
+    quadratic = [{"M": m, "low": 0.5 * m**2} for m in range(2, 8)]
     assert growth(quadratic, "M") == pytest.approx(2)
     assert growth(quadratic[:3], "M") is None
 

@@ -67,21 +67,22 @@ def _beyond(points: Sequence[Point]) -> set[object]:
 
 
 def growth(points: Sequence[Point], axis: str) -> float | None:
-    """Fit the exponent of time over an axis: 1 is linear, 2 quadratic.
+    """Fit the exponent of time over an axis, from each point's fastest turn, which other work disturbs least.
 
     Args:
         points: of one objective.
         axis: ``"M"``, from 3 on, as two modalities are another objective to many, or ``"B"``, from 128 on.
 
     Returns:
-        The least-squares slope of log time over log axis; None for fewer than three points.
+        The least-squares slope of log time over log axis, 1 for linear and 2 for quadratic; None for fewer than three
+        points.
 
     Example:
-        >>> round(growth([{"M": m, "ms": 2.0 * m * m} for m in (2, 3, 5, 7)], "M"), 3)
+        >>> round(growth([{"M": m, "low": 2.0 * m * m} for m in (2, 3, 5, 7)], "M"), 3)
         2.0
     """
     least = 3 if axis == "M" else 128
-    found = [(float(p[axis]), float(p["ms"])) for p in points if float(p[axis]) >= least]
+    found = [(float(p[axis]), float(p["low"])) for p in points if float(p[axis]) >= least]
     if len(found) < 3:
         return None
     x, y = np.log(np.array(found)).T
