@@ -294,11 +294,12 @@ def short_paths(text: str) -> str:
     return re.sub(r' d="[^"]+"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), text)
 
 
-def svg(figure: Figure) -> str:
+def svg(figure: Figure, *, broad: bool = False) -> str:
     """Print a figure as SVG that takes its ink from the page.
 
     Args:
         figure: made by `figure_of`.
+        broad: for many panels: wider on a desk, scrolled sideways on a phone.
 
     Returns:
         The text.
@@ -311,4 +312,4 @@ def svg(figure: Figure) -> str:
     figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     text = short_paths(out.getvalue())
     text = text[text.index("<svg") :].replace(INK, "currentColor")
-    return text.replace("<svg ", '<svg role="img" class="figure" ', 1)
+    return text.replace("<svg ", f'<svg role="img" class="figure{" broad" if broad else ""}" ', 1)

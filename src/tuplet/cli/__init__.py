@@ -16,6 +16,7 @@ import tyro
 from tyro.conf import Positional
 
 from tuplet.cli.data import Data, data
+from tuplet.cli.sweep import Sweep, strategic, sweep
 from tuplet.train.recipe import RECIPES, Recipe
 from tuplet.types import InputError
 
@@ -28,10 +29,11 @@ class Bench:
     """Compare objectives under one budget; cells that already exist in --out are kept, so a stopped run continues."""
 
     suite: Positional[str]
-    """Which comparison: quickstart, missing (quality over the share of missing entries), scaling (time and memory), the
+    """Which comparison: quickstart, missing (quality over the share of missing entries), scaling (time and memory),
+    strategic (when alignment helps an encoder), the
     tables of two papers on stand-ins (ova-ib-sim, uni-oma-sim) or on their data (ova-ib, uni-oma; with --root)."""
     seeds: int = 3
-    """Number of reported seeds; for scaling, of measured turns."""
+    """Number of reported seeds; for scaling, of measured turns; for strategic, of data sets, each trained five times."""
     out: Path | None = None
     """Run folder [default: runs/SUITE]."""
     only: tuple[str, ...] = ()
@@ -91,6 +93,7 @@ Command = (
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[Data, tyro.conf.subcommand("data")]
+    | Annotated[Sweep, tyro.conf.subcommand("sweep")]
 )
 
 
@@ -110,7 +113,14 @@ def main(arguments: list[str] | None = None) -> int:
         0
     """
     command = tyro.cli(Command, args=arguments, prog="tuplet", description="Align any number of modalities.")
-    run: dict[type, Callable[..., None]] = {Bench: bench, Train: train, Evaluate: evaluate, Report: report, Data: data}
+    run: dict[type, Callable[..., None]] = {
+        Bench: bench,
+        Train: train,
+        Evaluate: evaluate,
+        Report: report,
+        Data: data,
+        Sweep: sweep,
+    }
     try:
         run[type(command)](command)
     except InputError as error:
@@ -148,8 +158,11 @@ def bench(command: Bench) -> None:
     if command.suite == "scaling":
         _scaling(command)
         return
+    if command.suite == "strategic":
+        print(f"report: {strategic(command.out, seeds=command.seeds, workers=command.workers)}")
+        return
     if command.suite not in SUITES:
-        raise InputError(f"suite is {command.suite!r}, expected one of {sorted([*SUITES, 'scaling'])}")
+        raise InputError(f"suite is {command.suite!r}, expected one of {sorted([*SUITES, 'scaling', 'strategic'])}")
     options = {k: str(v) for k, v in (("root", command.root), ("preset", command.preset)) if v is not None}
     suite = load_suite(SUITES[command.suite] + ("?" + urlencode(options) if options else ""))
     out = command.out or Path("runs") / command.suite
@@ -177,12 +190,16 @@ def report(command: Report) -> None:
         Traceback (most recent call last):
         tuplet.types.InputError: runs is empty; name at least one folder that `tuplet bench` wrote to
     """
+    from tuplet.bench.folder import read_marker
     from tuplet.bench.runner import read_run
     from tuplet.bench.suites import SUITES
 
     if not command.runs:
         raise InputError("runs is empty; name at least one folder that `tuplet bench` wrote to")
     for out in command.runs:
+        if read_marker(out)[0] == "strategic":
+            print(f"report: {strategic(out, again=True)}")
+            continue
         _publish(*read_run(out, SUITES), out)
 
 

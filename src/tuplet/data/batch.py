@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 
 from tuplet.data.source import Rows
 from tuplet.types import Batch, InputError
@@ -40,6 +41,24 @@ def batches(rows: Rows, *, batch_size: int, seed: int, epoch: int, drop_last: bo
         raise InputError(
             f"batch_size is {batch_size}, but there are only {len(rows)} rows; lower it, or set drop_last=False"
         )
-    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
+    order = order_of(len(rows), seed=seed, epoch=epoch)
     stop = len(rows) - len(rows) % batch_size if drop_last else len(rows)
     return (rows[order[start : start + batch_size]] for start in range(0, stop, batch_size))
+
+
+def order_of(n: int, *, seed: int, epoch: int) -> Tensor:
+    """Shuffle row numbers as `batches` does.
+
+    Args:
+        n: number of rows.
+        seed: of the run.
+        epoch: number of the epoch, from 0.
+
+    Returns:
+        int64 ``(n,)``.
+
+    Example:
+        >>> order_of(4, seed=0, epoch=1).sort().values
+        tensor([0, 1, 2, 3])
+    """
+    return torch.randperm(n, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))

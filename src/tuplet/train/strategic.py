@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from tuplet.data import Modality, Rows, Source, Target
 from tuplet.model import AlignmentModel
 from tuplet.nets import Projection
-from tuplet.nets.encoders import WIDTHS, encoders
+from tuplet.nets.encoders import WIDTHS
+from tuplet.nets.encoders import encoders as preset_encoders
 from tuplet.objectives import Objective, Pairwise, Schedule, Sum
 from tuplet.objectives.among import Among
 from tuplet.objectives.unimodal import UnimodalTask
@@ -142,11 +143,9 @@ def strategic(
     align = Pairwise(tau=0.07) if objective is None else objective
 
     def trained(strength: Strength, config: TrainConfig) -> StrategicRun:
-        model, widths = _model(source, encoders, preset, dim, projector, seed)
-        task = UnimodalTask(widths, about.size, target=target, real=real)
-        for name, head in task.heads.items():
-            torch.manual_seed(_seed(seed, f"{name} head"))
-            cast(nn.Linear, head).reset_parameters()
+        model, task = untrained(
+            source, target=target, encoders=encoders, preset=preset, dim=dim, projector=projector, real=real, seed=seed
+        )
         whole = _whole(task, strength, copy.deepcopy(align), tuple(source.modalities))
         settings = replace(config, clip=UNCLIPPED, seed=seed)
         run = fit(model, whole, train=source.train, val=source.val, config=settings)
@@ -168,32 +167,46 @@ def strategic(
     return replace(best, tried=tried)
 
 
-@dataclass(frozen=True)
-class _One:
-    """A single modality, for the choice of its encoder."""
-
-    modalities: Mapping[str, Modality]
-
-
-def _seed(seed: int, name: str) -> int:
-    return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:4], "little")
-
-
-def _model(
+def untrained(
     source: Source,
-    make: Callable[[str], nn.Module] | None,
-    preset: Literal["small", "paper"],
-    dim: int | None,
-    projector: str,
-    seed: int,
-) -> tuple[AlignmentModel, dict[str, int]]:
-    """Build every modality's modules from its own random stream."""
+    *,
+    target: str = "label",
+    encoders: Callable[[str], nn.Module] | None = None,
+    preset: Literal["small", "paper"] = "small",
+    dim: int | None = None,
+    projector: Literal["mlp", "none"] = "mlp",
+    real: Literal["l1", "squared"] = "l1",
+    seed: int = 0,
+) -> tuple[AlignmentModel, UnimodalTask]:
+    """Build what `strategic` trains, every modality's weights from a random stream of its own.
+
+    Args:
+        source: as in `strategic`.
+        target: likewise.
+        encoders: likewise.
+        preset: likewise.
+        dim: likewise.
+        projector: likewise.
+        real: likewise.
+        seed: likewise.
+
+    Returns:
+        The model, and the task with its heads.
+
+    Raises:
+        InputError: if nothing projects encoders of different widths to one.
+
+    Example:
+        >>> from tuplet.data import SOURCES
+        >>> sorted(untrained(SOURCES["digits"]().select(["fourier", "zernike"]))[1].heads)
+        ['fourier', 'zernike']
+    """
     made, projections, widths = dict[str, nn.Module](), dict[str, nn.Module](), dict[str, int]()
     few = source.train[slice(0, 2)]
     for name in sorted(source.modalities):
         torch.manual_seed(_seed(seed, name))
         one = _One({name: source.modalities[name]})
-        made[name] = encoders(one, preset=preset, dim=dim)[name] if make is None else make(name)
+        made[name] = preset_encoders(one, preset=preset, dim=dim)[name] if encoders is None else encoders(name)
         with torch.no_grad():
             training, shape = made[name].training, made[name].eval()(few.inputs[name]).shape
         made[name].train(training)
@@ -204,7 +217,22 @@ def _model(
         raise InputError(
             f"projector is 'none', but encoders are {widths} wide; make them equal, or set projector='mlp'"
         )
-    return AlignmentModel(made, projections), widths
+    task = UnimodalTask(widths, source.targets[target].size, target=target, real=real)
+    for name, head in task.heads.items():
+        torch.manual_seed(_seed(seed, f"{name} head"))
+        cast(nn.Linear, head).reset_parameters()
+    return AlignmentModel(made, projections), task
+
+
+@dataclass(frozen=True)
+class _One:
+    """A single modality, for the choice of its encoder."""
+
+    modalities: Mapping[str, Modality]
+
+
+def _seed(seed: int, name: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:4], "little")
 
 
 def _whole(task: UnimodalTask, strength: Strength, align: Objective, names: tuple[str, ...]) -> Objective:

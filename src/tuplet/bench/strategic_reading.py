@@ -1,0 +1,263 @@
+"""What the strategic suite measured, by regime, and what it says about the paper's claims."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tuplet.bench.record import Record
+from tuplet.bench.stats import Difference
+from tuplet.bench.strength_figures import LABELS, PARTS
+from tuplet.bench.strengths import Curve, Verdict, curve, judge
+from tuplet.bench.suites.strategic import METRICS, Plan
+
+ENCODERS = {"x1": "encoder 1", "x2": "encoder 2"}
+WORDS = {"gain": "gains", "inner": "gains, then loses", "decline": "declines", "flat": "no clear change"}
+CLAIMS = (
+    ("Accuracy improves monotonically and saturates at R = 6 and 8", (6, 8), ("gain",)),
+    ("Accuracy declines at R = 0 and 2", (0, 2), ("decline",)),
+    ("Accuracy has an inner optimum at R = 4", (4,), ("inner",)),
+)
+"""Claim of the paper, where, and the verdicts that would bear it out."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """All that was measured in one regime, by number of shared features.
+
+    Attributes:
+        name: of the regime.
+        rows: training rows.
+        shared: numbers of shared features, ascending.
+        test: per number, encoder -> test accuracy over strength.
+        val: likewise on validation rows.
+        tuned: likewise on test rows, tuned at each strength.
+        similarity: per number, metric -> curve.
+        ceilings: per number, encoder -> best possible accuracy, mean over data seeds.
+        chance: per number, share of the most frequent class.
+        pid: per number, part of the decomposition -> bits, mean over data seeds.
+    """
+
+    name: str
+    rows: int
+    shared: tuple[int, ...]
+    test: list[dict[str, Curve]]
+    val: list[dict[str, Curve]]
+    tuned: list[dict[str, Curve]]
+    similarity: list[dict[str, Curve]]
+    ceilings: list[dict[str, float]]
+    chance: list[float]
+    pid: list[dict[str, float]]
+
+    @property
+    def title(self) -> str:
+        """Return what distinguishes the regime."""
+        return f"{self.rows:,} training rows"
+
+    def verdicts(self, r: int) -> dict[str, Verdict]:
+        """Return encoder -> what alignment does to it at a number of shared features."""
+        i = self.shared.index(r)
+        return {k: judge(self.test[i][k], self.val[i][k]) for k in ENCODERS}
+
+    def fraction(self, i: int, encoder: str) -> Curve:
+        """Return accuracy over the best possible one."""
+        found = self.test[i][encoder]
+        return Curve(found.strengths, found.values / self.ceilings[i][encoder], found.blocks)
+
+
+def sections(records: Sequence[Record], *, plan: Plan) -> list[Section]:
+    """Sort the records of a run by regime and number of shared features.
+
+    Args:
+        records: of finished cells.
+        plan: what was run.
+
+    Returns:
+        A section per regime that has any.
+
+    Example:
+        >>> sections([], plan=Plan())
+        []
+    """
+    made = []
+    for regime in plan.regimes:
+        by = {r: [x for x in records if x.task == f"{regime.name}, R = {r}"] for r in plan.shared}
+        by = {r: found for r, found in by.items() if found}
+        if not by:
+            continue
+
+        def curves(
+            metric: str, *, variant: str = "default", by: dict[int, list[Record]] = by
+        ) -> list[dict[str, Curve]]:
+            found = [
+                {k: curve(x, metric, detail=k, variant=variant, per_data=plan.trainings) for k in ENCODERS}
+                for x in by.values()
+            ]
+            return [{k: c for k, c in some.items() if c is not None} for some in found]
+
+        similar = [
+            {label: curve(x, f"similarity/{k}", per_data=plan.trainings) for k, label in METRICS.items()}
+            for x in by.values()
+        ]
+        trained = next(x for found in by.values() for x in found if "rows" in x.budget)
+        made.append(
+            Section(
+                name=regime.name,
+                rows=int(trained.budget["rows"]),
+                shared=tuple(by),
+                test=curves("accuracy/test"),
+                val=curves("accuracy/val"),
+                tuned=curves("accuracy/test", variant="tuned"),
+                similarity=[{k: c for k, c in some.items() if c is not None} for some in similar],
+                ceilings=[_details(x, "ceiling") for x in by.values()],
+                chance=[float(np.mean([r.chance for r in x if r.metric == "accuracy/test"])) for x in by.values()],
+                pid=[_metrics(x, "pid/") for x in by.values()],
+            )
+        )
+    return made
+
+
+def claims(section: Section) -> list[dict[str, str]]:
+    """Hold the paper's claims against one regime.
+
+    Args:
+        section: the regime.
+
+    Returns:
+        Claim, verdict and numbers, as text; only claims whose data are there.
+
+    Example:
+        >>> [c[0] for c in CLAIMS][0]
+        'Accuracy improves monotonically and saturates at R = 6 and 8'
+    """
+    found = []
+    for text, where, wanted in CLAIMS:
+        if not set(where) <= set(section.shared):
+            continue
+        judged = [(r, k, v) for r in where for k, v in section.verdicts(r).items()]
+        right = sum(v.kind in wanted for _, _, v in judged)
+        verdict = (
+            "holds" if right == len(judged) else "does not hold" if right == 0 else f"holds in {right} of {len(judged)}"
+        )
+        numbers = "; ".join(f"R = {r}, {ENCODERS[k]} {WORDS[v.kind]}: {_said(v)}" for r, k, v in judged)
+        found.append({"claim": text, "verdict": verdict, "numbers": numbers})
+    trends = {k: [some[k].trend() for some in section.similarity if k in some] for k in METRICS.values()}
+    trends = {k: v for k, v in trends.items() if v}
+    if trends:
+        rising = {k: sum(t.low > 0 if t.n > 1 else t.mean > 0 for t in v) for k, v in trends.items()}
+        everywhere = all(rising[k] == len(v) for k, v in trends.items())
+        numbers = "; ".join(
+            f"{k}: rank correlation {min(t.mean for t in v):.2f} to {max(t.mean for t in v):.2f}, rises at {rising[k]} of "
+            f"{len(v)} R"
+            for k, v in trends.items()
+        )
+        found.append(
+            {
+                "claim": "All similarity metrics rise with λ at every R",
+                "verdict": "holds" if everywhere else "partly",
+                "numbers": numbers,
+            }
+        )
+    return found
+
+
+def drivers(made: Sequence[Section]) -> list[str]:
+    """Say what the changes go with, from the numbers.
+
+    Args:
+        made: the regimes.
+
+    Returns:
+        Sentences.
+
+    Example:
+        >>> drivers([])
+        []
+    """
+    said = []
+    for s in made[:1]:
+        first, last, p = s.shared[0], s.shared[-1], s.pid[0]
+        largest = max(PARTS, key=lambda k: p[k])
+        low, high = s.ceilings[0], s.ceilings[-1]
+        said += [
+            f"R counts shared features, not redundancy. At R = {first} the largest part of {sum(p[k] for k in PARTS):.2f} bits "
+            f"is {LABELS[largest]} ({p[largest]:.2f}); redundancy is {p['redundancy']:.2f} bits, what is unique "
+            f"{p['unique1']:.2f} and {p['unique2']:.2f}.",
+            f"The best possible accuracy of encoders 1 and 2 changes along the axis, from {_percent(low)} at R = {first} to "
+            f"{_percent(high)} at R = {last}: raw accuracies at different R do not compare.",
+        ]
+    for s in made:
+        each = [(i, k) for i in range(len(s.shared)) for k in ENCODERS]
+        start = [100 * float(s.fraction(i, k).at(0.0).mean()) for i, k in each]
+        gains = [100 * s.verdicts(s.shared[i])[k].gain.mean for i, k in each]
+        said.append(
+            f"{s.title}: alone, encoders reach {min(start):.1f} to {max(start):.1f} % of the possible; the rest is room for "
+            f"alignment to help. At the strength that validation picks, test accuracy changes by {min(gains):+.2f} to "
+            f"{max(gains):+.2f} points."
+        )
+        if len(each) > 4:
+            said.append(_losses(s, each))
+    return said
+
+
+def _losses(s: Section, each: Sequence[tuple[int, str]]) -> str:
+    """Say what the change at the largest strength goes with."""
+    from scipy.stats import spearmanr
+
+    last = s.test[0]["x1"].strengths[-1]
+    loss = [100 * float((s.fraction(i, k).at(last) - s.fraction(i, k).at(0.0)).mean()) for i, k in each]
+    own = {"x1": "unique1", "x2": "unique2"}
+    parts = {
+        "redundancy": [s.pid[i]["redundancy"] for i, _ in each],
+        "the encoder's unique information": [s.pid[i][own[k]] for i, k in each],
+        "synergy": [s.pid[i]["synergy"] for i, _ in each],
+    }
+    ranks = ", ".join(f"{k} {float(spearmanr(v, loss).statistic):+.2f}" for k, v in parts.items())
+    return (
+        f"{s.title}: λ = {last:g} changes accuracy by {min(loss):+.1f} to {max(loss):+.1f} % of the possible. Over {len(each)} "
+        f"encoders its rank correlation with the exact bits is: {ranks}. These parts move together along this axis, so it "
+        f"cannot tell which of them acts."
+    )
+
+
+def _percent(found: dict[str, float]) -> str:
+    return f"{100 * found['x1']:.1f} and {100 * found['x2']:.1f} %"
+
+
+def points(d: Difference) -> str:
+    """Print a difference of accuracies in points with its interval.
+
+    Args:
+        d: the difference.
+
+    Returns:
+        The text.
+
+    Example:
+        >>> points(Difference(0.01, 0.005, 0.015))
+        '+1.00 [+0.50, +1.50]'
+    """
+    return f"{100 * d.mean:+.2f} [{100 * d.low:+.2f}, {100 * d.high:+.2f}]"
+
+
+def _said(v: Verdict) -> str:
+    where = f"{points(v.gain)} at λ = {v.best:g}, " if v.best else "best at λ = 0, "
+    return f"{where}{points(v.end)} at the largest"
+
+
+def _details(records: Sequence[Record], metric: str) -> dict[str, float]:
+    found: dict[str, list[float]] = {}
+    for r in records:
+        if r.metric == metric:
+            found.setdefault(r.detail, []).append(r.value)
+    return {k: float(np.mean(v)) for k, v in found.items()}
+
+
+def _metrics(records: Sequence[Record], prefix: str) -> dict[str, float]:
+    found: dict[str, list[float]] = {}
+    for r in records:
+        if r.metric.startswith(prefix):
+            found.setdefault(r.metric.removeprefix(prefix), []).append(r.value)
+    return {k: float(np.mean(v)) for k, v in found.items()}

@@ -1,0 +1,237 @@
+"""Pictures of what alignment of some strength does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuplet.bench.figures import COLOURS, INK, figure_of, styled, svg
+from tuplet.bench.strengths import Curve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+ENCODERS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+PARTS = {"redundancy": "#009e73", "unique1": "#0072b2", "unique2": "#56b4e9", "synergy": "#d55e00"}
+LABELS = {"redundancy": "redundancy", "unique1": "unique to 1", "unique2": "unique to 2", "synergy": "synergy"}
+
+
+def strength_axis(axis: Axes, strengths: Sequence[float]) -> None:
+    """Give an axis a square-root scale of strengths, 0 included.
+
+    Args:
+        axis: changed in place.
+        strengths: what is drawn.
+
+    Example:
+        >>> strength_axis(figure_of(1, 1, (2, 2))[1][0], (0.0, 1.0, 4.0))
+    """
+    axis.set_xscale("function", functions=(lambda x: np.sqrt(np.maximum(x, 0)), np.square))
+    last = max(strengths)
+    ticks = [t for t in (0, 0.1, 0.5, 1, 2, 4, 8, 16) if t <= last and not (t == 0.1 and last < 1)]
+    axis.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    axis.minorticks_off()
+    axis.set_xlim(-0.0005 * last, last * 1.03)
+
+
+def draw_curve(axis: Axes, curve: Curve, *, colour: str, label: str, dashed: bool = False) -> None:
+    """Draw mean and 95 % interval over seeds.
+
+    Args:
+        axis: to draw on.
+        curve: what.
+        colour: of line and band.
+        label: for the legend.
+        dashed: a thin dashed line without band.
+
+    Example:
+        >>> draw_curve(figure_of(1, 1, (2, 2))[1][0], Curve((0.0, 1.0), np.eye(2), np.zeros(2)), colour="k", label="a")
+    """
+    if dashed:
+        axis.plot(curve.strengths, curve.mean, "--", color=colour, linewidth=0.9, label=label)
+        return
+    axis.plot(curve.strengths, curve.mean, "o-", color=colour, markersize=2.6, linewidth=1.3, label=label)
+    found = [curve.spread(s) for s in curve.strengths]
+    if found[0].n > 1:
+        low, high = [s.low for s in found], [s.high for s in found]
+        axis.fill_between(curve.strengths, low, high, color=colour, alpha=0.18, linewidth=0)
+
+
+def curves_over_strength(
+    accuracy: Sequence[Mapping[str, Curve]],
+    similarity: Sequence[Mapping[str, Curve]],
+    *,
+    titles: Sequence[str],
+    tuned: Sequence[Mapping[str, Curve]] = (),
+    ceilings: Sequence[Mapping[str, float]] = (),
+    chance: Sequence[float] = (),
+    ylabel: str = "test accuracy",
+) -> str:
+    """Draw accuracy of every encoder above similarity between them, a column per data set: Figure 3 of the paper.
+
+    Args:
+        accuracy: per column, encoder -> curve.
+        similarity: per column, metric -> curve.
+        titles: of the columns.
+        tuned: per column, encoder -> curve of networks tuned at each strength; dashed.
+        ceilings: per column, encoder -> best possible accuracy; dotted.
+        chance: per column, accuracy of a constant prediction.
+        ylabel: of the upper row.
+
+    Returns:
+        SVG.
+
+    Example:
+        >>> rising = Curve((0.0, 1.0), np.array([[0.1, 0.2], [0.5, 0.6]]), np.zeros(2))
+        >>> curves_over_strength([{"a": rising}], [{"CKA": rising}], titles=["one"])[:4]
+        '<svg'
+    """
+    n = len(titles)
+    with styled():
+        figure, axes = figure_of(2, n, (max(2.0 * n, 3.4) + 0.6, 4.9))
+        top, bottom = np.array(axes).reshape(2, n)
+        for c in range(n):
+            for i, (name, found) in enumerate(accuracy[c].items()):
+                colour = ENCODERS[i % len(ENCODERS)]
+                draw_curve(top[c], found, colour=colour, label=name)
+                if tuned and name in tuned[c]:
+                    draw_curve(
+                        top[c], tuned[c][name], colour=colour, label=f"{name}, tuned at each strength", dashed=True
+                    )
+                if ceilings:
+                    label = "best possible" if i == 0 else "_"
+                    top[c].axhline(ceilings[c][name], color=colour, linestyle=":", linewidth=1, label=label)
+            if chance:
+                top[c].axhline(chance[c], color=INK, linewidth=0.7, linestyle=(0, (1, 3)), label="most frequent class")
+            for i, (name, found) in enumerate(similarity[c].items()):
+                draw_curve(bottom[c], found, colour=COLOURS[(i + 2) % len(COLOURS)], label=name)
+            top[c].set_title(titles[c])
+            bottom[c].set_ylim(min(0.0, bottom[c].get_ylim()[0]), 1.02)
+            for axis in (top[c], bottom[c]):
+                strength_axis(axis, next(iter(accuracy[c].values())).strengths)
+            if c:
+                bottom[c].set_yticklabels([])
+            bottom[c].set_xlabel("strength λ")
+        top[0].set_ylabel(ylabel)
+        bottom[0].set_ylabel("similarity of h")
+        columns = 3 if n > 1 else 2
+        figure.legend(*top[0].get_legend_handles_labels(), loc="outside upper center", ncols=columns)
+        figure.legend(*bottom[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns + n // 3)
+        return svg(figure, broad=n > 2)
+
+
+def change_map(
+    changes: Mapping[str, NDArray[np.float64]],
+    *,
+    rows: Sequence[str],
+    strengths: Sequence[float],
+    unit: str,
+    marks: Mapping[str, NDArray[np.bool_]] | None = None,
+) -> str:
+    """Draw the change against strength 0 as a map of data set by strength: Figure 4 of the paper, for each encoder.
+
+    Args:
+        changes: encoder -> ``(rows, strengths)``.
+        rows: names of the data sets.
+        strengths: of the columns.
+        unit: of the numbers.
+        marks: encoder -> where the change is clear; those numbers are bold.
+
+    Returns:
+        SVG: blue is better, red is worse; colour stops at 5, numbers do not.
+
+    Example:
+        >>> change_map({"x1": np.array([[0.0, -1.0]])}, rows=["R = 0"], strengths=(0.5, 1.0), unit="points")[:4]
+        '<svg'
+    """
+    with styled():
+        figure, axes = figure_of(
+            len(changes), 1, (max(7.2, 0.6 * len(strengths) + 1.3), (0.34 * len(rows) + 0.75) * len(changes))
+        )
+        for axis, (name, values) in zip(axes, changes.items(), strict=True):
+            axis.pcolormesh(np.clip(values, -5, 5), cmap="RdBu", vmin=-5, vmax=5, edgecolors="white", linewidth=0.8)
+            for i, j in np.ndindex(values.shape):
+                bold = marks is not None and bool(marks[name][i, j])
+                shown = f"{values[i, j]:+.1f}" if abs(values[i, j]) < 9.95 else f"{values[i, j]:+.0f}"
+                colour = "white" if abs(values[i, j]) > 3.2 else "#1c2126"
+                weight = "bold" if bold else "normal"
+                axis.text(
+                    j + 0.5, i + 0.5, shown, ha="center", va="center", fontsize=7.5, color=colour, fontweight=weight
+                )
+            axis.set_xticks(np.arange(len(strengths)) + 0.5, [f"{s:g}" for s in strengths])
+            axis.set_yticks(np.arange(len(rows)) + 0.5, rows)
+            axis.tick_params(length=0)
+            axis.set_title(f"{name}: change against λ = 0, {unit}", loc="left")
+        axes[-1].set_xlabel("strength λ")
+        return svg(figure, broad=True)
+
+
+def similarity_scatter(
+    similarity: Sequence[Mapping[str, Curve]], fractions: Sequence[Curve], *, titles: Sequence[str]
+) -> str:
+    """Draw accuracy against similarity, a path over strengths per data set.
+
+    Args:
+        similarity: per data set, metric -> curve.
+        fractions: per data set, the accuracy that goes with it.
+        titles: of the data sets.
+
+    Returns:
+        SVG, a panel per metric; rings mark strength 0.
+
+    Example:
+        >>> rising = Curve((0.0, 1.0), np.array([[0.1, 0.2], [0.5, 0.6]]), np.zeros(2))
+        >>> similarity_scatter([{"CKA": rising}], [rising], titles=["R = 0"])[:4]
+        '<svg'
+    """
+    names = list(similarity[0])
+    with styled():
+        figure, axes = figure_of(1, len(names), (2.4 * len(names), 3.2))
+        for axis, name in zip(axes, names, strict=True):
+            for i, (found, fraction) in enumerate(zip(similarity, fractions, strict=True)):
+                x, y, colour = found[name].mean, 100 * fraction.mean, COLOURS[i % len(COLOURS)]
+                axis.plot(x, y, "-", color=colour, linewidth=0.9, alpha=0.7)
+                axis.scatter(x[1:], y[1:], s=11, color=colour, label=titles[i])
+                axis.scatter(x[:1], y[:1], s=34, facecolors="none", edgecolors=colour, linewidths=1.4)
+            axis.set(xlabel=name)
+        for axis in axes[1:]:
+            axis.sharey(axes[0])
+            axis.tick_params(labelleft=False)
+        axes[0].set_ylabel("accuracy, % of the best possible")
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+        return svg(figure, broad=len(names) > 2)
+
+
+def parts_bars(parts: Sequence[Mapping[str, float]], *, titles: Sequence[str]) -> str:
+    """Draw what two modalities say about the label, in bits.
+
+    Args:
+        parts: per data set, part of the decomposition -> bits.
+        titles: of the data sets.
+
+    Returns:
+        SVG.
+
+    Example:
+        >>> parts_bars([{"redundancy": 0.4, "unique1": 0.1, "unique2": 0.3, "synergy": 0.9}], titles=["R = 0"])[:4]
+        '<svg'
+    """
+    with styled():
+        figure, (axis,) = figure_of(1, 1, (5.2, 0.4 * len(titles) + 1.1))
+        left = np.zeros(len(titles))
+        at = np.arange(len(titles))[::-1]
+        for part, colour in PARTS.items():
+            width = np.array([p[part] for p in parts])
+            axis.barh(at, width, left=left, color=colour, label=LABELS[part], height=0.7)
+            for i in range(len(titles)):
+                if width[i] > 0.12:
+                    middle = left[i] + width[i] / 2
+                    axis.text(middle, at[i], f"{width[i]:.2f}", ha="center", va="center", color="white", fontsize=7.5)
+            left += width
+        axis.set_yticks(at, titles)
+        axis.set_xlabel("information about the label, bits")
+        figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        return svg(figure)

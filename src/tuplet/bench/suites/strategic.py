@@ -1,0 +1,280 @@
+"""When alignment helps: the synthetic experiments of To Align or Not to Align, strength by amount of shared features.
+
+One cell is one data set (a number of shared features and a data seed): all its strengths, seeds and learning rates are trained
+side by side (`tuplet.bench.stacked`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import as_completed
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import torch
+
+from tuplet.bench.folder import claim, read_marker
+from tuplet.bench.record import Record, environment, read_cell, write_cell
+from tuplet.bench.runner import _one_thread, _pool
+from tuplet.bench.stacked import Member, Stack
+from tuplet.bench.suite import TUNING_SEED
+from tuplet.data import Source
+from tuplet.data.sources import redundancy
+from tuplet.diagnose.similarity import cka, mutual_knn, svcca
+from tuplet.information import discrete
+from tuplet.information.pid import PARTS, TERMS
+from tuplet.train import TrainConfig
+from tuplet.train.files import locked
+from tuplet.types import InputError
+
+NAME = "strategic"
+METRICS = {"cka": "CKA", "svcca": "SVCCA", "knn10": "mutual-kNN, k = 10", "knn100": "mutual-kNN, k = 100"}
+"""Similarity -> its label."""
+
+
+@dataclass(frozen=True)
+class Regime:
+    """How much there is to learn from, and how long.
+
+    Attributes:
+        name: of the regime.
+        rows: training rows; None for all of them. Validation and test rows stay all, to measure alike.
+        epochs: passes over them.
+        batch_size: rows per step.
+    """
+
+    name: str
+    rows: int | None
+    epochs: int
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the suite runs.
+
+    Attributes:
+        shared: numbers of shared features, the paper's R.
+        regimes: the paper's training rows and batch; and few: encoders at their ceilings cannot be helped.
+        strengths: lambda: the paper's grid for synthetic data, and the ends of its grid for real data, 0.1 and 4.
+        lrs: learning rates tried at ``TUNING_SEED``, by mean validation accuracy: the best at strength 0 is then used for all
+            strengths (``default``), and each strength's own best beside it (``tuned``).
+        decays: weight decays, tried with the learning rates at strength 0 and then kept.
+        trainings: training seeds per data seed.
+        rows: rows of a data set, the paper's.
+        similar: test rows that similarity is measured on.
+        queries: of these, rows whose neighbours are sought among all (mutual-kNN is unbiased over them).
+        tau: temperature. The paper states none.
+    """
+
+    shared: tuple[int, ...] = (0, 2, 4, 6, 8)
+    regimes: tuple[Regime, ...] = (Regime("all", None, 10, 512), Regime("few", 1024, 100, 256))
+    strengths: tuple[float, ...] = (0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 2.0, 4.0)
+    lrs: tuple[float, ...] = (1e-3, 5e-3, 1e-2, 5e-2)
+    decays: tuple[float, ...] = (0.0, 0.1)
+    trainings: int = 5
+    rows: int = redundancy.ROWS
+    similar: int = 4096
+    queries: int = 512
+    tau: float = 0.07
+
+    @property
+    def factory(self) -> str:
+        """Return what marks a run folder; other settings need another folder."""
+        return "strategic?" + urlencode({"plan": json.dumps(asdict(self))})
+
+
+def run_strategic(
+    out: Path,
+    *,
+    plan: Plan | None = None,
+    seeds: int = 3,
+    workers: int | None = None,
+    report: Callable[[int, int, str], None] = lambda done, total, line: None,
+) -> list[Record]:
+    """Run the cells that are missing.
+
+    Args:
+        out: run folder; cells found there are kept.
+        plan: what to run; the default is the suite.
+        seeds: data seeds: which bits are features, and how they make the label. The first is the authors' own.
+        workers: processes, one thread each; the number of cores when left out. Results do not depend on it.
+        report: told after each cell.
+
+    Returns:
+        The records of all cells. ``seed`` is ``data seed * trainings + training seed``.
+
+    Raises:
+        InputError: for a folder of other settings or with damaged cells, or if a cell failed.
+
+    Example:
+        >>> import tempfile
+        >>> small = {"lrs": (1e-2,), "trainings": 1, "rows": 600, "similar": 60, "queries": 30}
+        >>> plan = Plan((8,), (Regime("all", None, 1, 100),), (0.0, 1.0), **small)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     records = run_strategic(Path(folder), plan=plan, seeds=1, workers=1)
+        >>> sorted({r.metric for r in records})[:4]
+        ['accuracy/test', 'accuracy/val', 'ceiling', 'pid/gap']
+    """
+    plan = plan or Plan()
+    if seeds < 1:
+        raise InputError(f"seeds is {seeds}, expected 1 or more")
+    with locked(out):
+        claim(out, NAME, plan.factory)
+        files = {
+            (g, r, d): out / "cells" / g.name / f"shared-{r}.data-{d}.jsonl"
+            for d in range(seeds)
+            for g in plan.regimes
+            for r in plan.shared
+        }
+        todo = [key for key, file in files.items() if not file.exists()]
+        with _one_thread(), _pool(max(1, min(workers or os.cpu_count() or 1, len(todo)))) as pool:
+            running = {pool.submit(run_data_set, plan, *key): key for key in todo}
+            for number, job in enumerate(as_completed(running), 1 + len(files) - len(todo)):
+                regime, r, d = running[job]
+                write_cell(files[regime, r, d], job.result())
+                report(number, len(files), f"{regime.name} rows, R = {r}, data seed {d}")
+        return [record for file in files.values() for record in read_cell(file)]
+
+
+def read_strategic(out: Path) -> tuple[Plan, list[Record]]:
+    """Read the finished cells of a run folder.
+
+    Args:
+        out: the folder.
+
+    Returns:
+        What was run, and the records of the finished cells.
+
+    Raises:
+        InputError: if it is not the folder of this suite, or has no cells yet.
+
+    Example:
+        >>> read_strategic(Path("nowhere"))
+        Traceback (most recent call last):
+        tuplet.types.InputError: nowhere is not the folder of a bench run...
+    """
+    name, factory = read_marker(out)
+    if name != NAME:
+        raise InputError(f"{out} holds the suite {name!r}, expected {NAME!r}")
+    try:
+        found = json.loads(dict(parse_qsl(factory.partition("?")[2]))["plan"])
+        regimes = tuple(Regime(**r) for r in found.pop("regimes"))
+        known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
+        plan = Plan(regimes=regimes, **known)
+    except (KeyError, TypeError, ValueError):
+        raise InputError(f"{out}/suite.json does not say what was run; use another folder") from None
+    files = [
+        out / "cells" / g.name / f"shared-{r}.data-{d}.jsonl" for g in regimes for r in plan.shared for d in range(99)
+    ]
+    records = [r for file in files if file.exists() for r in read_cell(file)]
+    if not records:
+        raise InputError(f"{out} has no finished cells yet; run `tuplet bench {NAME}` first")
+    return plan, records
+
+
+def run_data_set(plan: Plan, regime: Regime, shared: int, data_seed: int) -> list[Record]:
+    """Tune, train and measure all networks of one data set in this process.
+
+    Args:
+        plan: what to run.
+        regime: one of its regimes.
+        shared: number of shared features.
+        data_seed: of features and weights.
+
+    Returns:
+        The records: of the task itself (``pid/..``, ``ceiling``), accuracies per modality, and similarities.
+
+    Example:
+        >>> plan = Plan(strengths=(0.0,), lrs=(1e-2,), trainings=1, rows=600, similar=60, queries=30)
+        >>> [r.metric for r in run_data_set(plan, Regime("all", None, 1, 100), 8, 0) if r.entry == "task"][:2]
+        ['pid/redundancy', 'pid/unique1']
+    """
+    began = time.perf_counter()
+    seeds = {"features_seed": 1 + 2 * data_seed, "weights_seed": 2 + 2 * data_seed}
+    task = redundancy.Task(shared, **seeds)
+    source = redundancy.load(shared, rows=plan.rows, **seeds)
+    config = TrainConfig(epochs=regime.epochs, batch_size=regime.batch_size)
+    common = Record(NAME, f"{regime.name}, R = {shared}", "task", "default", data_seed * plan.trainings, {}, "", 0.0)
+    common = replace(common, data=source.fingerprint, environment=environment(), pool=len(source.test))
+    pid = discrete(task.table)
+    records = [replace(common, metric=f"pid/{k}", value=float(getattr(pid, k))) for k in (*PARTS, *TERMS, "gap")]
+    records += [replace(common, metric="ceiling", detail=k, value=v) for k, v in task.ceilings.items()]
+
+    decay, best = _tuned(plan, regime, source, config)
+    chosen = [("default", s, best[0.0]) for s in plan.strengths]
+    chosen += [("tuned", s, best[s]) for s in plan.strengths if best[s] != best[0.0]]
+    runs = [(variant, s, lr, t) for variant, s, lr in chosen for t in range(plan.trainings)]
+    stack = Stack(source, [Member(s, t, lr, decay) for _, s, lr, t in runs], tau=plan.tau, rows=regime.rows)
+    stack.fit(config)
+    parts = {k: getattr(source, k)[slice(0, len(getattr(source, k)))] for k in ("val", "test")}
+    right = {k: stack.correct(rows.inputs, rows.target["label"]) for k, rows in parts.items()}
+    chance = float(parts["test"].target["label"].bincount().max()) / len(source.test)
+    h = stack.represent({k: v[: plan.similar] for k, v in parts["test"].inputs.items()})
+    spent = {
+        "batch_size": regime.batch_size,
+        "epochs": regime.epochs,
+        "parameters": stack.weights.shape[1],
+        "weight_decay": decay,
+        "rows": len(stack.train),
+    }
+    for i, (variant, strength, lr, t) in enumerate(runs):
+        here = replace(
+            common,
+            entry=f"{strength:g}",
+            variant=variant,
+            seed=data_seed * plan.trainings + t,
+            settings={"regime": regime.name, "strength": strength, "tau": plan.tau, **seeds},
+            budget=spent | {"lr": lr},
+        )
+        mine = [
+            replace(here, metric=f"accuracy/{part}", detail=k, value=float(v[i]), chance=chance)
+            for part, found in right.items()
+            for k, v in found.items()
+        ]
+        if variant == "default":
+            mine += _similar(plan, *(h[k][i] for k in stack.names), common=here, null=t == 0)
+        records += mine
+        if variant == "default" and best[strength] == best[0.0]:
+            records += [replace(r, variant="tuned") for r in mine if r.metric.startswith("accuracy")]
+    seconds = round(time.perf_counter() - began, 1)
+    return [replace(r, seconds=seconds) for r in records]
+
+
+def _tuned(plan: Plan, regime: Regime, source: Source, config: TrainConfig) -> tuple[float, dict[float, float]]:
+    """Return weight decay, and learning rate per strength, of the best mean validation accuracy; the first of equals."""
+    val = source.val[slice(0, len(source.val))]
+
+    def scores(tried: list[tuple[float, float, float]]) -> dict[tuple[float, float, float], float]:
+        members = [Member(s, TUNING_SEED, lr, decay) for s, lr, decay in tried]
+        stack = Stack(source, members, tau=plan.tau, rows=regime.rows)
+        stack.fit(config)
+        found = torch.stack(list(stack.correct(val.inputs, val.target["label"]).values())).mean(dim=0).tolist()
+        return dict(zip(tried, found, strict=True))
+
+    alone = scores([(0.0, lr, decay) for decay in plan.decays for lr in plan.lrs])
+    _, first, decay = max(alone, key=lambda key: alone[key])
+    aligned = [(s, lr, decay) for s in plan.strengths if s for lr in plan.lrs]
+    found = scores(aligned) if aligned else {}
+    best = {s: max(plan.lrs, key=lambda lr, s=s: found[s, lr, decay]) for s in plan.strengths if s}  # type: ignore[misc]
+    return decay, {0.0: first} | best
+
+
+def _similar(plan: Plan, a: torch.Tensor, b: torch.Tensor, *, common: Record, null: bool) -> list[Record]:
+    shuffles = 20 if null else 0
+    found = {"cka": cka(a, b, shuffles=shuffles), "svcca": svcca(a, b, shuffles=shuffles)}
+    found |= {f"knn{k}": mutual_knn(a, b, k=k, queries=plan.queries, shuffles=0) for k in _sizes(plan)}
+    records = []
+    for name, score in found.items():
+        chance = score.chance if score.null is None else score.null.high
+        records.append(replace(common, metric=f"similarity/{name}", value=score.value, chance=chance, pool=score.n))
+    return records
+
+
+def _sizes(plan: Plan) -> Sequence[int]:
+    return [k for k in (10, 100) if k < plan.similar]

@@ -1,0 +1,119 @@
+"""The ``tuplet sweep`` command: how strongly to align two modalities of a source, tried out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from tuplet.types import InputError
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Train two modalities on a target, aligned with several strengths; a stopped run continues."""
+
+    source: Positional[str]
+    """Name of a source or reader (`tuplet data list`), or the path of an .npz file."""
+    pair: tuple[str, str]
+    """The two modalities."""
+    target: str | None = None
+    """What is predicted [default: label, or the only target]."""
+    lambdas: tuple[float, ...] = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
+    """Strengths; 0 is always among them."""
+    seeds: int = 3
+    """Trainings per strength."""
+    objective: str = "pairwise"
+    """What aligns: a name as in `tuplet train --objective`."""
+    epochs: int = 40
+    """Passes over the training rows."""
+    batch_size: int = 128
+    """Rows per step."""
+    lr: float = 1e-3
+    """Peak learning rate, the same for all strengths."""
+    projector: Literal["mlp", "none"] = "mlp"
+    """Align a projection of the representations, or the representations themselves."""
+    threshold: float | None = None
+    """Score a real target by accuracy on either side of this number, as MOSEI at 0."""
+    root: Path | None = None
+    """Where real data lie."""
+    out: Path | None = None
+    """Run folder [default: runs/sweep/SOURCE-A-B]."""
+
+
+def sweep(command: Sweep) -> None:
+    """Run a sweep, print its table and say where the report is.
+
+    Args:
+        command: the parsed options.
+
+    Raises:
+        InputError: as `tuplet.bench.sweep.run_sweep` does.
+
+    Example:
+        >>> sweep(Sweep("nothing", ("a", "b")))
+        Traceback (most recent call last):
+        tuplet.types.InputError: source is 'nothing', expected one of ...
+    """
+    from tuplet.bench import sweep as room
+    from tuplet.bench.show import Progress
+    from tuplet.cli.source import opened
+    from tuplet.train import TrainConfig
+
+    source = opened(command.source, command.root)
+    target = command.target or ("label" if "label" in source.targets else next(iter(source.targets), ""))
+    if target not in source.targets or (
+        command.target is None and "label" not in source.targets and len(source.targets) > 1
+    ):
+        raise InputError(f"target is {command.target!r}, expected one of {sorted(source.targets)}")
+    plan = room.Sweep(
+        pair=command.pair,
+        target=target,
+        strengths=command.lambdas,
+        seeds=command.seeds,
+        objective=command.objective,
+        projector=command.projector,
+        threshold=command.threshold,
+        config=TrainConfig(epochs=command.epochs, batch_size=command.batch_size, lr=command.lr),
+    )
+    out = command.out or Path("runs/sweep") / "-".join((Path(command.source).stem, *command.pair))
+    with Progress(f"sweep -> {out}") as progress:
+        records = room.run_sweep(source, plan, out=out, report=progress.advance)
+    print(room.markdown(records))
+    print(f"report: {room.write_sweep(records, plan, source.select(plan.pair), out)}")
+
+
+def strategic(out: Path | None, *, seeds: int = 3, workers: int | None = None, again: bool = False) -> Path:
+    """Run the strategic suite, or write its report again.
+
+    Args:
+        out: run folder; ``runs/strategic`` when left out.
+        seeds: data sets per number of shared features.
+        workers: processes.
+        again: only report on the cells that are there.
+
+    Returns:
+        The report.
+
+    Raises:
+        InputError: as `tuplet.bench.suites.strategic.run_strategic` does.
+
+    Example:
+        >>> strategic(Path("nowhere"), again=True)
+        Traceback (most recent call last):
+        tuplet.types.InputError: nowhere is not the folder of a bench run...
+    """
+    from tuplet.bench.show import Progress
+    from tuplet.bench.strategic_report import write_strategic
+    from tuplet.bench.suites.strategic import read_strategic, run_strategic
+
+    out = out or Path("runs/strategic")
+    if not again:
+        with Progress(f"strategic -> {out}") as progress:
+            run_strategic(out, seeds=seeds, workers=workers, report=progress.advance)
+    plan, records = read_strategic(out)
+    file = write_strategic(records, out, plan=plan)
+    print((out / "table.md").read_text())
+    return file
