@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tuplet import InputError
 from tuplet.data.pairing import draw_cells, draw_members, joint
+from tuplet.information import discrete
 
 
 def bits(p):
@@ -37,6 +38,20 @@ def test_a_rule_puts_all_of_the_label_where_it_says(classes, rule, side, wanted)
     assert np.allclose(table.sum(axis=(0, 2)), 0.1)
     assert np.allclose(table.sum(axis=(0, 1)), 1 / classes)
     assert np.allclose(informations(table), np.log2(classes) * np.array(wanted), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("rule", "side", "wanted"),
+    [
+        ("redundancy", "first", (1, 0, 0, 0)),
+        ("uniqueness", "first", (0, 1, 0, 0)),
+        ("uniqueness", "second", (0, 0, 1, 0)),
+        ("synergy", "first", (0, 0, 0, 1)),
+    ],
+)
+def test_a_rule_is_what_it_is_called_in_the_decomposition(rule, side, wanted):
+    found = discrete(joint(rule, classes=2, side=side))
+    assert np.allclose([found.redundancy, found.unique1, found.unique2, found.synergy], wanted, atol=1e-5)
 
 
 @given(share=st.floats(0.01, 0.99))
