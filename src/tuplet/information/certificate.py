@@ -88,7 +88,8 @@ def value(joint: Float[Tensor, "T N P Y"]) -> Float[Tensor, " T"]:
         tensor([-0.6931])
     """
     total = joint.sum(-1)
-    return torch.xlogy(joint, joint).sum((1, 2, 3)) - torch.xlogy(total, total).sum((1, 2))
+    inner, outer = (t * t.clamp_min(TINY).log() for t in (joint, total))  # xlogy takes three times as long
+    return inner.sum((1, 2, 3)) - outer.sum((1, 2))
 
 
 def dual(

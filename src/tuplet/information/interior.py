@@ -101,7 +101,7 @@ def _step(s: _State, gap: float) -> tuple[_State, Tensor]:
     q = torch.where(held, s.joint, 1.0)
     log_share = torch.where(held, q.log() - s.joint.sum(-1, keepdim=True).clamp_min(TINY).log(), 0.0)
     pull = torch.where(held, _cells(s.mu) / q - log_share, 0.0)
-    a, b, move = _direction(s, pull)
+    a, b, move = _direction(s, held, pull)
     upper = torch.minimum(s.upper, value(feasible(s.joint, s.first, s.second)))
     lower = torch.maximum(s.lower, dual(a, b, s.first, s.second).nan_to_num(-torch.inf))
     ok = move.isfinite().all(-1).all(-1).all(-1)
@@ -128,7 +128,7 @@ def _step(s: _State, gap: float) -> tuple[_State, Tensor]:
     return _State(s.first, s.second, joint, slack, mu, upper, lower, s.place), done
 
 
-def _direction(s: _State, pull: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _direction(s: _State, held: Tensor, pull: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Solve for the potentials of both marginals and the move of the table, which corrects the marginals too."""
     t, n, p, y = s.joint.shape
     rows = s.first > 0
@@ -162,7 +162,6 @@ def _direction(s: _State, pull: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         a = scale1 * torch.linalg.solve_triangular(factor1.mT, half, upper=True)[..., 0]
         return a * rows, flat.view(t, p, y) * columns
 
-    held = support(s.first, s.second)
     a, b = torch.zeros_like(s.first), torch.zeros_like(s.second)
     move = inside(pull)
     for _ in range(REFINE):  # the rank one term magnifies rounding; a second solve restores the marginals
