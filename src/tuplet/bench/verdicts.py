@@ -10,7 +10,7 @@ import numpy as np
 
 from tuplet.bench.columns import Column
 from tuplet.bench.record import Record
-from tuplet.bench.stats import compare, spread
+from tuplet.bench.stats import average_ranks, compare, spread
 from tuplet.bench.suite import Suite, Task
 from tuplet.bench.tables import number
 
@@ -170,19 +170,20 @@ def mean_ranks(run: Run, entries: Sequence[str]) -> tuple[dict[str, float], dict
         entries: those to rank; subsets that one of them lacks are left out.
 
     Returns:
-        Entry -> mean rank, entry -> how often it is best, and the number of subsets.
+        Entry -> mean rank, best first; entry -> how often it is best, with ties; and the number of subsets.
 
     Example:
         >>> from tuplet.bench.suites.quickstart import quickstart
         >>> mean_ranks(Run(quickstart(), []), ["gram"])
         ({}, {'gram': 0}, 0)
     """
-    ranks: dict[str, list[int]] = {}
+    columns, directions = [], []
     for task in run.suite.tasks:
         for metric, detail, higher in run.subsets(task):
             values = {k: v for k in entries if (v := run.mean(task, k, metric, detail)) is not None}
             if len(values) == len(entries):
-                for place, name in enumerate(sorted(values, key=lambda k: -values[k] if higher else values[k])):
-                    ranks.setdefault(name, []).append(place + 1)
-    best = {k: sum(r == 1 for r in ranks.get(k, [])) for k in entries}
-    return {k: float(np.mean(v)) for k, v in ranks.items()}, best, sum(best.values())
+                columns.append(values)
+                directions.append(higher)
+    tops = [max(v.values()) if up else min(v.values()) for v, up in zip(columns, directions, strict=True)]
+    best = {k: sum(v[k] == top for v, top in zip(columns, tops, strict=True)) for k in entries}
+    return average_ranks(columns, directions), best, len(columns)

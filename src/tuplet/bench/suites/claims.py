@@ -99,7 +99,7 @@ def _retrieval(run: Run) -> list[Verdict]:
             means = {e.name: m for e in entries if (m := run.mean(task, e.name, column.metric, column.detail))}
             if "one_vs_all" in means and len(means) > 1:
                 order = sorted(means, key=lambda k: -means[k])
-                first.append(order[0] == "one_vs_all")
+                first.append(means["one_vs_all"] == means[order[0]])
                 labels = {e.name: e.label for e in entries}
                 listed = ", ".join(f"{labels[k]} {run.text(task, k, column)}" for k in order)
                 parts.append(f"{column.headline}: {listed}")
@@ -114,9 +114,9 @@ def _subsets(run: Run) -> list[Verdict]:
     if not count:
         return []
     labels = {e.name: e.label for e in run.suite.entries}
-    place = sorted(ranks, key=lambda k: ranks[k]).index("one_vs_all")
+    place = list(ranks).index("one_vs_all")
     word: Word = "seen" if place == 0 else "partly seen" if place == 1 else "not seen"
-    listed = (f"{labels[k]} {ranks[k]:.2f}, best in {best[k]}" for k in sorted(ranks, key=lambda k: ranks[k]))
+    listed = (f"{labels[k]} {ranks[k]:.2f}, best in {best[k]}" for k in ranks)
     return [
         Verdict(
             "Highest or near-highest whichever modalities are there",
