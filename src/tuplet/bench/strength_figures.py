@@ -78,7 +78,7 @@ def curves_over_strength(
         titles: of the columns.
         tuned: per column, encoder -> curve of networks tuned at each strength; dashed.
         ceilings: per column, encoder -> best possible accuracy; dotted.
-        chance: per column, accuracy of a constant prediction.
+        chance: per column, accuracy of a constant prediction; drawn where an encoder comes near it.
         ylabel: of the upper row.
 
     Returns:
@@ -91,7 +91,7 @@ def curves_over_strength(
     """
     n = len(titles)
     with styled():
-        figure, axes = figure_of(2, n, (max(2.0 * n, 3.4) + 0.6, 4.9))
+        figure, axes = figure_of(2, n, (max(2.0 * n + 0.6, 5.2), 4.9))
         top, bottom = np.array(axes).reshape(2, n)
         for c in range(n):
             for i, (name, found) in enumerate(accuracy[c].items()):
@@ -104,7 +104,8 @@ def curves_over_strength(
                 if ceilings:
                     label = "best possible" if i == 0 else "_"
                     top[c].axhline(ceilings[c][name], color=colour, linestyle=":", linewidth=1, label=label)
-            if chance:
+            lowest = min(float(found.mean.min()) for found in accuracy[c].values())
+            if chance and lowest < chance[c] + 0.1:  # elsewhere it would flatten the curves
                 top[c].axhline(chance[c], color=INK, linewidth=0.7, linestyle=(0, (1, 3)), label="most frequent class")
             for i, (name, found) in enumerate(similarity[c].items()):
                 draw_curve(bottom[c], found, colour=COLOURS[(i + 2) % len(COLOURS)], label=name)

@@ -113,13 +113,9 @@ def run_strategic(
         InputError: for a folder of other settings or with damaged cells, or if a cell failed.
 
     Example:
-        >>> import tempfile
-        >>> small = {"lrs": (1e-2,), "trainings": 1, "rows": 600, "similar": 60, "queries": 30}
-        >>> plan = Plan((8,), (Regime("all", None, 1, 100),), (0.0, 1.0), **small)
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     records = run_strategic(Path(folder), plan=plan, seeds=1, workers=1)
-        >>> sorted({r.metric for r in records})[:4]
-        ['accuracy/test', 'accuracy/val', 'ceiling', 'pid/gap']
+        >>> run_strategic(Path("runs/strategic"), seeds=0)
+        Traceback (most recent call last):
+        tuplet.types.InputError: seeds is 0, expected 1 or more
     """
     plan = plan or Plan()
     if seeds < 1:
