@@ -75,7 +75,7 @@ def clusters_of(x: Features, fit: Features, *, clusters: int, components: int, s
     if not held.any():
         return np.zeros(len(x), dtype=np.int64)
     x, fit = ((v[:, held] - centre[held]) / spread[held] for v in (x, fit))
-    axes = _axes(fit, components)
+    axes = axes_of(fit, components)
     x, fit = x @ axes, fit @ axes
     found = KMeans(min(clusters, len(np.unique(fit.round(9), axis=0))), n_init=4, random_state=seed).fit(fit)
     return np.asarray(found.predict(x), dtype=np.int64)
@@ -117,8 +117,20 @@ def classes(y: ArrayLike | Tensor, *, bins: int = 4) -> NDArray[Any]:
     return np.asarray(np.searchsorted(edges, array, side="right"), dtype=np.int64)
 
 
-def _axes(fit: Features, components: int) -> Features:
-    """Leading right singular vectors: of the covariance or of the rows' products, whichever is smaller."""
+def axes_of(fit: Features, components: int) -> Features:
+    """Leading principal axes: of the covariance, or of the products of rows if those are fewer.
+
+    Args:
+        fit: ``(m, d)`` centred rows.
+        components: axes to keep, at most.
+
+    Returns:
+        ``(d, k)`` orthonormal columns, ``k <= components``.
+
+    Example:
+        >>> np.abs(axes_of(np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 0.1]]), 1))[:, 0]
+        array([1., 0.])
+    """
     m, d = fit.shape
     keep = min(components, m, d)
     if d <= m:

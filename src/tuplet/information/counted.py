@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
 from tuplet.information.discrete import Components, components
-from tuplet.information.draws import Codes, Counts, relabelled, resampled, tables
+from tuplet.information.draws import Codes, Counts, holm, relabelled, resampled, tables
 from tuplet.information.pid import PARTS, PID, TERMS, Units
 from tuplet.types import InputError, in_range, one_of
+
+Draws = dict[str, NDArray[np.float64]]
+"""Part or term -> its value in each of ``T`` draws."""
 
 SPARSE = 5.0
 """Samples per cell below which a warning is given."""
@@ -66,7 +67,7 @@ def counted(
     Notes:
         A part is ``significant`` if its p-value, adjusted for four parts (Holm), is at most ``level`` **and** its interval
         stays above zero. The p-value of a part is the largest over nulls in which this part is zero, each
-        ``(1 + #{null >= raw}) / (1 + permutations)``:
+        ``(1 + #{null >= raw}) / (1 + permutations)``; if the first leaves nothing to decide, the others are not drawn:
 
         - every part: labels permuted over all samples. Exact where neither source says anything, whatever the sources
           have in common; it alone bounds the error over the four parts by ``level``;
@@ -82,7 +83,8 @@ def counted(
         :math:`I_1 - I_2`, which no relabelling shows; there the bootstrap interval decides. Intervals are bootstrap
         deviations around the corrected value; with few samples per cell they are too short for synergy.
 
-        Cost: ``3 permutations + bootstrap + 1`` union informations of ``n1 n2 |Y|`` cells, in one batch.
+        Cost: ``permutations + bootstrap + 1`` union informations of ``n1 n2 |Y|`` cells in one batch, two ``permutations``
+        more where something may be there.
 
     Source:
         Chance adjustment: Vinh, Epps and Bailey (2010), equation 6. Permutation p-values: Phipson and Smyth (2010). Holm
@@ -115,11 +117,11 @@ def counted(
     noise = max(1, min(n1, n2) - 1) * max(1, ny - 1) / (2 * n)  # of a term under independence, nats
     gap = min(1e-3, 0.05 * noise)
     raw = _solved(observed, units, min(gap, 1e-6))
-    free, given1, given2, boot = _split(
-        _solved(np.concatenate([over_all, *given, again]), units, gap), [permutations] * 3 + [bootstrap]
-    )
-    best = _corrected(raw, free, given1, given2, _entropy(cy, units))
-    null, p = _nulls(raw, free, given1, given2, gap)
+    free, boot = _split(_solved(np.concatenate([over_all, again]), units, gap), [permutations, bootstrap])
+    best = _corrected(raw, free, [_information(g, units) for g in given], _entropy(cy, units))
+    null, p = _nulls(raw, free, None, gap)
+    if min(p.values()) <= level:  # else no further null can make anything significant
+        null, p = _nulls(raw, free, _split(_solved(np.concatenate(given), units, gap), [permutations] * 2), gap)
     interval = _intervals(best, boot, level) if bootstrap else None
     return PID(
         redundancy=best["redundancy"],
@@ -153,15 +155,30 @@ def _codes(name: str, values: ArrayLike) -> tuple[Codes, int]:
     return code.astype(np.int64), len(states)
 
 
-def _solved(counts: Counts, units: Units, gap: float) -> dict[str, NDArray[np.float64]]:
+def _solved(counts: Counts, units: Units, gap: float) -> Draws:
     found: Components = components(torch.from_numpy(counts), units=units, gap=gap)
     return {name: getattr(found, name).numpy() for name in (*PARTS, *TERMS, "gap")}
 
 
-def _split(values: dict[str, NDArray[np.float64]], lengths: list[int]) -> list[dict[str, NDArray[np.float64]]]:
+def _split(values: Draws, lengths: list[int]) -> list[Draws]:
     ends = np.cumsum(lengths)[:-1]
     pieces = {k: np.split(v, ends) for k, v in values.items()}
     return [{k: v[i] for k, v in pieces.items()} for i in range(len(lengths))]
+
+
+def _information(counts: Counts, units: Units) -> NDArray[np.float64]:
+    """I1, I2 and I12 of ``(T, n1, n2, |Y|)`` counts, one row each."""
+    from scipy.special import xlogy
+
+    p = counts / counts.sum((1, 2, 3), keepdims=True)
+
+    def entropy(*axes: int) -> NDArray[np.float64]:
+        q = p.sum(axes) if axes else p
+        return np.asarray(-xlogy(q, q).reshape(len(q), -1).sum(1))
+
+    target = entropy(1, 2)
+    found = (entropy(2, 3) - entropy(2), entropy(1, 3) - entropy(1), entropy(3) - entropy())
+    return np.stack([target + v for v in found]) / (np.log(2) if units == "bits" else 1.0)
 
 
 def _entropy(y: Codes, units: Units) -> float:
@@ -169,17 +186,16 @@ def _entropy(y: Codes, units: Units) -> float:
     return float(-(p * np.log(p)).sum() / (np.log(2) if units == "bits" else 1.0))
 
 
-def _corrected(
-    raw: dict[str, Any], free: dict[str, Any], given1: dict[str, Any], given2: dict[str, Any], entropy: float
-) -> dict[str, float]:
+def _corrected(raw: Draws, free: Draws, given: list[NDArray[np.float64]], entropy: float) -> dict[str, float]:
     seen = {k: float(v[0]) for k, v in raw.items()}
-    i1, i2 = (_above_chance(seen[k], free[k].mean(), entropy) for k in TERMS[:2])
-    shared = min(_above_chance(seen["redundancy"], free["redundancy"].mean(), entropy), i1, i2)
+    i1, i2 = (_above_chance(seen[k], float(free[k].mean()), entropy) for k in TERMS[:2])
+    shared = min(_above_chance(seen["redundancy"], float(free["redundancy"].mean()), entropy), i1, i2)
     shared = max(shared, i1 + i2 - entropy)
     union = i1 + i2 - shared
     chains = [
-        low + _above_chance(seen["information12"] - seen[k], (g["information12"] - g[k]).mean(), entropy - seen[k])
-        for low, k, g in ((i1, "information1", given1), (i2, "information2", given2))
+        low
+        + _above_chance(seen["information12"] - seen[k], float(draws[-1].mean() - draws[i].mean()), entropy - seen[k])
+        for i, (low, k, draws) in enumerate(zip((i1, i2), TERMS[:2], given, strict=True))
     ]
     together = max(union, min(chains))
     return {
@@ -199,38 +215,40 @@ def _above_chance(value: float, chance: float, most: float) -> float:
 
 
 def _nulls(
-    raw: dict[str, Any], free: dict[str, Any], given1: dict[str, Any], given2: dict[str, Any], gap: float
+    raw: Draws, free: Draws, given: list[Draws] | None, gap: float
 ) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
     """The decisive null of each part and term, and Holm's p-value of each part."""
-
-    def against(name: str, draws: dict[str, Any]) -> tuple[float, NDArray[np.float64]]:
-        reached = int((draws[name] >= raw[name][0] - gap * (name in PARTS)).sum())
-        return (1 + reached) / (1 + len(draws[name])), draws[name]
-
-    tests = {
-        "redundancy": [against("redundancy", free), against("information1", free), against("information2", free)],
-        "unique1": [against("unique1", free), against("unique1", given2), against("information1", free)],
-        "unique2": [against("unique2", free), against("unique2", given1), against("information2", free)],
-        "synergy": [against("synergy", d) for d in (free, given1, given2)],
-    } | {name: [against(name, free)] for name in TERMS}
-    own = {"redundancy": 1, "unique1": 2, "unique2": 2, "synergy": 3}  # nulls of the part itself come first
-    null = {}
-    for name, found in tests.items():
-        shown = max(found[: own.get(name, 1)], key=lambda t: t[1].mean())[1]
+    of_part: dict[str, list[int]] = {
+        "redundancy": [],
+        "unique1": [1],
+        "unique2": [0],
+        "synergy": [0, 1],
+    }  # which source the labels stay with
+    terms: dict[str, tuple[str, ...]] = {
+        "redundancy": TERMS[:2],
+        "unique1": TERMS[:1],
+        "unique2": TERMS[1:2],
+        "synergy": (),
+    }
+    null: dict[str, dict[str, float]] = {}
+    for name in (*TERMS, *PARTS):
+        nulls = [free[name], *(given[i][name] for i in of_part.get(name, []) if given)]
+        shown = max(nulls, key=lambda draws: float(draws.mean()))
+        slack = gap if name in PARTS else 1e-9  # what solver and rounding may differ by
+        p = [(1 + int((draws >= raw[name][0] - slack).sum())) / (1 + len(draws)) for draws in nulls]
         null[name] = {
             "raw": float(raw[name][0]),
             "mean": float(shown.mean()),
             "quantile": float(np.quantile(shown, 0.95)),
-            "p": max(p for p, _ in found),
+            "p": max([*p, *(null[t]["p"] for t in terms.get(name, ()))]),
         }
-    holm, least = {}, 0.0
-    for rank, name in enumerate(sorted(PARTS, key=lambda k: null[k]["p"])):
-        least = max(least, min(1.0, (len(PARTS) - rank) * null[name]["p"]))
-        holm[name] = null[name]["p_holm"] = least
-    return null, holm
+    adjusted = holm({name: null[name]["p"] for name in PARTS})
+    for name, p_holm in adjusted.items():
+        null[name]["p_holm"] = p_holm
+    return null, adjusted
 
 
-def _intervals(best: dict[str, float], boot: dict[str, Any], level: float) -> dict[str, tuple[float, float]]:
+def _intervals(best: dict[str, float], boot: Draws, level: float) -> dict[str, tuple[float, float]]:
     out = {}
     for name, value in best.items():
         low, high = np.quantile(boot[name], [level / 2, 1 - level / 2]) - boot[name].mean()

@@ -118,3 +118,26 @@ def resampled(
     held = csr_matrix((np.ones(len(y)), (code, cell)), shape=(len(names), cells))
     weights = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws).astype(np.float64)
     return np.asarray(weights @ held, dtype=np.float64).reshape(draws, *sizes)
+
+
+def holm(p: dict[str, float]) -> dict[str, float]:
+    """Adjust p-values for their number, so that calling those below a level errs in any of them at most that often.
+
+    Args:
+        p: name -> p-value.
+
+    Returns:
+        Name -> adjusted p-value, in the order of the least.
+
+    Source:
+        Holm (1979).
+
+    Example:
+        >>> holm({"a": 0.01, "b": 0.03})
+        {'a': 0.02, 'b': 0.03}
+    """
+    adjusted, least = {}, 0.0
+    for rank, name in enumerate(sorted(p, key=lambda k: p[k])):
+        least = max(least, min(1.0, (len(p) - rank) * p[name]))
+        adjusted[name] = least
+    return adjusted

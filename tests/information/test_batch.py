@@ -1,0 +1,203 @@
+"""Decompositions from posteriors, against exact ones; the published and the pointwise estimators beside them."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+from scipy.special import xlogy
+
+from tuplet.information import (
+    PID,
+    batch,
+    clustered,
+    consistency,
+    discrete,
+    from_posteriors,
+    neural_batch,
+    pairs,
+    pointwise,
+)
+from tuplet.information.pid import PARTS
+from tuplet.information.posteriors import balanced, calibrated, cross_fitted
+from tuplet.types import InputError
+
+GATES = {"and": lambda a, b: a & b, "xor": lambda a, b: a ^ b, "copy": lambda a, b: 2 * a + b}
+
+
+def features(rng, bit):
+    return np.column_stack([bit + 0.05 * rng.standard_normal(len(bit)), rng.standard_normal((len(bit), 2))])
+
+
+@pytest.mark.parametrize("gate", GATES)
+def test_gates_come_out_as_the_exact_decomposition_of_the_sample(gate):
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 2, (2, 600))
+    y = GATES[gate](a, b)
+    table = np.zeros((2, 2, y.max() + 1))
+    np.add.at(table, (a, b, y), 1)
+    exact = discrete(table)
+    found = batch(features(rng, a), features(rng, b), y, folds=3, atoms=32, bootstrap=0)
+    for k in PARTS:
+        assert getattr(found, k) == pytest.approx(getattr(exact, k), abs=0.15)
+
+
+def exact_posteriors(table, rng, n):
+    """Samples of a table with the posteriors that a perfect model would give them."""
+    flat = rng.choice(table.size, size=n, p=table.ravel())
+    x1, x2, y = np.unravel_index(flat, table.shape)
+    p1, p2 = table.sum(1), table.sum(0)
+    both = table / table.sum(2, keepdims=True)
+    return (p1 / p1.sum(1, keepdims=True))[x1], (p2 / p2.sum(1, keepdims=True))[x2], both[x1, x2], y
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_perfect_posteriors_give_the_decomposition_of_the_table(seed):
+    rng = np.random.default_rng(seed)
+    table = rng.dirichlet(np.full(4 * 5 * 3, 0.4)).reshape(4, 5, 3)
+    exact = discrete(table)
+    found = from_posteriors(*exact_posteriors(table, rng, 8000), bootstrap=10)
+    for k in PARTS:
+        assert getattr(found, k) == pytest.approx(getattr(exact, k), abs=0.03)
+        low, high = found.interval[k]
+        assert low <= high
+    assert found.gap <= 1e-5
+    assert not found.warnings
+
+
+def test_posteriors_that_know_nothing_read_zero():
+    rng = np.random.default_rng(1)
+    y = rng.integers(0, 2, 400)
+    noise = [rng.dirichlet([1, 1], 400) for _ in range(3)]
+    found = from_posteriors(*noise, y, bootstrap=20)
+    assert not any(found.significant.values())
+    assert found.information12 < 0.02
+
+
+def test_merging_posteriors_loses_little_and_says_so():
+    rng = np.random.default_rng(2)
+    y = rng.integers(0, 2, 500)
+    sharp = 1 / (1 + np.exp(-(2 * y - 1 + rng.standard_normal(500))))
+    p = np.column_stack([1 - sharp, sharp])
+    fine, coarse, poor = (from_posteriors(p, p, p, y, atoms=k, bootstrap=0) for k in (120, 24, 2))
+    assert coarse.redundancy == pytest.approx(fine.redundancy, rel=0.02)
+    assert not coarse.warnings
+    assert "lost" in poor.warnings[0]
+
+
+def test_calibration_raises_the_likelihood_and_keeps_the_order():
+    rng = np.random.default_rng(3)
+    y = rng.integers(0, 2, 300)
+    true = np.where(y == 1, 0.7, 0.3) + 0.1 * rng.standard_normal(300)
+    over = 1 / (1 + np.exp(-20 * (true - 0.5)))
+    p = np.column_stack([1 - over, over])
+    better = calibrated(p, y)
+    row = np.arange(300)
+    assert np.log(better[row, y]).mean() >= np.log(p[row, y]).mean()
+    assert np.array_equal(np.argsort(better[:, 1]), np.argsort(p[:, 1]))
+    assert np.allclose(calibrated(p[:, ::-1], y), np.bincount(y) / 300)  # wrong each time: the frequencies
+
+
+def test_balanced_masses_have_both_margins():
+    rng = np.random.default_rng(4)
+    p, weight, prior = rng.dirichlet([1, 1, 1], 50), rng.dirichlet(np.ones(50)), np.array([0.2, 0.3, 0.5])
+    mass = balanced(p, prior, weight)
+    assert np.allclose(mass.sum(0), prior)
+    assert np.allclose(mass.sum(1), weight, atol=1e-6)
+
+
+@pytest.mark.parametrize("model", ["mlp", "logistic"])
+def test_posteriors_are_of_rows_left_out(model):
+    rng = np.random.default_rng(5)
+    x, y = rng.standard_normal((200, 150)), rng.integers(0, 2, 200)
+    p = cross_fitted(x, y, model=model)
+    assert (p.argmax(1) == y).mean() < 0.65  # rows seen in fitting would be known by heart
+    group = np.repeat(np.arange(20), 10)
+    told = cross_fitted(np.eye(20)[group], (group % 2).astype(np.int64), model=model, group=group.astype(np.int64))
+    assert ((told.argmax(1) == group % 2).mean()) < 0.9
+
+
+def test_the_published_estimator_sees_an_exclusive_or():
+    rng = np.random.default_rng(6)
+    a, b = rng.integers(0, 2, (2, 1200))
+    found = neural_batch(features(rng, a), features(rng, b), a ^ b, epochs=30, coupling_epochs=5)
+    assert found.synergy > 0.6
+    assert abs(found.redundancy) < 0.15
+    assert found.redundancy + found.unique1 == pytest.approx(found.information1)
+
+
+def test_pointwise_turns_two_unique_bits_into_redundancy_and_synergy():
+    rng = np.random.default_rng(7)
+    a, b = rng.integers(0, 2, (2, 600))
+    found = pointwise(features(rng, a), features(rng, b), 2 * a + b, folds=3)
+    means = [v.mean() for v in (found.redundancy, found.unique1, found.unique2, found.synergy)]
+    p = np.bincount(2 * a + b) / 600
+    assert sum(means) == pytest.approx(-xlogy(p, p).sum(), abs=0.1)
+    assert means[0] > 0.4
+    assert means[3] > 0.4
+
+
+def of(r, u1, u2, s, **more):
+    return PID(
+        redundancy=r,
+        unique1=u1,
+        unique2=u2,
+        synergy=s,
+        information1=r + u1,
+        information2=r + u2,
+        information12=r + u1 + u2 + s,
+        gap=0.0,
+        **more,
+    )
+
+
+def test_table_1_of_to_align_or_not_breaks_its_own_identity():
+    mosei = {
+        ("vision", "text"): of(0.123, 0.001, 0.163, 0.005),
+        ("vision", "audio"): of(0.116, 0.010, 0.001, 0.012),
+        ("audio", "text"): of(0.127, 0.001, 0.248, 0.002),
+    }
+    (found,) = consistency(mosei)
+    assert found.modality == "text"
+    assert found.information == pytest.approx({"vision": 0.286, "audio": 0.375})
+    assert found.spread == pytest.approx(0.089)
+    everyone = {d.modality for d in consistency(mosei, tolerance=0.001)}
+    assert everyone == {"audio", "text", "vision"}  # beyond rounding, each does
+
+
+def test_overlapping_intervals_are_no_disagreement():
+    wide = {"information1": (0.1, 0.5), "information2": (0.1, 0.5)}
+    found = {("a", "b"): of(0.2, 0.1, 0.1, 0.0, interval=wide), ("a", "c"): of(0.2, 0.0, 0.1, 0.0, interval=wide)}
+    assert not consistency(found)
+    assert consistency({k: of(v.redundancy, v.unique1, v.unique2, 0.0) for k, v in found.items()})[0].modality == "a"
+    with pytest.raises(InputError, match="units"):
+        consistency({("a", "b"): of(0.2, 0.1, 0.1, 0.0), ("a", "c"): of(0.2, 0.1, 0.1, 0.0, units="nats")})
+
+
+def test_three_modalities_make_three_pairs_and_three_rests():
+    rng = np.random.default_rng(8)
+    a, b = rng.integers(0, 2, (2, 1200))
+    sources = {"third": features(rng, b), "first": features(rng, a), "second": features(rng, a)}
+    found = pairs(sources, a ^ b, estimator=partial(clustered, clusters=6, permutations=80, bootstrap=30))
+    assert list(found.pairs) == [("first", "second"), ("first", "third"), ("second", "third")]
+    assert found.pairs["first", "second"].information12 < 0.05
+    assert found.pairs["first", "third"].significant["synergy"]
+    assert found.rest["third"].significant["synergy"]
+    assert not found.disagreements
+    with pytest.raises(InputError, match="two modalities"):
+        pairs({"first": a}, a)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda p, y: from_posteriors(p * 2, p, p, y), "p1 has rows that are no distributions"),
+        (lambda p, y: from_posteriors(p, p[:5], p, y), "p2 has shape"),
+        (lambda p, y: from_posteriors(p, p, p, y * 0), "y has no row of class 1"),
+        (lambda p, y: batch(p, p[:5], y), "x2 has 5 rows"),
+        (lambda p, y: batch(p, p, np.arange(len(y))), "merge rare classes"),
+        (lambda p, y: batch(p, p, y, model="tree"), "model is 'tree'"),
+    ],
+)
+def test_errors_name_the_argument(call, said):
+    with pytest.raises(InputError, match=said):
+        call(np.full((20, 2), 0.5), np.arange(20) % 2)
