@@ -28,7 +28,19 @@ ALLOWED = {
     "train": {"model", "nets", "objectives", "data", "functional", "diagnose"},
     "evaluate": {"model", "nets", "data", "functional", "diagnose"},
     "bench": {"information", "evaluate", "train", "data", "objectives", "model", "nets", "diagnose", "functional"},
-    "cli": {"bench", "train", "evaluate", "information", "diagnose", "data", "objectives", "model"},
+    "audit": {
+        "bench",
+        "information",
+        "evaluate",
+        "train",
+        "data",
+        "objectives",
+        "model",
+        "nets",
+        "diagnose",
+        "functional",
+    },
+    "cli": {"audit", "bench", "train", "evaluate", "information", "diagnose", "data", "objectives", "model"},
     "__init__": {"data", "evaluate", "functional", "model", "objectives", "train"},
 }
 

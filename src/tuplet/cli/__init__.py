@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 import tyro
 from tyro.conf import Positional
 
+from tuplet.cli.audit import Audit, Plan, aligned, audit, planned
 from tuplet.cli.data import Data, data
 from tuplet.cli.sweep import Sweep, strategic, sweep
 from tuplet.train.recipe import RECIPES, Recipe
@@ -55,6 +56,9 @@ class Train:
     objective: str = "one_vs_all"
     """For shipped recipes: pairwise, sigmoid, cmc, bottleneck, symile, gram, triangle, one_vs_all, uni_align, comm,
     structure or transport."""
+    align: Literal["auto"] | None = None
+    """auto: audit the recipe's source first, then train every modality on the target and align the pairs that it helps, in
+    place of --objective."""
     epochs: int | None = None
     """Passes over the training rows [default: the recipe's]."""
     seed: int = 0
@@ -89,6 +93,7 @@ class Report:
 
 Command = (
     Annotated[Bench, tyro.conf.subcommand("bench")]
+    | Annotated[Audit, tyro.conf.subcommand("audit")]
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Report, tyro.conf.subcommand("report")]
@@ -114,6 +119,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     command = tyro.cli(Command, args=arguments, prog="tuplet", description="Align any number of modalities.")
     run: dict[type, Callable[..., None]] = {
+        Audit: audit,
         Bench: bench,
         Train: train,
         Evaluate: evaluate,
@@ -224,6 +230,9 @@ def train(command: Train) -> None:
     if (command.out / "suite.json").exists():
         raise InputError(f"out {command.out} holds a bench run; choose another folder")
     recipe = _recipe(command.recipe, command.objective, command.seed)
+    plan = _plan(command, recipe) if command.align else None
+    if plan is not None:
+        recipe = replace(recipe, objective=aligned(recipe, plan))
     first = int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0  # of several processes, one speaks
     if first:
         print(f"{type(recipe.objective).__name__} on {', '.join(recipe.source.modalities)}")
@@ -242,6 +251,7 @@ def train(command: Train) -> None:
         "objective": command.objective,
         "seed": command.seed,
         "data": recipe.source.fingerprint,
+        "plan": plan,
     }
     if first and not (command.out / NAME).exists():  # until there is something to continue, the latest call counts
         write_atomic(command.out / "run.json", json.dumps(note).encode())
@@ -283,6 +293,8 @@ def evaluate(command: Evaluate) -> None:
             f"{command.run} came from the file {name}; pass it with --recipe, as run folders execute no code"
         )
     recipe = _recipe(str(command.recipe or name), objective, seed)
+    if note.get("plan") is not None:
+        recipe = replace(recipe, objective=aligned(recipe, note["plan"]))
     if recipe.source.fingerprint != data:
         raise InputError(f"{command.run} was trained on other data or another split than its recipe loads now")
     if not (command.run / checkpoint.NAME).exists():
@@ -294,6 +306,22 @@ def evaluate(command: Evaluate) -> None:
     if command.details:
         print_results(results)
     print(evaluation.summary(results))
+
+
+def _plan(command: Train, recipe: Recipe) -> Plan:
+    """Read the plan of a run that has begun, or make one."""
+    from tuplet.train.checkpoint import NAME
+
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 or (command.devices or 1) > 1:
+        raise InputError("--align auto plans in one process; leave --devices out, or run `tuplet audit` first")
+    note = command.out / "run.json"
+    if (
+        (command.out / NAME).exists()
+        and note.exists()
+        and (kept := json.loads(note.read_text()).get("plan")) is not None
+    ):
+        return [(a, b, strength) for a, b, strength in kept]
+    return planned(recipe, command.out / "audit")
 
 
 def _scaling(command: Bench) -> None:

@@ -52,7 +52,7 @@ def opened(name: str, root: Path | None = None) -> Source:
     if name in READERS and root is None and known["root"].default is Parameter.empty:
         raise InputError(f"{name} reads real data: say where they lie with --root")
     options = {k: _value(v) for k, v in parse_qsl(text, keep_blank_values=True)}
-    allowed = sorted(k for k, p in known.items() if p.kind is Parameter.KEYWORD_ONLY)
+    allowed = sorted(set(known) - {"root", "path"})
     if unknown := sorted(set(options) - set(allowed)):
         raise InputError(f"{name} has no option {unknown[0]!r}, expected some of {allowed}")
     try:

@@ -1,0 +1,7 @@
+"""Whether and how strongly to align: information structure, similarity and a pilot, weighed into a recommendation."""
+
+from tuplet.audit.advice import Advice, Curve, advise, gain_curve
+from tuplet.audit.audit import Audit, PairAudit, audit
+from tuplet.audit.pilot import Pilot, pilot
+
+__all__ = ["Advice", "Audit", "Curve", "PairAudit", "Pilot", "advise", "audit", "gain_curve", "pilot"]

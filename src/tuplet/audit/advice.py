@@ -1,0 +1,248 @@
+r"""From a pilot to a recommendation: a smooth curve of gain over strength with its uncertainty, and what to do about it.
+
+The change of accuracy :math:`f(\lambda)` since strength 0 is a Wiener process in :math:`t = \log(1 + \lambda / 0.1)`: it starts
+at zero, has mean zero and drifts the further the stronger the alignment; the pilot's measured covariance is its noise. A noisy
+pilot is so drawn towards "makes no difference", never towards a strength, and between two strengths nothing is invented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuplet.audit.pilot import Pilot
+from tuplet.information import PID
+
+Verdict = Literal["helps", "hurts", "no difference", "unclear"]
+GRID = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
+SPREAD, WARP = 1.5, 0.1
+"""Standard deviation of the gain in points at ``t = 1``, and where ``t`` turns from linear to logarithmic. This and the three
+numbers below were chosen on the tuning family of ``benchmarks/recommendation.py``."""
+BAND = 0.5
+"""A verdict needs an expected change of this many points."""
+SURE = 0.7
+"""And this posterior probability of its sign."""
+SAME = 1.5
+"""No difference: more likely than not, no strength up to 1 changes accuracy by this many points."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Gain over strength, in points.
+
+    Attributes:
+        strengths: a grid from 0.
+        mean: posterior mean at each.
+        low: posterior 10 % quantile.
+        high: posterior 90 % quantile.
+        helps: probability that the strength with the best mean gains anything.
+        hurts: probability that strength 1 loses anything.
+        same: probability that no strength up to 1 changes accuracy by `SAME` points.
+        best: strength with the best mean.
+        interval: between these the best strength lies with probability 0.8.
+    """
+
+    strengths: tuple[float, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    helps: float
+    hurts: float
+    same: float
+    best: float
+    interval: tuple[float, float]
+
+
+def gain_curve(gain: Sequence[float], covariance: Sequence[Sequence[float]], strengths: Sequence[float]) -> Curve:
+    """Infer the gain at every strength from noisy measurements at some.
+
+    Args:
+        gain: measured change since strength 0 in points, at ``strengths``.
+        covariance: of these measurements.
+        strengths: where; the first is 0.
+
+    Returns:
+        The `Curve` on `GRID`.
+
+    Source:
+        C. E. Rasmussen, C. K. I. Williams, Gaussian Processes for Machine Learning, 2006, equations 2.22 to
+        2.24; the Wiener process: appendix B.
+
+    Example:
+        >>> curve = gain_curve([0.0, 4.0, 5.0], [[0, 0, 0], [0, 0.1, 0], [0, 0, 0.1]], [0.0, 0.3, 1.0])
+        >>> curve.helps > 0.99, curve.best >= 0.3
+        (True, True)
+    """
+    grid, seen = np.array(GRID), np.array(strengths)[1:]
+    noise = np.array(covariance)[1:, 1:] + 1e-4 * np.eye(len(seen))
+    gains = _kernel(grid, seen) @ np.linalg.inv(_kernel(seen, seen) + noise)
+    mean = gains @ np.array(gain)[1:]
+    spread = _kernel(grid, grid) - gains @ _kernel(seen, grid)
+    root = np.linalg.cholesky(spread + 1e-6 * np.eye(len(grid)))
+    draws = mean + np.random.default_rng(0).standard_normal((4000, len(grid))) @ root.T
+    draws[:, 0] = 0.0
+    best = int(mean.argmax())
+    up_to_one = np.abs(draws[:, grid <= 1]).max(axis=1)
+    low, high = np.quantile(draws, [0.1, 0.9], axis=0)
+    interval = np.quantile(grid[draws.argmax(axis=1)], [0.1, 0.9], method="nearest")
+    return Curve(
+        strengths=GRID,
+        mean=tuple(mean.tolist()),
+        low=tuple(low.tolist()),
+        high=tuple(high.tolist()),
+        helps=float((draws[:, best] > 0).mean()) if best else 0.0,
+        hurts=float((draws[:, GRID.index(1.0)] < 0).mean()),
+        same=float((up_to_one < SAME).mean()),
+        best=float(grid[best]),
+        interval=(float(interval[0]), float(interval[1])),
+    )
+
+
+def _kernel(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Covariance of a Wiener process."""
+    t, u = (np.log1p(v / WARP) for v in (a, b))
+    found: NDArray[np.float64] = SPREAD**2 * np.minimum(t[:, None], u[None])
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What to do about one pair.
+
+    Attributes:
+        verdict: whether alignment ``"helps"``, ``"hurts"``, makes ``"no difference"``, or there is not enough data to tell
+            (``"unclear"``).
+        strength: to start with; 0 unless it helps.
+        interval: where the best strength lies with probability 0.8.
+        objective: what to align with first.
+        curve: gain over strength.
+        evidence: sentences for a reader.
+    """
+
+    verdict: Verdict
+    strength: float
+    interval: tuple[float, float]
+    objective: str
+    curve: Curve
+    evidence: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        """Return the recommendation as a sentence."""
+        low, high = self.interval
+        return {
+            "helps": f"Align: start at strength {self.strength:g} (best between {low:g} and {high:g}).",
+            "hurts": "Do not align: it costs accuracy.",
+            "no difference": "Alignment makes no difference to accuracy here; leave it out unless you need a shared space.",
+            "unclear": "Not enough data to tell; leave alignment out, or give more rows.",
+        }[self.verdict]
+
+
+def advise(
+    pair: tuple[str, str], pid: PID | None, similarity: Mapping[str, Mapping[str, float]] | None, tried: Pilot
+) -> Advice:
+    """Weigh what is known about one pair.
+
+    Args:
+        pair: names of the two modalities.
+        pid: what they say about the target; None where it could not be estimated.
+        similarity: metric -> ``value``, ``chance``, ``low`` and ``high`` of shuffled pairs, of separately trained encoders.
+        tried: the pilot.
+
+    Returns:
+        The `Advice`. The pilot decides the sign and the strength, because only it saw training; the decomposition and the
+        similarity say why, and choose the objective.
+
+    Example:
+        >>> tried = Pilot((0.0, 0.3, 1.0), (0, 1), "accuracy", {"a": [[0.5, 0.5]] * 3, "b": [[0.5, 0.5]] * 3},
+        ...     [0.0, 3.0, 4.0], [[0.0] * 3, [0.0, 0.2, 0.1], [0.0, 0.1, 0.2]], 500, {"a": 0.9, "b": 0.9})
+        >>> advise(("a", "b"), None, None, tried).verdict
+        'helps'
+    """
+    curve = gain_curve(tried.gain, tried.covariance, tried.strengths)
+    verdict = judge(curve)
+    evidence = [_said_by_pilot(curve, tried)]
+    objective = "Pairwise(tau=0.07)"
+    if pid is not None:
+        evidence.append(_said_by_pid(pair, pid))
+        if _there(pid, "synergy") and pid.synergy > pid.redundancy:
+            objective = "CoMM"
+            evidence.append(
+                "More of it shows only jointly than is shared, which aligning one with the other cannot reach: try CoMM, whose "
+                "fused views keep it (not tried by this pilot)."
+            )
+    if similarity is not None:
+        evidence.append(_said_by_similarity(similarity))
+    return Advice(
+        verdict=verdict,
+        strength=curve.best if verdict == "helps" else 0.0,
+        interval=curve.interval,
+        objective=objective,
+        curve=curve,
+        evidence=tuple(evidence),
+    )
+
+
+def judge(curve: Curve) -> Verdict:
+    """Name what a curve says.
+
+    Args:
+        curve: from `gain_curve`.
+
+    Returns:
+        The verdict.
+
+    Example:
+        >>> judge(gain_curve([0.0, 0.0], [[0.0, 0.0], [0.0, 0.01]], [0.0, 1.0]))
+        'no difference'
+    """
+    gained = max(curve.mean)
+    lost = -curve.mean[GRID.index(1.0)]
+    if curve.helps >= SURE and gained >= BAND:
+        return "helps"
+    if curve.hurts >= SURE and lost >= BAND:
+        return "hurts"
+    return "no difference" if curve.same >= 0.5 else "unclear"
+
+
+def _there(pid: PID, part: str) -> bool:
+    return bool((pid.significant or {}).get(part))
+
+
+def _said_by_pilot(curve: Curve, tried: Pilot) -> str:
+    def at(strength: float) -> str:
+        i = GRID.index(strength)
+        return f"{curve.mean[i]:+.1f} [{curve.low[i]:+.1f}, {curve.high[i]:+.1f}]"
+
+    unit = "points of accuracy" if tried.metric == "accuracy" else "hundredths of R2"
+    best = f"strength {curve.best:g} changes {at(curve.best)}, " if curve.best else "no strength gains; "
+    return (
+        f"Pilot ({len(tried.seeds)} seeds, {tried.rows} validation rows, {unit}): {best}strength 1 {at(1.0)}; brackets hold "
+        "80 %."
+    )
+
+
+def _said_by_pid(pair: tuple[str, str], pid: PID) -> str:
+    names = {
+        "redundancy": "shared",
+        "unique1": f"only in {pair[0]}",
+        "unique2": f"only in {pair[1]}",
+        "synergy": "visible only jointly",
+    }
+    parts = [f"{getattr(pid, k):.2f} {name}" for k, name in names.items() if _there(pid, k)]
+    rest = [name for k, name in names.items() if not _there(pid, k)]
+    said = f"About the target they say {pid.information12:.2f} {pid.units} together"
+    said += f": {', '.join(parts)}" if parts else ", none of it above chance"
+    return said + (f"; not above chance: {', '.join(rest)}." if parts and rest else ".")
+
+
+def _said_by_similarity(similarity: Mapping[str, Mapping[str, float]]) -> str:
+    knn = similarity["mutual_knn"]
+    return (
+        f"Trained separately, their encoders share {100 * knn['value']:.0f} % of nearest neighbours (chance "
+        f"{100 * knn['chance']:.0f} %, shuffled pairs up to {100 * knn['high']:.0f} %); CKA {similarity['cka']['value']:.2f}."
+    )

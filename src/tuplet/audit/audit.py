@@ -1,0 +1,254 @@
+"""`audit`: before training anything for real, ask whether and how strongly to align each pair of modalities."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tuplet.audit.advice import Advice, advise
+from tuplet.audit.keep import Kept
+from tuplet.audit.pilot import ROWS, STEPS, STRENGTHS, Pilot, pilot
+from tuplet.data import Source
+from tuplet.data.batch import order_of
+from tuplet.diagnose.similarity import similarity
+from tuplet.information import PID, clustered
+from tuplet.train.config import TrainConfig
+from tuplet.train.strategic import strategic
+from tuplet.types import Batch, InputError
+
+Numbers = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class PairAudit:
+    """What was found about one pair.
+
+    Attributes:
+        pair: the two modalities.
+        pid: what they say about the target; ``unique1`` is of the first.
+        similarity: metric -> ``value``, ``chance`` (unless only shuffles say it), ``low`` and ``high`` of shuffled pairs.
+        pilot: a few short trainings.
+        advice: what follows.
+    """
+
+    pair: tuple[str, str]
+    pid: PID
+    similarity: Numbers
+    pilot: Pilot
+    advice: Advice
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What was found about a source.
+
+    Attributes:
+        source: its name.
+        data: its fingerprint.
+        target: what was asked about.
+        rows: number of rows per part.
+        pairs: of modalities.
+        rest: modality -> decomposition of it (first) against all others together (second); empty for two modalities.
+        seconds: wall time of what was computed now; kept results cost nothing.
+        settings: of the pilots.
+    """
+
+    source: str
+    data: str
+    target: str
+    rows: dict[str, int]
+    pairs: tuple[PairAudit, ...]
+    rest: dict[str, PID] = field(repr=False)
+    seconds: float
+    settings: dict[str, Any]
+
+    @property
+    def plan(self) -> dict[tuple[str, str], float]:
+        """Return the recommended strength of every pair that alignment helps."""
+        return {p.pair: p.advice.strength for p in self.pairs if p.advice.strength > 0}
+
+
+def audit(
+    source: Source,
+    *,
+    target: str | None = None,
+    pairs: Sequence[tuple[str, str]] | None = None,
+    strengths: Sequence[float] = STRENGTHS,
+    seeds: Sequence[int] = (0, 1, 2),
+    steps: int = STEPS,
+    config: TrainConfig | None = None,
+    permutations: int = 100,
+    bootstrap: int = 60,
+    out: Path | None = None,
+    report: Callable[[int, int, str], None] | None = None,
+) -> Audit:
+    """Ask whether and how strongly to align each pair of modalities.
+
+    Args:
+        source: paired data with a target. Test rows are not used.
+        target: its name; ``"label"`` or the first when left out.
+        pairs: of modalities; all when left out.
+        strengths: that the pilot tries; 0 is added.
+        seeds: of the pilot's trainings, two or more.
+        steps: of every training of the pilot.
+        config: of the pilot: batch size, learning rate, weight decay.
+        permutations: of the target, for the nulls of the decomposition.
+        bootstrap: resamples, for its intervals.
+        out: folder that keeps every finished piece, so that a stopped audit continues; None keeps nothing.
+        report: called with pieces done, pieces in all, and what was done.
+
+    Returns:
+        The `Audit`: per pair the decomposition of what the two say about the target, the similarity of separately trained
+        encoders, a pilot and the advice; for more than two modalities, each against all others.
+
+    Raises:
+        InputError: for an unknown target or pair, a folder that holds another audit, or too few rows.
+
+    Notes:
+        The decomposition clusters raw features on one half of training and validation rows and counts the other half. The
+        recommendation is about the accuracy of each modality's own encoder and head; if you need a shared space, for retrieval
+        say, align in any case and read here what it costs. Experimental: ``benchmarks/recommendation.py`` says how often it
+        is right.
+
+    Source:
+        Fang, Zhang, Chan (2026), To Align or Not to Align, for the question; the recommendation is this library's.
+
+    Example:
+        >>> from tuplet.data.sources import blocks
+        >>> found = audit(blocks.load(rows=600), seeds=(0, 1), strengths=(1.0,), steps=6, permutations=20, bootstrap=20)
+        >>> found.pairs[0].pair, found.pairs[0].pilot.rows
+        (('x1', 'x2'), 120)
+    """
+    began = time.perf_counter()
+    names = tuple(sorted(source.modalities))
+    target = _target(source, target)
+    asked = []
+    for pair in combinations(names, 2) if pairs is None else pairs:
+        if len(set(pair)) != 2 or set(pair) - set(names):
+            raise InputError(f"pairs has {tuple(pair)}, expected two of {list(names)}")
+        asked.append((min(pair), max(pair)))
+    config = TrainConfig(lr=3e-3) if config is None else config
+    settings = {
+        "strengths": sorted({0.0, *map(float, strengths)}),
+        "seeds": list(seeds),
+        "steps": steps,
+        "permutations": permutations,
+        "bootstrap": bootstrap,
+        "batch_size": config.batch_size,
+        "lr": config.lr,
+        "weight_decay": config.weight_decay,
+    }
+    kept = Kept(out, {"source": source.name, "data": source.fingerprint, "target": target, **settings})
+    total = 1 + 2 * len(asked) + (len(names) if len(names) > 2 else 0)
+    done = 0
+
+    def say(what: str) -> None:
+        nonlocal done
+        done += 1
+        if report is not None:
+            report(done, total, what)
+
+    alike = kept.get("similarity", lambda: _similarities(source, target, asked, steps, config))
+    say("separately trained encoders compared")
+    both = _labelled(source, target)
+    flat = {k: both.inputs[k].flatten(1) for k in names}
+
+    def parts(first: str, others: Sequence[str]) -> PID:
+        here = torch.stack([both.present[k] for k in (first, *others)]).all(dim=0)
+        return clustered(
+            flat[first][here],
+            torch.cat([flat[k][here] for k in others], dim=1),
+            both.target[target][here],
+            group=None if both.group is None else both.group[here],
+            permutations=permutations,
+            bootstrap=bootstrap,
+        )
+
+    rest = {}
+    if len(names) > 2:
+        for name in names:
+            others = [k for k in names if k != name]
+            rest[name] = kept.get(f"rest {name}", partial(parts, name, others), PID)
+            say(f"{name} against the rest decomposed")
+    found = []
+    for a, b in asked:
+        pid = kept.get(f"pid {a} {b}", partial(parts, a, [b]), PID)
+        say(f"{a} + {b} decomposed")
+        tried = kept.get(
+            f"pilot {a} {b}",
+            partial(pilot, source, (a, b), target=target, strengths=strengths, seeds=seeds, steps=steps, config=config),
+            Pilot,
+        )
+        say(f"{a} + {b} tried")
+        near = alike[f"{a} {b}"]
+        found.append(PairAudit((a, b), pid, near, tried, advise((a, b), pid, near, tried)))
+    return Audit(
+        source=source.name,
+        data=source.fingerprint,
+        target=target,
+        rows={part: len(getattr(source, part)) for part in ("train", "val", "test")},
+        pairs=tuple(found),
+        rest=rest,
+        seconds=time.perf_counter() - began,
+        settings=settings,
+    )
+
+
+def _target(source: Source, target: str | None) -> str:
+    if not source.targets:
+        raise InputError(f"{source.name} has no target; an audit asks what modalities say about one")
+    if target is None:
+        return "label" if "label" in source.targets else sorted(source.targets)[0]
+    if target not in source.targets:
+        raise InputError(f"target is {target!r}, expected one of {sorted(source.targets)}")
+    return target
+
+
+def _labelled(source: Source, target: str) -> Batch:
+    """Training and validation rows, at most 2 * ROWS of them, with the groups that the split keeps whole."""
+    batches = []
+    for rows in (source.train, source.val):
+        n = len(rows)
+        batches.append(rows[order_of(n, seed=0, epoch=0)[:ROWS].sort().values] if n > ROWS else rows[slice(0, n)])
+    index = torch.cat([b.index for b in batches])
+    group = getattr(source, "group", None)
+    return Batch(
+        inputs={k: torch.cat([b.inputs[k] for b in batches]) for k in batches[0].inputs},
+        present={k: torch.cat([b.present[k] for b in batches]) for k in batches[0].inputs},
+        index=index,
+        group=None if group is None else torch.as_tensor(np.asarray(group))[index],
+        target={target: torch.cat([b.target[target] for b in batches])},
+    )
+
+
+def _similarities(
+    source: Source, target: str, pairs: Sequence[tuple[str, str]], steps: int, config: TrainConfig
+) -> dict[str, Numbers]:
+    """Train every encoder alone, and compare what they make of validation rows."""
+    size = min(config.batch_size, len(source.train))
+    config = replace(config, epochs=-(-steps // (len(source.train) // size)), batch_size=size)
+    emb = strategic(source, target=target, strength=0.0, config=config).embeddings["val"]
+    found: dict[str, Numbers] = {}
+    for a, b in pairs:
+        here = torch.nonzero(emb.present[a] & emb.present[b])[:ROWS, 0]
+        found[f"{a} {b}"] = _numbers(emb.h[a][here], emb.h[b][here])
+    return found
+
+
+def _numbers(a: Tensor, b: Tensor) -> Numbers:
+    scores = similarity(a, b, k=min(10, len(a) - 1))
+    found = {}
+    for name, score in scores.items():
+        assert score.null is not None
+        known = {"value": score.value, "chance": score.chance, "low": score.null.low, "high": score.null.high}
+        found[name] = {k: v for k, v in known.items() if v is not None}
+    return found

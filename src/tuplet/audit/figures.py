@@ -1,0 +1,132 @@
+"""Figures of an audit, as SVG text whose ink follows the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tuplet.audit.audit import PairAudit
+from tuplet.bench.figures import COLOURS, INK, figure_of, styled, svg
+from tuplet.information import PID
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PARTS = ("redundancy", "unique1", "unique2", "synergy")
+
+
+def pair_figure(found: PairAudit) -> str:
+    """Draw what a pair says about the target, and what its pilot measured.
+
+    Args:
+        found: the pair.
+
+    Returns:
+        SVG of two panels.
+
+    Example:
+        >>> from tuplet.audit import audit
+        >>> from tuplet.data.sources import blocks
+        >>> found = audit(blocks.load(rows=600), seeds=(0, 1), strengths=(1.0,), steps=4, permutations=20, bootstrap=20)
+        >>> pair_figure(found.pairs[0])[:4]
+        '<svg'
+    """
+    with styled():
+        figure, (left, right) = figure_of(1, 2, (7.4, 2.7))
+        a, b = found.pair
+        pid_bars(left, found.pid, ("shared", f"only {a}", f"only {b}", "only jointly"))
+        _curve(right, found)
+        return svg(figure)
+
+
+def pid_bars(axis: Axes, pid: PID, names: Sequence[str]) -> None:
+    """Draw the four parts with intervals, and a tick where chance ends.
+
+    Args:
+        axis: to draw on.
+        pid: the decomposition.
+        names: of the parts.
+
+    Example:
+        >>> pid = PID(redundancy=1, unique1=0, unique2=0, synergy=0, information1=1, information2=1, information12=1, gap=0)
+        >>> pid_bars(figure_of(1, 1, (3, 2))[1][0], pid, ("shared", "only a", "only b", "only jointly"))
+    """
+    for i, part in enumerate(PARTS):
+        value = getattr(pid, part)
+        there = pid.significant is None or pid.significant[part]
+        colour = COLOURS[i]
+        axis.barh(i, value, color=colour, alpha=1.0 if there else 0.25, height=0.62)
+        if pid.interval:
+            low, high = pid.interval[part]
+            axis.plot([low, high], [i, i], color=INK, linewidth=1.2)
+        if pid.null:
+            chance = max(pid.null[part]["quantile"] - pid.null[part]["mean"], 0.0)
+            axis.plot([chance, chance], [i - 0.42, i + 0.42], color=INK, linewidth=1.0, linestyle=":")
+    axis.axvline(0, color=INK, linewidth=0.6)
+    axis.set_yticks(range(4), names)
+    axis.invert_yaxis()
+    axis.set(xlabel=f"{pid.units} about the target", title="what they say")
+    axis.set_xlim(min(0.0, axis.get_xlim()[0]), max(axis.get_xlim()[1], 0.05))
+
+
+def _curve(axis: Axes, found: PairAudit) -> None:
+    curve, tried = found.advice.curve, found.pilot
+    at = np.arange(len(curve.strengths))
+
+    def place(strength: float) -> float:
+        return float(np.interp(strength, curve.strengths, at))
+
+    if found.advice.verdict == "helps":
+        low, high = found.advice.interval
+        axis.axvspan(place(low), place(high), color=COLOURS[2], alpha=0.14, linewidth=0)
+    axis.fill_between(at, curve.low, curve.high, color=COLOURS[0], alpha=0.18, linewidth=0)
+    axis.plot(at, curve.mean, color=COLOURS[0], linewidth=1.5)
+    deviation = np.sqrt(np.diag(np.array(tried.covariance)))
+    inside = [i for i, s in enumerate(tried.strengths) if 0 < s <= curve.strengths[-1]]
+    axis.errorbar(
+        [place(tried.strengths[i]) for i in inside],
+        [tried.gain[i] for i in inside],
+        yerr=[deviation[i] for i in inside],
+        fmt="o",
+        color=INK,
+        markersize=3.5,
+        linewidth=1,
+    )
+    axis.axhline(0, color=INK, linewidth=0.6)
+    axis.set_xticks(at, [f"{s:g}" for s in curve.strengths])
+    unit = "points of accuracy" if tried.metric == "accuracy" else "hundredths of R2"
+    axis.set(xlabel="strength of alignment", ylabel=f"change, {unit}", title="what a pilot measured")
+
+
+def similarity_figure(pairs: Sequence[PairAudit]) -> str:
+    """Draw how similar separately trained encoders are, beside shuffled pairs.
+
+    Args:
+        pairs: of an audit.
+
+    Returns:
+        SVG; empty text without pairs.
+
+    Example:
+        >>> similarity_figure([])
+        ''
+    """
+    if not pairs:
+        return ""
+    with styled():
+        figure, axes = figure_of(1, 2, (7.4, 0.9 + 0.24 * len(pairs)))
+        for axis, metric, title in zip(
+            axes, ("mutual_knn", "cka"), ("mutual kNN, k = 10", "CKA, unbiased"), strict=True
+        ):
+            for i, found in enumerate(pairs):
+                score = found.similarity[metric]
+                axis.plot([score["low"], score["high"]], [i, i], color=COLOURS[7], linewidth=4, alpha=0.5)
+                axis.plot(score["value"], i, "o", color=COLOURS[0], markersize=5)
+            axis.set_yticks(
+                range(len(pairs)), [" + ".join(p.pair) for p in pairs] if axis is axes[0] else [""] * len(pairs)
+            )
+            axis.set(title=title, xlim=(min(-0.02, axis.get_xlim()[0]), max(1.0, axis.get_xlim()[1])))
+            axis.set_ylim(len(pairs) - 0.5, -0.5)
+        return svg(figure)

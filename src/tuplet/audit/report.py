@@ -1,0 +1,189 @@
+"""An audit for readers: one self-contained HTML file, and a few lines for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tuplet.audit.audit import Audit, PairAudit
+from tuplet.audit.figures import PARTS, pair_figure, similarity_figure
+from tuplet.bench.record import environment
+from tuplet.information import PID
+from tuplet.train.files import write_atomic
+
+HEAD = ("pair", "alignment", "strength", "gain, points", "shared", "unique 1", "unique 2", "jointly", "kNN (chance)")
+LINES = 12
+"""Pairs that a terminal shows."""
+
+
+def write_report(audit: Audit, out: Path) -> Path:
+    """Write report.html.
+
+    Args:
+        audit: the audit.
+        out: folder to write to.
+
+    Returns:
+        The file. It needs nothing from elsewhere, follows the reader's light or dark setting, and suits a phone.
+
+    Example:
+        >>> import tempfile
+        >>> empty = Audit("none", "", "label", {"train": 0, "val": 0, "test": 0}, (), {}, 0.0, {})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_report(empty, Path(folder)).name
+        'report.html'
+    """
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+    loader = ChoiceLoader([PackageLoader("tuplet.audit"), PackageLoader("tuplet.bench")])
+    page = Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template("audit.html")
+    text = page.render(
+        audit=audit,
+        conclusion=conclusion(audit),
+        head=HEAD,
+        lines=[row(p) for p in audit.pairs],
+        pairs=[
+            {
+                "name": " + ".join(p.pair),
+                "verdict": p.advice.verdict,
+                "words": p.advice.words,
+                "evidence": p.advice.evidence,
+                "warnings": p.pid.warnings,
+                "figure": pair_figure(p),
+            }
+            for p in audit.pairs
+        ],
+        similarity=similarity_figure(audit.pairs),
+        rest_head=("modality", "shared with the rest", "only in it", "only in the rest", "only jointly"),
+        rest=[(name, *_parts(pid)) for name, pid in audit.rest.items()],
+        consistency=consistency(audit),
+        settings={"data": audit.data[:16], **{k: str(v) for k, v in audit.settings.items()}},
+        environment=environment(),
+    )
+    write_atomic(Path(out) / "report.html", text.encode())
+    return Path(out) / "report.html"
+
+
+def conclusion(audit: Audit) -> str:
+    """Put an audit into a sentence or two.
+
+    Args:
+        audit: the audit.
+
+    Returns:
+        How many pairs alignment helps, hurts, leaves alone, and for how many there is not enough data.
+
+    Example:
+        >>> conclusion(Audit("none", "", "label", {}, (), {}, 0.0, {}))
+        'No pair was asked about.'
+    """
+    if not audit.pairs:
+        return "No pair was asked about."
+    if len(audit.pairs) == 1:
+        return audit.pairs[0].advice.words
+    said = []
+    for verdict, words in (
+        ("helps", "alignment helps"),
+        ("hurts", "alignment hurts"),
+        ("no difference", "it makes no difference for"),
+        ("unclear", "there is not enough data to tell for"),
+    ):
+        names = [" + ".join(p.pair) for p in audit.pairs if p.advice.verdict == verdict]
+        if names:
+            said.append(f"{words} {', '.join(names) if len(names) <= 4 else f'{len(names)} pairs'}")
+    return f"Of {len(audit.pairs)} pairs: {'; '.join(said)}."
+
+
+def summary(audit: Audit) -> str:
+    """Say the essentials in at most twenty lines.
+
+    Args:
+        audit: the audit.
+
+    Returns:
+        A table of pairs, those that alignment helps first, and the conclusion.
+
+    Example:
+        >>> print(summary(Audit("none", "", "label", {"train": 0, "val": 0, "test": 0}, (), {}, 0.0, {})))
+        none: about label, 0 training and 0 validation rows
+        No pair was asked about.
+    """
+    order = ("helps", "hurts", "unclear", "no difference")
+    pairs = sorted(audit.pairs, key=lambda p: (order.index(p.advice.verdict), -max(p.advice.curve.mean)))
+    lines = [
+        f"{audit.source}: about {audit.target}, {audit.rows['train']} training and {audit.rows['val']} validation rows"
+    ]
+    if pairs:
+        grid = [HEAD, *(row(p) for p in pairs[:LINES])]
+        wide = [max(len(line[i]) for line in grid) for i in range(len(HEAD))]
+        lines += [
+            "  ".join(
+                cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, wide, strict=True))
+            )
+            for line in grid
+        ]
+        if len(pairs) > LINES:
+            lines.append(f"and {len(pairs) - LINES} more in the report")
+        lines.append("bits about the target, corrected for chance; (in brackets: not above it)")
+    return "\n".join([*lines, conclusion(audit)])
+
+
+def row(found: PairAudit) -> tuple[str, ...]:
+    """Write a pair as a line of a table.
+
+    Args:
+        found: the pair.
+
+    Returns:
+        Cells below `HEAD`.
+
+    Example:
+        >>> len(HEAD)
+        9
+    """
+    advice, curve = found.advice, found.advice.curve
+    i = curve.strengths.index(advice.strength) if advice.strength else curve.strengths.index(1.0)
+    at = "" if advice.strength else " at 1"
+    knn = found.similarity["mutual_knn"]
+    return (
+        " + ".join(found.pair),
+        advice.verdict,
+        f"{advice.strength:g}" + (f" [{advice.interval[0]:g}, {advice.interval[1]:g}]" if advice.strength else ""),
+        f"{curve.mean[i]:+.1f} [{curve.low[i]:+.1f}, {curve.high[i]:+.1f}]{at}",
+        *_parts(found.pid),
+        f"{knn['value']:.2f} ({knn['chance']:.2f})",
+    )
+
+
+def consistency(audit: Audit) -> str:
+    """Say how far apart a modality's information about the target is among its partners, which it must not depend on.
+
+    Args:
+        audit: of three modalities or more.
+
+    Returns:
+        A sentence.
+
+    Example:
+        >>> consistency(Audit("none", "", "label", {}, (), {}, 0.0, {}))
+        'A modality has one partner only, so there is nothing to compare.'
+    """
+    found: dict[str, list[float]] = {}
+    for p in audit.pairs:
+        found.setdefault(p.pair[0], []).append(p.pid.information1)
+        found.setdefault(p.pair[1], []).append(p.pid.information2)
+    spread = {k: float(np.ptp(v)) for k, v in found.items() if len(v) > 1}
+    if not spread:
+        return "A modality has one partner only, so there is nothing to compare."
+    worst = max(spread, key=lambda k: spread[k])
+    return (
+        f"What a modality says about the target must not depend on its partner: the largest spread over partners is "
+        f"{spread[worst]:.3f} bits ({worst}), from estimation alone."
+    )
+
+
+def _parts(pid: PID) -> Sequence[str]:
+    there = pid.significant or dict.fromkeys(PARTS, True)
+    return tuple(f"{getattr(pid, k):.2f}" if there[k] else f"({max(getattr(pid, k), 0.0):.2f})" for k in PARTS)

@@ -1,0 +1,148 @@
+"""The ``tuplet audit`` command, and what ``tuplet train --align auto`` makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tyro.conf import Positional
+
+from tuplet.types import InputError
+
+if TYPE_CHECKING:
+    from tuplet.objectives import Objective
+    from tuplet.train.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Before training: whether and how strongly to align each pair of modalities, and why; a stopped audit continues."""
+
+    source: Positional[str]
+    """A source that ships (digits, blocks, ...), a reader of real data (with --root), or your own file.npz: an array per
+    modality, 'label' or 'target', perhaps 'group'."""
+    root: Path | None = None
+    """Where a reader's data lie."""
+    target: str | None = None
+    """What modalities should tell about [default: label, or the first]."""
+    pairs: tuple[str, ...] = ()
+    """Names of modalities, two by two, such as: fourier zernike pixels zernike [default: all pairs]."""
+    seeds: int = 3
+    """Trainings of the pilot per strength."""
+    steps: int = 300
+    """Of every training of the pilot."""
+    out: Path | None = None
+    """Folder of the report [default: runs/audit/SOURCE]."""
+
+
+def audit(command: Audit) -> None:
+    """Audit a source, print the essentials and say where the report is.
+
+    Args:
+        command: the parsed options.
+
+    Raises:
+        InputError: for an unknown source, or as `tuplet.audit.audit` does.
+
+    Example:
+        >>> audit(Audit("nothing"))  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        tuplet.types.InputError: source is 'nothing', expected one of ...
+    """
+    from tuplet.audit import audit as run
+    from tuplet.audit.report import summary, write_report
+    from tuplet.bench.show import Progress
+    from tuplet.cli.source import opened
+    from tuplet.train.files import locked
+
+    if len(command.pairs) % 2:
+        raise InputError(f"pairs has {len(command.pairs)} names, expected them two by two")
+    source = opened(command.source, command.root)
+    out = command.out or Path("runs/audit") / source.name
+    with locked(out), Progress(f"audit of {source.name} -> {out}") as progress:
+        found = run(
+            source,
+            target=command.target,
+            pairs=list(zip(command.pairs[::2], command.pairs[1::2], strict=True)) or None,
+            seeds=range(command.seeds),
+            steps=command.steps,
+            out=out,
+            report=progress.advance,
+        )
+        file = write_report(found, out)
+    print(summary(found))
+    print(f"{found.seconds:.0f} s; report: {file}")
+
+
+Plan = list[tuple[str, str, float]]
+"""Pairs to align, and how strongly."""
+
+
+def planned(recipe: Recipe, out: Path) -> Plan:
+    """Audit a recipe's source and say how strongly each pair will be aligned, and why.
+
+    Args:
+        recipe: with a source that has the recipe's target.
+        out: folder that keeps the audit.
+
+    Returns:
+        The pairs that alignment helps, and their strengths.
+
+    Raises:
+        InputError: as `tuplet.audit.audit`.
+
+    Example:
+        >>> import inspect
+        >>> list(inspect.signature(planned).parameters)
+        ['recipe', 'out']
+    """
+    from tuplet.audit import audit as run
+    from tuplet.audit.report import summary, write_report
+    from tuplet.bench.show import Progress
+
+    with Progress(f"audit of {recipe.source.name} -> {out}") as progress:
+        found = run(recipe.source, target=recipe.target, out=out, report=progress.advance)
+    print(summary(found))
+    for p in found.pairs:
+        if p.pair in found.plan:
+            print(f"{' + '.join(p.pair)}: strength {p.advice.strength:g}. {p.advice.evidence[0]}")
+    if not found.plan:
+        print("no pair is aligned: no strength was found to help")
+    print(f"report: {write_report(found, out)}")
+    return [(*pair, strength) for pair, strength in found.plan.items()]
+
+
+def aligned(recipe: Recipe, plan: Plan) -> Objective:
+    """Make the objective of a plan: each modality's task, and InfoNCE between the pairs that it names.
+
+    Args:
+        recipe: with a model that is built.
+        plan: from `planned`.
+
+    Returns:
+        The objective.
+
+    Raises:
+        InputError: if a plan names other modalities.
+
+    Example:
+        >>> from tuplet.train.recipe import digits
+        >>> type(aligned(digits(), [])).__name__, type(aligned(digits(), [("fourier", "pixels", 0.3)])).__name__
+        ('UnimodalTask', 'Sum')
+    """
+    import torch
+
+    from tuplet.objectives import Pairwise, Sum
+    from tuplet.objectives.among import Among
+    from tuplet.objectives.unimodal import UnimodalTask
+
+    if recipe.target not in recipe.source.targets:
+        raise InputError(f"--align auto needs a target, and the recipe's {recipe.target!r} is not in its source")
+    with torch.no_grad():
+        emb = recipe.model.eval()(recipe.source.train[slice(0, 2)])
+    recipe.model.train()
+    widths = {k: h.shape[1] for k, h in emb.h.items()}
+    task = UnimodalTask(widths, recipe.source.targets[recipe.target].size, target=recipe.target)
+    pairs = [(strength, Among((a, b), Pairwise(tau=0.07))) for a, b, strength in plan]
+    return Sum((1.0, task), *pairs) if pairs else task

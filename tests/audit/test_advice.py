@@ -1,0 +1,81 @@
+"""The curve against a joint normal written out, and what follows from curves."""
+
+import numpy as np
+import pytest
+
+from tuplet.audit import Pilot, advise, gain_curve
+from tuplet.audit.advice import GRID, SPREAD, WARP, judge
+from tuplet.information import PID
+
+STRENGTHS = [0.0, 0.1, 0.3, 1.0, 3.0]
+
+
+def tried(gain, deviation, rows=400):
+    covariance = np.diag([0.0, *[deviation**2] * (len(gain) - 1)])
+    scores = {k: [[0.5, 0.5]] * len(gain) for k in "ab"}
+    return Pilot(
+        tuple(STRENGTHS), (0, 1), "accuracy", scores, list(gain), covariance.tolist(), rows, {"a": 1.0, "b": 1.0}
+    )
+
+
+def test_curve_is_the_conditional_of_a_joint_normal():
+    gain, noise = np.array([0.0, 1.0, 2.0, 1.5, -1.0]), np.diag([0.0, 0.4, 0.4, 0.9, 0.9])
+    at = np.concatenate([GRID, STRENGTHS])
+    t = np.log(1 + at / WARP)
+    joint = SPREAD**2 * np.minimum.outer(t, t)
+    n = len(GRID)
+    seen = joint[n:, n:] + noise + np.diag([0.0, *[1e-4] * 4])  # 0 at strength 0 is known exactly
+    weights = joint[:n, n:] @ np.linalg.pinv(seen)
+    curve = gain_curve(gain, noise, STRENGTHS)
+    np.testing.assert_allclose(curve.mean, weights @ gain, atol=1e-6)
+    deviation = np.sqrt(np.clip(np.diag(joint[:n, :n] - weights @ joint[n:, :n]), 0, None))
+    np.testing.assert_allclose((np.array(curve.high) - curve.low)[1:] / 2.5631, deviation[1:], rtol=0.06)
+
+
+def test_noise_draws_the_curve_to_zero():
+    gain = [0.0, 2.0, 4.0, 5.0, 3.0]
+    sharp, dull = (gain_curve(gain, np.eye(5) * s**2, STRENGTHS) for s in (0.05, 100.0))
+    assert [sharp.mean[GRID.index(s)] for s in STRENGTHS] == pytest.approx(gain, abs=0.1)
+    assert np.abs(dull.mean).max() < 0.3
+    assert sharp.interval[0] >= 0.5
+    assert judge(sharp) == "helps"
+    assert judge(dull) == "unclear"
+
+
+@pytest.mark.parametrize(
+    ("gain", "deviation", "verdict"),
+    [
+        ([0, 1, 2, 3, 3], 0.4, "helps"),
+        ([0, -1, -2, -4, -6], 0.4, "hurts"),
+        ([0, 0, 0, 0, 0], 0.3, "no difference"),
+        ([0, 0, 0, 0, -6], 0.3, "no difference"),
+        ([0, 0, 0, 0, 0], 6.0, "unclear"),
+        ([0, 2, 3, 0, -6], 0.4, "helps"),
+    ],
+)
+def test_verdicts(gain, deviation, verdict):
+    found = advise(("a", "b"), None, None, tried(gain, deviation))
+    assert found.verdict == verdict
+    assert (found.strength > 0) == (verdict == "helps")
+    assert found.interval[0] <= found.interval[1]
+    assert found.words.endswith(".")
+
+
+def test_evidence_says_only_what_is_significant():
+    pid = PID(
+        redundancy=0.1,
+        unique1=0.3,
+        unique2=0.0,
+        synergy=0.5,
+        information1=0.4,
+        information2=0.1,
+        information12=0.9,
+        gap=0.0,
+        significant={"redundancy": False, "unique1": True, "unique2": False, "synergy": True},
+    )
+    knn = {"value": 0.4, "chance": 0.02, "low": 0.01, "high": 0.03}
+    found = advise(("a", "b"), pid, {"mutual_knn": knn, "cka": knn}, tried([0, 1, 2, 3, 3], 0.4))
+    text = " ".join(found.evidence)
+    assert "0.30 only in a, 0.50 visible only jointly; not above chance: shared, only in b." in text
+    assert "40 % of nearest neighbours (chance 2 %" in text
+    assert found.objective == "CoMM"

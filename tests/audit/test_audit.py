@@ -1,0 +1,144 @@
+"""An audit end to end on tiny data: kept pieces, reports, the command, and training by its plan."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from tuplet import InputError
+from tuplet.audit import audit
+from tuplet.audit.report import summary, write_report
+from tuplet.cli import main
+from tuplet.data import SOURCES, from_arrays
+
+TINY = {"seeds": (0, 1), "strengths": (1.0,), "steps": 4, "permutations": 20, "bootstrap": 20}
+
+
+def three(n=180):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, n)
+    x = {k: 2.0 * y[:, None] + rng.normal(size=(n, 3)) for k in ("sight", "sound", "touch")}
+    return from_arrays(x, targets={"label": y}, name="three")
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    out = tmp_path_factory.mktemp("audit")
+    return audit(three(), out=out, **TINY), out
+
+
+def test_every_pair_and_every_rest_is_there(found):
+    made, _ = found
+    assert [p.pair for p in made.pairs] == [("sight", "sound"), ("sight", "touch"), ("sound", "touch")]
+    assert sorted(made.rest) == ["sight", "sound", "touch"]
+    for p in made.pairs:
+        assert p.pid.redundancy + p.pid.unique1 == pytest.approx(p.pid.information1, abs=1e-3)
+        assert p.similarity["mutual_knn"]["low"] <= p.similarity["mutual_knn"]["high"]
+        assert len(p.advice.evidence) >= 3
+    assert set(made.plan) <= {p.pair for p in made.pairs}
+
+
+def test_a_stopped_audit_continues_and_ends_the_same(found, tmp_path):
+    made, out = found
+    content = json.loads((out / "audit.json").read_text())
+    kept = {k: v for k, v in content["pieces"].items() if "touch" not in k}
+    (tmp_path / "audit.json").write_text(json.dumps(content | {"pieces": kept}))
+    again = audit(three(), out=tmp_path, **TINY)
+    assert again.pairs == made.pairs
+    assert again.rest == made.rest
+    with pytest.raises(InputError, match="holds an audit with steps = 4, this one has steps = 5"):
+        audit(three(), out=out, **TINY | {"steps": 5})
+    (tmp_path / "audit.json").write_text("{")
+    with pytest.raises(InputError, match="no readable audit"):
+        audit(three(), out=tmp_path, **TINY)
+
+
+def test_report_needs_nothing_from_elsewhere(found, tmp_path):
+    made, _ = found
+    text = write_report(made, tmp_path).read_text()
+    assert text.count("<svg") == 4
+    assert not re.findall(r'(?:src|href)="(?!#)[^"]*//', text)
+    for p in made.pairs:
+        assert p.advice.words in text.replace("&#39;", "'")
+    assert len(summary(made).splitlines()) <= 20
+
+
+def test_summary_of_many_pairs_stays_short(found):
+    made, _ = found
+    many = type(made)(made.source, made.data, made.target, made.rows, made.pairs * 7, made.rest, 0.0, made.settings)
+    lines = summary(many).splitlines()
+    assert len(lines) <= 20
+    assert "9 more in the report" in "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target": "mood"}, "target is 'mood'"),
+        ({"pairs": [("sight", "smell")]}, "pairs has"),
+        ({"pairs": [("sight", "sight")]}, "pairs has"),
+        ({"seeds": (0,)}, "seeds has 1"),
+    ],
+)
+def test_bad_options_are_named(options, message):
+    with pytest.raises(InputError, match=message):
+        audit(three(), **TINY | options)
+    x = np.zeros((9, 2)) + np.arange(9)[:, None]
+    with pytest.raises(InputError, match="no target"):
+        audit(from_arrays({"a": x, "b": x}))
+
+
+def test_digits_have_fifteen_pairs():
+    source = SOURCES["digits"]()
+    assert len(source.modalities) * (len(source.modalities) - 1) // 2 == 15
+
+
+def test_command_audits_a_users_file(tmp_path, capsys):
+    rng = np.random.default_rng(1)
+    y = np.arange(120) % 2
+    np.savez(tmp_path / "my.npz", a=y[:, None] + rng.normal(size=(120, 2)), b=rng.normal(size=(120, 3)), label=y)
+    command = ["audit", str(tmp_path / "my.npz"), "--steps", "3", "--seeds", "2", "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+    assert "a + b" in shown
+    assert "report.html" in shown
+    assert len(shown.splitlines()) <= 20
+    assert main(["audit", "nothing"]) == 2
+    assert main(["audit", "digits", "--pairs", "fourier", "--out", str(tmp_path)]) == 2
+    assert "two by two" in capsys.readouterr().err
+
+
+RECIPE = """
+import numpy as np, torch
+from tuplet import Recipe
+from tuplet.data import from_arrays
+from tuplet.model import AlignmentModel
+from tuplet.objectives import Pairwise
+from tuplet.train import TrainConfig
+
+def recipe():
+    y = np.arange(100) % 2
+    x = y[:, None] + np.random.default_rng(0).normal(size=(100, 3))
+    source = from_arrays({"a": x, "b": x[:, ::-1].copy()}, targets={"label": y})
+    torch.manual_seed(0)
+    model = AlignmentModel.mlp({"a": (3,), "b": (3,)}, dim=8)
+    return Recipe(source, model, Pairwise(), TrainConfig(epochs=2, batch_size=20))
+"""
+
+
+@pytest.mark.parametrize("plan", [[], [("a", "b", 0.3)]])
+def test_training_follows_the_plan_and_is_evaluated_with_it(tmp_path, capsys, monkeypatch, plan):
+    (tmp_path / "recipe.py").write_text(RECIPE)
+    asked = []
+    monkeypatch.setattr("tuplet.cli.planned", lambda recipe, out: asked.append(out) or plan)
+    command = ["train", str(tmp_path / "recipe.py"), "--align", "auto", "--out", str(tmp_path / "run")]
+    assert main(command) == 0
+    assert main(command) == 0
+    assert asked == [tmp_path / "run" / "audit"]  # a run that has begun keeps its plan
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["plan"] == [list(p) for p in plan]
+    terms = json.loads((tmp_path / "run" / "train.jsonl").read_text().splitlines()[-1])
+    assert any("contrast" in k for k in terms) == bool(plan)
+    assert main(["evaluate", str(tmp_path / "run"), "--recipe", str(tmp_path / "recipe.py")]) == 0
+    assert main([*command, "--devices", "2"]) == 2
+    assert "one process" in capsys.readouterr().err
