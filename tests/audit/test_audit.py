@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -131,7 +132,7 @@ def recipe():
 def test_training_follows_the_plan_and_is_evaluated_with_it(tmp_path, capsys, monkeypatch, plan):
     (tmp_path / "recipe.py").write_text(RECIPE)
     asked = []
-    monkeypatch.setattr("tuplet.cli.planned", lambda recipe, out: asked.append(out) or plan)
+    monkeypatch.setattr(sys.modules["tuplet.cli.train"], "planned", lambda recipe, out: asked.append(out) or plan)
     command = ["train", str(tmp_path / "recipe.py"), "--align", "auto", "--out", str(tmp_path / "run")]
     assert main(command) == 0
     assert main(command) == 0
