@@ -1,5 +1,7 @@
 """The strategic suite: stacked training equals one training at a time, cells resume, verdicts follow the numbers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -120,12 +122,17 @@ def test_sections_hold_the_tasks_exact_numbers(made):
             for k in ("x1", "x2"):
                 assert section.ceilings[i][k] == pytest.approx(np.mean([t.ceilings[k] for t in tasks]))
                 assert section.test[i][k].values.shape == (3, 4)
+            free = tasks[0].conditional.reshape(2**r, -1, 4).sum(1).max(1).sum() / 256  # unique bits are uniform
+            other = tasks[1].conditional.reshape(2**r, -1, 4).sum(1).max(1).sum() / 256
+            assert section.common[i] == pytest.approx((free + other) / 2)
             p = section.pid[i]
             assert p["information12"] == pytest.approx(
                 sum(p[k] for k in ("redundancy", "unique1", "unique2", "synergy")), abs=1e-6
             )
         assert section.pid[0]["synergy"] > section.pid[0]["redundancy"]
         assert section.pid[1]["synergy"] == pytest.approx(0, abs=1e-6)
+        assert section.common[0] < 0.27  # nothing of the label, up to the balance of classes
+        assert section.common[1] == pytest.approx(section.ceilings[1]["x1"])  # all of it
 
 
 def test_report_says_what_was_measured(made, tmp_path):
@@ -171,9 +178,15 @@ def test_a_change_that_data_sets_disagree_on_is_not_clear():
 
 def test_claims_are_computed_not_written(made):
     _, records = made
-    section = sections(records, plan=Plan(**{**vars(PLAN), "shared": (0, 8)}))[0]
+    section = sections(records, plan=PLAN)[0]
     found = {c["claim"]: c["verdict"] for c in claims(section)}
     assert set(found) == {"All similarity metrics rise with λ at every R"}  # the others need R = 2, 4 and 6
+    up, down, inner = (made_curve(m) for m in ([0.5, 0.55, 0.6], [0.6, 0.5, 0.4], [0.5, 0.6, 0.4]))
+    shapes = {0: down, 2: down, 4: inner, 6: up, 8: up}
+    values = [dict.fromkeys(("x1", "x2"), c) for c in shapes.values()]
+    ideal = replace(section, shared=tuple(shapes), test=values, val=values, tuned=values[::-1], tuned_val=values[::-1])
+    assert [c["verdict"] for c in claims(ideal)][:3] == ["holds", "holds", "holds"]
+    assert [c["verdict"] for c in claims(ideal, "tuned")] == ["does not hold", "does not hold", "holds"]
 
 
 def test_curves_keep_common_seeds_and_rows():

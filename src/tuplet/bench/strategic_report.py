@@ -10,7 +10,7 @@ import numpy as np
 
 from tuplet.bench import strength_figures as figures
 from tuplet.bench.record import Record
-from tuplet.bench.strategic_reading import ENCODERS, WORDS, Section, claims, drivers, points, sections
+from tuplet.bench.strategic_reading import ENCODERS, LARGEST, WORDS, Section, claims, drivers, points, sections
 from tuplet.bench.strengths import Curve
 from tuplet.bench.suites.strategic import Plan
 from tuplet.train.files import write_atomic
@@ -37,7 +37,10 @@ def write_strategic(records: Sequence[Record], out: Path, *, plan: Plan | None =
 
     plan = plan or Plan()
     made = sections(records, plan=plan)
-    shown = [{"section": s, "claims": claims(s), "figures": _figures(s), "table": _table(s)} for s in made]
+    shown = [
+        {"section": s, "claims": claims(s), "tuned": claims(s, "tuned"), "figures": _figures(s), "table": _table(s)}
+        for s in made
+    ]
     loader = Environment(loader=PackageLoader("tuplet.bench"), autoescape=True, undefined=StrictUndefined)
     titles = [f"R = {r}" for r in made[0].shared] if made else []
     page = loader.get_template("strategic.html").render(
@@ -58,9 +61,9 @@ def write_strategic(records: Sequence[Record], out: Path, *, plan: Plan | None =
 
 
 def _summary(shown: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
-    """List every claim with its verdict in each regime."""
-    found = [{c["claim"]: c["verdict"] for c in part["claims"]} for part in shown]
-    return [(claim, [verdicts.get(claim, "not run") for verdicts in found]) for claim in (found[0] if found else ())]
+    """List every claim with its verdict in each regime, at the learning rate of strength 0 and at each strength's own."""
+    found = [{c["claim"]: c["verdict"] for c in part[kind]} for part in shown for kind in ("claims", "tuned")]
+    return [(claim, [verdicts.get(claim, "-") for verdicts in found]) for claim in (found[0] if found else ())]
 
 
 def _figures(s: Section) -> dict[str, str]:
@@ -89,6 +92,7 @@ def _figures(s: Section) -> dict[str, str]:
             tuned=named(s.tuned),
             ceilings=named(s.ceilings),
             chance=s.chance,
+            common=s.common,
         ),
         "scatter": figures.similarity_scatter(s.similarity, both, titles=titles),
     }
@@ -102,7 +106,18 @@ def _figures(s: Section) -> dict[str, str]:
 
 def _table(s: Section) -> dict[str, Any]:
     """List, per number of shared features and encoder, what strengths do."""
-    head = ["R", "encoder", "best possible", "λ = 0", "best λ", "change there", "change at the largest", "verdict"]
+    last = s.test[0]["x1"].strengths[-1]
+    head = [
+        "R",
+        "encoder",
+        "best possible",
+        "λ = 0",
+        "best λ",
+        "change there",
+        f"change at {LARGEST:g}",
+        f"change at {last:g}",
+        f"verdict up to {LARGEST:g}",
+    ]
     lines = []
     for i, r in enumerate(s.shared):
         for k, v in s.verdicts(r).items():
@@ -114,6 +129,7 @@ def _table(s: Section) -> dict[str, Any]:
                 f"{v.best:g}",
                 points(v.gain),
                 points(v.end),
+                points(s.test[i][k].change(last)),
             )
             lines.append([f"R = {r}", ENCODERS[k], *cells, WORDS[v.kind]])
     return {"head": head, "lines": lines}
@@ -126,6 +142,7 @@ def _markdown(part: Mapping[str, Any]) -> str:
     lines += [f"| {' | '.join(line)} |" for line in table["lines"]]
     lines += ["", "| claim | verdict | numbers |", "| --- | --- | --- |"]
     lines += [f"| {c['claim']} | {c['verdict']} | {c['numbers']} |" for c in part["claims"]]
+    lines += [f"| {c['claim']}, tuned at each λ | {c['verdict']} | {c['numbers']} |" for c in part["tuned"]]
     return "\n".join(lines) + "\n"
 
 

@@ -68,6 +68,7 @@ def curves_over_strength(
     tuned: Sequence[Mapping[str, Curve]] = (),
     ceilings: Sequence[Mapping[str, float]] = (),
     chance: Sequence[float] = (),
+    common: Sequence[float] = (),
     ylabel: str = "test accuracy",
 ) -> str:
     """Draw accuracy of every encoder above similarity between them, a column per data set: Figure 3 of the paper.
@@ -79,6 +80,7 @@ def curves_over_strength(
         tuned: per column, encoder -> curve of networks tuned at each strength; dashed.
         ceilings: per column, encoder -> best possible accuracy; dotted.
         chance: per column, accuracy of a constant prediction; drawn where an encoder comes near it.
+        common: per column, best possible accuracy from what both encoders see; drawn where an encoder comes near it.
         ylabel: of the upper row.
 
     Returns:
@@ -107,6 +109,13 @@ def curves_over_strength(
             lowest = min(float(found.mean.min()) for found in accuracy[c].values())
             if chance and lowest < chance[c] + 0.1:  # elsewhere it would flatten the curves
                 top[c].axhline(chance[c], color=INK, linewidth=0.7, linestyle=(0, (1, 3)), label="most frequent class")
+            if common and lowest < common[c] + 0.1:
+                top[c].axhline(
+                    common[c], color=INK, linewidth=0.8, linestyle="-.", label="best possible from what both see"
+                )
+            low, high = top[c].get_ylim()
+            if high - low < 0.05:  # noise is not to look like a trend
+                top[c].set_ylim((low + high - 0.05) / 2, (low + high + 0.05) / 2)
             for i, (name, found) in enumerate(similarity[c].items()):
                 draw_curve(bottom[c], found, colour=COLOURS[(i + 2) % len(COLOURS)], label=name)
             top[c].set_title(titles[c])
@@ -119,7 +128,8 @@ def curves_over_strength(
         top[0].set_ylabel(ylabel)
         bottom[0].set_ylabel("similarity of h")
         columns = 3 if n > 1 else 2
-        figure.legend(*top[0].get_legend_handles_labels(), loc="outside upper center", ncols=columns)
+        shown = {label: line for axis in top for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+        figure.legend(list(shown.values()), list(shown), loc="outside upper center", ncols=columns)
         figure.legend(*bottom[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns + n // 3)
         return svg(figure, broad=n > 2)
 

@@ -35,6 +35,12 @@ class Curve:
         means: NDArray[np.float64] = self.values.mean(axis=1)
         return means
 
+    def upto(self, largest: float) -> Curve:
+        """Return the part of the curve up to a strength."""
+        n = sum(s <= largest for s in self.strengths)
+        items = None if self.items is None else self.items[:n]
+        return Curve(self.strengths[:n], self.values[:n], self.blocks, items)
+
     def at(self, strength: float) -> NDArray[np.float64]:
         """Return the values of all seeds at a strength."""
         found: NDArray[np.float64] = self.values[self.strengths.index(strength)]
@@ -82,6 +88,7 @@ class Verdict:
         gain: test difference between ``best`` and 0.
         end: test difference between the largest strength and 0.
         drop: test difference between the largest strength and ``best``.
+        largest: the largest strength.
     """
 
     kind: str
@@ -89,6 +96,7 @@ class Verdict:
     gain: Difference
     end: Difference
     drop: Difference
+    largest: float
 
 
 def curve(
@@ -153,4 +161,4 @@ def judge(test: Curve, val: Curve) -> Verdict:
     better, ends, drops = test.clear(best), test.clear(last), test.clear(last, best)
     helped, otherwise = "inner" if drops < 0 else "gain", "decline" if ends < 0 else "flat"
     kind = helped if best > 0 and better > 0 else otherwise
-    return Verdict(kind, best, test.change(best), test.change(last), test.change(last, best))
+    return Verdict(kind, best, test.change(best), test.change(last), test.change(last, best), last)
