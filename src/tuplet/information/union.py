@@ -20,6 +20,12 @@ Solver = Literal["auto", "interior", "projection", "conic"]
 LARGEST = 4000
 """Most unknowns ``min(N, P) Y`` for which ``"auto"`` factorises: 128 MB, and some seconds per Newton step on one core."""
 
+MIDDLE = 1000
+"""Unknowns beyond which ``"auto"`` tries projections first if the gap may be `COARSE`; with 400 both take as long."""
+
+COARSE = 5e-5
+"""Gap in nats that projections usually reach."""
+
 CELLS = 100_000_000
 """Most numbers ``N P Y^2`` of one problem for which ``"auto"`` takes Newton steps: 800 MB, five times."""
 
@@ -48,7 +54,8 @@ def union_information(
         solver: ``"interior"`` certifies any gap down to about 1e-9 and is the fastest wherever its dense factorisation of size
             ``min(N, P) Y`` fits; ``"projection"`` needs only ``N P`` numbers and matrix products, and reaches about
             1e-5; ``"conic"`` is Clarabel, an independent check. ``"auto"`` takes the first up to `LARGEST` unknowns
-            and `CELLS` numbers, the second beyond.
+            and `CELLS` numbers, the second beyond, and the second before the first from `MIDDLE` unknowns if the gap is
+            at least `COARSE`.
         ceiling: ``(T,)`` nats that the least information cannot exceed, as :math:`I(X_1, X_2; Y)` of a known joint.
             Problems that it settles are not solved.
 
@@ -78,18 +85,23 @@ def union_information(
     if ceiling is not None:
         most = torch.maximum(torch.minimum(most, ceiling.double()), least)
     out = Bounds(most.clone(), least.clone(), torch.zeros_like(most, dtype=torch.long))
-    (open_,) = torch.nonzero(most - least > gap, as_tuple=True)
-    if len(open_):
-        n, p, y = first.shape[1], second.shape[1], first.shape[2]
-        if solver == "auto":
-            solver = "interior" if min(n, p) * y <= LARGEST and n * p * y * y <= CELLS else "projection"
-        solve: Callable[..., Bounds] = {"interior": interior, "projection": projection, "conic": conic}[solver]
+    n, p, y = first.shape[1], second.shape[1], first.shape[2]
+    solvers: dict[str, Callable[..., Bounds]] = {"interior": interior, "projection": projection, "conic": conic}
+    for name in _by_size(n, p, y, gap) if solver == "auto" else (solver,):
+        (open_,) = torch.nonzero(out.upper - out.lower > gap, as_tuple=True)
         for chunk in torch.split(open_, max(1, CHUNK // (n * p * y * y))):
-            found = solve(first[chunk], second[chunk], gap=gap)
-            out.upper[chunk] = torch.minimum(most[chunk], found.upper + entropy[chunk])
-            out.lower[chunk] = torch.maximum(least[chunk], found.lower + entropy[chunk])
-            out.rounds[chunk] = found.rounds
+            found = solvers[name](first[chunk], second[chunk], gap=gap)
+            out.upper[chunk] = torch.minimum(out.upper[chunk], found.upper + entropy[chunk])
+            out.lower[chunk] = torch.maximum(out.lower[chunk], found.lower + entropy[chunk])
+            out.rounds[chunk] += found.rounds
     return out
+
+
+def _by_size(n: int, p: int, y: int, gap: float) -> tuple[str, ...]:
+    """Return the solvers to try in turn."""
+    if min(n, p) * y > LARGEST or n * p * y * y > CELLS:
+        return ("projection",)
+    return ("projection", "interior") if gap >= COARSE and min(n, p) * y > MIDDLE else ("interior",)
 
 
 def _checked(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
