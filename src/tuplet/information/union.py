@@ -89,7 +89,7 @@ def union_information(
     solvers: dict[str, Callable[..., Bounds]] = {"interior": interior, "projection": projection, "conic": conic}
     for name in _by_size(n, p, y, gap) if solver == "auto" else (solver,):
         (open_,) = torch.nonzero(out.upper - out.lower > gap, as_tuple=True)
-        for chunk in torch.split(open_, max(1, CHUNK // (n * p * y * y))):
+        for chunk in torch.split(open_, max(1, CHUNK // (n * p * y * y))) if len(open_) else ():
             found = solvers[name](first[chunk], second[chunk], gap=gap)
             out.upper[chunk] = torch.minimum(out.upper[chunk], found.upper + entropy[chunk])
             out.lower[chunk] = torch.maximum(out.lower[chunk], found.lower + entropy[chunk])
