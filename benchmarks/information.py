@@ -1,6 +1,8 @@
 """Exact decompositions: time against the textbook programs, the crossover of the solvers, and large tables.
 
-    python benchmarks/information.py [--only pid] [--repeats 3] [--parts peers solvers batch large]
+    python benchmarks/information.py [--only pid similarity null] [--repeats 3] [--parts peers solvers batch large]
+
+``similarity`` and ``null`` run `benchmarks/similarity.py` and `benchmarks/null.py` as they are; pid and similarity when left out.
 
 Times are processor seconds of one thread, medians over repeats and tables that take turns in one process, so that a busy
 machine counts little. Memory is the largest resident memory beyond that before the solve, each in a process of its own.
@@ -17,6 +19,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import cvxpy as cp
 import numpy as np
@@ -182,7 +185,7 @@ def one(kind: str, solver: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="*", default=["pid"], choices=["pid"])
+    parser.add_argument("--only", nargs="*", default=["pid", "similarity"], choices=["pid", "similarity", "null"])
     parser.add_argument("--parts", nargs="*", default=["peers", "solvers", "batch", "large"])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
@@ -192,15 +195,14 @@ def main() -> None:
     if args.one:
         one(*args.one)
         return
-    print(f"torch {torch.__version__}, cvxpy {cp.__version__}, {platform.machine()}, 1 thread, {args.repeats} repeats")
-    if "peers" in args.parts:
-        peers(args.repeats)
-    if "solvers" in args.parts:
-        solvers(args.repeats)
-    if "batch" in args.parts:
-        batch(args.repeats)
-    if "large" in args.parts:
-        large()
+    if "pid" in args.only:
+        print(f"torch {torch.__version__}, cvxpy {cp.__version__}, {platform.machine()}, 1 thread, {args.repeats} repeats")
+        parts = {"peers": peers, "solvers": solvers, "batch": batch, "large": lambda repeats: large()}
+        for name in (part for part in parts if part in args.parts):
+            parts[name](args.repeats)
+    for name in ("similarity", "null"):
+        if name in args.only:
+            subprocess.run([sys.executable, Path(__file__).with_name(f"{name}.py")], check=True)
 
 
 if __name__ == "__main__":
