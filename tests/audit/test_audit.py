@@ -58,7 +58,7 @@ def test_a_stopped_audit_continues_and_ends_the_same(found, tmp_path):
 def test_report_needs_nothing_from_elsewhere(found, tmp_path):
     made, _ = found
     text = write_report(made, tmp_path).read_text()
-    assert text.count("<svg") == 4
+    assert text.count("<svg") == 7
     assert not re.findall(r'(?:src|href)="(?!#)[^"]*//', text)
     for p in made.pairs:
         assert p.advice.words in text.replace("&#39;", "'")

@@ -218,11 +218,12 @@ def _said_by_pilot(curve: Curve, tried: Pilot) -> str:
         i = GRID.index(strength)
         return f"{curve.mean[i]:+.1f} [{curve.low[i]:+.1f}, {curve.high[i]:+.1f}]"
 
-    unit = "points of accuracy" if tried.metric == "accuracy" else "hundredths of R2"
-    best = f"strength {curve.best:g} changes {at(curve.best)}, " if curve.best else "no strength gains; "
+    unit = "accuracy, in points," if tried.metric == "accuracy" else "R2, in hundredths,"
+    shown = dict.fromkeys([curve.best, 1.0] if curve.best else [1.0])
+    changes = " and ".join(f"by {at(strength)} at strength {strength:g}" for strength in shown)
     return (
-        f"Pilot ({len(tried.seeds)} seeds, {tried.rows} validation rows, {unit}): {best}strength 1 {at(1.0)}; brackets hold "
-        "80 %."
+        f"The pilot ({len(tried.seeds)} seeds, {tried.rows} validation rows) changes {unit} {changes}; brackets hold 80 %."
+        + ("" if curve.best else " No strength gains.")
     )
 
 

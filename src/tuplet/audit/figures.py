@@ -17,27 +17,48 @@ if TYPE_CHECKING:
 PARTS = ("redundancy", "unique1", "unique2", "synergy")
 
 
-def pair_figure(found: PairAudit) -> str:
-    """Draw what a pair says about the target, and what its pilot measured.
+def information_figure(found: PairAudit) -> str:
+    """Draw what a pair says about the target.
 
     Args:
         found: the pair.
 
     Returns:
-        SVG of two panels.
+        SVG.
 
     Example:
         >>> from tuplet.audit import audit
         >>> from tuplet.data.sources import blocks
         >>> found = audit(blocks.load(rows=600), seeds=(0, 1), strengths=(1.0,), steps=4, permutations=20, bootstrap=20)
-        >>> pair_figure(found.pairs[0])[:4]
+        >>> information_figure(found.pairs[0])[:4]
         '<svg'
     """
     with styled():
-        figure, (left, right) = figure_of(1, 2, (7.4, 2.7))
+        figure, (axis,) = figure_of(1, 1, (3.9, 2.5))
         a, b = found.pair
-        pid_bars(left, found.pid, ("shared", f"only {a}", f"only {b}", "only jointly"))
-        _curve(right, found)
+        pid_bars(axis, found.pid, ("shared", f"only {a}", f"only {b}", "only jointly"))
+        return svg(figure)
+
+
+def pilot_figure(found: PairAudit) -> str:
+    """Draw what a pair's pilot measured, and the curve that follows.
+
+    Args:
+        found: the pair.
+
+    Returns:
+        SVG.
+
+    Example:
+        >>> from tuplet.audit import audit
+        >>> from tuplet.data.sources import blocks
+        >>> found = audit(blocks.load(rows=600), seeds=(0, 1), strengths=(1.0,), steps=4, permutations=20, bootstrap=20)
+        >>> pilot_figure(found.pairs[0])[:4]
+        '<svg'
+    """
+    with styled():
+        figure, (axis,) = figure_of(1, 1, (3.9, 2.5))
+        _curve(axis, found)
         return svg(figure)
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from tuplet.audit.audit import Audit, PairAudit
-from tuplet.audit.figures import PARTS, pair_figure, similarity_figure
+from tuplet.audit.figures import PARTS, information_figure, pilot_figure, similarity_figure
 from tuplet.bench.record import environment
 from tuplet.information import PID
+from tuplet.information import consistency as disagreements
 from tuplet.train.files import write_atomic
 
 HEAD = ("pair", "alignment", "strength", "gain, points", "shared", "unique 1", "unique 2", "jointly", "kNN (chance)")
@@ -51,7 +50,7 @@ def write_report(audit: Audit, out: Path) -> Path:
                 "words": p.advice.words,
                 "evidence": p.advice.evidence,
                 "warnings": p.pid.warnings,
-                "figure": pair_figure(p),
+                "figures": (information_figure(p), pilot_figure(p)),
             }
             for p in audit.pairs
         ],
@@ -158,7 +157,7 @@ def row(found: PairAudit) -> tuple[str, ...]:
 
 
 def consistency(audit: Audit) -> str:
-    """Say how far apart a modality's information about the target is among its partners, which it must not depend on.
+    """Say whether a modality's information about the target depends on its partner, which it must not.
 
     Args:
         audit: of three modalities or more.
@@ -170,18 +169,16 @@ def consistency(audit: Audit) -> str:
         >>> consistency(Audit("none", "", "label", {}, (), {}, 0.0, {}))
         'A modality has one partner only, so there is nothing to compare.'
     """
-    found: dict[str, list[float]] = {}
+    count: dict[str, int] = {}
     for p in audit.pairs:
-        found.setdefault(p.pair[0], []).append(p.pid.information1)
-        found.setdefault(p.pair[1], []).append(p.pid.information2)
-    spread = {k: float(np.ptp(v)) for k, v in found.items() if len(v) > 1}
-    if not spread:
+        for name in p.pair:
+            count[name] = count.get(name, 0) + 1
+    if max(count.values(), default=0) < 2:
         return "A modality has one partner only, so there is nothing to compare."
-    worst = max(spread, key=lambda k: spread[k])
-    return (
-        f"What a modality says about the target must not depend on its partner: the largest spread over partners is "
-        f"{spread[worst]:.3f} bits ({worst}), from estimation alone."
-    )
+    faults = disagreements({p.pair: p.pid for p in audit.pairs})
+    if faults:
+        return " ".join(f"{fault}." for fault in faults)
+    return "What a modality says about the target does not depend on its partner, as it must not: the pairs agree."
 
 
 def _parts(pid: PID) -> Sequence[str]:
