@@ -58,7 +58,9 @@ def main() -> None:
     print(
         f"{args.draws} draws, {args.clusters or 'default'} clusters, {args.permutations} permutations; share of draws called"
     )
-    print("| data | rows counted | any wrong part | R | U1 | U2 | S | raw S, bits | corrected S | processor seconds per draw |")
+    print(
+        "| data | rows counted | any wrong part | R | U1 | U2 | S | raw S, bits | corrected S | processor seconds per draw |"
+    )
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for n in args.rows:
         for part in PARTS if args.power else ("independent",):

@@ -139,7 +139,7 @@ def from_posteriors(
         sources on top of either.
         Posteriors are out of sample, so a gain is above zero by chance only: no labels need be permuted. Intervals hold the
         sampling error of the rows, not the error of the models, which makes sources look more alike than they are (two
-        independent bits of a four-class target: 0.04 bits of redundancy at n = 2,000).
+        independent bits of a four-class target, n = 2,000: 0.04 bits of redundancy, 0.10 of synergy, neither there).
 
     Source:
         As `batch`. Gains of held-out log-likelihood as information: Xu et al. (2020), predictive V-information.

@@ -70,8 +70,10 @@ def clustered(
     Notes:
         This decomposes the *codes*. Clustering loses information, so that the information terms are lower bounds of those of
         the features (before sampling error); the parts are not bounds: a code that loses what two modalities share shows
-        as less redundancy, one that keeps half of an exclusive-or shows as less synergy. Features whose clusters follow
-        the target (learned embeddings) lose least. No label enters the codes, so permuting labels is an exact null.
+        as less redundancy, one that keeps half of an exclusive-or as less synergy. Codes of two equally good modalities are
+        never equally good: beside a large redundancy a few hundredths of a bit of unique information say something of the
+        codes. Features whose clusters follow the target (learned embeddings) lose least. No label enters the codes, so
+        permuting labels is an exact null.
 
         The published recipe (20 clusters in 5 dimensions on the rows counted, no correction) reports 0.45 bits of synergy
         for independent data of 690 samples and two classes.
