@@ -2,7 +2,7 @@
 
     python benchmarks/information.py [--only pid similarity null] [--repeats 3] [--parts peers solvers batch large]
 
-``similarity`` and ``null`` run `benchmarks/similarity.py` and `benchmarks/null.py` as they are; pid and similarity when left out.
+``similarity`` and ``null`` run the scripts of those names beside this one; pid and similarity when left out.
 
 Times are processor seconds of one thread, medians over repeats and tables that take turns in one process, so that a busy
 machine counts little. Memory is the largest resident memory beyond that before the solve, each in a process of its own.
@@ -196,7 +196,9 @@ def main() -> None:
         one(*args.one)
         return
     if "pid" in args.only:
-        print(f"torch {torch.__version__}, cvxpy {cp.__version__}, {platform.machine()}, 1 thread, {args.repeats} repeats")
+        print(
+            f"torch {torch.__version__}, cvxpy {cp.__version__}, {platform.machine()}, 1 thread, {args.repeats} repeats"
+        )
         parts = {"peers": peers, "solvers": solvers, "batch": batch, "large": lambda repeats: large()}
         for name in (part for part in parts if part in args.parts):
             parts[name](args.repeats)
