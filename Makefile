@@ -31,6 +31,7 @@ $(VENV)/.docs: $(VENV)/.installed
 docs: $(VENV)/.docs
 	$(ONE_THREAD) $(BIN)/python docs/figures.py --missing
 	$(ONE_THREAD) $(BIN)/python docs/gallery.py --missing
+	$(ONE_THREAD) $(BIN)/python docs/align.py --missing
 	$(BIN)/python docs/generate.py
 	$(BIN)/mkdocs build --strict --quiet
 

@@ -79,3 +79,18 @@ def test_evidence_says_only_what_is_significant():
     assert "0.30 only in a, 0.50 visible only jointly; not above chance: shared, only in b." in text
     assert "40 % of nearest neighbours (chance 2 %" in text
     assert found.objective == "CoMM"
+
+
+@pytest.mark.parametrize(("joint", "verdict"), [(True, "no difference"), (False, "unclear")])
+def test_where_no_modality_tells_the_target_nothing_can_be_gained(joint, verdict):
+    terms = {"redundancy": 0.0, "unique1": 0.0, "unique2": 0.0, "information1": 0.0, "information2": 0.0}
+    pid = PID(
+        **terms,
+        synergy=1.0,
+        information12=1.0,
+        gap=0.0,
+        null={k: {"p": 0.5} for k in terms},
+        significant={"redundancy": False, "unique1": False, "unique2": False, "synergy": joint},
+    )
+    found = advise(("a", "b"), pid, None, tried([0, 1, 2, 3, 3], 0.4))
+    assert (found.verdict, found.strength) == (verdict, 0.0)

@@ -20,12 +20,14 @@ from tuplet.information import PID
 Verdict = Literal["helps", "hurts", "no difference", "unclear"]
 GRID = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
 SPREAD, WARP = 1.5, 0.1
-"""Standard deviation of the gain in points at ``t = 1``, and where ``t`` turns from linear to logarithmic. This and the three
+"""Standard deviation of the gain in points at ``t = 1``, and where ``t`` turns from linear to logarithmic. This and the
 numbers below were chosen on the tuning family of ``benchmarks/recommendation.py``."""
 BAND = 0.5
 """A verdict needs an expected change of this many points."""
 SURE = 0.7
 """And this posterior probability of its sign."""
+CHANCE = 0.05
+"""A modality tells the target if so few relabellings say as much."""
 SAME = 1.5
 """No difference: more likely than not, no strength up to 1 changes accuracy by this many points."""
 
@@ -134,9 +136,11 @@ class Advice:
     def words(self) -> str:
         """Return the recommendation as a sentence."""
         low, high = self.interval
+        sure = f"{self.curve.helps if self.verdict == 'helps' else self.curve.hurts:.2f}"
         return {
-            "helps": f"Align: start at strength {self.strength:g} (best between {low:g} and {high:g}).",
-            "hurts": "Do not align: it costs accuracy.",
+            "helps": f"Align: start at strength {self.strength:g} (best between {low:g} and {high:g}); it gains with "
+            f"probability {sure}.",
+            "hurts": f"Do not align: at strength 1 it costs accuracy with probability {sure}.",
             "no difference": "Alignment makes no difference to accuracy here; leave it out unless you need a shared space.",
             "unclear": "Not enough data to tell; leave alignment out, or give more rows.",
         }[self.verdict]
@@ -154,8 +158,8 @@ def advise(
         tried: the pilot.
 
     Returns:
-        The `Advice`. The pilot decides the sign and the strength, because only it saw training; the decomposition and the
-        similarity say why, and choose the objective.
+        The `Advice`. The pilot decides the sign and the strength, because only it saw training, unless no modality tells the
+        target alone; the decomposition and the similarity say why, and choose the objective.
 
     Example:
         >>> tried = Pilot((0.0, 0.3, 1.0), (0, 1), "accuracy", {"a": [[0.5, 0.5]] * 3, "b": [[0.5, 0.5]] * 3},
@@ -169,6 +173,11 @@ def advise(
     objective = "Pairwise(tau=0.07)"
     if pid is not None:
         evidence.append(_said_by_pid(pair, pid))
+        if pid.null is not None and min(pid.null[k]["p"] for k in ("information1", "information2")) > CHANCE:
+            verdict = "no difference" if _there(pid, "synergy") else "unclear"
+            evidence.append(
+                "Alone, neither tells the target above chance: there is nothing that its accuracy could gain."
+            )
         if _there(pid, "synergy") and pid.synergy > pid.redundancy:
             objective = "CoMM"
             evidence.append(
