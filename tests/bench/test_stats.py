@@ -6,7 +6,7 @@ from scipy import stats
 
 from tuplet import InputError
 from tuplet.bench.record import Record
-from tuplet.bench.stats import average_ranks, by_group, compare, paired_bootstrap, spread
+from tuplet.bench.stats import average_ranks, by_group, compare, paired_difference, spread
 
 
 def test_the_interval_is_the_t_interval():
@@ -24,23 +24,36 @@ def test_pairing_finds_what_is_common_to_both():
     hard = rng.random((3, 400)) < 0.5
     base = hard.astype(float)
     better = np.clip(base + (rng.random((3, 400)) < 0.05), 0, 1)
-    d = paired_bootstrap(better, base)
+    d = paired_difference(better, base)
     assert d.clear
     assert d.low <= d.mean <= d.high
     assert d.mean == pytest.approx((better - base).mean())
-    assert not paired_bootstrap(base, base).clear
-    reverse = paired_bootstrap(base, better)
+    assert not paired_difference(base, base).clear
+    reverse = paired_difference(base, better)
     assert (reverse.mean, reverse.low, reverse.high) == pytest.approx((-d.mean, -d.high, -d.low))
-    assert paired_bootstrap(better, base) == d
+    assert paired_difference(better, base) == d
     with pytest.raises(InputError, match="shape"):
-        paired_bootstrap(base, base[:, :10])
+        paired_difference(base, base[:, :10])
 
 
-def test_the_bootstrap_covers():
-    """The interval of a true difference of 0 leaves 0 out in about 5 % of draws."""
+@pytest.mark.parametrize("seeds", [1, 2, 3, 5])
+def test_no_effect_is_seldom_clear_whatever_the_number_of_seeds(seeds):
+    """Seeds that differ by more than rows do: intervals over rows alone, or a bootstrap of a few seeds, err far more often."""
     rng = np.random.default_rng(1)
-    clear = sum(paired_bootstrap(rng.random((1, 200)), rng.random((1, 200)), draws=400).clear for _ in range(200))
-    assert 2 <= clear <= 22
+
+    def outcomes():
+        return (rng.random((seeds, 2000)) < 0.8 + 0.01 * rng.standard_normal((seeds, 1))).astype(float)
+
+    clear = sum(paired_difference(outcomes(), outcomes()).clear for _ in range(200))
+    assert clear <= (0 if seeds == 1 else 18)
+
+
+def test_rows_widen_the_interval_where_seeds_agree():
+    rng = np.random.default_rng(3)
+    delta = np.tile(rng.random(100) < 0.3, (4, 1)).astype(float)
+    d = paired_difference(delta, np.zeros_like(delta))
+    low, high = stats.t.interval(0.95, 99, loc=delta[0].mean(), scale=stats.sem(delta[0]))
+    assert (d.low, d.high) == pytest.approx((low, high))
 
 
 def test_ranks_follow_the_direction_and_share_ties():
@@ -53,15 +66,15 @@ def test_ranks_follow_the_direction_and_share_ties():
 
 
 def test_groups_keep_the_mean_and_are_drawn_whole():
-    """Rows of one trajectory fail together: drawn one by one they claim differences that are not there."""
+    """Rows of one trajectory fail together: taken one by one they claim differences that are not there."""
     rng = np.random.default_rng(2)
     group = np.repeat(np.arange(30), 10)
     wrong = {"rows": 0, "groups": 0}
     for _ in range(200):
-        a, b = (rng.random(30)[group][None] for _ in range(2))
-        wrong["rows"] += paired_bootstrap(a, b, draws=200).clear
-        a, b = ([by_group(x[0], group)] for x in (a, b))
-        wrong["groups"] += paired_bootstrap(a, b, draws=200).clear
+        a, b = (np.tile(rng.random(30)[group], (2, 1)) for _ in range(2))
+        wrong["rows"] += paired_difference(a, b).clear
+        a, b = ([by_group(x, group) for x in side] for side in (a, b))
+        wrong["groups"] += paired_difference(a, b).clear
     assert wrong["groups"] < 0.12 * 200 < wrong["rows"]
     uneven, outcomes = rng.integers(0, 7, 50), rng.random(50)
     assert np.mean(by_group(outcomes, uneven)) == pytest.approx(outcomes.mean())

@@ -19,7 +19,13 @@ Variant = Literal["default", "tuned"]
 ENCODERS = {"x1": "encoder 1", "x2": "encoder 2"}
 LARGEST = 2.0
 """Of the paper's strengths for this task: its claims are judged up to here."""
-WORDS = {"gain": "gains", "inner": "gains, then loses", "decline": "declines", "flat": "no clear change"}
+WORDS = {
+    "gain": "gains",
+    "uneven": "gains unevenly",
+    "inner": "gains, then loses",
+    "decline": "declines",
+    "flat": "no clear change",
+}
 CLAIMS = (
     ("Accuracy improves monotonically and saturates at R = 6 and 8", (6, 8), ("gain",)),
     ("Accuracy declines at R = 0 and 2", (0, 2), ("decline",)),
@@ -258,7 +264,8 @@ def points(d: Difference) -> str:
         >>> points(Difference(0.01, 0.005, 0.015))
         '+1.00 [+0.50, +1.50]'
     """
-    return f"{100 * d.mean:+.2f} [{100 * d.low:+.2f}, {100 * d.high:+.2f}]"
+    within = "" if np.isnan(d.low) else f" [{100 * d.low:+.2f}, {100 * d.high:+.2f}]"  # one seed knows no spread
+    return f"{100 * d.mean:+.2f}{within}"
 
 
 def _said(v: Verdict) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tuplet.bench.record import Record
-from tuplet.bench.stats import Difference, Spread, paired_bootstrap, spread
+from tuplet.bench.stats import Difference, Spread, paired_difference, spread
 from tuplet.types import InputError
 
 
@@ -53,11 +54,11 @@ class Curve:
     def change(self, strength: float, base: float = 0.0) -> Difference:
         """Return the difference to another strength, paired by seed, with its 95 % interval.
 
-        A bootstrap of seeds and test rows where rows were kept, the t-interval of the seeds' differences where not.
+        Over seeds and test rows where rows were kept, over the seeds' differences where not.
         """
         i, j = self.strengths.index(strength), self.strengths.index(base)
         if self.items is not None:
-            return paired_bootstrap(self.items[i], self.items[j])
+            return paired_difference(self.items[i], self.items[j])
         apart = spread(self.values[i] - self.values[j])
         return Difference(apart.mean, apart.low, apart.high)
 
@@ -82,8 +83,9 @@ class Verdict:
     """What alignment does to one encoder.
 
     Attributes:
-        kind: ``"gain"``: better where validation says so, and no worse at the end; ``"inner"``: better there and worse at the
-            end; ``"decline"``: nowhere better and worse at the end; ``"flat"``: none of these is clear.
+        kind: ``"gain"``: better where validation says so, and no worse at the end; ``"uneven"``: so too, with a clear fall
+            from one strength to the next on the way; ``"inner"``: better there and worse at the end; ``"decline"``: nowhere
+            better and worse at the end; ``"flat"``: none of these is clear.
         best: the strength with the best mean validation value, chosen without test rows.
         gain: test difference between ``best`` and 0.
         end: test difference between the largest strength and 0.
@@ -159,6 +161,7 @@ def judge(test: Curve, val: Curve) -> Verdict:
     last = test.strengths[-1]
     best = val.strengths[int(val.mean.argmax())]
     better, ends, drops = test.clear(best), test.clear(last), test.clear(last, best)
-    helped, otherwise = "inner" if drops < 0 else "gain", "decline" if ends < 0 else "flat"
+    falls = any(test.clear(b, a) < 0 for a, b in pairwise(test.strengths))
+    helped, otherwise = "inner" if drops < 0 else "uneven" if falls else "gain", "decline" if ends < 0 else "flat"
     kind = helped if best > 0 and better > 0 else otherwise
     return Verdict(kind, best, test.change(best), test.change(last), test.change(last, best), last)

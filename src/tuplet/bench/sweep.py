@@ -230,6 +230,7 @@ def reading(records: Sequence[Record]) -> list[str]:
         end = f"at λ = {last:g} it changes by {_points(v.end)}"
         what = {
             "gain": "alignment helps it",
+            "uneven": "alignment helps it, not steadily",
             "inner": "alignment helps it, but not too much of it",
             "decline": "alignment hurts it",
             "flat": "no clear effect",

@@ -88,7 +88,7 @@ class Comparison:
 
     Attributes:
         better: columns with the better mean.
-        clear: columns with a clearly better one (95 % paired bootstrap).
+        clear: columns with a clearly better one (95 % interval, paired).
         clearly_worse: columns with a clearly worse one.
         columns: their number.
         cells: each as text, the entry's number first.

@@ -129,6 +129,7 @@ def test_synthetic_speech_is_trained_on_and_recordings_tested_on(folder):
         ("mnist_5k.csv.gz", fixture.gzip.compress(",".join(["999"] * 784 + ["1"]).encode()), "grey values"),
         ("recordings/0_ann_0.wav", b"RIFF", "cannot be read"),
     ],
+    ids=["empty", "short", "words", "label", "grey", "wav"],  # packed bytes hold the time
 )
 def test_damaged_files_are_named(tmp_path, name, content, message):
     fixture.write(tmp_path)
