@@ -41,7 +41,7 @@ ALLOWED = {
         "functional",
     },
     "cli": {"audit", "bench", "train", "evaluate", "information", "diagnose", "data", "objectives", "model"},
-    "__init__": {"data", "evaluate", "functional", "model", "objectives", "train"},
+    "__init__": {"data", "diagnose", "evaluate", "functional", "information", "model", "objectives", "train"},
 }
 
 

@@ -1,6 +1,6 @@
 """Align the representations of any number of modalities."""
 
-from tuplet import data, evaluate, functional, objectives
+from tuplet import data, diagnose, evaluate, functional, information, objectives
 from tuplet.model import AlignmentModel
 from tuplet.train import Recipe, Run, TrainConfig, fit
 from tuplet.types import Batch, Embeddings, InputError, Loss, Traits
@@ -16,9 +16,11 @@ __all__ = [
     "TrainConfig",
     "Traits",
     "data",
+    "diagnose",
     "evaluate",
     "fit",
     "functional",
+    "information",
     "objectives",
 ]
 __version__ = "0.1.0"

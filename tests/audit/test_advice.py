@@ -3,18 +3,27 @@
 import numpy as np
 import pytest
 
-from tuplet.audit import Pilot, advise, gain_curve
+from tuplet.audit import Pilot, advise, gain_curve, pilot
 from tuplet.audit.advice import GRID, SPREAD, WARP, judge
+from tuplet.data import from_arrays
 from tuplet.information import PID
 
 STRENGTHS = [0.0, 0.1, 0.3, 1.0, 3.0]
 
 
-def tried(gain, deviation, rows=400):
+def tried(gain, deviation, rows=400, score=0.5, chance=0.25):
     covariance = np.diag([0.0, *[deviation**2] * (len(gain) - 1)])
-    scores = {k: [[0.5, 0.5]] * len(gain) for k in "ab"}
+    scores = {k: [[score, score]] * len(gain) for k in "ab"}
     return Pilot(
-        tuple(STRENGTHS), (0, 1), "accuracy", scores, list(gain), covariance.tolist(), rows, {"a": 1.0, "b": 1.0}
+        tuple(STRENGTHS),
+        (0, 1),
+        "accuracy",
+        scores,
+        list(gain),
+        covariance.tolist(),
+        rows,
+        {"a": 1.0, "b": 1.0},
+        chance,
     )
 
 
@@ -89,8 +98,31 @@ def test_where_no_modality_tells_the_target_nothing_can_be_gained(joint, verdict
         synergy=1.0,
         information12=1.0,
         gap=0.0,
-        null={k: {"p": 0.5} for k in terms},
         significant={"redundancy": False, "unique1": False, "unique2": False, "synergy": joint},
     )
-    found = advise(("a", "b"), pid, None, tried([0, 1, 2, 3, 3], 0.4))
+    found = advise(("a", "b"), pid, None, tried([0, 1, 2, 3, 3], 0.4, score=0.54, chance=0.5))
     assert (found.verdict, found.strength) == (verdict, 0.0)
+    assert "constant prediction (0.50)" in " ".join(found.evidence)
+    assert advise(("a", "b"), pid, None, tried([0, 1, 2, 3, 3], 0.4, score=0.56, chance=0.5)).verdict == "helps"
+
+
+def test_a_handful_of_rows_says_nothing_and_a_guess_is_called_one():
+    assert advise(("a", "b"), None, None, tried([0, 1, 2, 3, 3], 0.4, rows=20)).verdict == "unclear"
+    assert advise(("a", "b"), None, None, tried([0, 1, 2, 3, 3], 0.4)).words.startswith("Align:")
+    guess = advise(("a", "b"), None, None, tried([0, 0.6, 1, 1, 0.5], 1.5))
+    assert guess.verdict == "helps"
+    assert 0.7 < guess.curve.helps < 0.9
+    assert guess.words.startswith("Perhaps align")
+    assert "tuplet sweep" in guess.words
+
+
+def test_labels_that_mean_nothing_are_not_worth_aligning_for():
+    """Permuted labels: whatever the pilot measures, nothing is recommended."""
+    rng = np.random.default_rng(0)
+    for k in range(3):
+        x = rng.normal(size=(1000, 6))
+        source = from_arrays(
+            {"a": x, "b": x + rng.normal(size=x.shape)}, targets={"label": rng.integers(0, 3, 1000)}, seed=k
+        )
+        found = pilot(source, ("a", "b"), strengths=(1.0,), seeds=(0, 1), steps=60)
+        assert advise(("a", "b"), None, None, found).verdict == "unclear"

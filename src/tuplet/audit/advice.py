@@ -26,8 +26,10 @@ BAND = 0.5
 """A verdict needs an expected change of this many points."""
 SURE = 0.7
 """And this posterior probability of its sign."""
-CHANCE = 0.05
-"""A modality tells the target if so few relabellings say as much."""
+FIRM = 0.9
+"""Below this probability the advice is a guess, and is worded as one."""
+FEW = 50
+"""With fewer validation rows nothing is said."""
 SAME = 1.5
 """No difference: more likely than not, no strength up to 1 changes accuracy by this many points."""
 
@@ -136,11 +138,13 @@ class Advice:
     def words(self) -> str:
         """Return the recommendation as a sentence."""
         low, high = self.interval
-        sure = f"{self.curve.helps if self.verdict == 'helps' else self.curve.hurts:.2f}"
+        sure = self.curve.helps if self.verdict == "helps" else self.curve.hurts
+        align, leave = ("Align", "Do not align") if sure >= FIRM else ("Perhaps align", "Perhaps do not align")
+        check = "" if sure >= FIRM else " That is a guess: verify it with `tuplet sweep`."
         return {
-            "helps": f"Align: start at strength {self.strength:g} (best between {low:g} and {high:g}); it gains with "
-            f"probability {sure}.",
-            "hurts": f"Do not align: at strength 1 it costs accuracy with probability {sure}.",
+            "helps": f"{align}: start at strength {self.strength:g} (best between {low:g} and {high:g}); it gains with "
+            f"probability {sure:.2f}.{check}",
+            "hurts": f"{leave}: at strength 1 it costs accuracy with probability {sure:.2f}.{check}",
             "no difference": "Alignment makes no difference to accuracy here; leave it out unless you need a shared space.",
             "unclear": "Not enough data to tell; leave alignment out, or give more rows.",
         }[self.verdict]
@@ -158,8 +162,9 @@ def advise(
         tried: the pilot.
 
     Returns:
-        The `Advice`. The pilot decides the sign and the strength, because only it saw training, unless no modality tells the
-        target alone; the decomposition and the similarity say why, and choose the objective.
+        The `Advice`. The pilot decides the sign and the strength, because only it saw training, unless none of its encoders
+        beats the best constant prediction or it has too few rows; the decomposition and the similarity say why, and choose
+        the objective.
 
     Example:
         >>> tried = Pilot((0.0, 0.3, 1.0), (0, 1), "accuracy", {"a": [[0.5, 0.5]] * 3, "b": [[0.5, 0.5]] * 3},
@@ -171,13 +176,17 @@ def advise(
     verdict = judge(curve)
     evidence = [_said_by_pilot(curve, tried)]
     objective = "Pairwise(tau=0.07)"
+    if tried.rows < FEW:
+        verdict = "unclear"
+        evidence.append(f"{tried.rows} validation rows are too few: below {FEW} nothing is concluded.")
+    elif not _tells(tried):
+        verdict = "no difference" if pid is not None and _there(pid, "synergy") else "unclear"
+        evidence.append(
+            f"Alone, no encoder beats the best constant prediction ({tried.chance:.2f}): there is nothing that its accuracy "
+            f"could gain."
+        )
     if pid is not None:
         evidence.append(_said_by_pid(pair, pid))
-        if pid.null is not None and min(pid.null[k]["p"] for k in ("information1", "information2")) > CHANCE:
-            verdict = "no difference" if _there(pid, "synergy") else "unclear"
-            evidence.append(
-                "Alone, neither tells the target above chance: there is nothing that its accuracy could gain."
-            )
         if _there(pid, "synergy") and pid.synergy > pid.redundancy:
             objective = "CoMM"
             evidence.append(
@@ -216,6 +225,12 @@ def judge(curve: Curve) -> Verdict:
     if curve.hurts >= SURE and lost >= BAND:
         return "hurts"
     return "no difference" if curve.same >= 0.5 else "unclear"
+
+
+def _tells(tried: Pilot) -> bool:
+    """Return whether any encoder beats the constant prediction by more than two standard errors of its rows."""
+    best = max(sum(row) / len(row) for scores in tried.scores.values() for row in scores)
+    return best > tried.chance + 2 * (tried.chance * (1 - tried.chance) / tried.rows) ** 0.5
 
 
 def _there(pid: PID, part: str) -> bool:

@@ -42,6 +42,7 @@ class Pilot:
         covariance: ``(strengths, strengths)`` of the gain: that of rows and that of seeds, added.
         rows: number of those rows.
         fitted: modality -> mean outcome on training rows at strength 0; far above validation, it is overfitting.
+        chance: what the best constant prediction reaches on those rows: the share of the most frequent class, or 0.
     """
 
     strengths: tuple[float, ...]
@@ -52,6 +53,7 @@ class Pilot:
     covariance: list[list[float]]
     rows: int
     fitted: dict[str, float]
+    chance: float = 0.0
 
 
 def pilot(
@@ -117,6 +119,7 @@ def pilot(
         covariance=(_covariance(change.mean(dim=1)) + _covariance(change.mean(dim=2))).tolist(),
         rows=change.shape[2],
         fitted=fitted,
+        chance=float(val.target[target].bincount().max()) / len(val) if about.kind == "class" else 0.0,
     )
 
 

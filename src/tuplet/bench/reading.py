@@ -65,12 +65,8 @@ def _against(suite: Suite, rows: list[Row], words: str) -> list[str]:
     parts = [f"better: {', '.join(better)}"] if better else []
     parts += [f"worse: {', '.join(worse)}"] if worse else []
     if not parts:
-        return [
-            f"{words}, nobody differs clearly from {base.entry.label} in 3-shot accuracy (95 %, paired)."
-        ]
-    return [
-        f"{words}, against {base.entry.label} in 3-shot accuracy (95 %, paired): {'; '.join(parts)}."
-    ]
+        return [f"{words}, nobody differs clearly from {base.entry.label} in 3-shot accuracy (95 %, paired)."]
+    return [f"{words}, against {base.entry.label} in 3-shot accuracy (95 %, paired): {'; '.join(parts)}."]
 
 
 def _few_shot_beside_full(table: Table, aligned: list[Row]) -> list[str]:
