@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tuplet import objectives
+from tuplet.data import SOURCES
 from tuplet.objectives import Objective, Sum
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,6 +51,12 @@ def test_pictures_are_small_and_undated():
     for file in DOCS.glob("figures/*.svg"):
         assert file.stat().st_size < 150_000, file
         assert "<dc:date>" not in file.read_text(), file
+
+
+def test_every_source_is_in_the_gallery():
+    text = (DOCS / "gallery.py").read_text()
+    missing = [name for name in SOURCES if f'    "{name}": Entry(' not in text]
+    assert not missing, f"add {missing} to ENTRIES of docs/gallery.py"
 
 
 def test_the_gallery_shows_what_the_sources_say(tmp_path):
