@@ -49,8 +49,8 @@ class Pilot:
     seeds: tuple[int, ...]
     metric: str
     scores: dict[str, list[list[float]]]
-    gain: list[float]
-    covariance: list[list[float]]
+    gain: Sequence[float]
+    covariance: Sequence[Sequence[float]]
     rows: int
     fitted: dict[str, float]
     chance: float = 0.0
