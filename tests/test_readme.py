@@ -13,12 +13,14 @@ TEXT = (Path(__file__).resolve().parents[1] / "README.md").read_text()
 
 
 @pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL))
-def test_code_runs(code):
+def test_code_runs(code, capsys):
     names = {}
     exec(compile(code, "README.md", "exec"), names)
     if "loss" in names:
         assert names["scores"].shape == (64, 64)
         assert names["loss"].terms
+    elif "pid" in names:
+        assert f"# {capsys.readouterr().out.strip()}:" in code
     else:
         assert {r.metric for r in names["results"]} >= {"probe/linear", "retrieval/own/R@1"}
 
