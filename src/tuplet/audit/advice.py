@@ -7,6 +7,7 @@ pilot is so drawn towards "makes no difference", never towards a strength, and b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -230,7 +231,7 @@ def judge(curve: Curve) -> Verdict:
 def _tells(tried: Pilot) -> bool:
     """Return whether any encoder beats the constant prediction by more than two standard errors of its rows."""
     best = max(sum(row) / len(row) for scores in tried.scores.values() for row in scores)
-    return best > tried.chance + 2 * (tried.chance * (1 - tried.chance) / tried.rows) ** 0.5
+    return best > tried.chance + 2 * math.sqrt(tried.chance * (1 - tried.chance) / tried.rows)
 
 
 def _there(pid: PID, part: str) -> bool:
