@@ -157,3 +157,10 @@ def test_train_on_two_processes(tmp_path):
         losses[way] = json.loads((tmp_path / way / "train.jsonl").read_text())["loss"]
     assert losses["devices"] == pytest.approx(losses["one"], rel=1e-4)
     assert losses["torchrun"] == pytest.approx(losses["one"], rel=1e-4)
+
+
+@pytest.mark.parametrize("option", [["--only", "gram"], ["--root", "."], ["--preset", "paper"]])
+def test_strategic_refuses_options_that_it_would_ignore(option, tmp_path, capsys):
+    assert main(["bench", "strategic", *option, "--out", str(tmp_path / "out")]) == 2
+    assert f"{option[0][2:]} is" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -17,6 +17,30 @@ Kind = Literal["vector", "sequence", "padded", "image", "signal"]
 
 class InputError(ValueError):
     """Bad input: one line that names the argument, what was seen, what was expected and the fix."""
+
+
+def kind_of(shape: Sequence[int]) -> Kind | None:
+    """Say what a row of this shape is.
+
+    Args:
+        shape: of one row.
+
+    Returns:
+        The kind; None where it may be several things.
+
+    Example:
+        >>> kind_of((7,)), kind_of((50, 2)), kind_of((2, 50))
+        ('vector', 'sequence', None)
+    """
+    if len(shape) == 1:
+        return "vector"
+    if len(shape) == 2 and shape[0] == 1:
+        return "signal"
+    if len(shape) == 2 and shape[0] > shape[1] > 1:
+        return "sequence"
+    if len(shape) == 3 and (shape[2] > 4 or shape[0] <= 4):
+        return "image"
+    return None
 
 
 def one_of(argument: str, value: object, allowed: tuple[str, ...]) -> None:

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 
 from tuplet import InputError, TrainConfig
-from tuplet.bench.sweep import Sweep, markdown, reading, run_sweep, table, write_sweep
+from tuplet.bench.record import Record, read_cell
+from tuplet.bench.strength_figures import draw_curve
+from tuplet.bench.strengths import Curve
+from tuplet.bench.sweep import Sweep, run_sweep
+from tuplet.bench.sweep_report import markdown, reading, table, write_sweep
 from tuplet.cli import main
 from tuplet.data import from_arrays
 from tuplet.train import strategic
@@ -86,3 +90,72 @@ def test_command_sweeps_a_file(tmp_path, capsys):
     assert "report:" in capsys.readouterr().out
     assert main(["sweep", str(tmp_path / "my.npz"), "--pair", "a", "c", *short]) == 2
     assert "pair names ['c']" in capsys.readouterr().err
+
+
+def test_a_sweep_has_the_steps_of_an_audit_unless_epochs_are_given(tmp_path):
+    from tuplet.audit.pilot import STEPS
+
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 2
+    np.savez(tmp_path / "my.npz", a=rng.normal(size=(60, 3)) + y[:, None], b=rng.normal(size=(60, 2)), label=y)
+    command = ["sweep", str(tmp_path / "my.npz"), "--pair", "a", "b", "--lambdas", "0", "--seeds", "1"]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 0
+    (record, *_) = read_cell(tmp_path / "out/cells/0.s0.jsonl")
+    assert record.budget["steps"] == STEPS
+    assert record.budget["lr"] == 3e-3
+    assert main([*command, "--epochs", "2", "--out", str(tmp_path / "two")]) == 0
+    assert read_cell(tmp_path / "two/cells/0.s0.jsonl")[0].budget["steps"] == 2
+
+
+def test_another_budget_is_refused_by_its_name(tmp_path):
+    sweep = Sweep(("left", "right"), strengths=(), seeds=1, config=SWEEP.config)
+    run_sweep(source(), sweep, out=tmp_path)
+    other = Sweep(("left", "right"), strengths=(), seeds=1, config=TrainConfig(epochs=3, batch_size=30))
+    with pytest.raises(InputError, match=r"run with epochs = 2; this run has epochs = 3; choose another folder"):
+        run_sweep(source(), other, out=tmp_path)
+
+
+def test_thin_evidence_is_named(tmp_path):
+    data = source()
+    records = run_sweep(data, Sweep(("left", "right"), strengths=(1.0,), seeds=1, config=SWEEP.config), out=tmp_path)
+    assert all("no verdict from one seed" in s for s in reading(records))
+    text = markdown(records)
+    assert "Only 30 test rows: one row is 3.3 points" in text
+    assert "ask for --seeds 3" in text
+    assert "±" not in text
+    assert "Not shown" not in text
+    fewer = [r for r in records if r.metric != "similarity/cka"]
+    assert "Not shown: CKA," in markdown(fewer)
+
+
+def test_a_sentence_does_not_say_the_same_strength_twice():
+    records = [
+        Record(
+            "s",
+            "t",
+            f"{x:g}",
+            "default",
+            seed,
+            {"strength": x},
+            f"score/{part}",
+            x + seed / 100,
+            detail="a",
+            chance=0.5,
+        )
+        for x in (0.0, 1.0)
+        for seed in (0, 1)
+        for part in ("val", "test")
+    ]
+    (said,) = reading(records)
+    assert said.count("λ") == 1
+    assert "no larger one was tried" in said
+
+
+def test_no_band_exceeds_one():
+    from matplotlib.figure import Figure
+
+    axis = Figure().subplots()
+    curve = Curve((0.0, 1.0), np.array([[0.9, 1.0], [0.95, 1.0]]), np.zeros(2))
+    draw_curve(axis, curve, colour="k", label="a")
+    (band,) = axis.collections
+    assert band.get_paths()[0].vertices[:, 1].max() <= 1

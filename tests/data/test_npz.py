@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tuplet import InputError
+from tuplet.cli import main
 from tuplet.cli.source import opened
 from tuplet.data import from_arrays
 from tuplet.data.npz import from_npz
@@ -79,3 +80,40 @@ def test_damaged_files_end_in_one_line(tmp_path, data):
     except InputError as error:
         message = str(error)
     assert len(message.splitlines()) == 1
+
+
+def test_shapes_that_may_mean_several_things_are_guessed_aloud_or_asked_about(tmp_path):
+    file = saved(tmp_path, a=A, wave=rng.normal(size=(60, 2, 50)), steps=rng.normal(size=(60, 50, 1)), label=Y)
+    source = from_npz(file)
+    assert {k: m.kind for k, m in source.modalities.items()} == {"a": None, "steps": "sequence", "wave": "signal"}
+    assert [note.split()[0] for note in source.provenance.notes] == ["wave", "steps"]
+    said = opened(f"{file}?wave=sequence")
+    assert said.modalities["wave"].kind == "sequence"
+    assert len(said.provenance.notes) == 1
+    square = saved(tmp_path, a=A, b=rng.normal(size=(60, 5, 5)), label=Y)
+    with pytest.raises(InputError, match=r"my.npz\?b=KIND with KIND one of vector, sequence"):
+        from_npz(square)
+    assert opened(f"{square}?b=vector").modalities["b"].kind == "vector"
+    for text, message in (("b=photo", "b is 'photo', expected 'vector'"), ("c=vector", "is 'c', expected 'a' or 'b'")):
+        with pytest.raises(InputError, match=message):
+            opened(f"{square}?{text}")
+
+
+def test_a_column_of_whole_numbers_is_no_silent_modality(tmp_path):
+    (note,) = from_npz(saved(tmp_path, a=A, subject=Y, label=Y)).provenance.notes
+    assert "'group'" in note
+    assert "'target.subject'" in note
+    assert not from_npz(saved(tmp_path, a=A, b=A[:, 0], label=Y)).provenance.notes
+
+
+def test_bad_files_leave_no_folder(tmp_path, capsys):
+    square = saved(tmp_path, a=A, b=rng.normal(size=(60, 5, 5)), label=Y)
+    out = ["--out", str(tmp_path / "out")]
+    for command in (["audit", str(square), *out], ["sweep", str(square), "--pair", "a", "b", *out]):
+        assert main(command) == 2
+    assert main(["audit", str(saved(tmp_path, a=A, b=A, label=Y)), "--target", "x", *out]) == 2
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "d.npz").mkdir()
+    assert main(["audit", str(tmp_path / "d.npz")]) == 2
+    assert main(["audit", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.count("is a directory") + 1 == 2

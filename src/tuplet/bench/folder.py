@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
 
 from tuplet.train.files import write_atomic
 from tuplet.types import InputError
@@ -38,9 +40,11 @@ def claim(out: Path, name: str, factory: str) -> None:
     if found != name:
         raise InputError(f"out {out} holds the suite {found!r}, not {name!r}; choose another folder")
     if made.partition("?")[2] != factory.partition("?")[2]:
-        raise InputError(
-            f"out {out} was run with {made.partition('?')[2]!r}, not {factory.partition('?')[2]!r}; choose another folder"
-        )
+        before, now = _settings(made), _settings(factory)
+        other = [k for k in {**before, **now} if before.get(k) != now.get(k)]
+        was = ", ".join(f"{k} = {before.get(k)}" for k in other)
+        this = ", ".join(f"{k} = {now.get(k)}" for k in other)
+        raise InputError(f"out {out} was run with {was}; this run has {this}; choose another folder")
 
 
 def read_marker(out: Path) -> tuple[str, str]:
@@ -68,3 +72,18 @@ def read_marker(out: Path) -> tuple[str, str]:
             f"{out} is not the folder of a bench run (no readable suite.json); give the folder that `tuplet bench` "
             f"wrote to, or run that command again: cells that are there are kept"
         ) from None
+
+
+def _settings(factory: str) -> dict[str, str]:
+    """Read the settings behind a factory's ``?``, JSON or a query, one level deep."""
+    text = factory.partition("?")[2]
+    try:
+        found: dict[str, Any] = json.loads(text)
+    except ValueError:
+        found = dict(parse_qsl(text, keep_blank_values=True))
+    if set(found) == {"plan"}:
+        found = json.loads(found["plan"])
+    flat = {k: v for k, v in found.items() if not isinstance(v, dict)}
+    for v in found.values():
+        flat |= v if isinstance(v, dict) else {}
+    return {k: text if len(text := str(v)) <= 60 else text[:16] for k, v in flat.items()}

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
@@ -20,6 +21,7 @@ from tuplet.bench.tables import Table, grid
 from tuplet.bench.verdicts import Run
 from tuplet.data import Source
 from tuplet.evaluate import Result
+from tuplet.types import kind_of
 
 
 class Progress:
@@ -163,13 +165,45 @@ def print_source(source: Source) -> None:
     rows = f"train {len(source.train)}, val {len(source.val)}, test {len(source.test)}"
     console.print(f"rows: {rows}  (split {source.split.sha256[:12]}, data {source.fingerprint[:12]})", highlight=False)
     for name, m in source.modalities.items():
-        console.print(f"  modality {name}: {m.shape} {m.dtype}  {m.unit}", highlight=False)
+        kind = m.kind or kind_of(m.shape)
+        what = f"{m.shape} {m.dtype}" + (f", {kind}" if kind else "")
+        console.print(f"  modality {name}: {what}  {m.unit}", highlight=False)
     for name, t in source.targets.items():
         what = f"{t.size} classes" if t.kind == "class" else f"{t.size} real numbers {t.unit}"
         console.print(f"  target {name}: {what}", highlight=False)
+    console.print(f"  group: {_groups(source)}", highlight=False)
     for label, text in (("cite", p.citation), ("licence", p.licence), ("origin", p.origin), ("sha256", p.sha256)):
         if text:
             console.print(f"{label}: {text}", highlight=False)
+    for note in p.notes:
+        console.print(f"note: {note}", highlight=False)
+
+
+def contents(source: Source) -> str:
+    """Say in a line what was taken as modality, target and group, and below it what a user may not have meant.
+
+    Args:
+        source: the data set.
+
+    Returns:
+        The lines.
+
+    Example:
+        >>> from tuplet.data.sources import blocks
+        >>> print(contents(blocks.load(rows=200)))  # doctest: +ELLIPSIS
+        modalities: x1 32 (vector), x2 32 (vector); target: label (16 classes), ...
+    """
+    views = ", ".join(
+        f"{k} {'x'.join(map(str, m.shape))} ({m.kind or kind_of(m.shape)})" for k, m in source.modalities.items()
+    )
+    asked = ", ".join(f"{k} ({t.size} {'classes' if t.kind == 'class' else 'real'})" for k, t in source.targets.items())
+    line = f"modalities: {views}; target: {asked or 'none'}; group: {_groups(source)}"
+    return "\n".join([line, *(f"note: {note}" for note in source.provenance.notes)])
+
+
+def _groups(source: Source) -> str:
+    group = getattr(source, "group", None)
+    return "none" if group is None else f"{len(set(np.asarray(group).tolist()))} of them"
 
 
 def _console() -> Console:

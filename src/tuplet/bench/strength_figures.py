@@ -30,7 +30,7 @@ def strength_axis(axis: Axes, strengths: Sequence[float]) -> None:
         >>> strength_axis(figure_of(1, 1, (2, 2))[1][0], (0.0, 1.0, 4.0))
     """
     axis.set_xscale("function", functions=(lambda x: np.sqrt(np.maximum(x, 0)), np.square))
-    last = max(strengths)
+    last = max(strengths) or 1.0
     ticks = [t for t in (0, 0.1, 0.5, 1, 2, 4, 8, 16) if t <= last and not (t == 0.1 and last < 1)]
     axis.set_xticks(ticks, [f"{t:g}" for t in ticks])
     axis.minorticks_off()
@@ -56,7 +56,7 @@ def draw_curve(axis: Axes, curve: Curve, *, colour: str, label: str, dashed: boo
     axis.plot(curve.strengths, curve.mean, "o-", color=colour, markersize=2.6, linewidth=1.3, label=label)
     found = [curve.spread(s) for s in curve.strengths]
     if found[0].n > 1:
-        low, high = [s.low for s in found], [s.high for s in found]
+        low, high = [s.low for s in found], np.minimum([s.high for s in found], 1.0)  # no score here exceeds 1
         axis.fill_between(curve.strengths, low, high, color=colour, alpha=0.18, linewidth=0)
 
 

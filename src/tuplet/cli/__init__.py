@@ -126,6 +126,11 @@ def bench(command: Bench) -> None:
         _scaling(command)
         return
     if command.suite == "strategic":
+        for name in ("only", "preset", "root"):
+            if getattr(command, name):
+                raise InputError(
+                    f"{name} is {getattr(command, name)!r}, but strategic trains every strength and data set; leave it out"
+                )
         print(f"report: {strategic(command.out, seeds=command.seeds, workers=command.workers)}")
         return
     if command.suite not in SUITES:

@@ -52,13 +52,14 @@ def audit(command: Audit) -> None:
     """
     from tuplet.audit import audit as run
     from tuplet.audit.report import summary, write_report
-    from tuplet.bench.show import Progress
+    from tuplet.bench.show import Progress, contents
     from tuplet.cli.source import opened
     from tuplet.train.files import locked
 
     if len(command.pairs) % 2:
         raise InputError(f"pairs has {len(command.pairs)} names, expected them two by two")
     source = opened(command.source, command.root)
+    print(contents(source))
     out = command.out or Path("runs/audit") / source.name
     with locked(out), Progress(f"audit of {source.name} -> {out}") as progress:
         found = run(
@@ -101,6 +102,7 @@ def planned(recipe: Recipe, out: Path) -> Plan:
     from tuplet.audit.report import summary, write_report
     from tuplet.bench.show import Progress
 
+    _has_target(recipe)
     with Progress(f"audit of {recipe.source.name} -> {out}") as progress:
         found = run(recipe.source, target=recipe.target, out=out, report=progress.advance)
     print(summary(found))
@@ -137,8 +139,7 @@ def aligned(recipe: Recipe, plan: Plan) -> Objective:
     from tuplet.objectives.among import Among
     from tuplet.objectives.unimodal import UnimodalTask
 
-    if recipe.target not in recipe.source.targets:
-        raise InputError(f"--align auto needs a target, and the recipe's {recipe.target!r} is not in its source")
+    _has_target(recipe)
     with torch.no_grad():
         emb = recipe.model.eval()(recipe.source.train[slice(0, 2)])
     recipe.model.train()
@@ -146,3 +147,11 @@ def aligned(recipe: Recipe, plan: Plan) -> Objective:
     task = UnimodalTask(widths, recipe.source.targets[recipe.target].size, target=recipe.target)
     pairs = [(strength, Among((a, b), Pairwise(tau=0.07))) for a, b, strength in plan]
     return Sum((1.0, task), *pairs) if pairs else task
+
+
+def _has_target(recipe: Recipe) -> None:
+    if recipe.target not in recipe.source.targets:
+        raise InputError(
+            f"--align auto asks about the recipe's target {recipe.target!r}, but {recipe.source.name} has "
+            f"{sorted(recipe.source.targets)}; name one of them with Recipe(..., target=...)"
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from inspect import Parameter, signature
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from tuplet.types import InputError
@@ -19,7 +19,8 @@ def opened(name: str, root: Path | None = None) -> Source:
 
     Args:
         name: of a source or reader, or the path of an ``.npz`` file; options of a source or reader may follow, as in
-            ``spoken_digits?structure=synergy&classes=2``.
+            ``spoken_digits?structure=synergy&classes=2``, and kinds of
+            modalities a file, as in ``my.npz?sound=signal``.
         root: where a reader's data lie; some readers find theirs in installed packages or in the cache.
 
     Returns:
@@ -38,8 +39,12 @@ def opened(name: str, root: Path | None = None) -> Source:
     from tuplet.data import READERS, SOURCES
     from tuplet.data.npz import from_npz
 
-    if name.endswith(".npz"):
-        return from_npz(Path(name))
+    file, _, text = name.partition("?")
+    if file.endswith(".npz"):
+        kinds: dict[str, Any] = dict(parse_qsl(text, keep_blank_values=True))
+        return from_npz(Path(file), kinds=kinds)
+    if Path(file).is_dir() and file not in READERS and file not in SOURCES:
+        raise InputError(f"source is {name!r}, a directory; give an .npz file, or a reader's name with --root {name}")
     name, _, text = name.partition("?")
     if name not in READERS and name not in SOURCES:
         raise InputError(

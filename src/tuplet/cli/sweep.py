@@ -27,12 +27,14 @@ class Sweep:
     """Trainings per strength."""
     objective: str = "pairwise"
     """What aligns: a name as in `tuplet train --objective`."""
-    epochs: int = 40
-    """Passes over the training rows."""
+    steps: int = 300
+    """Of every training, as in the audit; passes over the training rows follow from it."""
+    epochs: int | None = None
+    """Passes over the training rows, in place of steps."""
     batch_size: int = 128
     """Rows per step."""
-    lr: float = 1e-3
-    """Peak learning rate, the same for all strengths."""
+    lr: float = 3e-3
+    """Peak learning rate, the same for all strengths; that of the audit."""
     projector: Literal["mlp", "none"] = "mlp"
     """Align a projection of the representations, or the representations themselves."""
     threshold: float | None = None
@@ -58,7 +60,8 @@ def sweep(command: Sweep) -> None:
         tuplet.types.InputError: source is 'nothing', expected one of ...
     """
     from tuplet.bench import sweep as room
-    from tuplet.bench.show import Progress
+    from tuplet.bench import sweep_report
+    from tuplet.bench.show import Progress, contents
     from tuplet.cli.source import opened
     from tuplet.train import TrainConfig
 
@@ -68,6 +71,11 @@ def sweep(command: Sweep) -> None:
         command.target is None and "label" not in source.targets and len(source.targets) > 1
     ):
         raise InputError(f"target is {command.target!r}, expected one of {sorted(source.targets)}")
+    if command.steps < 1:
+        raise InputError(f"steps is {command.steps}, expected 1 or more")
+    rows = len(source.train)
+    epochs = -(-command.steps // (rows // min(command.batch_size, rows))) if command.epochs is None else command.epochs
+    print(contents(source))
     plan = room.Sweep(
         pair=command.pair,
         target=target,
@@ -76,13 +84,13 @@ def sweep(command: Sweep) -> None:
         objective=command.objective,
         projector=command.projector,
         threshold=command.threshold,
-        config=TrainConfig(epochs=command.epochs, batch_size=command.batch_size, lr=command.lr),
+        config=TrainConfig(epochs=epochs, batch_size=command.batch_size, lr=command.lr),
     )
-    out = command.out or Path("runs/sweep") / "-".join((Path(command.source).stem, *command.pair))
+    out = command.out or Path("runs/sweep") / "-".join((Path(command.source.partition("?")[0]).stem, *command.pair))
     with Progress(f"sweep -> {out}") as progress:
         records = room.run_sweep(source, plan, out=out, report=progress.advance)
-    print(room.markdown(records))
-    print(f"report: {room.write_sweep(records, plan, source.select(plan.pair), out)}")
+    print(sweep_report.markdown(records))
+    print(f"report: {sweep_report.write_sweep(records, plan, source.select(plan.pair), out)}")
 
 
 def strategic(out: Path | None, *, seeds: int = 3, workers: int | None = None, again: bool = False) -> Path:

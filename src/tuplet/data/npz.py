@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,18 +15,21 @@ from numpy.typing import NDArray
 from tuplet.data.arrays import Arrays, from_arrays
 from tuplet.data.npy import parse_npy
 from tuplet.data.source import Provenance
-from tuplet.types import InputError
+from tuplet.types import InputError, Kind, kind_of, one_of
 
 TARGETS = ("label", "target")
 
 
-def from_npz(path: Path, *, seed: int = 0) -> Arrays:
+def from_npz(path: Path, *, kinds: Mapping[str, Kind] | None = None, seed: int = 0) -> Arrays:
     """Make a source from a file that ``numpy.savez`` wrote.
 
     Args:
         path: holds ``label`` (classes; whole numbers may be floats) or ``target`` (floats are real), each ``(n,)``; more of
             them as ``target.NAME``; perhaps ``group`` ``(n,)``, such as subject or file, which stays in one part of the split;
             and two or more modalities, each ``(n, ...)``, under any other names. A row that is NaN throughout is missing.
+        kinds: modality -> what its rows are, as in `tuplet.data.Modality`; the shape says it when left out, and
+            ``provenance.notes`` where that was a guess: ``(C, T)`` with ``C < T`` is taken as a signal of C channels. On the
+            command line: ``my.npz?sound=sequence``.
         seed: of the split, 60 / 20 / 20, stratified.
 
     Returns:
@@ -60,17 +64,24 @@ def from_npz(path: Path, *, seed: int = 0) -> Arrays:
         )
     if "label" in targets:
         targets["label"] = _classes(path, targets["label"])
+    for name, kind in (kinds or {}).items():
+        one_of(f"the modality in {path}?{name}=", name, tuple(sorted(inputs)))
+        one_of(f"{path}?{name}", kind, get_args(Kind))
+    guesses, notes = _guesses(path, {k: v for k, v in inputs.items() if k not in (kinds or {})})
     return from_arrays(
         inputs,
+        kinds={**guesses, **(kinds or {})},
         targets={k.removeprefix("target."): v for k, v in targets.items()},
         group=arrays.get("group"),
         seed=seed,
         name=path.stem,
-        provenance=Provenance(title=path.name, origin=str(path), sha256=checksum),
+        provenance=Provenance(title=path.name, origin=str(path), sha256=checksum, notes=notes),
     )
 
 
 def _members(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
+    if path.is_dir():
+        raise InputError(f"{path} is a directory; give a file that numpy.savez wrote")
     if not path.is_file():
         raise InputError(f"{path} does not exist; give a file that numpy.savez wrote")
     arrays = {}
@@ -89,6 +100,33 @@ def _members(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
             f"{path} is no readable .npz file ({type(error).__name__}); save it again with numpy.savez"
         ) from None
     return arrays, hashlib.sha256(content).hexdigest()
+
+
+def _guesses(path: Path, inputs: Mapping[str, NDArray[Any]]) -> tuple[dict[str, Kind], tuple[str, ...]]:
+    """Choose kinds that shapes leave open, and note every choice that a user may not have meant."""
+    found: dict[str, Kind] = {}
+    notes = []
+    for name, array in inputs.items():
+        shape = array.shape[1:]
+        if not shape and array.dtype.kind in "biu":
+            notes.append(
+                f"{name} holds one whole number per row and was taken as a modality: if it says who or where, name it "
+                f"'group'; if it is to be predicted, 'target.{name}'"
+            )
+        if not shape or kind_of(shape) is not None:
+            continue
+        if len(shape) != 2 or shape[0] == shape[1]:
+            raise InputError(
+                f"{path} has {name} with rows of shape {shape}, which may mean several things; say which: "
+                f"{path}?{name}=KIND with KIND one of {', '.join(get_args(Kind))}; pictures have channels first"
+            )
+        steps, channels = max(shape), min(shape)
+        found[name] = "sequence" if shape[0] == steps else "signal"
+        notes.append(
+            f"{name} has rows of shape {shape}: taken as a {found[name]} of {steps} steps and {channels} channel"
+            f"{'s' * (channels > 1)}; if it is another, say {path.name}?{name}=KIND, one of {', '.join(get_args(Kind))}"
+        )
+    return found, tuple(notes)
 
 
 def _classes(path: Path, label: NDArray[Any]) -> NDArray[Any]:

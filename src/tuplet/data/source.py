@@ -58,6 +58,7 @@ class Provenance:
         licence: under what it may be used.
         origin: where it was taken from.
         sha256: checksum of the shipped or loaded file; empty for arrays in memory.
+        notes: what was taken as what where the file did not say so.
     """
 
     title: str
@@ -65,6 +66,7 @@ class Provenance:
     licence: str = ""
     origin: str = ""
     sha256: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @runtime_checkable

@@ -11,7 +11,7 @@ from torch import nn
 from tuplet.nets.images import Norm, ResNet18, SmallCNN
 from tuplet.nets.mlp import MLP
 from tuplet.nets.sequence import LSTM, SequenceCNN
-from tuplet.types import InputError, Kind, one_of
+from tuplet.types import InputError, Kind, kind_of, one_of
 
 WIDTHS = {"small": 64, "paper": 256}
 """Preset -> width of every representation; 256 is OVA-IB's (appendix B.2), 64 is ours."""
@@ -105,14 +105,8 @@ def encoders(
 
 
 def _kind(name: str, shape: tuple[int, ...]) -> Kind:
-    if len(shape) == 1:
-        return "vector"
-    if len(shape) == 2 and shape[0] == 1:
-        return "signal"
-    if len(shape) == 2 and shape[0] > shape[1] > 1:
-        return "sequence"
-    if len(shape) == 3 and (shape[2] > 4 or shape[0] <= 4):
-        return "image"
+    if (kind := kind_of(shape)) is not None:
+        return kind
     raise InputError(
         f"modalities[{name!r}] has shape {shape}, which may mean several things; give kinds={{{name!r}: ...}}, one of "
         f"{', '.join(get_args(Kind))}, and put channels first in images"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tuplet.types import InputError
@@ -40,6 +40,8 @@ def write_atomic(path: Path, content: bytes) -> None:
 def locked(folder: Path | None) -> Iterator[None]:
     """Keep a run folder to this process; the lock ends with the process, however it ends.
 
+    A folder that is new and stays empty is removed again: bad input leaves nothing behind.
+
     Args:
         folder: made if missing; None for nothing to lock.
 
@@ -60,10 +62,17 @@ def locked(folder: Path | None) -> Iterator[None]:
         return
     from filelock import FileLock, Timeout
 
+    new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
         lock = FileLock(folder / ".lock").acquire(timeout=0)
     except Timeout:
         raise InputError(f"{folder} is in use by another run; wait for it, or choose another out folder") from None
     with lock:
-        yield
+        try:
+            yield
+        finally:
+            if new and [p.name for p in folder.iterdir()] == [".lock"]:
+                with suppress(OSError):
+                    (folder / ".lock").unlink()
+                    folder.rmdir()
