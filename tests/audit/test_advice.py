@@ -1,5 +1,7 @@
 """The curve against a joint normal written out, and what follows from curves."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -68,6 +70,14 @@ def test_verdicts(gain, deviation, verdict):
     assert (found.strength > 0) == (verdict == "helps")
     assert found.interval[0] <= found.interval[1]
     assert found.words.endswith(".")
+
+
+@pytest.mark.parametrize(("groups", "verdict"), [(None, "helps"), (10, "helps"), (9, "unclear")])
+def test_few_groups_are_not_enough(groups, verdict):
+    found = advise(("a", "b"), None, None, replace(tried([0, 1, 2, 3, 3], 0.4), groups=groups))
+    assert found.verdict == verdict
+    assert (f"in {groups} groups" in found.evidence[0]) == (groups is not None)
+    assert ("too few" in " ".join(found.evidence)) == (verdict == "unclear")
 
 
 def test_evidence_says_only_what_is_significant():

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from tuplet import InputError
-from tuplet.audit import audit
+from tuplet.audit import Pilot, audit, pilot
+from tuplet.audit.keep import Kept
 from tuplet.audit.report import summary, write_report
 from tuplet.cli import main
 from tuplet.data import SOURCES, from_arrays
+from tuplet.information import PID, clustered
 
 TINY = {"seeds": (0, 1), "strengths": (1.0,), "steps": 4, "permutations": 20, "bootstrap": 20}
 
@@ -48,11 +50,27 @@ def test_a_stopped_audit_continues_and_ends_the_same(found, tmp_path):
     again = audit(three(), out=tmp_path, **TINY)
     assert again.pairs == made.pairs
     assert again.rest == made.rest
+    first = audit(three(), out=tmp_path / "wider", pairs=[("sight", "sound")], **TINY)
+    assert audit(three(), out=tmp_path / "wider", **TINY).pairs == made.pairs
+    assert first.pairs == made.pairs[:1]
+    assert made.pairs[0].pid.to("nats").interval["redundancy"] == pytest.approx(
+        np.log(2) * np.array(made.pairs[0].pid.interval["redundancy"])
+    )
     with pytest.raises(InputError, match="holds an audit with steps = 4, this one has steps = 5"):
         audit(three(), out=out, **TINY | {"steps": 5})
     (tmp_path / "audit.json").write_text("{")
     with pytest.raises(InputError, match="no readable audit"):
         audit(three(), out=tmp_path, **TINY)
+
+
+def test_what_is_restored_is_what_was_kept(tmp_path):
+    x = np.random.default_rng(0).normal(size=(200, 2))
+    pid = clustered(x, x + 1.0, (x[:, 0] > 0).astype(int), permutations=20, bootstrap=20)
+    tried = pilot(three(), ("sight", "sound"), strengths=(1.0,), seeds=(0, 1), steps=2)
+    kept = Kept(tmp_path, {})
+    for name, made, kind in (("pid", pid, PID), ("pilot", tried, Pilot)):
+        assert kept.get(name, lambda made=made: made, kind) == made
+        assert Kept(tmp_path, {}).get(name, lambda: None, kind) == made
 
 
 def test_report_needs_nothing_from_elsewhere(found, tmp_path):

@@ -31,6 +31,8 @@ FIRM = 0.9
 """Below this probability the advice is a guess, and is worded as one."""
 FEW = 50
 """With fewer validation rows nothing is said."""
+FEW_GROUPS = 10
+"""With fewer groups of validation rows neither: how much groups differ is not known."""
 SAME = 1.5
 """No difference: more likely than not, no strength up to 1 changes accuracy by this many points."""
 
@@ -180,6 +182,11 @@ def advise(
     if tried.rows < FEW:
         verdict = "unclear"
         evidence.append(f"{tried.rows} validation rows are too few: below {FEW} nothing is concluded.")
+    elif tried.groups is not None and tried.groups < FEW_GROUPS:
+        verdict = "unclear"
+        evidence.append(
+            f"{tried.groups} groups of validation rows are too few: below {FEW_GROUPS} nothing is concluded."
+        )
     elif not _tells(tried):
         verdict = "no difference" if pid is not None and _there(pid, "synergy") else "unclear"
         evidence.append(
@@ -229,7 +236,8 @@ def judge(curve: Curve) -> Verdict:
 
 
 def _tells(tried: Pilot) -> bool:
-    """Return whether any encoder beats the constant prediction by more than two standard errors of its rows."""
+    """Return whether any encoder beats the constant prediction by more than two standard errors of its rows or groups."""
+    n = tried.rows if tried.groups is None else tried.groups
     best = max(sum(row) / len(row) for scores in tried.scores.values() for row in scores)
     return best > tried.chance + 2 * math.sqrt(tried.chance * (1 - tried.chance) / tried.rows)
 
@@ -246,9 +254,9 @@ def _said_by_pilot(curve: Curve, tried: Pilot) -> str:
     unit = "accuracy, in points," if tried.metric == "accuracy" else "R2, in hundredths,"
     shown = dict.fromkeys([curve.best, 1.0] if curve.best else [1.0])
     changes = " and ".join(f"by {at(strength)} at strength {strength:g}" for strength in shown)
-    return (
-        f"The pilot ({len(tried.seeds)} seeds, {tried.rows} validation rows) changes {unit} {changes}; brackets hold 80 %."
-        + ("" if curve.best else " No strength gains.")
+    rows = f"{tried.rows} validation rows" + ("" if tried.groups is None else f" in {tried.groups} groups")
+    return f"The pilot ({len(tried.seeds)} seeds, {rows}) changes {unit} {changes}; brackets hold 80 %." + (
+        "" if curve.best else " No strength gains."
     )
 
 

@@ -5,25 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from tuplet.audit.advice import Advice, advise
 from tuplet.audit.keep import Kept
-from tuplet.audit.pilot import ROWS, STEPS, STRENGTHS, Pilot, pilot
+from tuplet.audit.pilot import ROWS, STEPS, STRENGTHS, Pilot, groups, pilot
 from tuplet.data import Source
 from tuplet.data.batch import order_of
 from tuplet.diagnose.similarity import similarity
 from tuplet.information import PID, clustered
 from tuplet.train.config import TrainConfig
 from tuplet.train.strategic import strategic
-from tuplet.types import Batch, InputError
+from tuplet.types import Batch, Embeddings, InputError
 
 Numbers = dict[str, dict[str, float]]
 
@@ -148,7 +146,7 @@ def audit(
         "weight_decay": config.weight_decay,
     }
     kept = Kept(out, {"source": source.name, "data": source.fingerprint, "target": target, **settings})
-    total = 1 + 2 * len(asked) + (len(names) if len(names) > 2 else 0)
+    total = 3 * len(asked) + (len(names) if len(names) > 2 else 0)
     done = 0
 
     def say(what: str) -> None:
@@ -157,8 +155,7 @@ def audit(
         if report is not None:
             report(done, total, what)
 
-    alike = kept.get("similarity", lambda: _similarities(source, target, asked, steps, config))
-    say("separately trained encoders compared")
+    alone = cache(partial(_separate, source, target, steps, config))
     both = _labelled(source, target)
     flat = {k: both.inputs[k].flatten(1) for k in names}
 
@@ -189,7 +186,8 @@ def audit(
             Pilot,
         )
         say(f"{a} + {b} tried")
-        near = alike[f"{a} {b}"]
+        near = kept.get(f"similarity {a} {b}", partial(_compared, alone, a, b))
+        say(f"{a} + {b} compared")
         found.append(PairAudit((a, b), pid, near, tried, advise((a, b), pid, near, tried)))
     return Audit(
         source=source.name,
@@ -219,33 +217,27 @@ def _labelled(source: Source, target: str) -> Batch:
     for rows in (source.train, source.val):
         n = len(rows)
         batches.append(rows[order_of(n, seed=0, epoch=0)[:ROWS].sort().values] if n > ROWS else rows[slice(0, n)])
-    index = torch.cat([b.index for b in batches])
-    group = getattr(source, "group", None)
+    gathered = [groups(source, b) for b in batches]
     return Batch(
         inputs={k: torch.cat([b.inputs[k] for b in batches]) for k in batches[0].inputs},
         present={k: torch.cat([b.present[k] for b in batches]) for k in batches[0].inputs},
-        index=index,
-        group=None if group is None else torch.as_tensor(np.asarray(group))[index],
+        index=torch.cat([b.index for b in batches]),
+        group=None if gathered[0] is None else torch.cat([g for g in gathered if g is not None]),
         target={target: torch.cat([b.target[target] for b in batches])},
     )
 
 
-def _similarities(
-    source: Source, target: str, pairs: Sequence[tuple[str, str]], steps: int, config: TrainConfig
-) -> dict[str, Numbers]:
-    """Train every encoder alone, and compare what they make of validation rows."""
+def _separate(source: Source, target: str, steps: int, config: TrainConfig) -> Embeddings:
+    """Train every encoder alone, and embed validation rows."""
     size = min(config.batch_size, len(source.train))
     config = replace(config, epochs=-(-steps // (len(source.train) // size)), batch_size=size)
-    emb = strategic(source, target=target, strength=0.0, config=config).embeddings["val"]
-    found: dict[str, Numbers] = {}
-    for a, b in pairs:
-        here = torch.nonzero(emb.present[a] & emb.present[b])[:ROWS, 0]
-        found[f"{a} {b}"] = _numbers(emb.h[a][here], emb.h[b][here])
-    return found
+    return strategic(source, target=target, strength=0.0, config=config).embeddings["val"]
 
 
-def _numbers(a: Tensor, b: Tensor) -> Numbers:
-    scores = similarity(a, b, k=min(10, len(a) - 1))
+def _compared(alone: Callable[[], Embeddings], a: str, b: str) -> Numbers:
+    emb = alone()
+    here = torch.nonzero(emb.present[a] & emb.present[b])[:ROWS, 0]
+    scores = similarity(emb.h[a][here], emb.h[b][here], k=min(10, len(here) - 1))
     found = {}
     for name, score in scores.items():
         assert score.null is not None

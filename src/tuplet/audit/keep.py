@@ -60,8 +60,22 @@ class Kept:
             if self.file is not None:
                 write_atomic(self.file, json.dumps(self.content).encode())
         kept = pieces[name]  # through JSON always, so that a continued audit is the same
-        return kept if kind is None else kind(**{k: _tuples(v) for k, v in kept.items()})
+        return kept if kind is None else kind(**{k: tuples(v) for k, v in kept.items()})
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def tuples(value: Any) -> Any:
+    """Make lists, as JSON has them, the tuples that they were.
+
+    Args:
+        value: of lists and dicts, nested.
+
+    Returns:
+        The same of tuples and dicts.
+
+    Example:
+        >>> tuples({"interval": [[0.0, 1.0]]})
+        {'interval': ((0.0, 1.0),)}
+    """
+    if isinstance(value, dict):
+        return {k: tuples(v) for k, v in value.items()}
+    return tuple(map(tuples, value)) if isinstance(value, list) else value

@@ -8,23 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 from torch.nn import functional as F
 
+from tuplet.audit.keep import tuples
+from tuplet.bench.stats import by_group
 from tuplet.data import Source
 from tuplet.data.batch import order_of
+from tuplet.model import AlignmentModel
+from tuplet.objectives import Pairwise
+from tuplet.objectives.unimodal import UnimodalTask
 from tuplet.train.config import TrainConfig
-from tuplet.train.loop import learning_rate
-from tuplet.train.strategic import StrategicRun, strategic, untrained
+from tuplet.train.loop import fit, learning_rate
+from tuplet.train.strategic import UNCLIPPED, untrained, weighted
 from tuplet.types import Batch, InputError
 
+Matrix = Sequence[Sequence[float]]
 TAU = 0.07
 STRENGTHS = (0.0, 0.3, 1.0, 3.0)
 STEPS = 300
+BLOCK = 256
+"""Rows judged at once by all trainings."""
 ROWS = 4096
 """At most this many rows to train on, and as many to judge by."""
 
@@ -39,21 +49,23 @@ class Pilot:
         metric: ``"accuracy"`` or ``"r2"``.
         scores: modality -> ``(strengths, seeds)`` mean outcome.
         gain: ``(strengths,)`` mean over modalities and seeds of the change since strength 0, in points (hundredths).
-        covariance: ``(strengths, strengths)`` of the gain: that of rows and that of seeds, added.
+        covariance: ``(strengths, strengths)`` of the gain: that of rows, or of groups of rows, and that of seeds, added.
         rows: number of those rows.
         fitted: modality -> mean outcome on training rows at strength 0; far above validation, it is overfitting.
         chance: what the best constant prediction reaches on those rows: the share of the most frequent class, or 0.
+        groups: number of groups (subjects, clips) among those rows; None where every row is a draw of its own.
     """
 
     strengths: tuple[float, ...]
     seeds: tuple[int, ...]
     metric: str
-    scores: dict[str, list[list[float]]]
+    scores: dict[str, Matrix]
     gain: Sequence[float]
-    covariance: Sequence[Sequence[float]]
+    covariance: Matrix
     rows: int
     fitted: dict[str, float]
     chance: float = 0.0
+    groups: int | None = None
 
 
 def pilot(
@@ -86,8 +98,8 @@ def pilot(
         InputError: for fewer than two seeds, or as `tuplet.train.strategic`.
 
     Notes:
-        Encoders of the preset ``"small"``, InfoNCE at temperature 0.07 on three-layer projections, no dropout: equal to
-        `tuplet.train.strategic` up to rounding, which a test holds.
+        At most `ROWS` training rows, and as many to judge by. Encoders of the preset ``"small"``, InfoNCE at temperature 0.07
+        on three-layer projections, no dropout: equal to `tuplet.train.strategic` up to rounding, which a test holds.
 
     Example:
         >>> from tuplet.data.sources import blocks
@@ -108,19 +120,42 @@ def pilot(
     run = _side_by_side if stacked else _one_by_one
     fitted, outcomes = run(source, target, levels, tuple(seeds), config, train, val)
     change = torch.stack(list(outcomes.values())).nanmean(dim=0)  # (strengths, seeds, rows); nan where missing
-    change = 100 * (change - change[:1])
-    change = change[:, :, ~change.isnan().any(dim=(0, 1))] if change.isnan().any() else change
+    there = ~change.isnan().any(dim=(0, 1))
+    change = 100 * (change - change[:1])[:, :, there]
+    ids = groups(source, val)
+    ids = None if ids is None else ids[there]
+    drawn = change.mean(dim=1) if ids is None else torch.tensor([by_group(c, ids) for c in change.mean(dim=1)])
     return Pilot(
         strengths=levels,
         seeds=tuple(seeds),
         metric="accuracy" if about.kind == "class" else "r2",
-        scores={k: v.nanmean(dim=2).tolist() for k, v in outcomes.items()},
-        gain=change.mean(dim=(1, 2)).tolist(),
-        covariance=(_covariance(change.mean(dim=1)) + _covariance(change.mean(dim=2))).tolist(),
+        scores={k: tuples(v.nanmean(dim=2).tolist()) for k, v in outcomes.items()},
+        gain=tuples(change.mean(dim=(1, 2)).tolist()),
+        covariance=tuples((_covariance(drawn) + _covariance(change.mean(dim=2))).tolist()),
         rows=change.shape[2],
         fitted=fitted,
         chance=float(val.target[target].bincount().max()) / len(val) if about.kind == "class" else 0.0,
+        groups=None if ids is None else drawn.shape[1],
     )
+
+
+def groups(source: Source, batch: Batch) -> Tensor | None:
+    """Return what a source gathers rows by.
+
+    Args:
+        source: whose split keeps groups whole, or not.
+        batch: some of its rows; batches of a source whose groups may be contrasted carry none.
+
+    Returns:
+        ``(n,)`` ids, or None.
+
+    Example:
+        >>> from tuplet.data.sources import blocks
+        >>> groups(blocks.load(rows=100), blocks.load(rows=100).val[:5]) is None
+        True
+    """
+    known = getattr(source, "group", None)
+    return batch.group if known is None else torch.as_tensor(np.asarray(known))[batch.index]
 
 
 def _covariance(samples: Tensor) -> Tensor:
@@ -171,14 +206,16 @@ def _side_by_side(
 ) -> tuple[dict[str, float], dict[str, Tensor]]:
     base = [_Both(source, target, seed) for seed in seeds]
     parameters, _ = stack_module_state(base)
-    members = len(levels) * len(seeds)
-    weights = {k: p.detach().repeat(len(levels), *[1] * (p.ndim - 1)).requires_grad_() for k, p in parameters.items()}
-    strength = torch.tensor(levels).repeat_interleave(len(seeds))
-    decayed = [p for p in weights.values() if p.ndim > 2]
-    plain = [p for p in weights.values() if p.ndim <= 2]
+    weights = {
+        k: p.detach().expand(len(levels), *p.shape).clone().requires_grad_() for k, p in parameters.items()
+    }  # (strengths, seeds, ...)
+    strength = torch.tensor(levels)[:, None]
+    decayed = [p for p in weights.values() if p.ndim > 3]
+    plain = [p for p in weights.values() if p.ndim <= 3]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=config.lr, fused=True)
-    forward = torch.vmap(lambda w, x: functional_call(base[0], w, (x,)), in_dims=(0, 0))
+    one = partial(_called, base[0])
+    forward = torch.vmap(torch.vmap(one), in_dims=(0, None))  # seeds differ in rows; strengths see the same
     n, y = len(train), train.target[target]
     per_epoch = n // config.batch_size
     total, step = per_epoch * config.epochs, 0
@@ -188,10 +225,8 @@ def _side_by_side(
             at = order[:, start : start + config.batch_size]
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, total, config)
-            drawn = {k: x[at].repeat(len(levels), *[1] * x.ndim) for k, x in train.inputs.items()}
-            out, z = forward(weights, drawn)
-            truth = y[at].repeat(len(levels), *[1] * y.ndim)
-            task = sum(_loss(o, truth) for o in out.values())
+            out, z = forward(weights, {k: x[at] for k, x in train.inputs.items()})
+            task = sum(_loss(o, y[at]) for o in out.values())
             assert isinstance(task, Tensor)
             loss = (task + strength * _contrast(*z.values())).sum()
             optimizer.zero_grad(set_to_none=True)
@@ -199,28 +234,40 @@ def _side_by_side(
             optimizer.step()
             step += 1
 
+    shared = torch.vmap(torch.vmap(one, in_dims=(0, None)), in_dims=(0, None))
+
     @torch.no_grad()
     def judged(batch: Batch) -> dict[str, Tensor]:
-        shared = torch.vmap(lambda w, x: functional_call(base[0], w, (x,))[0], in_dims=(0, None))
-        out = shared(weights, dict(batch.inputs))
-        return {k: _outcome(o, batch.target[target]).view(len(levels), len(seeds), -1) for k, o in out.items()}
+        blocks = [
+            shared(weights, {k: x[at : at + BLOCK] for k, x in batch.inputs.items()})[0]
+            for at in range(0, len(batch), BLOCK)
+        ]
+        truth = batch.target[target]
+        return {k: _outcome(torch.cat([b[k] for b in blocks], dim=2), truth) for k in blocks[0]}
 
-    assert members == len(strength)
     return {k: float(v[0].mean()) for k, v in judged(train).items()}, judged(val)
+
+
+def _called(
+    module: nn.Module, weights: dict[str, Tensor], inputs: dict[str, Tensor]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    found: tuple[dict[str, Tensor], dict[str, Tensor]] = functional_call(module, weights, (inputs,))
+    return found
 
 
 def _loss(out: Tensor, truth: Tensor) -> Tensor:
     """The loss of every member, as `tuplet.objectives.UnimodalTask`."""
     if truth.is_floating_point():
-        return (out - truth.reshape(out.shape)).abs().mean(dim=(1, 2))
-    return F.cross_entropy(out.mT, truth, reduction="none").mean(dim=1)
+        return (out - truth.reshape(out.shape[1:])).abs().mean(dim=(2, 3))
+    each = F.cross_entropy(out.flatten(0, 2), truth.expand(out.shape[:3]).flatten(), reduction="none")
+    return each.view(out.shape[:3]).mean(dim=2)
 
 
 def _contrast(a: Tensor, b: Tensor) -> Tensor:
     """Symmetric InfoNCE of every member."""
     logits = (a / TAU) @ b.mT
-    own = logits.diagonal(dim1=1, dim2=2)
-    return ((logits.logsumexp(dim=2) - own).mean(dim=1) + (logits.logsumexp(dim=1) - own).mean(dim=1)) / 2
+    own = logits.diagonal(dim1=2, dim2=3)
+    return ((logits.logsumexp(dim=3) - own).mean(dim=2) + (logits.logsumexp(dim=2) - own).mean(dim=2)) / 2
 
 
 def _outcome(out: Tensor, truth: Tensor) -> Tensor:
@@ -232,6 +279,22 @@ def _outcome(out: Tensor, truth: Tensor) -> Tensor:
     return 1 - (out - y).square().sum(dim=-1) / spread
 
 
+@dataclass(frozen=True)
+class _Held:
+    """Rows at hand, to train on."""
+
+    batch: Batch
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+    def __getitem__(self, rows: Sequence[int] | slice | Tensor) -> Batch:
+        return self.batch.map(lambda value: value[rows])
+
+
+Fitted = tuple[AlignmentModel, UnimodalTask]
+
+
 def _one_by_one(
     source: Source,
     target: str,
@@ -241,20 +304,26 @@ def _one_by_one(
     train: Batch,
     val: Batch,
 ) -> tuple[dict[str, float], dict[str, Tensor]]:
-    found = [
-        [strategic(source, target=target, strength=level, config=config, seed=seed) for seed in seeds]
-        for level in levels
-    ]
+    names = sorted(source.modalities)
 
-    def judged(run: StrategicRun, batch: Batch) -> dict[str, Tensor]:
+    def trained(level: float, seed: int) -> Fitted:
+        model, task = untrained(source, target=target, seed=seed)
+        whole = weighted(task, level, Pairwise(tau=TAU), names)
+        fit(model, whole, train=_Held(train), config=replace(config, clip=UNCLIPPED, seed=seed))
+        return model, task
+
+    found = [[trained(level, seed) for seed in seeds] for level in levels]
+
+    def judged(fitted: Fitted, batch: Batch) -> dict[str, Tensor]:
+        model, task = fitted
+        held = _Held(batch)
         with torch.no_grad():
-            emb = run.model.eval()(batch)
-            out = run.task.predict(emb)
+            parts = [task.predict(model(held[at : at + BLOCK])) for at in range(0, len(held), BLOCK)]
+        out = {k: torch.cat([p[k] for p in parts]) for k in names}
         truth = batch.target[target]
         return {k: _outcome(o, truth).where(batch.present[k], torch.nan) for k, o in out.items()}
 
     outcomes = [[judged(run, val) for run in row] for row in found]
-    names = sorted(source.modalities)
     fitted = [judged(run, train) for run in found[0]]
     return (
         {k: float(torch.stack([f[k] for f in fitted]).nanmean()) for k in names},

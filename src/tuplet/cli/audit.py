@@ -135,9 +135,9 @@ def aligned(recipe: Recipe, plan: Plan) -> Objective:
     """
     import torch
 
-    from tuplet.objectives import Pairwise, Sum
-    from tuplet.objectives.among import Among
+    from tuplet.objectives import Pairwise
     from tuplet.objectives.unimodal import UnimodalTask
+    from tuplet.train.strategic import weighted
 
     _has_target(recipe)
     with torch.no_grad():
@@ -145,8 +145,7 @@ def aligned(recipe: Recipe, plan: Plan) -> Objective:
     recipe.model.train()
     widths = {k: h.shape[1] for k, h in emb.h.items()}
     task = UnimodalTask(widths, recipe.source.targets[recipe.target].size, target=recipe.target)
-    pairs = [(strength, Among((a, b), Pairwise(tau=0.07))) for a, b, strength in plan]
-    return Sum((1.0, task), *pairs) if pairs else task
+    return weighted(task, {(a, b): strength for a, b, strength in plan}, Pairwise(tau=0.07), tuple(widths))
 
 
 def _has_target(recipe: Recipe) -> None:

@@ -146,7 +146,7 @@ def strategic(
         model, task = untrained(
             source, target=target, encoders=encoders, preset=preset, dim=dim, projector=projector, real=real, seed=seed
         )
-        whole = _whole(task, strength, copy.deepcopy(align), tuple(source.modalities))
+        whole = weighted(task, strength, copy.deepcopy(align), tuple(source.modalities))
         settings = replace(config, clip=UNCLIPPED, seed=seed)
         run = fit(model, whole, train=source.train, val=source.val, config=settings)
         return _scored(run, task, source, about, threshold, strength)
@@ -235,8 +235,26 @@ def _seed(seed: int, name: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:4], "little")
 
 
-def _whole(task: UnimodalTask, strength: Strength, align: Objective, names: tuple[str, ...]) -> Objective:
-    """Add alignment to the task; what has strength 0 is left out."""
+def weighted(task: UnimodalTask, strength: Strength, align: Objective, names: Sequence[str]) -> Objective:
+    """Add alignment to a task, as `strategic` does; what has strength 0 is left out.
+
+    Args:
+        task: heads and their loss.
+        strength: a number, a `Schedule`, or either per pair.
+        align: what aligns.
+        names: of the modalities.
+
+    Returns:
+        The task itself where nothing is aligned.
+
+    Raises:
+        InputError: for a pair of other modalities, or a strength below 0.
+
+    Example:
+        >>> task = UnimodalTask({"a": 4, "b": 4}, 2)
+        >>> weighted(task, {("a", "b"): 0.0}, Pairwise(), ("a", "b")) is task
+        True
+    """
     parts: dict[tuple[str, ...], float | Schedule]
     if isinstance(strength, Mapping):
         parts = {tuple(pair): weight for pair, weight in strength.items()}
