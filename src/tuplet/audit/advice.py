@@ -239,7 +239,7 @@ def _tells(tried: Pilot) -> bool:
     """Return whether any encoder beats the constant prediction by more than two standard errors of its rows or groups."""
     n = tried.rows if tried.groups is None else tried.groups
     best = max(sum(row) / len(row) for scores in tried.scores.values() for row in scores)
-    return best > tried.chance + 2 * math.sqrt(tried.chance * (1 - tried.chance) / tried.rows)
+    return best > tried.chance + 2 * math.sqrt(tried.chance * (1 - tried.chance) / n)
 
 
 def _there(pid: PID, part: str) -> bool:
