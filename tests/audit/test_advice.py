@@ -74,7 +74,7 @@ def test_verdicts(gain, deviation, verdict):
 
 @pytest.mark.parametrize(("groups", "verdict"), [(None, "helps"), (10, "helps"), (9, "unclear")])
 def test_few_groups_are_not_enough(groups, verdict):
-    found = advise(("a", "b"), None, None, replace(tried([0, 1, 2, 3, 3], 0.4), groups=groups))
+    found = advise(("a", "b"), None, None, replace(tried([0, 1, 2, 3, 3], 0.4, score=0.9), groups=groups))
     assert found.verdict == verdict
     assert (f"in {groups} groups" in found.evidence[0]) == (groups is not None)
     assert ("too few" in " ".join(found.evidence)) == (verdict == "unclear")
