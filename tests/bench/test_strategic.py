@@ -1,5 +1,6 @@
 """The strategic suite: stacked training equals one training at a time, cells resume, verdicts follow the numbers."""
 
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -84,17 +85,14 @@ def made(tmp_path_factory):
 class Here:
     """An executor that runs at once."""
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
+    def shutdown(self, **_):
         return None
 
-    def submit(self, work, *args):
+    def submit(self, work, *args, **options):
         from concurrent.futures import Future
 
         done = Future()
-        done.set_result(work(*args))
+        done.set_result(work(*args, **options))
         return done
 
 
@@ -104,7 +102,10 @@ def test_records_are_complete_paired_and_resumed(made):
     assert len(files) == 2 * 2 * 2
     before = {f: f.stat().st_mtime_ns for f in files}
     files[0].unlink()
-    again = suite.run_strategic(out, plan=PLAN, seeds=2)
+    told = []
+    again = suite.run_strategic(out, plan=PLAN, seeds=2, report=lambda *line: told.append(line))
+    assert told[0] == (7, 8, "kept from before")
+    assert told[-1][0] == 8
     assert [f for f in files if f.stat().st_mtime_ns == before[f]] == files[1:]
     strip = [(r.task, r.entry, r.variant, r.seed, r.metric, r.detail, r.value) for r in records]
     assert strip == [(r.task, r.entry, r.variant, r.seed, r.metric, r.detail, r.value) for r in again]
@@ -201,3 +202,22 @@ def test_curves_keep_common_seeds_and_rows():
     assert curve([record(1.0, 0)], "m") is None
     with pytest.raises(InputError, match="at least one more"):
         judge(curve([record(0.0, 0)], "m"), curve([record(0.0, 0)], "m"))
+
+
+def test_a_cell_tells_how_far_it_is(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(suite, "write_atomic", lambda file, text: said.append((file.name, text.decode())))
+    suite.run_data_set(PLAN, PLAN.regimes[0], PLAN.shared[0], 0, told=tmp_path)
+    assert {name for name, _ in said} == {f"{PLAN.regimes[0].name}.{PLAN.shared[0]}.0"}
+    assert any("tuning" in text for _, text in said)
+    assert any("training" in text and f"epoch {PLAN.regimes[0].epochs} of" in text for _, text in said)
+
+
+def test_a_stopped_pool_does_not_wait_for_what_runs():
+    from tuplet.bench.runner import _pool, _stopped
+
+    pool = _pool(1)
+    future = pool.submit(signal.pause)
+    with pytest.raises(KeyboardInterrupt), _stopped(pool):
+        raise KeyboardInterrupt
+    assert future.cancelled() or future.exception() is not None

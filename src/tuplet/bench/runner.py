@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -229,6 +230,9 @@ def _work(suite: Suite, plan: _Plan, workers: int, report: Report) -> None:
                 pool.shutdown(wait=False, cancel_futures=True)
                 size = 1  # one at a time from here on, so that only the guilty cell dies again
                 pool = _pool(size)
+    except BaseException:
+        _terminate(pool)
+        raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
@@ -253,9 +257,29 @@ def _pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
 
 
+@contextmanager
+def _stopped(pool: ProcessPoolExecutor) -> Iterator[ProcessPoolExecutor]:
+    """Shut a pool down; where something went wrong, without waiting for what still runs."""
+    try:
+        yield pool
+    except BaseException:
+        _terminate(pool)
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _terminate(pool: ProcessPoolExecutor) -> None:
+    """Stop cells that run: finished ones are kept, and the exit would wait for these."""
+    for process in list(pool._processes.values()):
+        process.terminate()
+
+
 def _start_worker() -> None:
-    """One thread, for equal results on any machine; and no orphan when the parent is killed."""
+    """One thread, for equal results on any machine; no orphan when the parent is killed; Ctrl-C is the parent's to hear."""
     import torch
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     torch.set_num_threads(1)
     parent = parent_process()

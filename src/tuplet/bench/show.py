@@ -39,9 +39,15 @@ class Progress:
     def __enter__(self) -> Progress:
         if sys.stderr.isatty():
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-            self.bar = Bar(*columns, TextColumn("left"), TimeRemainingColumn(), console=Console(stderr=True))
+            self.bar = Bar(
+                *columns,
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[line]}", markup=False),
+                console=Console(stderr=True),
+            )
             self.bar.start()
-            self.task = self.bar.add_task(self.title, total=None)
+            self.task = self.bar.add_task(self.title, total=None, line="")
         else:
             print(self.title, file=sys.stderr, flush=True)
         return self
@@ -55,7 +61,7 @@ class Progress:
     def advance(self, done: int, total: int, line: str) -> None:
         """Show that a cell ended."""
         if self.bar:
-            self.bar.update(self.task, completed=done, total=total)
+            self.bar.update(self.task, completed=done, total=total, line=line)
             if "FAILED" in line:
                 self.bar.console.print(line)
         elif "FAILED" in line or done == total or time.monotonic() - self.last > 10:

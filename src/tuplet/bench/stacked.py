@@ -8,7 +8,7 @@ closed form from one exponential. A test holds the result equal to `tuplet.train
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,8 +85,8 @@ class Stack:
         self.weights = torch.stack([torch.cat([p.flatten() for p in first[m.seed]]) for m in self.members])
         self.decayed = torch.cat([torch.full((p.numel(),), float(p.ndim > 1)) for p in first[seeds[0]]])
 
-    def fit(self, config: TrainConfig) -> None:
-        """Train with AdamW; of ``config``, epochs, batch size and warm-up count."""
+    def fit(self, config: TrainConfig, report: Callable[[int], None] = lambda epoch: None) -> None:
+        """Train with AdamW; of ``config``, epochs, batch size and warm-up count. ``report`` hears of every epoch done."""
         rows = self.train
         seeds = sorted({m.seed for m in self.members})
         of = torch.tensor([seeds.index(m.seed) for m in self.members])
@@ -110,6 +110,7 @@ class Stack:
                 second.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
                 spread = second.div(1 - 0.999**step).sqrt_().add_(1e-8)
                 self.weights.sub_(lr / (1 - 0.9**step) * first / spread)
+            report(epoch + 1)
 
     @torch.no_grad()
     def represent(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -10,9 +10,11 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import as_completed
+from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -20,7 +22,7 @@ import torch
 
 from tuplet.bench.folder import claim, read_marker
 from tuplet.bench.record import Record, environment, read_cell, write_cell
-from tuplet.bench.runner import _one_thread, _pool
+from tuplet.bench.runner import _one_thread, _pool, _stopped
 from tuplet.bench.stacked import Member, Stack
 from tuplet.bench.suite import TUNING_SEED
 from tuplet.data import Source
@@ -29,10 +31,12 @@ from tuplet.diagnose.similarity import cka, mutual_knn, svcca
 from tuplet.information import discrete
 from tuplet.information.pid import PARTS, TERMS
 from tuplet.train import TrainConfig
-from tuplet.train.files import locked
+from tuplet.train.files import locked, write_atomic
 from tuplet.types import InputError
 
 NAME = "strategic"
+SECONDS = 2.0
+"""Between looks at what the running cells have told."""
 METRICS = {"cka": "CKA", "svcca": "SVCCA", "knn10": "mutual-kNN, k = 10", "knn100": "mutual-kNN, k = 100"}
 """Similarity -> its label."""
 
@@ -129,12 +133,22 @@ def run_strategic(
             for r in plan.shared
         }
         todo = [key for key, file in files.items() if not file.exists()]
-        with _one_thread(), _pool(max(1, min(workers or os.cpu_count() or 1, len(todo)))) as pool:
-            running = {pool.submit(run_data_set, plan, *key): key for key in todo}
-            for number, job in enumerate(as_completed(running), 1 + len(files) - len(todo)):
-                regime, r, d = running[job]
-                write_cell(files[regime, r, d], job.result())
-                report(number, len(files), f"{regime.name} rows, R = {r}, data seed {d}")
+        done = len(files) - len(todo)
+        if done:
+            report(done, len(files), "kept from before")
+        workers = max(1, min(workers or os.cpu_count() or 1, len(todo)))
+        with TemporaryDirectory() as told, _one_thread(), _stopped(_pool(workers)) as pool:
+            running = {pool.submit(run_data_set, plan, *key, told=Path(told)): key for key in todo}
+            while running:
+                finished = wait(running, timeout=SECONDS, return_when=FIRST_COMPLETED).done
+                for job in finished:
+                    regime, r, d = running.pop(job)
+                    write_cell(files[regime, r, d], job.result())
+                    done += 1
+                    (Path(told) / f"{regime.name}.{r}.{d}").unlink(missing_ok=True)
+                    report(done, len(files), f"{_name(regime, r, d)} done")
+                if not finished:
+                    report(done, len(files), "; ".join(sorted(f.read_text() for f in Path(told).glob("[!.]*"))))
         return [record for file in files.values() for record in read_cell(file)]
 
 
@@ -174,7 +188,7 @@ def read_strategic(out: Path) -> tuple[Plan, list[Record]]:
     return plan, records
 
 
-def run_data_set(plan: Plan, regime: Regime, shared: int, data_seed: int) -> list[Record]:
+def run_data_set(plan: Plan, regime: Regime, shared: int, data_seed: int, *, told: Path | None = None) -> list[Record]:
     """Tune, train and measure all networks of one data set in this process.
 
     Args:
@@ -182,6 +196,7 @@ def run_data_set(plan: Plan, regime: Regime, shared: int, data_seed: int) -> lis
         regime: one of its regimes.
         shared: number of shared features.
         data_seed: of features and weights.
+        told: folder for a file that says how far it is.
 
     Returns:
         The records: of the task itself (``pid/..``, ``ceiling``), accuracies per modality, and similarities.
@@ -202,12 +217,18 @@ def run_data_set(plan: Plan, regime: Regime, shared: int, data_seed: int) -> lis
     records = [replace(common, metric=f"pid/{k}", value=float(getattr(pid, k))) for k in (*PARTS, *TERMS, "gap")]
     records += [replace(common, metric="ceiling", detail=k, value=v) for k, v in task.ceilings.items()]
 
-    decay, best = _tuned(plan, regime, source, config)
+    def say(what: str, epoch: int) -> None:
+        if told is not None:
+            text = f"{_name(regime, shared, data_seed)}: {what}, epoch {epoch} of {regime.epochs}"
+            write_atomic(told / f"{regime.name}.{shared}.{data_seed}", text.encode())
+
+    decay, best = _tuned(plan, regime, source, config, say)
     chosen = [("default", s, best[0.0]) for s in plan.strengths]
     chosen += [("tuned", s, best[s]) for s in plan.strengths if best[s] != best[0.0]]
     runs = [(variant, s, lr, t) for variant, s, lr in chosen for t in range(plan.trainings)]
     stack = Stack(source, [Member(s, t, lr, decay) for _, s, lr, t in runs], tau=plan.tau, rows=regime.rows)
-    stack.fit(config)
+    stack.fit(config, partial(say, f"training {len(runs)} networks"))
+    say("measuring similarity", regime.epochs)
     parts = {k: getattr(source, k)[slice(0, len(getattr(source, k)))] for k in ("val", "test")}
     right = {k: stack.correct(rows.inputs, rows.target["label"]) for k, rows in parts.items()}
     chance = float(parts["test"].target["label"].bincount().max()) / len(source.test)
@@ -242,14 +263,20 @@ def run_data_set(plan: Plan, regime: Regime, shared: int, data_seed: int) -> lis
     return [replace(r, seconds=seconds) for r in records]
 
 
-def _tuned(plan: Plan, regime: Regime, source: Source, config: TrainConfig) -> tuple[float, dict[float, float]]:
+def _name(regime: Regime, shared: int, data_seed: int) -> str:
+    return f"{regime.name} rows, R = {shared}, data seed {data_seed}"
+
+
+def _tuned(
+    plan: Plan, regime: Regime, source: Source, config: TrainConfig, say: Callable[[str, int], None]
+) -> tuple[float, dict[float, float]]:
     """Return weight decay, and learning rate per strength, of the best mean validation accuracy; the first of equals."""
     val = source.val[slice(0, len(source.val))]
 
     def scores(tried: list[tuple[float, float, float]]) -> dict[tuple[float, float, float], float]:
         members = [Member(s, TUNING_SEED, lr, decay) for s, lr, decay in tried]
         stack = Stack(source, members, tau=plan.tau, rows=regime.rows)
-        stack.fit(config)
+        stack.fit(config, partial(say, f"tuning {len(tried)} networks"))
         found = torch.stack(list(stack.correct(val.inputs, val.target["label"]).values())).mean(dim=0).tolist()
         return dict(zip(tried, found, strict=True))
 
