@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import sys
 
 import numpy as np
@@ -11,6 +12,7 @@ from tuplet import InputError
 from tuplet.audit import Pilot, audit, pilot
 from tuplet.audit.keep import Kept
 from tuplet.audit.report import summary, write_report
+from tuplet.bench.record import read_cell
 from tuplet.cli import main
 from tuplet.data import SOURCES, from_arrays
 from tuplet.information import PID, clustered
@@ -76,7 +78,7 @@ def test_what_is_restored_is_what_was_kept(tmp_path):
 def test_report_needs_nothing_from_elsewhere(found, tmp_path):
     made, _ = found
     text = write_report(made, tmp_path).read_text()
-    assert text.count("<svg") == 7
+    assert text.count("<svg") == 8
     assert not re.findall(r'(?:src|href)="(?!#)[^"]*//', text)
     for p in made.pairs:
         assert p.advice.words in text.replace("&#39;", "'")
@@ -88,7 +90,7 @@ def test_summary_of_many_pairs_stays_short(found):
     many = type(made)(made.source, made.data, made.target, made.rows, made.pairs * 7, made.rest, 0.0, made.settings)
     lines = summary(many).splitlines()
     assert len(lines) <= 20
-    assert "9 more in the report" in "\n".join(lines)
+    assert "10 more in the report" in "\n".join(lines)
 
 
 @pytest.mark.parametrize(
@@ -123,9 +125,38 @@ def test_command_audits_a_users_file(tmp_path, capsys):
     assert "a + b" in shown
     assert "report.html" in shown
     assert len(shown.splitlines()) <= 20
+    assert "only the first, second of the pair" in shown
+    assert "the most frequent class: 50%" in shown
+    (check,) = (line for line in shown.splitlines() if line.startswith("verify: "))
+    words = shlex.split(check.removeprefix("verify: tuplet "))
+    assert main([*words, "--out", str(tmp_path / "sweep")]) == 0
+    cells = [c for c in (tmp_path / "sweep" / "cells").iterdir() if c.name.startswith("0.s")]
+    assert {read_cell(c)[0].budget["steps"] for c in cells} == {3}
+    assert {read_cell(c)[0].budget["lr"] for c in cells} == {3e-3}
+    assert len(cells) == 2
+    capsys.readouterr()
     assert main(["audit", "nothing"]) == 2
     assert main(["audit", "digits", "--pairs", "fourier", "--out", str(tmp_path)]) == 2
     assert "two by two" in capsys.readouterr().err
+
+
+def test_a_real_target_is_not_told_in_points_of_accuracy(tmp_path):
+    x = np.random.default_rng(0).normal(size=(120, 3))
+    source = from_arrays({"a": x, "b": x + 1}, targets={"label": x.sum(axis=1)})
+    text = summary(audit(source, seeds=(0, 1), strengths=(1.0,), steps=3, permutations=20, bootstrap=20))
+    assert "hundredths of R2" in text
+    assert "a constant has 0" in text
+    assert "points" not in text
+    assert "accuracy" not in text
+
+
+def test_auto_without_the_target_names_the_fix(tmp_path, capsys):
+    text = RECIPE.replace('"label": y', '"act": y')
+    (tmp_path / "recipe.py").write_text(text)
+    assert main(["train", str(tmp_path / "recipe.py"), "--align", "auto", "--out", str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err
+    assert "['act']" in error
+    assert "Recipe(..., target=...)" in error
 
 
 RECIPE = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -121,33 +121,32 @@ def _curve(axis: Axes, found: PairAudit) -> None:
     axis.set(xlabel="strength of alignment", ylabel=f"change, {unit}", title="what a pilot measured")
 
 
-def similarity_figure(pairs: Sequence[PairAudit]) -> str:
+def similarity_figure(pairs: Sequence[PairAudit], metric: Literal["mutual_knn", "cka"]) -> str:
     """Draw how similar separately trained encoders are, beside shuffled pairs.
 
     Args:
         pairs: of an audit.
+        metric: of similarity.
 
     Returns:
         SVG; empty text without pairs.
 
     Example:
-        >>> similarity_figure([])
+        >>> similarity_figure([], "cka")
         ''
     """
     if not pairs:
         return ""
     with styled():
-        figure, axes = figure_of(1, 2, (7.4, 0.9 + 0.24 * len(pairs)))
-        for axis, metric, title in zip(
-            axes, ("mutual_knn", "cka"), ("mutual kNN, k = 10", "CKA, unbiased"), strict=True
-        ):
-            for i, found in enumerate(pairs):
-                score = found.similarity[metric]
-                axis.plot([score["low"], score["high"]], [i, i], color=COLOURS[7], linewidth=4, alpha=0.5)
-                axis.plot(score["value"], i, "o", color=COLOURS[0], markersize=5)
-            axis.set_yticks(
-                range(len(pairs)), [" + ".join(p.pair) for p in pairs] if axis is axes[0] else [""] * len(pairs)
-            )
-            axis.set(title=title, xlim=(min(-0.02, axis.get_xlim()[0]), max(1.0, axis.get_xlim()[1])))
-            axis.set_ylim(len(pairs) - 0.5, -0.5)
+        figure, (axis,) = figure_of(1, 1, (3.9, 0.9 + 0.24 * len(pairs)))
+        for i, found in enumerate(pairs):
+            score = found.similarity[metric]
+            axis.plot([score["low"], score["high"]], [i, i], color=COLOURS[7], linewidth=4, alpha=0.5)
+            axis.plot(score["value"], i, "o", color=COLOURS[0], markersize=5)
+        axis.set_yticks(range(len(pairs)), [" + ".join(p.pair) for p in pairs])
+        axis.set(
+            title={"mutual_knn": "mutual kNN, k = 10", "cka": "CKA, unbiased"}[metric],
+            xlim=(min(-0.02, axis.get_xlim()[0]), max(1.0, axis.get_xlim()[1])),
+        )
+        axis.set_ylim(len(pairs) - 0.5, -0.5)
         return svg(figure)

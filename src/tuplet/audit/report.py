@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from tuplet.audit.audit import Audit, PairAudit
 from tuplet.audit.figures import PARTS, information_figure, pilot_figure, similarity_figure
+from tuplet.audit.pilot import STEPS
 from tuplet.bench.record import environment
 from tuplet.information import PID
 from tuplet.information import consistency as disagreements
 from tuplet.train.files import write_atomic
 
-HEAD = ("pair", "alignment", "strength", "gain, points", "shared", "unique 1", "unique 2", "jointly", "kNN (chance)")
-LINES = 12
+HEAD = ("pair", "alignment", "strength", "gain", "shared", "unique 1", "unique 2", "jointly", "kNN (chance)")
+LINES = 11
 """Pairs that a terminal shows."""
+LR, BATCH = 3e-3, 128
+"""What a sweep takes when left alone; with `tuplet.audit.pilot.STEPS` steps it is what a pilot takes."""
 
 
-def write_report(audit: Audit, out: Path) -> Path:
+def write_report(audit: Audit, out: Path, *, given: str = "") -> Path:
     """Write report.html.
 
     Args:
         audit: the audit.
         out: folder to write to.
+        given: what a command line calls the data, with ``--root`` where it needs one; without, no command
+            to verify the advice is named.
 
     Returns:
         The file. It needs nothing from elsewhere, follows the reader's light or dark setting, and suits a phone.
@@ -41,6 +47,8 @@ def write_report(audit: Audit, out: Path) -> Path:
     text = page.render(
         audit=audit,
         conclusion=conclusion(audit),
+        legend=legend(audit),
+        baseline=baseline(audit),
         head=HEAD,
         lines=[row(p) for p in audit.pairs],
         pairs=[
@@ -49,12 +57,13 @@ def write_report(audit: Audit, out: Path) -> Path:
                 "verdict": p.advice.verdict,
                 "words": p.advice.words,
                 "evidence": p.advice.evidence,
+                "verify": verify(audit, p, given) if given else "",
                 "warnings": p.pid.warnings,
                 "figures": (information_figure(p), pilot_figure(p)),
             }
             for p in audit.pairs
         ],
-        similarity=similarity_figure(audit.pairs),
+        similarity=[similarity_figure(audit.pairs, metric) for metric in ("mutual_knn", "cka")],
         rest_head=("modality", "shared with the rest", "only in it", "only in the rest", "only jointly"),
         rest=[(name, *_parts(pid)) for name, pid in audit.rest.items()],
         consistency=consistency(audit),
@@ -95,11 +104,86 @@ def conclusion(audit: Audit) -> str:
     return f"Of {len(audit.pairs)} pairs: {'; '.join(said)}."
 
 
-def summary(audit: Audit) -> str:
+def verify(audit: Audit, found: PairAudit, given: str) -> str:
+    """Write the command that tries a pair on test rows with the steps, learning rate and batches of its pilot.
+
+    Args:
+        audit: the audit.
+        found: one of its pairs.
+        given: as in `write_report`.
+
+    Returns:
+        The command.
+
+    Example:
+        >>> import inspect
+        >>> list(inspect.signature(verify).parameters)
+        ['audit', 'found', 'given']
+    """
+    tried = sorted({*found.pilot.strengths, found.advice.strength})
+    words = ["--pair", *found.pair, "--target", audit.target, "--lambdas", *(f"{s:g}" for s in tried)]
+    for option, name, default in (("steps", "steps", STEPS), ("lr", "lr", LR), ("batch-size", "batch_size", BATCH)):
+        if (value := audit.settings.get(name, default)) != default:
+            words += [f"--{option}", f"{value:g}"]
+    if (seeds := len(audit.settings.get("seeds", range(3)))) != 3:
+        words += ["--seeds", f"{seeds}"]
+    return f"tuplet sweep {given} {shlex.join(words)}"
+
+
+def baseline(audit: Audit) -> str:
+    """Say what a constant prediction reaches, beside the encoders alone.
+
+    Args:
+        audit: the audit.
+
+    Returns:
+        A sentence; empty without pairs.
+
+    Example:
+        >>> baseline(Audit("none", "", "label", {}, (), {}, 0.0, {}))
+        ''
+    """
+    if not audit.pairs:
+        return ""
+    alone: dict[str, float] = {}
+    for p in audit.pairs:
+        for name, scores in p.pilot.scores.items():
+            alone.setdefault(name, sum(scores[0]) / len(scores[0]))
+    if audit.pairs[0].pilot.metric != "accuracy":
+        return f"R2 alone: {', '.join(f'{k} {v:.2f}' for k, v in alone.items())}; a constant has 0."
+    chance = audit.pairs[0].pilot.chance
+    return f"Right alone: {', '.join(f'{k} {v:.0%}' for k, v in alone.items())}; the most frequent class: {chance:.0%}."
+
+
+def legend(audit: Audit) -> str:
+    """Explain the columns of the table.
+
+    Args:
+        audit: the audit.
+
+    Returns:
+        A line; empty without pairs.
+
+    Example:
+        >>> legend(Audit("none", "", "label", {}, (), {}, 0.0, {}))
+        ''
+    """
+    if not audit.pairs:
+        return ""
+    unit = "points of accuracy" if audit.pairs[0].pilot.metric == "accuracy" else "hundredths of R2"
+    return (
+        f"strength: weight of alignment [where the best lies]; gain: {unit} [80 %]; shared, unique 1, 2 (only the first, "
+        "second of the pair), jointly (only both together): bits about the target, (in brackets) where not above chance; "
+        "kNN: nearest neighbours in common (by chance)"
+    )
+
+
+def summary(audit: Audit, *, given: str = "") -> str:
     """Say the essentials in at most twenty lines.
 
     Args:
         audit: the audit.
+        given: as in `write_report`.
 
     Returns:
         A table of pairs, those that alignment helps first, and the conclusion.
@@ -125,8 +209,9 @@ def summary(audit: Audit) -> str:
         ]
         if len(pairs) > LINES:
             lines.append(f"and {len(pairs) - LINES} more in the report")
-        lines.append("bits about the target, corrected for chance; (in brackets: not above it)")
-    return "\n".join([*lines, conclusion(audit)])
+        lines += [legend(audit), baseline(audit)]
+    check = [f"verify: {verify(audit, pairs[0], given)}"] if pairs and given else []
+    return "\n".join([*lines, conclusion(audit), *check])
 
 
 def row(found: PairAudit) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,8 +72,9 @@ def audit(command: Audit) -> None:
             out=out,
             report=progress.advance,
         )
-        file = write_report(found, out)
-    print(summary(found))
+        given = shlex.quote(command.source) + (f" --root {shlex.quote(str(command.root))}" if command.root else "")
+        file = write_report(found, out, given=given)
+    print(summary(found, given=given))
     print(f"{found.seconds:.0f} s; report: {file}")
 
 
