@@ -113,12 +113,13 @@ def notes(records: Sequence[Record], metric: str = "score") -> list[str]:
         return []
     rows = max(r.pool or 0 for r in records if r.metric == "score/test")
     seeds = min(c.values.shape[1] for c in test.values())
+    title = metric[0].upper() + metric[1:]
     said = [
-        f"{metric} in %: mean ± standard deviation over {seeds} seeds; change: points against λ = 0, with its 95 % interval "
+        f"{title} in %: mean ± standard deviation over {seeds} seeds; change: points against λ = 0, with its 95 % interval "
         "over seeds and test rows; chance: what a constant prediction gets."
     ]
     if seeds == 1:
-        said[0] = f"{metric} in %; change: points against λ = 0; chance: what a constant prediction gets."
+        said[0] = f"{title} in %; change: points against λ = 0; chance: what a constant prediction gets."
         said.append("One seed shows no spread, so there is no interval and no verdict: ask for --seeds 3.")
     if rows < FEW:
         said.append(
