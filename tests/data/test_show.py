@@ -199,6 +199,10 @@ def test_the_command_draws_a_users_own_columns(tmp_path, capsys):
     out = tmp_path / "mine.html"
     assert main(["data", "show", str(file), "--out", str(out), "--rows", "1"]) == 0
     assert "a, 5: volt" in out.read_text()
+    np.savez(tmp_path / "my.npz", a=x, b=x[:, :2], label=np.arange(ROWS) % 2)
+    for name in (str(tmp_path / "my.npz"), "digits?seed=1"):
+        assert main(["data", "show", name, "--out", str(out), "--rows", "1"]) == 0
+        assert main(["data", "info", name]) == 0
     assert main(["data", "show", "nothing"]) == 2
     assert main(["data", "show", "wesad"]) == 2
-    assert "root is not given" in capsys.readouterr().err
+    assert "say where they lie with --root" in capsys.readouterr().err

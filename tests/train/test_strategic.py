@@ -1,5 +1,8 @@
 """Controllable alignment: strength 0 is the independent baseline to the last bit, any other is the sum it says."""
 
+import sys
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -136,6 +139,19 @@ def test_validation_keeps_the_best_of_the_grid(tmp_path):
     assert run.tried[run.strength] == max(run.tried.values())
     assert sum(run.scores["val"].values()) / 2 == run.tried[run.strength]
     assert {p.name for p in tmp_path.iterdir()} == {"strength-0", "strength-1", "strength-8"}
+
+
+def test_validation_keeps_the_smallest_of_equals(monkeypatch):
+    room = sys.modules["tuplet.train.strategic"]
+    scored = room._scored
+
+    def equal(*arguments):
+        return replace(scored(*arguments), scores={"val": {"a": 0.5, "b": 0.5}})
+
+    monkeypatch.setattr(room, "_scored", equal)
+    run = strategic(source(), strength="validation", grid=(1.0, 0.5), modalities="ab", dim=8, config=CONFIG)
+    assert run.strength == 0.5
+    assert run.tried == {0.5: 0.5, 1.0: 0.5}
 
 
 def test_any_objective_and_a_fresh_copy_for_every_run():

@@ -17,6 +17,7 @@ from tuplet.audit.keep import Kept
 from tuplet.audit.pilot import ROWS, STEPS, STRENGTHS, Pilot, groups, pilot
 from tuplet.data import Source
 from tuplet.data.batch import order_of
+from tuplet.data.targets import target_of
 from tuplet.diagnose.similarity import similarity
 from tuplet.information import PID, clustered
 from tuplet.train.config import TrainConfig
@@ -93,7 +94,7 @@ def audit(
 
     Args:
         source: paired data with a target. Test rows are not used.
-        target: its name; ``"label"`` or the first when left out.
+        target: its name; ``"label"`` or the only one when left out.
         pairs: of modalities; all when left out.
         strengths: that the pilot tries; 0 is added.
         seeds: of the pilot's trainings, two or more.
@@ -128,7 +129,7 @@ def audit(
     """
     began = time.perf_counter()
     names = tuple(sorted(source.modalities))
-    target = _target(source, target)
+    target = target_of(source, target)
     asked = []
     for pair in combinations(names, 2) if pairs is None else pairs:
         if len(set(pair)) != 2 or set(pair) - set(names):
@@ -199,16 +200,6 @@ def audit(
         seconds=time.perf_counter() - began,
         settings=settings,
     )
-
-
-def _target(source: Source, target: str | None) -> str:
-    if not source.targets:
-        raise InputError(f"{source.name} has no target; an audit asks what modalities say about one")
-    if target is None:
-        return "label" if "label" in source.targets else sorted(source.targets)[0]
-    if target not in source.targets:
-        raise InputError(f"target is {target!r}, expected one of {sorted(source.targets)}")
-    return target
 
 
 def _labelled(source: Source, target: str) -> Batch:

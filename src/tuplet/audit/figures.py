@@ -9,12 +9,11 @@ import numpy as np
 
 from tuplet.audit.audit import PairAudit
 from tuplet.bench.figures import COLOURS, INK, figure_of, styled, svg
+from tuplet.bench.strength_figures import PART_COLOURS
 from tuplet.information import PID
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-PARTS = ("redundancy", "unique1", "unique2", "synergy")
 
 
 def information_figure(found: PairAudit) -> str:
@@ -74,10 +73,9 @@ def pid_bars(axis: Axes, pid: PID, names: Sequence[str]) -> None:
         >>> pid = PID(redundancy=1, unique1=0, unique2=0, synergy=0, information1=1, information2=1, information12=1, gap=0)
         >>> pid_bars(figure_of(1, 1, (3, 2))[1][0], pid, ("shared", "only a", "only b", "only jointly"))
     """
-    for i, part in enumerate(PARTS):
+    for i, (part, colour) in enumerate(PART_COLOURS.items()):
         value = getattr(pid, part)
         there = pid.significant is None or pid.significant[part]
-        colour = COLOURS[i]
         axis.barh(i, value, color=colour, alpha=1.0 if there else 0.25, height=0.62)
         if pid.interval:
             low, high = pid.interval[part]

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tuplet.audit.audit import Audit, PairAudit
-from tuplet.audit.figures import PARTS, information_figure, pilot_figure, similarity_figure
+from tuplet.audit.figures import information_figure, pilot_figure, similarity_figure
 from tuplet.audit.pilot import STEPS
 from tuplet.bench.record import environment
 from tuplet.information import PID
 from tuplet.information import consistency as disagreements
+from tuplet.information.pid import PARTS
 from tuplet.train.files import write_atomic
 
 HEAD = ("pair", "alignment", "strength", "gain", "shared", "unique 1", "unique 2", "jointly", "kNN (chance)")

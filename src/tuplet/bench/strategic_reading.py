@@ -10,10 +10,11 @@ import numpy as np
 
 from tuplet.bench.record import Record
 from tuplet.bench.stats import Difference
-from tuplet.bench.strength_figures import LABELS, PARTS
+from tuplet.bench.strength_figures import LABELS
 from tuplet.bench.strengths import Curve, Verdict, curve, judge
 from tuplet.bench.suites.strategic import METRICS, Plan
 from tuplet.data.sources import redundancy
+from tuplet.information.pid import PARTS
 
 Variant = Literal["default", "tuned"]
 ENCODERS = {"x1": "encoder 1", "x2": "encoder 2"}

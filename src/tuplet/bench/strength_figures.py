@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from tuplet.bench.figures import COLOURS, INK, figure_of, styled, svg
 from tuplet.bench.strengths import Curve
+from tuplet.information.pid import PARTS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 ENCODERS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-PARTS = {"redundancy": "#009e73", "unique1": "#0072b2", "unique2": "#56b4e9", "synergy": "#d55e00"}
+PART_COLOURS = dict(zip(PARTS, ("#009e73", "#0072b2", "#56b4e9", "#d55e00"), strict=True))
 LABELS = {"redundancy": "redundancy", "unique1": "unique to 1", "unique2": "unique to 2", "synergy": "synergy"}
 
 
@@ -234,7 +235,7 @@ def parts_bars(parts: Sequence[Mapping[str, float]], *, titles: Sequence[str]) -
         figure, (axis,) = figure_of(1, 1, (5.2, 0.4 * len(titles) + 1.1))
         left = np.zeros(len(titles))
         at = np.arange(len(titles))[::-1]
-        for part, colour in PARTS.items():
+        for part, colour in PART_COLOURS.items():
             width = np.array([p[part] for p in parts])
             axis.barh(at, width, left=left, color=colour, label=LABELS[part], height=0.7)
             for i in range(len(titles)):

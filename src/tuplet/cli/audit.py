@@ -26,7 +26,7 @@ class Audit:
     root: Path | None = None
     """Where a reader's data lie."""
     target: str | None = None
-    """What modalities should tell about [default: label, or the first]."""
+    """What modalities should tell about [default: label, or the only target]."""
     pairs: tuple[str, ...] = ()
     """Names of modalities, two by two, such as: fourier zernike pixels zernike [default: all pairs]."""
     seeds: int = 3

@@ -27,7 +27,7 @@ class Info:
     """Describe a data set."""
 
     name: Positional[str]
-    """Name of the data set."""
+    """Name of the data set, options after '?', or an .npz or .safetensors file."""
     root: Path | None = None
     """Where real data lie; without it, what to put there is described."""
 
@@ -77,7 +77,7 @@ class Show:
     """Draw rows of a data set: pictures, maps, lines over time, each in its unit."""
 
     name: Positional[str]
-    """Name of the data set, or a .safetensors file of columns (tuplet.data.write_table)."""
+    """Name of the data set, options after '?', or an .npz or .safetensors file of columns (tuplet.data.write_table)."""
     root: Path | None = None
     """Where real data lie."""
     rows: int = 3
@@ -139,36 +139,24 @@ def data(command: Data) -> None:
 
 def _describe(do: Info) -> None:
     from tuplet.bench.show import print_source
-    from tuplet.data import READERS, SOURCES
+    from tuplet.cli.source import opened
+    from tuplet.data import READERS
 
-    if do.name in SOURCES:
-        print_source(SOURCES[do.name]())
-    elif do.name not in READERS:
-        raise InputError(f"name is {do.name!r}, expected one of {sorted([*SOURCES, *READERS])}")
-    elif do.root is None:
+    if do.name in READERS and do.root is None:
         print(inspect.getdoc(READERS[do.name]))
     else:
-        print_source(READERS[do.name].load(do.root))
+        print_source(opened(do.name, do.root))
 
 
 def _show(do: Show) -> None:
     from tuplet.bench.samples import about, write_samples
-    from tuplet.data import READERS, SOURCES, from_table
+    from tuplet.cli.source import opened
+    from tuplet.data import READERS, SOURCES
 
-    file, words = Path(do.name), []
-    if do.name in SOURCES:
-        source, words = SOURCES[do.name](), about(SOURCES[do.name])
-    elif do.name in READERS:
-        load: Callable[..., Source] = READERS[do.name].load
-        if do.root is None and inspect.signature(load).parameters["root"].default is inspect.Parameter.empty:
-            raise InputError(f"root is not given; say where {do.name} lies, as `tuplet data info {do.name}` describes")
-        source, words = load() if do.root is None else load(do.root), about(load)
-    elif file.is_file():
-        source = from_table(file)
-    else:
-        raise InputError(f"name is {do.name!r}, expected a file or one of {sorted([*SOURCES, *READERS])}")
-    out = do.out or Path(f"{file.stem}.html")
-    print(write_samples(source, out, rows=do.rows, part=do.part, words=words))
+    source, name = opened(do.name, do.root), do.name.partition("?")[0]
+    load: Callable[..., Source] | None = READERS[name].load if name in READERS else SOURCES.get(name)
+    out = do.out or Path(f"{Path(name).stem}.html")
+    print(write_samples(source, out, rows=do.rows, part=do.part, words=about(load) if load else []))
 
 
 def _convert(do: Convert) -> None:

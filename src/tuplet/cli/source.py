@@ -36,19 +36,21 @@ def opened(name: str, root: Path | None = None) -> Source:
         >>> len(opened("digits?seed=1").train)
         1200
     """
-    from tuplet.data import READERS, SOURCES
+    from tuplet.data import READERS, SOURCES, from_table
     from tuplet.data.npz import from_npz
 
     file, _, text = name.partition("?")
     if file.endswith(".npz"):
         kinds: dict[str, Any] = dict(parse_qsl(text, keep_blank_values=True))
         return from_npz(Path(file), kinds=kinds)
+    if file.endswith(".safetensors"):
+        return from_table(Path(file))
     if Path(file).is_dir() and file not in READERS and file not in SOURCES:
         raise InputError(f"source is {name!r}, a directory; give an .npz file, or a reader's name with --root {name}")
     name, _, text = name.partition("?")
     if name not in READERS and name not in SOURCES:
         raise InputError(
-            f"source is {name!r}, expected one of {sorted([*SOURCES, *READERS])} or the path of an .npz file"
+            f"source is {name!r}, expected one of {sorted([*SOURCES, *READERS])} or the path of an .npz or .safetensors file"
         )
     load: Callable[..., Source] = READERS[name].load if name in READERS else SOURCES[name]
     known = signature(load).parameters

@@ -63,14 +63,11 @@ def sweep(command: Sweep) -> None:
     from tuplet.bench import sweep_report
     from tuplet.bench.show import Progress, contents
     from tuplet.cli.source import opened
+    from tuplet.data.targets import target_of
     from tuplet.train import TrainConfig
 
     source = opened(command.source, command.root)
-    target = command.target or ("label" if "label" in source.targets else next(iter(source.targets), ""))
-    if target not in source.targets or (
-        command.target is None and "label" not in source.targets and len(source.targets) > 1
-    ):
-        raise InputError(f"target is {command.target!r}, expected one of {sorted(source.targets)}")
+    target = target_of(source, command.target)
     if command.steps < 1:
         raise InputError(f"steps is {command.steps}, expected 1 or more")
     rows = len(source.train)

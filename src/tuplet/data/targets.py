@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from tuplet.data.columns import as_array, bad_rows
-from tuplet.data.source import Target
+from tuplet.data.source import Source, Target
 from tuplet.types import InputError
 
 
@@ -61,6 +61,34 @@ def encode_target(
         raise InputError(f"targets[{name!r}] has one class only ({found[0]}); a label needs two or more")
     kind = Target("class", len(found), unit=unit, names=tuple(str(f) for f in found))
     return torch.from_numpy(codes.astype(np.int64)), kind
+
+
+def target_of(source: Source, name: str | None = None) -> str:
+    """Choose what is predicted.
+
+    Args:
+        source: with targets.
+        name: of one of them; when left out, ``"label"`` or the only one.
+
+    Returns:
+        The name.
+
+    Raises:
+        InputError: for an unknown name, a source without targets, or several of which none is called ``"label"``.
+
+    Example:
+        >>> from tuplet.data import from_arrays
+        >>> x = [[float(i)] for i in range(20)]
+        >>> target_of(from_arrays({"a": x, "b": x}, targets={"force": [float(i) for i in range(20)]}))
+        'force'
+    """
+    if not source.targets:
+        raise InputError(f"{source.name} has no target; give it one, as in from_arrays(..., targets={{'label': y}})")
+    if name is None and (len(source.targets) == 1 or "label" in source.targets):
+        return next(iter(source.targets)) if len(source.targets) == 1 else "label"
+    if name is None or name not in source.targets:
+        raise InputError(f"target is {name!r}, expected one of {sorted(source.targets)}")
+    return name
 
 
 def check_classes(values: Mapping[str, Tensor], kinds: Mapping[str, Target], train: NDArray[np.int64]) -> None:
