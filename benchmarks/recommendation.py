@@ -24,6 +24,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -129,32 +130,8 @@ def judged(record: dict[str, Any]) -> tuple[bool, float]:
     return bool(right), float(gain.max() - at(record["strength"]))
 
 
-def main() -> None:
-    """Run what is missing, then print the score."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", type=int, default=36)
-    parser.add_argument(
-        "--first", type=int, default=0, help="where to begin, so that several processes may share the work"
-    )
-    parser.add_argument("--family", choices=("scored", "tuning"), default="scored")
-    parser.add_argument("--out", type=Path, default=Path("runs/recommendation"))
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    records = []
-    for seed in range(arguments.first, arguments.cases):
-        file = arguments.out / arguments.family / f"{seed}.json"
-        if not file.exists():
-            write_atomic(file, json.dumps(case(seed, arguments.family)).encode())
-        record = json.loads(file.read_text())
-        records.append(record)
-        right, regret = judged(record)
-        o, gains = record["options"], " ".join(f"{g:+.1f}" for g in record["gain"][1:])
-        blocks_of = [str(o[k]) for k in ("redundancy", "unique1", "unique2", "synergy", "shared") if k in o]
-        print(
-            f"{seed:3d} {record['kind']:7s} {' '.join(blocks_of):7s} {o['rows']:5d} rows: {record['verdict']} "
-            f"{record['strength']:g}; measured {gains}; {'right' if right else 'WRONG'}, regret {regret:.1f}",
-            flush=True,
-        )
+def score(records: Sequence[dict[str, Any]]) -> None:
+    """Print shares of right signs and regrets, beside those of trivial rules."""
     marks, regrets = (np.array(v) for v in zip(*map(judged, records), strict=True))
     told = np.array([r["verdict"] != "unclear" for r in records])
     gains = np.array([r["gain"] for r in records])
@@ -181,6 +158,35 @@ def main() -> None:
         if here.any():
             print(f"  {kind}: {marks[here].sum()} of {here.sum()} right, regret {regrets[here].mean():.2f}")
     print(f"median CPU time of an audit: {np.median([r['seconds'] for r in records]):.0f} s")
+
+
+def main() -> None:
+    """Run what is missing, then print the score."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", type=int, default=36)
+    parser.add_argument(
+        "--first", type=int, default=0, help="where to begin, so that several processes may share the work"
+    )
+    parser.add_argument("--family", choices=("scored", "tuning"), default="scored")
+    parser.add_argument("--out", type=Path, default=Path("runs/recommendation"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    records = []
+    for seed in range(arguments.first, arguments.cases):
+        file = arguments.out / arguments.family / f"{seed}.json"
+        if not file.exists():
+            write_atomic(file, json.dumps(case(seed, arguments.family)).encode())
+        record = json.loads(file.read_text())
+        records.append(record)
+        right, regret = judged(record)
+        o, gains = record["options"], " ".join(f"{g:+.1f}" for g in record["gain"][1:])
+        blocks_of = [str(o[k]) for k in ("redundancy", "unique1", "unique2", "synergy", "shared") if k in o]
+        print(
+            f"{seed:3d} {record['kind']:7s} {' '.join(blocks_of):7s} {o['rows']:5d} rows: {record['verdict']} "
+            f"{record['strength']:g}; measured {gains}; {'right' if right else 'WRONG'}, regret {regret:.1f}",
+            flush=True,
+        )
+    score(records)
 
 
 if __name__ == "__main__":
