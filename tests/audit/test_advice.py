@@ -95,7 +95,9 @@ def test_evidence_says_only_what_is_significant():
     knn = {"value": 0.4, "chance": 0.02, "low": 0.01, "high": 0.03}
     found = advise(("a", "b"), pid, {"mutual_knn": knn, "cka": knn}, tried([0, 1, 2, 3, 3], 0.4))
     text = " ".join(found.evidence)
-    assert "0.30 only in a, 0.50 visible only jointly; not above chance: shared, only in b." in text
+    assert (
+        "0.30 only in a, 0.50 visible only jointly; not found by models and clusters alike: shared, only in b." in text
+    )
     assert "40 % of nearest neighbours (chance 2 %" in text
     assert found.objective == "CoMM"
 

@@ -269,9 +269,9 @@ def _said_by_pid(pair: tuple[str, str], pid: PID) -> str:
     }
     parts = [f"{getattr(pid, k):.2f} {name}" for k, name in names.items() if _there(pid, k)]
     rest = [name for k, name in names.items() if not _there(pid, k)]
-    said = f"About the target they say {pid.information12:.2f} {pid.units} together"
-    said += f": {', '.join(parts)}" if parts else ", none of it above chance"
-    return said + (f"; not above chance: {', '.join(rest)}." if parts and rest else ".")
+    said = f"About the target, models read {pid.information12:.2f} {pid.units} from both together"
+    said += f": {', '.join(parts)}" if parts else ", none of it found by models and clusters alike"
+    return said + (f"; not found by models and clusters alike: {', '.join(rest)}." if parts and rest else ".")
 
 
 def _said_by_similarity(similarity: Mapping[str, Mapping[str, float]]) -> str:

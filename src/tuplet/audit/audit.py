@@ -14,12 +14,13 @@ import torch
 
 from tuplet.audit.advice import Advice, advise
 from tuplet.audit.keep import Kept
+from tuplet.audit.parts import decompose
 from tuplet.audit.pilot import ROWS, STEPS, STRENGTHS, Pilot, groups, pilot
 from tuplet.data import Source
 from tuplet.data.batch import order_of
 from tuplet.data.targets import target_of
 from tuplet.diagnose.similarity import similarity
-from tuplet.information import PID, clustered
+from tuplet.information import PID
 from tuplet.train.config import TrainConfig
 from tuplet.train.strategic import strategic
 from tuplet.types import Batch, Embeddings, InputError
@@ -113,10 +114,11 @@ def audit(
         InputError: for an unknown target or pair, a folder that holds another audit, or too few rows.
 
     Notes:
-        The decomposition clusters raw features on one half of training and validation rows and counts the other half. The
-        recommendation is about the accuracy of each modality's own encoder and head; if you need a shared space, for retrieval
-        say, align in any case and read here what it costs. Experimental: ``benchmarks/recommendation.py`` says how often it
-        is right.
+        The decomposition is of what small models read from raw features of training and validation rows; a part counts if
+        cluster codes find it too (`audit.parts.decompose`). What a modality holds but neither reads is missing from its own
+        parts and looks unique to the other. The recommendation is about the accuracy of each modality's own encoder and
+        head; if you need a shared space, for retrieval say, align in any case and read here what it costs. Experimental:
+        ``benchmarks/recommendation.py`` says how often it is right.
 
     Source:
         Fang, Zhang, Chan (2026), To Align or Not to Align, for the question; the recommendation is this library's.
@@ -162,7 +164,7 @@ def audit(
 
     def parts(first: str, others: Sequence[str]) -> PID:
         here = torch.stack([both.present[k] for k in (first, *others)]).all(dim=0)
-        return clustered(
+        return decompose(
             flat[first][here],
             torch.cat([flat[k][here] for k in others], dim=1),
             both.target[target][here],

@@ -62,7 +62,7 @@ def pilot_figure(found: PairAudit) -> str:
 
 
 def pid_bars(axis: Axes, pid: PID, names: Sequence[str]) -> None:
-    """Draw the four parts with intervals, and a tick where chance ends.
+    """Draw the four parts with intervals, and a tick where chance ends if a null says it.
 
     Args:
         axis: to draw on.
@@ -80,7 +80,7 @@ def pid_bars(axis: Axes, pid: PID, names: Sequence[str]) -> None:
         if pid.interval:
             low, high = pid.interval[part]
             axis.plot([low, high], [i, i], color=INK, linewidth=1.2)
-        if pid.null:
+        if pid.null and "quantile" in pid.null[part]:
             chance = max(pid.null[part]["quantile"] - pid.null[part]["mean"], 0.0)
             axis.plot([chance, chance], [i - 0.42, i + 0.42], color=INK, linewidth=1.0, linestyle=":")
     axis.axvline(0, color=INK, linewidth=0.6)

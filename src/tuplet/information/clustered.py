@@ -69,11 +69,13 @@ def clustered(
 
     Notes:
         This decomposes the *codes*. Clustering loses information, so that the information terms are lower bounds of those of
-        the features (before sampling error); the parts are not bounds: a code that loses what two modalities share shows
-        as less redundancy, one that keeps half of an exclusive-or as less synergy. Codes of two equally good modalities are
-        never equally good: beside a large redundancy a few hundredths of a bit of unique information say something of the
-        codes. Features whose clusters follow the target (learned embeddings) lose least. No label enters the codes, so
-        permuting labels is an exact null.
+        the features (before sampling error); the parts are not bounds, and a part that is significant is one of the codes,
+        not of the modalities. The error has a direction: what both modalities share shows as less redundancy, and as unique
+        information and synergy where the codes lose different samples (one shared bit beside six private numbers, folded by
+        a random network, 2,000 samples: 0.1 to 0.6 bits of either, significant in most draws); an exclusive-or that a
+        code keeps half of shows as less synergy. Believe a unique or synergistic part if `batch`, which loses different
+        samples, finds it too; `tuplet.audit.parts.decompose` asks both. Features whose clusters follow the target (learned
+        embeddings) lose least. No label enters the codes, so permuting labels is an exact null.
 
         The published recipe (20 clusters in 5 dimensions on the rows counted, no correction) reports 0.45 bits of synergy
         for independent data of 690 samples and two classes.

@@ -113,31 +113,6 @@ def calibrated(posterior: Posterior, y: NDArray[np.int64]) -> Posterior:
     return np.asarray(np.exp(log_softmax(prior + best * ratio, axis=1)))
 
 
-def balanced(posterior: Posterior, prior: NDArray[np.float64], weight: NDArray[np.float64]) -> Posterior:
-    """Joint masses of rows and classes, nearest to the posteriors, in which every class has its frequency.
-
-    Args:
-        posterior: ``(n, |Y|)`` posteriors.
-        prior: ``(|Y|,)`` frequencies to have.
-        weight: ``(n,)`` masses of the rows, summing to 1.
-
-    Returns:
-        ``(n, |Y|)`` masses; columns sum to ``prior`` and rows to ``weight``, within 1e-9.
-
-    Example:
-        >>> balanced(np.array([[0.9, 0.1], [0.6, 0.4]]), np.array([0.5, 0.5]), np.array([0.5, 0.5])).sum(0)
-        array([0.5, 0.5])
-    """
-    mass = weight[:, None] * np.clip(posterior, 1e-12, None)
-    for _ in range(500):
-        mass *= prior / mass.sum(0)
-        rows = mass.sum(1)
-        if np.abs(rows - weight).max() < 1e-9 * weight.max():
-            break
-        mass *= (weight / np.maximum(rows, 1e-300))[:, None]
-    return np.asarray(mass * (prior / mass.sum(0)))
-
-
 def _mlp(
     x: Features, y: NDArray[np.int64], new: Features, seed: int, *, steps: int = 300, patience: int = 40
 ) -> Posterior:
@@ -156,10 +131,11 @@ def _mlp(
 
     optimiser = torch.optim.AdamW(parameters, lr=3e-3, weight_decay=1e-2)
     fit, held = torch.from_numpy(~watched), torch.from_numpy(watched)
+    shown, told = inputs[fit], label[fit]
     best, kept, age = math.inf, torch.zeros(len(new), wide), 0
     for _ in range(steps):
         optimiser.zero_grad()
-        torch.autograd.backward(F.cross_entropy(logits(inputs[fit]), label[fit]))
+        torch.autograd.backward(F.cross_entropy(logits(shown), told))
         optimiser.step()
         with torch.no_grad():
             loss, age = float(F.cross_entropy(logits(inputs[held]), label[held])), age + 1
