@@ -86,6 +86,13 @@ def test_posteriors_that_know_nothing_read_zero():
     assert found.information12 < 0.02
 
 
+def test_models_that_are_sure_and_right_of_every_sample_are_significant():
+    y = np.array([0, 1] * 100)
+    sure, none = np.eye(2)[y], np.full((200, 2), 0.5)
+    found = from_posteriors(none, none, sure, y, bootstrap=20)
+    assert [k for k, v in found.significant.items() if v] == ["synergy"]
+
+
 def test_merging_posteriors_loses_little_and_says_so():
     rng = np.random.default_rng(2)
     y = rng.integers(0, 2, 20000)

@@ -281,7 +281,7 @@ def _gains(
     def above(gain: NDArray[np.float64]) -> float:
         total = np.bincount(kin, weights=gain)
         spread = math.sqrt(len(total)) * float(total.std(ddof=1)) if len(total) > 1 else 0.0
-        return float(norm.sf(total.sum() / spread)) if spread > 1e-9 else 1.0
+        return float(norm.sf(total.sum() / spread)) if spread > 1e-9 else float(total.sum() <= 1e-9)  # all gain alike
 
     null = {k: {"raw": float(g.mean()) * factor, "p": above(g)} for k, g in zip(TERMS, (g1, g2, g12), strict=True)}
     one, two = null["information1"]["p"], null["information2"]["p"]
