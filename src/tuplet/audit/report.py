@@ -174,7 +174,8 @@ def legend(audit: Audit) -> str:
     unit = "points of accuracy" if audit.pairs[0].pilot.metric == "accuracy" else "hundredths of R2"
     return (
         f"strength: weight of alignment [where the best lies]; gain: {unit} [80 %]; shared, unique 1, 2 (only the first, "
-        "second of the pair), jointly (only both together): bits about the target, (in brackets) where not found by both models and clusters; "
+        "second of the pair), jointly (only both together): bits about the target, (in brackets) where not found by both "
+        "models and clusters; "
         "kNN: nearest neighbours in common (by chance)"
     )
 
