@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -211,7 +211,7 @@ def from_table(
         split = Split(train, val, test)
     present = {k: v for k, v in named("present.", None).items() if k in inputs}
     named_classes = {k: _names(where, k, about[f"classes.{k}"]) for k in labels if f"classes.{k}" in about}
-    about_origin = {k: about.get(k, "") for k in ("citation", "licence", "origin")}
+    about_origin: dict[str, Any] = {k: about.get(k, "") for k in ("citation", "licence", "origin")}
     return from_columns(
         inputs,
         checksum=opened.sha256,
