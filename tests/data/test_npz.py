@@ -117,3 +117,12 @@ def test_bad_files_leave_no_folder(tmp_path, capsys):
     assert main(["audit", str(tmp_path / "d.npz")]) == 2
     assert main(["audit", str(tmp_path)]) == 2
     assert capsys.readouterr().err.count("is a directory") + 1 == 2
+
+
+def test_data_commands_read_the_same_files(tmp_path, capsys):
+    file = saved(tmp_path, a=A, b=rng.normal(size=(60, 5, 5)), subject=Y, label=Y)
+    assert main(["data", "info", str(file)]) == 2
+    assert main(["data", "info", f"{file}?b=vector"]) == 0
+    assert "note: subject" in capsys.readouterr().out
+    assert main(["data", "show", f"{file}?b=vector", "--out", str(tmp_path / "my.html")]) == 0
+    assert (tmp_path / "my.html").exists()
