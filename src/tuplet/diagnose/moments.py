@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Self
 
 import torch
 from jaxtyping import Float
@@ -45,7 +44,7 @@ class Moments:
         self._gram = torch.zeros(0, 0, dtype=torch.float64)
         self._shift = (torch.zeros(0), torch.zeros(0))
 
-    def update(self, a: Array, b: Array, *, block_size: int = 8192) -> Self:
+    def update(self, a: Array, b: Array, *, block_size: int = 8192) -> Moments:
         """Add rows.
 
         Args:
