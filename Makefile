@@ -22,7 +22,7 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses 2
-	$(ONE_THREAD) $(BIN)/python -m pytest --quiet --jaxtyping-packages=tuplet,beartype.beartype $(addprefix tests/,functional objectives evaluate diagnose)
+	$(ONE_THREAD) $(BIN)/python -m pytest --quiet --jaxtyping-packages=tuplet,beartype.beartype $(addprefix tests/,functional objectives information evaluate diagnose)
 
 $(VENV)/.docs: $(VENV)/.installed
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'

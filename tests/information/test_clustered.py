@@ -201,7 +201,7 @@ def test_holm_is_the_textbook_rule():
     [
         (lambda x, y: counted(x, x[:5], y), "x2 has 5 rows"),
         (lambda x, y: counted(x, x, y * np.nan), "y has NaN"),
-        (lambda x, y: counted(x, x, y, level=0), "level is 0"),
+        (lambda x, y: counted(x, x, y, level=0.0), "level is 0"),
         (lambda x, y: counted(x, x, y, permutations=0), "permutations is 0"),
         (lambda x, y: clustered(x * np.nan, x, y), "x1 has NaN or infinite values in 10 of 10 rows"),
         (lambda x, y: clustered(x, x, np.eye(10)), "one target at a time"),
