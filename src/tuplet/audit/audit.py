@@ -99,7 +99,7 @@ def audit(
         pairs: of modalities; all when left out.
         strengths: that the pilot tries; 0 is added.
         seeds: of the pilot's trainings, two or more.
-        steps: of every training of the pilot.
+        steps: of every training of the pilot; an audit speaks of trainings of that length, so give what you will train.
         config: of the pilot: batch size, learning rate, weight decay.
         permutations: of the target, for the nulls of the decomposition.
         bootstrap: resamples, for its intervals.

@@ -32,7 +32,7 @@ class Audit:
     seeds: int = 3
     """Trainings of the pilot per strength."""
     steps: int = 300
-    """Of every training of the pilot."""
+    """Of every training of the pilot: give what you will train, an audit speaks of trainings of that length."""
     out: Path | None = None
     """Folder of the report [default: runs/audit/SOURCE]."""
 
