@@ -1,12 +1,12 @@
 """How often the recommendation of `tuplet audit` is right, on generated structures that it was not tuned on.
 
-    python benchmarks/recommendation.py [--cases 36] [--out runs/recommendation]
+    python benchmarks/recommendation.py [--cases 36] [--steps 300] [--out runs/recommendation]
 
 Each case draws a structure of one of three kinds, in turn: *mixed* (how many label bits are shared, unique, synergistic, label
 noise, misread bits, nuisance, noise and kind of view), *crowded* (mostly unique bits beside many bits that both views show
 and the label does not depend on, low noise: what alignment crowds out), and *task*, the synthetic task of "To Align or Not to
 Align" with 0 to 8 shared features, other seeds, and fewer rows. `audit`, with its 100 permutations, sees training and
-validation rows; its pilot has 300 steps. Then a training of 1,200 steps with other seeds measures on test rows what each
+validation rows; its pilot has ``--steps``. Then a training of 1,200 steps with other seeds measures on test rows what each
 strength really does. Printed are
 
 - the share of right signs. *helps* is right if the recommended strength gains on test rows; *hurts* if strength 1 loses and no
@@ -89,12 +89,12 @@ def draw(seed: int, family: str) -> tuple[str, dict[str, Any]]:
     }
 
 
-def case(seed: int, family: str) -> dict[str, Any]:
+def case(seed: int, family: str, steps: int) -> dict[str, Any]:
     """Audit one structure, then measure what each strength does in a longer training."""
     kind, options = draw(seed, family)
     source = redundancy.load(**options) if kind == "task" else blocks.load(**options)
     began = time.process_time()
-    found = audit(source, target="label", config=CONFIG, bootstrap=10).pairs[0]
+    found = audit(source, target="label", config=CONFIG, steps=steps, bootstrap=10).pairs[0]
     asked = time.process_time() - began
     measured = pilot(source, ("x1", "x2"), strengths=SWEEP, seeds=(10, 11), steps=LONG, config=CONFIG, part="test")
     return {
@@ -167,15 +167,16 @@ def main() -> None:
     parser.add_argument(
         "--first", type=int, default=0, help="where to begin, so that several processes may share the work"
     )
+    parser.add_argument("--steps", type=int, default=300, help="of the pilots")
     parser.add_argument("--family", choices=("scored", "tuning"), default="scored")
     parser.add_argument("--out", type=Path, default=Path("runs/recommendation"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     records = []
     for seed in range(arguments.first, arguments.cases):
-        file = arguments.out / arguments.family / f"{seed}.json"
+        file = arguments.out / f"{arguments.family}-{arguments.steps}" / f"{seed}.json"
         if not file.exists():
-            write_atomic(file, json.dumps(case(seed, arguments.family)).encode())
+            write_atomic(file, json.dumps(case(seed, arguments.family, arguments.steps)).encode())
         record = json.loads(file.read_text())
         records.append(record)
         right, regret = judged(record)

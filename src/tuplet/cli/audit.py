@@ -78,12 +78,14 @@ def audit(command: Audit) -> None:
     print(f"{found.seconds:.0f} s; report: {file}")
 
 
+LONGEST = 1200
+"""Steps of a pilot for ``--align auto``, if the recipe trains longer."""
 Plan = list[tuple[str, str, float]]
 """Pairs to align, and how strongly."""
 
 
 def planned(recipe: Recipe, out: Path) -> Plan:
-    """Audit a recipe's source and say how strongly each pair will be aligned, and why.
+    """Audit a recipe's source, with pilots as long as its training (at most `LONGEST` steps), and say what follows and why.
 
     Args:
         recipe: with a source that has the recipe's target.
@@ -103,10 +105,14 @@ def planned(recipe: Recipe, out: Path) -> Plan:
     from tuplet.audit import audit as run
     from tuplet.audit.report import summary, write_report
     from tuplet.bench.show import Progress
+    from tuplet.train import TrainConfig
 
     _has_target(recipe)
-    with Progress(f"audit of {recipe.source.name} -> {out}") as progress:
-        found = run(recipe.source, target=recipe.target, out=out, report=progress.advance)
+    own = recipe.config
+    steps = min(own.epochs * max(len(recipe.source.train) // own.batch_size, 1), LONGEST)
+    config = TrainConfig(batch_size=own.batch_size, lr=own.lr, weight_decay=own.weight_decay, warmup=own.warmup)
+    with Progress(f"audit of {recipe.source.name}, {steps} steps -> {out}") as progress:
+        found = run(recipe.source, target=recipe.target, steps=steps, config=config, out=out, report=progress.advance)
     print(summary(found))
     for p in found.pairs:
         if p.pair in found.plan:

@@ -74,6 +74,8 @@ def train(command: Train) -> None:
     if (command.out / "suite.json").exists():
         raise InputError(f"out {command.out} holds a bench run; choose another folder")
     recipe = _recipe(command.recipe, command.objective, command.seed)
+    if command.epochs is not None:
+        recipe = replace(recipe, config=replace(recipe.config, epochs=command.epochs))
     plan = _plan(command, recipe) if command.align else None
     if plan is not None:
         recipe = replace(recipe, objective=aligned(recipe, plan))
@@ -88,8 +90,6 @@ def train(command: Train) -> None:
         devices=int(os.environ.get("WORLD_SIZE", "1")) if command.devices is None else command.devices,
         strategy=command.strategy,
     )
-    if command.epochs is not None:
-        config = replace(config, epochs=command.epochs)
     note = {
         "recipe": command.recipe,
         "objective": command.objective,
