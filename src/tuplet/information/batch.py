@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from tuplet.information.codes import classes, features
-from tuplet.information.draws import holm
+from tuplet.information.draws import holm, intervals
 from tuplet.information.pid import PARTS, PID, TERMS, Units
 from tuplet.information.posteriors import Model, Posterior, calibrated, cross_fitted
 from tuplet.information.union import union_information
@@ -188,9 +188,7 @@ def from_posteriors(
     values, gap = _decomposed(merged, label, weights, factor)
     best = {k: float(v[0]) for k, v in values.items()}
     null, p = _gains(post, label, kin, factor)
-    ends = (level / 2, 1 - level / 2)
-    drawn = {k: v[1:] for k, v in values.items()} if bootstrap else {}
-    interval = {k: (float(np.quantile(v, ends[0])), float(np.quantile(v, ends[1]))) for k, v in drawn.items()}
+    interval = intervals(best, {k: v[1:] for k, v in values.items()}, level) if bootstrap else {}
     frequency = np.bincount(label) / n
     least = RESOLUTION * float(-(frequency * np.log(frequency)).sum()) * factor
     said = f"merging {n} samples into {atoms} atoms lost {lost:.1%} of a term; give more atoms"

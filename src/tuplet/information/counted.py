@@ -7,7 +7,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from tuplet.information.discrete import Components, components
-from tuplet.information.draws import Codes, Counts, holm, relabelled, resampled, tables
+from tuplet.information.draws import Codes, Counts, holm, intervals, relabelled, resampled, tables
 from tuplet.information.pid import PARTS, PID, TERMS, Units
 from tuplet.types import InputError, in_range, one_of
 
@@ -122,7 +122,7 @@ def counted(
     null, p = _nulls(raw, free, None, gap)
     if min(p.values()) <= level:  # else no further null can make anything significant
         null, p = _nulls(raw, free, _split(_solved(np.concatenate(given), units, gap), [permutations] * 2), gap)
-    interval = _intervals(best, boot, level) if bootstrap else None
+    interval = intervals(best, boot, level) if bootstrap else None
     return PID(
         redundancy=best["redundancy"],
         unique1=best["unique1"],
@@ -246,14 +246,6 @@ def _nulls(
     for name, p_holm in adjusted.items():
         null[name]["p_holm"] = p_holm
     return null, adjusted
-
-
-def _intervals(best: dict[str, float], boot: Draws, level: float) -> dict[str, tuple[float, float]]:
-    out = {}
-    for name, value in best.items():
-        low, high = np.quantile(boot[name], [level / 2, 1 - level / 2]) - boot[name].mean()
-        out[name] = (max(0.0, value + float(low)), max(0.0, value + float(high)))
-    return out
 
 
 def _warnings(n: int, observed: Counts, permutations: int, level: float) -> tuple[str, ...]:
