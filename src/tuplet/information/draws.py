@@ -159,7 +159,7 @@ def intervals(
         Name -> (low, high), not below zero.
 
     Notes:
-        Quantiles about the resamples' own mean: resampled tables are more clumped than the data, which biases information upwards.
+        Quantiles about the resamples' own mean: resampled tables are more clumped than the data, which inflates information.
 
     Source:
         Percentile bootstrap with the bias removed (Efron, Tibshirani, An Introduction to the Bootstrap, 1993, chapter 10).
