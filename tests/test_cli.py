@@ -127,7 +127,7 @@ def test_the_program_ends_without_a_traceback():
         cwd=ROOT,
     )
     assert done.returncode == 2
-    assert done.stderr.startswith("tuplet: name is 'cats'")
+    assert done.stderr.startswith("tuplet: source is 'cats'")
     assert done.stderr.count("\n") == 1
 
 
