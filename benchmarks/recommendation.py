@@ -34,8 +34,8 @@ import torch
 
 from tuplet.audit import audit, pilot
 from tuplet.data.sources import blocks, redundancy
+from tuplet.io.files import write_atomic
 from tuplet.train import TrainConfig
-from tuplet.train.files import write_atomic
 
 SWEEP = (0.0, 0.3, 1.0, 3.0)
 CONFIG = TrainConfig(batch_size=64, lr=3e-3)

@@ -27,8 +27,8 @@ from tuplet.bench.tables import as_csv, by_seed, latex, markdown, tables
 from tuplet.evaluate import embed, linear_probe, mean_cosine
 from tuplet.evaluate.evaluation import retrieval_results
 from tuplet.evaluate.subsets import joined
+from tuplet.io.files import locked
 from tuplet.objectives import OneVsAll
-from tuplet.train.files import locked
 from tuplet.train.recipe import OBJECTIVES
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,9 +11,9 @@ import torch
 
 from tests.train.toys import model, source
 from tuplet import InputError, Loss, TrainConfig, fit
+from tuplet.io.files import locked
 from tuplet.objectives import Pairwise, Sum, Temperature
 from tuplet.train import checkpoint
-from tuplet.train.files import locked
 from tuplet.train.loop import _optimizer, validation_loss
 from tuplet.train.step import cached_step
 

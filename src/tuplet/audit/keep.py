@@ -8,7 +8,7 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tuplet.train.files import write_atomic
+from tuplet.io.files import write_atomic
 from tuplet.types import InputError
 
 T = TypeVar("T")

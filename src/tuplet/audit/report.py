@@ -13,7 +13,7 @@ from tuplet.bench.record import environment
 from tuplet.information import PID
 from tuplet.information import consistency as disagreements
 from tuplet.information.pid import PARTS
-from tuplet.train.files import write_atomic
+from tuplet.io.files import write_atomic
 
 HEAD = ("pair", "alignment", "strength", "gain", "shared", "unique 1", "unique 2", "jointly", "kNN (chance)")
 LINES = 11

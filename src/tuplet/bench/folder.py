@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from tuplet.train.files import write_atomic
+from tuplet.io.files import write_atomic
 from tuplet.types import InputError
 
 

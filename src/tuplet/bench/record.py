@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tuplet.train.files import write_atomic
+from tuplet.io.files import write_atomic
 from tuplet.types import InputError
 
 SCHEMA = 1

@@ -19,7 +19,7 @@ from tuplet.bench.suite import Suite
 from tuplet.bench.tables import Table, as_csv, grid, latex, mark, markdown, tables
 from tuplet.bench.verdicts import Run
 from tuplet.bench.weights import weight_bars
-from tuplet.train.files import write_atomic
+from tuplet.io.files import write_atomic
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from tuplet.bench.cell import CRITERION, load_suite, run_cell
 from tuplet.bench.folder import claim, read_marker
 from tuplet.bench.record import Record, read_cell, write_cell
 from tuplet.bench.suite import TUNING_SEED, Cell, Entry, Settings, Suite, Task
-from tuplet.train.files import locked, write_atomic
+from tuplet.io.files import locked, write_atomic
 from tuplet.types import InputError
 
 Report = Callable[[int, int, str], None]

@@ -16,7 +16,7 @@ from tuplet.bench.figures import short_paths, styled, svg
 from tuplet.bench.suite import Task
 from tuplet.data import Source, show
 from tuplet.data.missing import Masked
-from tuplet.train.files import write_atomic
+from tuplet.io.files import write_atomic
 from tuplet.types import InputError, one_of
 
 KEPT = "samples.json"

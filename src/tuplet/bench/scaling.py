@@ -19,8 +19,8 @@ from tuplet.bench.suite import Budget, Entry, Settings, Task
 from tuplet.bench.suites.entries import objectives
 from tuplet.bench.suites.papers import BASES
 from tuplet.data import SOURCES
+from tuplet.io.files import locked, write_atomic
 from tuplet.objectives import Objective, OneVsAll, Structure
-from tuplet.train.files import locked, write_atomic
 from tuplet.types import Embeddings, InputError
 
 WIDTH = 128

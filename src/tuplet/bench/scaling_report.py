@@ -11,7 +11,7 @@ import numpy as np
 from tuplet.bench.figures import COLOURS, figure_of, styled, svg
 from tuplet.bench.record import environment
 from tuplet.bench.scaling import PAPER_BATCH, WIDTH, Point, read_points
-from tuplet.train.files import write_atomic
+from tuplet.io.files import write_atomic
 
 
 def write_scaling(points: Sequence[Point], out: Path, *, repeats: int) -> Path:

@@ -13,7 +13,7 @@ from tuplet.bench.record import Record
 from tuplet.bench.strategic_reading import ENCODERS, LARGEST, WORDS, Section, claims, drivers, points, sections
 from tuplet.bench.strengths import Curve
 from tuplet.bench.suites.strategic import Plan
-from tuplet.train.files import write_atomic
+from tuplet.io.files import write_atomic
 
 
 def write_strategic(records: Sequence[Record], out: Path, *, plan: Plan | None = None) -> Path:

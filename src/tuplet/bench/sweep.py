@@ -13,8 +13,8 @@ from tuplet.bench.record import Record, environment, read_cell, write_cell
 from tuplet.bench.stats import by_group
 from tuplet.data import Source
 from tuplet.diagnose.similarity import similarity
+from tuplet.io.files import locked
 from tuplet.train import StrategicRun, TrainConfig, strategic
-from tuplet.train.files import locked
 from tuplet.train.recipe import DIM, OBJECTIVES
 from tuplet.train.strategic import GRID
 from tuplet.types import InputError

@@ -12,7 +12,7 @@ from tuplet.bench.stats import Difference
 from tuplet.bench.strengths import Curve, curve, judge
 from tuplet.bench.sweep import METRICS, Sweep
 from tuplet.data import Source
-from tuplet.train.files import write_atomic
+from tuplet.io.files import write_atomic
 
 FEW = 50
 """Test rows below which a report says that they are few."""

@@ -55,7 +55,7 @@ def audit(command: Audit) -> None:
     from tuplet.audit.report import summary, write_report
     from tuplet.bench.show import Progress, contents
     from tuplet.cli.source import opened
-    from tuplet.train.files import locked
+    from tuplet.io.files import locked
 
     if len(command.pairs) % 2:
         raise InputError(f"pairs has {len(command.pairs)} names, expected them two by two")

@@ -67,9 +67,9 @@ def train(command: Train) -> None:
         Traceback (most recent call last):
         tuplet.types.InputError: recipe is 'nothing', expected one of ['digits'] or a Python file
     """
+    from tuplet.io.files import write_atomic
     from tuplet.train import fit
     from tuplet.train.checkpoint import NAME
-    from tuplet.train.files import write_atomic
 
     if (command.out / "suite.json").exists():
         raise InputError(f"out {command.out} holds a bench run; choose another folder")

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tuplet.io.files import write_atomic
 from tuplet.objectives.schedule import Schedule
-from tuplet.train.files import write_atomic
 from tuplet.train.runtime import like, whole
 from tuplet.train.step import random_state, set_random_state
 from tuplet.types import InputError

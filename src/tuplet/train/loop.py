@@ -15,11 +15,11 @@ import torch
 from torch import nn
 
 from tuplet.data import Rows, batches
+from tuplet.io.files import locked, write_atomic
 from tuplet.model import AlignmentModel
 from tuplet.objectives.compose import Objective
 from tuplet.train import checkpoint
 from tuplet.train.config import TrainConfig
-from tuplet.train.files import locked, write_atomic
 from tuplet.train.monitor import monitor, warn_if_unbalanced
 from tuplet.train.needs import Embedder, View
 from tuplet.train.progress import Progress

@@ -30,8 +30,8 @@ from tuplet.data.sources import redundancy
 from tuplet.diagnose.similarity import cka, mutual_knn, svcca
 from tuplet.information import discrete
 from tuplet.information.pid import PARTS, TERMS
+from tuplet.io.files import locked, write_atomic
 from tuplet.train import TrainConfig
-from tuplet.train.files import locked, write_atomic
 from tuplet.types import InputError
 
 NAME = "strategic"
