@@ -1,12 +1,13 @@
 """Diagnostics against the authors' outputs and closed forms."""
 
-from pathlib import Path
+from itertools import combinations
 
 import numpy as np
 import pytest
 import torch
 
 from tests.contract.cases import embeddings
+from tests.reference import each_case, leaves
 from tuplet import Embeddings, InputError
 from tuplet.diagnose import (
     alignment,
@@ -20,22 +21,15 @@ from tuplet.diagnose import (
     uniformity,
 )
 
-FOLDER = Path(__file__).resolve().parents[3] / "shared" / "reference" / "objectives"
 
-
-@pytest.mark.skipif(not FOLDER.is_dir(), reason="reference outputs are not beside the project")
-def test_alignment_and_uniformity_equal_the_authors_program():
-    files = sorted(FOLDER.glob("align_uniform_M3*.npz"))
-    assert files
-    for path in files:
-        data = np.load(path)
-        z = [torch.from_numpy(data[f"z{i}"]) for i in range(3)]
-        for key, t in (("uniform_t2", 2.0), ("uniform_t05", 0.5)):
-            np.testing.assert_allclose([float(uniformity(v, t=t)) for v in z], data[key], rtol=1e-9)
-        pairs = [(0, 1), (0, 2), (1, 2)]
-        for key, alpha in (("align_alpha2", 2.0), ("align_alpha1", 1.0)):
-            seen = [float(alignment(z[a], z[b], alpha=alpha)) for a, b in pairs]
-            np.testing.assert_allclose(seen, data[key], rtol=1e-9)
+@each_case("align_uniform")
+def test_alignment_and_uniformity_equal_the_authors_program(case, data):
+    z = [v.detach() for v in leaves(data)]
+    for key, t in (("uniform_t2", 2.0), ("uniform_t05", 0.5)):
+        np.testing.assert_allclose([float(uniformity(v, t=t)) for v in z], data[key], rtol=1e-9)
+    for key, alpha in (("align_alpha2", 2.0), ("align_alpha1", 1.0)):
+        seen = [float(alignment(a, b, alpha=alpha)) for a, b in combinations(z, 2)]
+        np.testing.assert_allclose(seen, data[key], rtol=1e-9)
 
 
 def test_positive_cosine_sees_the_sign_that_volumes_do_not():
@@ -57,11 +51,9 @@ def test_gap_and_rank_in_closed_form():
     assert torch.isfinite(uniformity(torch.nn.functional.normalize(torch.randn(50, 9), dim=1), t=1e4))
 
 
-@pytest.mark.skipif(not FOLDER.is_dir(), reason="reference outputs are not beside the project")
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("metrics_M2*.npz")), ids=lambda p: p.stem)
-def test_gaps_equal_the_authors_program(path):
-    data = np.load(path)
-    emb = Embeddings.of({k: torch.from_numpy(data[k]) for k in ("z0", "z1")})
+@each_case("metrics")
+def test_gaps_equal_the_authors_program(case, data):
+    emb = Embeddings.of({k: data[k] for k in ("z0", "z1")})
     assert centroid_gap(emb) == pytest.approx(float(data["gap"]), rel=1e-6)
     assert paired_distance(emb) == pytest.approx(float(data["true_pair_euclid"]), rel=1e-6)
     assert float(positive_cosine(emb).mean()) == pytest.approx(float(data["true_pair_cos"]), rel=1e-6)

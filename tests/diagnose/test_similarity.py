@@ -1,6 +1,5 @@
 """Similarity metrics against recorded outputs, against NumPy with whole matrices, and against what must not change them."""
 
-import json
 import re
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 import torch
 from jaxtyping import TypeCheckError
 
-from tests.conftest import REFERENCE
+from tests.reference import array, each_record
 from tuplet.bench.scaling import peak_memory
 from tuplet.diagnose.similarity import (
     Moments,
@@ -25,16 +24,13 @@ from tuplet.diagnose.similarity import (
 from tuplet.types import InputError
 
 REFUSED = (InputError, TypeCheckError)
-FOLDER = REFERENCE / "information"
-CASES = [(s, name) for s in (0, 1) for name in json.loads((FOLDER / f"similarity_s{s}.json").read_text())]
+ROWS = {"raw": "raw", "l2": "unit", "clamp95_l2": "clipped"}  # name in the records -> ours
 KNN = {"mutual_knn": mutual_knn, "cycle_knn": cycle_knn, "cknna": cknna, "lcs_knn": lcs_knn}
 TINY = 1e-6  # the recorded programs add this to the denominator of CKA and CKNNA
 
 
-def recorded(seed, name):
-    with np.load(FOLDER / f"similarity_s{seed}.npz", allow_pickle=False) as stored:
-        pair = stored[f"{name}__A"], stored[f"{name}__B"]
-    return pair, json.loads((FOLDER / f"similarity_s{seed}.json").read_text())[name]
+def pair(file, name):
+    return [array(file, f"{name}__{side}") for side in "AB"]
 
 
 def normal(n, *widths, seed=0):
@@ -91,50 +87,41 @@ def cknna_oracle(x, y, k, tiny=0.0):
 # recorded outputs of the authors' programs
 
 
-@pytest.mark.parametrize(("seed", "name"), CASES)
-@pytest.mark.parametrize("rows", ["raw", "l2", "clamp95_l2"])
-def test_recorded_neighbours(seed, name, rows):
-    (a, b), found = recorded(seed, name)
-    how = {"raw": "raw", "l2": "unit", "clamp95_l2": "clipped"}[rows]
-    seen = 0
-    for key, value in found[rows].items():
+@each_record("similarity", 7)
+def test_recorded_neighbours(file, name, found):
+    a, b = pair(file, name)
+    compared = [(rows, key) for rows in ROWS for key in found[rows] if key.rpartition("_k")[0] in KNN]
+    assert {rows for rows, _ in compared} == set(ROWS)
+    for rows, key in compared:
         metric, _, k = key.rpartition("_k")
-        if metric not in KNN:
-            continue
-        ours = float(KNN[metric](a, b, k=int(k), rows=how, shuffles=0))
+        ours = float(KNN[metric](a, b, k=int(k), rows=ROWS[rows], shuffles=0))
         if metric == "cknna":  # put the authors' 1e-6 back
-            x, y = (prepared(torch.from_numpy(v), rows=how).numpy() for v in (a, b))
+            x, y = (prepared(torch.from_numpy(v), rows=ROWS[rows]).numpy() for v in (a, b))
             ours *= cknna_oracle(x, y, int(k), TINY) / cknna_oracle(x, y, int(k))
-        assert ours == pytest.approx(value, abs=1e-6), key
-        seen += 1
-    assert seen
+        assert ours == pytest.approx(found[rows][key], abs=1e-6), (rows, key)
 
 
-@pytest.mark.parametrize(("seed", "name"), CASES)
-@pytest.mark.parametrize("rows", ["raw", "l2", "clamp95_l2"])
-def test_recorded_cka(seed, name, rows):
-    (a, b), found = recorded(seed, name)
-    how = {"raw": "raw", "l2": "unit", "clamp95_l2": "clipped"}[rows]
-    x, y = (prepared(torch.from_numpy(v), rows=how).numpy() for v in (a, b))
-    seen = 0
-    for key, value in found[rows].items():
-        if "cka_" not in key:
-            continue
-        unbiased, sigma = key.startswith("unbiased"), key.partition("sigma")[2]
-        width = float(sigma) if sigma else None
-        options = {"kernel": "rbf", "sigma": width} if sigma else {}
-        ours = float(cka(x, y, unbiased=unbiased, **options))
-        tiny = cka_oracle(x, y, unbiased=unbiased, sigma=width, tiny=TINY)
-        exact = cka_oracle(x, y, unbiased=unbiased, sigma=width)
-        assert ours == pytest.approx(exact, abs=1e-9), key
-        assert ours * tiny / exact == pytest.approx(value, abs=1e-6), key
-        seen += 1
-    assert seen
+@each_record("similarity", 7)
+def test_recorded_cka(file, name, found):
+    a, b = pair(file, name)
+    for rows, how in ROWS.items():
+        x, y = (prepared(torch.from_numpy(v), rows=how).numpy() for v in (a, b))
+        keys = [k for k in found[rows] if "cka_" in k]
+        assert keys
+        for key in keys:
+            unbiased, sigma = key.startswith("unbiased"), key.partition("sigma")[2]
+            width = float(sigma) if sigma else None
+            options = {"kernel": "rbf", "sigma": width} if sigma else {}
+            ours = float(cka(x, y, unbiased=unbiased, **options))
+            tiny = cka_oracle(x, y, unbiased=unbiased, sigma=width, tiny=TINY)
+            exact = cka_oracle(x, y, unbiased=unbiased, sigma=width)
+            assert ours == pytest.approx(exact, abs=1e-9), (rows, key)
+            assert ours * tiny / exact == pytest.approx(found[rows][key], abs=1e-6), (rows, key)
 
 
-@pytest.mark.parametrize(("seed", "name"), CASES)
-def test_recorded_svcca(seed, name):
-    (a, b), found = recorded(seed, name)
+@each_record("similarity", 7)
+def test_recorded_svcca(file, name, found):
+    a, b = pair(file, name)
     keys = [k for k in found["google_svcca"] if k.startswith("svcca_mean_coef_k")]
     assert keys
     for key in keys:

@@ -9,13 +9,12 @@ from jaxtyping import TypeCheckError
 from safetensors.torch import load_file, save_file
 from scipy.stats import norm
 
-from tests.conftest import REFERENCE
 from tests.oracles import mixture as oracle
+from tests.reference import each_case
 from tuplet import InputError
 from tuplet.functional.cluster_kernel import ClusterKernel
 from tuplet.functional.mixture import Mixture, Prior, fit_mixture, log_joint, prior_of, update
 
-FOLDER = REFERENCE / "objectives"
 SMALL = {"components": 4, "draws": 4}
 
 
@@ -47,10 +46,8 @@ def numpy(*tensors):
     return [x.numpy() for x in tensors]
 
 
-@pytest.mark.skipif(not FOLDER.is_dir(), reason="reference outputs are not beside the project")
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("tck_*.npz")), ids=lambda p: p.stem)
-def test_authors_mixtures_give_authors_kernels(path):
-    data = {k: torch.from_numpy(np.asarray(v)) for k, v in np.load(path, allow_pickle=False).items()}
+@each_case("tck")
+def test_authors_mixtures_give_authors_kernels(case, data):
     count = sum(k.startswith("Q_") for k in data)
     width = data["X"].shape[2]
     of = [{k: data[f"{k}_{i}"] for k in ("mu", "s2", "theta", "dim_idx", "time_idx", "Q")} for i in range(count)]

@@ -1,7 +1,6 @@
 """Kernel densities, uniformity and the Hoelder divergence against loops, closed forms and float64."""
 
 import itertools
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,11 +8,10 @@ import torch
 from jaxtyping import TypeCheckError
 
 from tests.oracles import uniformity as oracle
+from tests.reference import each_case, leaves
 from tuplet import InputError
 from tuplet.functional.density import log_density, median_distance, squared_distance
 from tuplet.functional.divergence import holder_divergence, holder_sweep, uniformity
-
-FOLDER = Path(__file__).resolve().parents[3] / "shared" / "reference" / "objectives"
 
 
 def rows(n, d, seed=0, dtype=torch.float64):
@@ -31,12 +29,9 @@ def test_uniformity_equals_loops(geometry, reduction, tau):
     assert float(seen) == pytest.approx(expected, rel=1e-10)
 
 
-@pytest.mark.skipif(not FOLDER.is_dir(), reason="reference outputs are not beside the project")
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("align_uniform_M*s0.npz")), ids=lambda p: p.stem)
-def test_global_uniformity_equals_the_authors_program_in_value_and_gradient(path):
-    data = np.load(path)
-    m = len(data["uniform_t2"])
-    z = [torch.from_numpy(data[f"z{k}"]).requires_grad_() for k in range(m)]
+@each_case("align_uniform")
+def test_global_uniformity_equals_the_authors_program_in_value_and_gradient(case, data):
+    z = leaves(data)
     values = torch.stack([uniformity(v, tau=0.5, reduction="global") for v in z])
     np.testing.assert_allclose(values.detach(), data["uniform_t2"], rtol=1e-9)
     wide = [float(uniformity(v.detach(), tau=1.0, reduction="global")) for v in z]

@@ -1,7 +1,6 @@
 """Gromov-Wasserstein distances against POT's outputs, brute force and the identities that hold for any solver."""
 
-from itertools import pairwise, permutations
-from pathlib import Path
+from itertools import pairwise, permutations, product
 
 import numpy as np
 import ot
@@ -9,6 +8,7 @@ import pytest
 import torch
 
 from tests.oracles import transport as oracle
+from tests.reference import each_case
 from tuplet import InputError
 from tuplet.functional.gromov import (
     consensus_kernel,
@@ -20,14 +20,9 @@ from tuplet.functional.gromov import (
 from tuplet.functional.kernels import rbf
 from tuplet.functional.plans import vertices
 
-FOLDER = Path(__file__).resolve().parents[3] / "shared" / "reference" / "objectives"
-reference = pytest.mark.skipif(not FOLDER.is_dir(), reason="reference outputs are not beside the project")
-files = pytest.mark.parametrize("path", sorted(FOLDER.glob("gw_*.npz")), ids=lambda p: p.stem)
 
-
-def read(path):
-    data = {k: torch.from_numpy(np.asarray(v)) for k, v in np.load(path, allow_pickle=False).items()}
-    return data, torch.stack([data[f"K{m}"] for m in range(len(data["lambdas"]))])
+def stacked(data):
+    return torch.stack([data[f"K{m}"] for m in range(len(data["lambdas"]))])
 
 
 def kernels(count, n, *, seed=0, noise=0.5):
@@ -38,10 +33,9 @@ def kernels(count, n, *, seed=0, noise=0.5):
     )
 
 
-@reference
-@files
-def test_values_plans_and_gradients_of_pot(path):
-    data, K = read(path)
+@each_case("gw")
+def test_values_plans_and_gradients_of_pot(case, data):
+    K = stacked(data)
     for m in range(1, len(K)):
         x, y = K[0].clone().requires_grad_(), K[m].clone().requires_grad_()
         match = gromov_wasserstein(x, y, start="product")
@@ -56,12 +50,10 @@ def test_values_plans_and_gradients_of_pot(path):
         torch.testing.assert_close(paired.plan, data[f"gw_T_idinit_0_{m}"], rtol=1e-6, atol=1e-12)
 
 
-@reference
-@files
-@pytest.mark.parametrize("epsilon", ["0.05", "0.01"])
-def test_entropic_values_of_pot(path, epsilon):
-    data, K = read(path)
-    for m in range(1, len(K)):
+@each_case("gw")
+def test_entropic_values_of_pot(case, data):
+    K = stacked(data)
+    for epsilon, m in product(("0.05", "0.01"), range(1, len(K))):
         T = data[f"egw{epsilon}_T_0_{m}"]
         match = gromov_wasserstein(
             K[0], K[m], coupling="entropic", start="product", epsilon=float(epsilon), iterations=3000, tol=1e-10
@@ -73,20 +65,18 @@ def test_entropic_values_of_pot(path, epsilon):
         torch.testing.assert_close(match.plan.sum(dim=1), data["p"], rtol=0, atol=1e-9)
 
 
-@reference
-@files
-def test_consensus_at_the_plans_of_pot(path):
-    data, K = read(path)
+@each_case("gw")
+def test_consensus_at_the_plans_of_pot(case, data):
+    K = stacked(data)
     for kind in ("bary", "ebary0.05"):
         plans = torch.stack([data[f"{kind}_T{m}"] for m in range(len(K))])
         seen = consensus_kernel(K, plans, weights=data["lambdas"])
         torch.testing.assert_close(seen, data[f"{kind}_C"], rtol=1e-6, atol=1e-9)
 
 
-@reference
-@files
-def test_permuted_copy_is_found_from_the_start_of_pot(path):
-    data, K = read(path)
+@each_case("gw")
+def test_permuted_copy_is_found_from_the_start_of_pot(case, data):
+    K = stacked(data)
     order = data["perm"]
     match = gromov_wasserstein(K[0], K[0][order][:, order], start="product")
     assert abs(float(match.value)) < 1e-12

@@ -1,7 +1,5 @@
 """Exact decompositions: against recorded tables, closed forms, an independent solver and what must not change them."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -9,46 +7,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
-from tests.conftest import REFERENCE
+from tests.reference import array, each_record, numbers
 from tuplet.data.sources.redundancy import Task
 from tuplet.information import PID, components, discrete, union_information
 from tuplet.types import InputError
 
-FOLDER = REFERENCE / "information"
 NAMES = ("R", "U1", "U2", "S")
-TABLES = [(s, name) for s in (0, 1) for name in json.loads((FOLDER / f"pid_tables_s{s}.json").read_text())]
-TASKS = [(s, name) for s in (0, 1) for name in json.loads((FOLDER / f"synthetic_task_s{s}.json").read_text())["res"]]
 
 
 def parts(pid):
     return np.array([pid.redundancy, pid.unique1, pid.unique2, pid.synergy])
 
 
-def load(file, name):
-    with np.load(FOLDER / f"{file}.npz") as arrays:
-        return arrays[name]
+@each_record("pid_tables", 28)
+def test_recorded_tables(file, name, recorded):
+    wanted = [recorded["pid_bits"][k] for k in NAMES]
+    for solver in ("auto", "interior", "conic", "projection"):
+        found = discrete(array(file, name), solver=solver, gap=1e-6 if solver != "projection" else 1e-5)
+        np.testing.assert_allclose(parts(found), wanted, atol=1e-5, err_msg=solver)
+        assert found.gap <= (2e-5 if solver == "projection" else 2e-6), solver
 
 
-@pytest.mark.parametrize("solver", ["auto", "interior", "conic", "projection"])
-@pytest.mark.parametrize(("seed", "name"), TABLES)
-def test_recorded_tables(seed, name, solver):
-    found = discrete(load(f"pid_tables_s{seed}", name), solver=solver, gap=1e-6 if solver != "projection" else 1e-5)
-    recorded = json.loads((FOLDER / f"pid_tables_s{seed}.json").read_text())[name]["pid_bits"]
-    np.testing.assert_allclose(parts(found), [recorded[k] for k in NAMES], atol=1e-5)
-    assert found.gap <= (2e-5 if solver == "projection" else 2e-6)
-
-
-@pytest.mark.parametrize(("seed", "name"), TASKS)
-def test_recorded_small_tasks(seed, name):
-    conditional = load(f"synthetic_task_s{seed}", f"{name}__p_y_given_x1_x2")
-    recorded = json.loads((FOLDER / f"synthetic_task_s{seed}.json").read_text())["res"][name]["pid_bits"]
-    found = discrete(conditional)  # inputs are uniform where p(y | x1, x2) is given
-    np.testing.assert_allclose(parts(found), [recorded[k] for k in NAMES], atol=1e-5)
+@each_record("synthetic_task", 9)
+def test_recorded_small_tasks(file, name, recorded):
+    found = discrete(array(file, f"{name}__p_y_given_x1_x2"))  # inputs are uniform where p(y | x1, x2) is given
+    np.testing.assert_allclose(parts(found), [recorded["pid_bits"][k] for k in NAMES], atol=1e-5)
 
 
 @pytest.mark.parametrize("shared", range(9))
 def test_the_full_size_task(shared):
-    recorded = json.loads((FOLDER / "synthetic_task_full_exact_pid.json").read_text())[str(shared)]
+    recorded = numbers("synthetic_task_full_exact_pid")[str(shared)]
     found = discrete(Task(shared=shared).table)
     # what the reference says of itself; its R + U1 misses I1 by 1.3e-5 at 3 shared features, and its I* is above our bounds
     atol = {5: 1e-3, 6: 1e-3, 3: 1e-4}.get(shared, 1e-5)

@@ -1,17 +1,12 @@
 """Gaussian decompositions: against recorded covariances, closed forms and invariances."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
 
-from tests.conftest import REFERENCE
+from tests.reference import array, each_record
 from tuplet.information import gaussian, gaussian_covariance
 from tuplet.types import InputError
-
-FOLDER = REFERENCE / "information"
-CASES = [(s, name) for s in (0, 1) for name in json.loads((FOLDER / f"gaussian_pid_s{s}.json").read_text())]
 
 
 def parts(pid):
@@ -25,11 +20,10 @@ def covariance(seed, sizes):
     return root @ root.T / d
 
 
-@pytest.mark.parametrize(("seed", "name"), CASES)
-def test_recorded_covariances(seed, name):
-    recorded = json.loads((FOLDER / f"gaussian_pid_s{seed}.json").read_text())[name]
-    with np.load(FOLDER / f"gaussian_pid_s{seed}.npz") as arrays:
-        found = gaussian_covariance(arrays[name], sizes=(recorded["dm"], recorded["dx"], recorded["dy"]))
+@each_record("gaussian_pid", 8)
+def test_recorded_covariances(file, name, recorded):
+    sizes = recorded["dm"], recorded["dx"], recorded["dy"]
+    found = gaussian_covariance(array(file, name), sizes=sizes)
     np.testing.assert_allclose(parts(found), [recorded[k] for k in ("R", "U_x", "U_y", "S")], atol=1e-3)
     assert found.gap <= 1e-5
     assert found.union <= recorded["union"] + 1e-5  # the recorded optimum is iterative; ours is certified

@@ -1,29 +1,15 @@
 """The outputs that the original authors' programs gave on fixed inputs."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 
+from tests.reference import each_case, leaves
 from tuplet import Embeddings
 from tuplet.functional.scores import paired_volume, simplex_volume, span_projection, triangle_area
 from tuplet.objectives import CMC, Bottleneck, Gram, OneVsAll, Pairwise, Symile, Triangle
 from tuplet.objectives.comm import comm
-
-FOLDER = Path(__file__).resolve().parents[3] / "shared" / "reference" / "objectives"
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="reference outputs are not beside the project")
-
-
-def files(prefix):
-    return pytest.mark.parametrize("path", sorted(FOLDER.glob(f"{prefix}_*.npz")), ids=lambda p: p.stem)
-
-
-def read(path):
-    data = {k: torch.from_numpy(np.asarray(v)) for k, v in np.load(path, allow_pickle=False).items()}
-    m = sum(k[0] == "z" and k[1:].isdigit() for k in data)
-    return data, [data[f"z{i}"].clone().requires_grad_() for i in range(m)]
 
 
 def named(z):
@@ -38,15 +24,15 @@ def check(objective, z, loss, gradients, *, rtol=1e-9, atol=1e-12, grad_rtol=1e-
         torch.testing.assert_close(v.grad, g.to(v.grad), rtol=grad_rtol, atol=grad_atol)
 
 
-@files("clip_M2")
-def test_clip(path):
-    data, z = read(path)
+@each_case("clip")
+def test_clip(case, data):
+    z = leaves(data)
     check(Pairwise(tau=float(1 / data["logit_scale"])), z, data["loss"], [data["grad_z0"], data["grad_z1"]])
 
 
-@files("clip_sum")
-def test_pairwise_sum(path):
-    data, z = read(path)
+@each_case("clip_sum")
+def test_pairwise_sum(case, data):
+    z = leaves(data)
     objective = Pairwise(tau=float(1 / data["logit_scale"]), reduction="sum")
     check(objective, z, data["loss"], [data[f"grad_z{i}"] for i in range(3)])
     within = (z[1] * z[2]).sum(1)[:, None]  # the authors add the queries' own cosine, which no rank depends on
@@ -54,15 +40,15 @@ def test_pairwise_sum(path):
     torch.testing.assert_close(cosines.float(), data["retrieval_scores_f32"], rtol=1e-5, atol=1e-6)
 
 
-@files("clip_mean")
-def test_pairwise_mean(path):
-    data, z = read(path)
+@each_case("clip_mean")
+def test_pairwise_mean(case, data):
+    z = leaves(data)
     check(Pairwise(tau=float(1 / data["logit_scale"])), z, data["loss"], [data[f"grad_z{i}"] for i in range(3)])
 
 
-@files("symile_n")
-def test_symile_n(path):
-    data, z = read(path)
+@each_case("symile_n")
+def test_symile_n(case, data):
+    z = leaves(data)
     m, perms = len(z), data["perms"].long()
     if m == 2:  # one direction per anchor with a shuffled partner, which puts matches among the negatives
         ours = Symile(tau=float(1 / data["logit_scale"]))(named(z)).total
@@ -74,16 +60,16 @@ def test_symile_n(path):
     torch.testing.assert_close(mip, data["mip_scores"].to(mip), rtol=1e-9, atol=1e-12)
 
 
-@files("symile_nsq")
-def test_symile_n_squared(path):
-    data, z = read(path)
+@each_case("symile_nsq")
+def test_symile_n_squared(case, data):
+    z = leaves(data)
     objective = Symile(negatives="n_squared", tau=float(1 / data["logit_scale"]))
     check(objective, z, data["loss"], [data[f"grad_z{i}"] for i in range(len(z))])
 
 
-@files("gram")
-def test_gram(path):
-    data, z = read(path)
+@each_case("gram")
+def test_gram(case, data):
+    z = leaves(data)
     volumes = simplex_volume(z[0], z[1:])
     torch.testing.assert_close(volumes, data["volume"].to(volumes), rtol=0, atol=2e-6)
     torch.testing.assert_close(paired_volume(z), data["volume"].to(volumes).diagonal(), rtol=0, atol=2e-6)
@@ -100,16 +86,16 @@ def test_gram(path):
         check(Gram(anchor="m0"), z, data["loss"], gradients, rtol=1e-5, grad_rtol=1e-3, grad_atol=1e-5)
 
 
-@files("triangle")
-def test_triangle(path):
-    data, z = read(path)
+@each_case("triangle")
+def test_triangle(case, data):
+    z = leaves(data)
     torch.testing.assert_close(triangle_area(z[0], z[1:]), data["area"].to(z[0]), rtol=1e-9, atol=1e-12)
     check(Triangle(anchor="m0"), z, data["loss"], [data[f"grad_fullgrad_z{i}"] for i in range(3)])
 
 
-@files("ib_M2")
-def test_bottleneck(path):
-    data, z = read(path)
+@each_case("ib")
+def test_bottleneck(case, data):
+    z = leaves(data)
     objective = Bottleneck(beta=float(data["beta"]), tau=float(data["temperature"]), direction="forward")
     log_size = np.log(len(z[0]))  # the authors subtract it
     gradients = [data["grad_z0"], data["grad_z1"]]
@@ -121,23 +107,17 @@ def test_bottleneck(path):
     torch.testing.assert_close(minimality, 2 * data["loss_alignment"].to(z[0]), rtol=0, atol=1e-7)
 
 
-@files("cmc_ntxent")
-def test_cmc(path):
-    data, z = read(path)
+@each_case("cmc_ntxent")
+def test_cmc(case, data):
+    z = leaves(data)
     longer = [(2 * v).detach().requires_grad_() for v in z]  # the authors' gradient goes through their normalisation
     gradients = [data[f"grad_z{i}"] / 2 for i in range(len(z))]
     check(CMC(tau=float(data["temperature"])), longer, data["loss"], gradients)
 
 
-def views(data, side):
-    count = sum(k[0] == side and k[1:].isdigit() for k in data)
-    return [data[f"{side}{i}"].clone().requires_grad_() for i in range(count)]
-
-
-@files("comm")
-def test_comm(path):
-    data, _ = read(path)
-    a, b = views(data, "a"), views(data, "b")
+@each_case("comm")
+def test_comm(case, data):
+    a, b = leaves(data, "a"), leaves(data, "b")
     terms = comm(a, b, tau=0.1, rows=slice(0, len(a[0])))
     torch.testing.assert_close(terms, data["loss_terms"].to(terms), rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(terms.mean(), data["loss"].to(terms), rtol=1e-9, atol=1e-12)
@@ -147,21 +127,21 @@ def test_comm(path):
             torch.testing.assert_close(v.grad, data[f"grad_{name}{i}"].to(v), rtol=1e-9, atol=1e-12)
 
 
-@files("thirdparty_gram_anchoravg")
-def test_gram_over_all_anchors(path):
-    data, z = read(path)
+@each_case("thirdparty_gram")
+def test_gram_over_all_anchors(case, data):
+    z = leaves(data)
     objective = Gram(anchors="all", tau=float(1 / data["logit_scale"]), label_smoothing=0.0)
     gradients = [data[f"grad_z{i}"] for i in range(3)]
     check(objective, z, data["loss"], gradients, rtol=1e-5, grad_rtol=1e-3, grad_atol=1e-5)
 
 
-@files("thirdparty_triangle_anchoravg")
-def test_triangle_over_all_anchors(path):
+@each_case("thirdparty_triangle")
+def test_triangle_over_all_anchors(case, data):
     """That program takes the inner product b_i . c_j of different rows where the triangle has b_j . c_j.
 
     With its slip, written out, the stored loss and gradients come back; without it, ours.
     """
-    data, z = read(path)
+    z = leaves(data)
     tau = float(1 / data["logit_scale"])
 
     def averaged(slip):
@@ -187,26 +167,26 @@ def test_triangle_over_all_anchors(path):
     check(Triangle(anchors="all", tau=tau, label_smoothing=0.0), z, averaged(slip=False), expected, grad_rtol=1e-8)
 
 
-@files("dist2")
-def test_two_processes(path):
+@each_case("dist2")
+def test_two_processes(case, data):
     """The authors' programs on two processes: which of them give the gradient of the whole batch, and by what factor."""
-    data, z = read(path)
-    n, kind = int(data["per_rank"]), path.stem.split("_")[1]
+    z = leaves(data)
+    n, kind = int(data["per_rank"]), case.split("_")[0]
     if kind == "comm":
-        a, b = views(data, "a"), views(data, "b")
+        a, b = leaves(data, "a"), leaves(data, "b")
         names = [f"{side}{i}" for side in "ab" for i in range(len(a))]
         parts = [comm(a, b, tau=0.1, rows=slice(r * n, (r + 1) * n)).mean() for r in range(2)]
-        leaves = a + b
+        inputs = a + b
     else:
         objective = {"clip": Pairwise(tau=0.07), "gram": Gram(anchor="m0"), "triangle": Triangle(anchor="m0")}[kind]
         parts = [objective(replace(named(z), rows=slice(r * n, (r + 1) * n))).total for r in range(2)]
-        names, leaves = [f"z{i}" for i in range(len(z))], z
+        names, inputs = [f"z{i}" for i in range(len(z))], z
     whole = sum(parts) / 2
     precise = kind in ("clip", "comm", "triangle")
     torch.testing.assert_close(whole, data["loss_rank"].mean().to(whole), rtol=1e-9 if precise else 1e-5, atol=1e-12)
-    gradients = torch.autograd.grad(whole, leaves)
+    gradients = torch.autograd.grad(whole, inputs)
     ratio = {"clip_local0_grad0": 1.0, "clip_local0_grad1": 2.0, "clip_local1_grad1": 2.0, "comm": 2.0}
-    factor = next((v for k, v in ratio.items() if f"dist2_{k}_" in path.stem), None)
+    factor = next((v for k, v in ratio.items() if case.startswith(f"{k}_")), None)
     for name, ours in zip(names, gradients, strict=True):
         theirs = data[f"grad_{name}"].to(ours)
         if factor is not None:

@@ -1,7 +1,5 @@
 """UniAlign: what its paper says, its options, and rows that lack modalities."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -9,30 +7,25 @@ from jaxtyping import TypeCheckError
 
 from tests.contract.cases import embeddings, gradients
 from tests.oracles.uniformity import uniformity as one_uniformity
+from tests.reference import each_case, leaves
 from tuplet import Embeddings, InputError
 from tuplet.functional.divergence import holder_divergence
 from tuplet.objectives import Gram, Pairwise, UniAlign
-
-FOLDER = Path(__file__).resolve().parents[3] / "shared" / "reference" / "objectives"
-beside = pytest.mark.skipif(not FOLDER.is_dir(), reason="reference outputs are not beside the project")
 
 
 def terms(objective, emb):
     return {k: float(v) for k, v in objective(emb).terms.items()}
 
 
-def read(path):
-    data = np.load(path)
-    m = sum(k[0] == "z" and k[1:].isdigit() for k in data)
-    return data, Embeddings.of({f"m{k}": torch.from_numpy(data[f"z{k}"]) for k in range(m)})
+def named(data):
+    return Embeddings.of({f"m{k}": v.detach() for k, v in enumerate(leaves(data))})
 
 
-@beside
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("align_uniform_M*s0.npz")), ids=lambda p: p.stem)
-def test_alignment_is_the_authors_of_the_pairs_with_the_anchor(path):
-    data, emb = read(path)
+@each_case("align_uniform")
+def test_alignment_is_the_authors_of_the_pairs_with_the_anchor(case, data):
+    emb = named(data)
     m = len(emb.modalities)
-    expected = data["align_alpha2"][: m - 1]  # pairs (0, 1) .. (0, M - 1) come first
+    expected = data["align_alpha2"].numpy()[: m - 1]  # pairs (0, 1) .. (0, M - 1) come first
     literal = terms(UniAlign(weighting="literal"), emb)
     assert literal["alignment"] == pytest.approx(expected.mean(), rel=1e-9)
     exact = terms(UniAlign(tau=0.3), emb)
@@ -43,19 +36,17 @@ def test_alignment_is_the_authors_of_the_pairs_with_the_anchor(path):
     assert by_row == pytest.approx(by_all)
 
 
-@beside
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("gram_M*B8*s0.npz")), ids=lambda p: p.stem)
-def test_volume_is_the_mean_of_the_authors_matching_volumes(path):
-    data, emb = read(path)
+@each_case("gram")
+def test_volume_is_the_mean_of_the_authors_matching_volumes(case, data):
+    emb = named(data)
     expected = float(np.diagonal(data["volume"]).mean())
     assert terms(UniAlign(volume=1.0, volume_eps=0.0), emb)["volume"] == pytest.approx(expected, abs=2e-6)
     assert terms(UniAlign(volume=0.1), emb)["volume"] == pytest.approx(0.1 * expected, abs=2e-5)
 
 
-@beside
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("clip_mean_*s0.npz")), ids=lambda p: p.stem)
-def test_equation_1_is_rows_times_the_mean_over_pairs(path):
-    data, emb = read(path)
+@each_case("clip_mean")
+def test_equation_1_is_rows_times_the_mean_over_pairs(case, data):
+    emb = named(data)
     z, tau, n = [emb.z[k].numpy() for k in emb.modalities], float(1 / data["logit_scale"]), len(emb)
     total = 0.0
     for a in range(3):

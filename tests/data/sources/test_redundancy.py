@@ -1,6 +1,5 @@
 """The paper's synthetic task against its recorded distribution, and its rows against a loop that draws as the authors do."""
 
-import json
 from itertools import product
 
 import numpy as np
@@ -8,14 +7,13 @@ import pytest
 import torch
 from sklearn.model_selection import train_test_split
 
-from tests.conftest import REFERENCE
+from tests.reference import array, numbers
 from tuplet import InputError
 from tuplet.data import SOURCES
 from tuplet.data.sources.redundancy import TEMPERATURES, Task, load
 
-FOLDER = REFERENCE / "information"
-RULES = json.loads((FOLDER / "synthetic_task_full_rules.json").read_text())
-EXACT = json.loads((FOLDER / "synthetic_task_full_exact_pid.json").read_text())
+RULES = numbers("synthetic_task_full_rules")
+EXACT = numbers("synthetic_task_full_exact_pid")
 
 
 def information(joint):
@@ -42,30 +40,30 @@ def test_full_size_task_is_the_recorded_one(shared):
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_small_tasks_are_the_authors_distribution_state_by_state(seed):
-    stored = json.loads((FOLDER / f"synthetic_task_s{seed}.json").read_text())
+    stored = numbers(f"synthetic_task_s{seed}")
     p, common, unique = stored["params"], stored["params"]["shared"], stored["params"]["unique"]
-    with np.load(FOLDER / f"synthetic_task_s{seed}.npz") as arrays:
-        for name, result in stored["res"].items():
-            task = Task(
-                shared=int(name[1:]),
-                temperature=p["temp"],
-                features_seed=p["features_seed"],
-                weights_seed=p["weights_seed"],
-                common=common,
-                unique=unique,
-                features=p["F"],
-                classes=p["classes"],
-            )
-            np.testing.assert_allclose(task.weights, arrays["W"], rtol=1e-12)
-            expected, conditional = arrays[f"{name}__p_y_given_x1_x2"], task.conditional
-            bits = [list(product((0, 1), repeat=d)) for d in (common, unique, unique)]
-            for (c, xc), (u, xu), (v, xv) in product(*map(enumerate, bits)):
-                chosen = [x[i] for x, index in zip((xc, xu, xv), task.indices, strict=True) for i in index]
-                row = int("".join(map(str, chosen)), 2)
-                got = expected[c * 2**unique + u, c * 2**unique + v]
-                np.testing.assert_allclose(conditional[row], got, rtol=1e-9, atol=1e-12)
-            for which, value in task.ceilings.items():
-                assert value == pytest.approx(result["bayes_acc"][which], abs=1e-9)
+    assert len(stored["res"]) == 5 - seed
+    for name, result in stored["res"].items():
+        task = Task(
+            shared=int(name[1:]),
+            temperature=p["temp"],
+            features_seed=p["features_seed"],
+            weights_seed=p["weights_seed"],
+            common=common,
+            unique=unique,
+            features=p["F"],
+            classes=p["classes"],
+        )
+        np.testing.assert_allclose(task.weights, array(f"synthetic_task_s{seed}", "W"), rtol=1e-12)
+        expected, conditional = array(f"synthetic_task_s{seed}", f"{name}__p_y_given_x1_x2"), task.conditional
+        bits = [list(product((0, 1), repeat=d)) for d in (common, unique, unique)]
+        for (c, xc), (u, xu), (v, xv) in product(*map(enumerate, bits)):
+            chosen = [x[i] for x, index in zip((xc, xu, xv), task.indices, strict=True) for i in index]
+            row = int("".join(map(str, chosen)), 2)
+            got = expected[c * 2**unique + u, c * 2**unique + v]
+            np.testing.assert_allclose(conditional[row], got, rtol=1e-9, atol=1e-12)
+        for which, value in task.ceilings.items():
+            assert value == pytest.approx(result["bayes_acc"][which], abs=1e-9)
 
 
 @pytest.mark.parametrize("depth", [None, 2])
