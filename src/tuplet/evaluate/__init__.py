@@ -4,6 +4,7 @@ from tuplet.evaluate.embed import embed
 from tuplet.evaluate.evaluation import Result, evaluate, evaluate_inputs
 from tuplet.evaluate.features import Features, encoded, pixels
 from tuplet.evaluate.late_fusion import LateFusion, late_fusion
+from tuplet.evaluate.linear import linear_baseline
 from tuplet.evaluate.predict import predict_subsets
 from tuplet.evaluate.predictor import PredictorConfig
 from tuplet.evaluate.probe import Probe, few_shot_probe, linear_probe, mlp_probe
@@ -25,6 +26,7 @@ __all__ = [
     "evaluate_inputs",
     "few_shot_probe",
     "late_fusion",
+    "linear_baseline",
     "linear_probe",
     "mean_cosine",
     "mlp_probe",
