@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tuplet.functional.scores import unit
-from tuplet.nets import MLP, Projection, encoders
+from tuplet.nets import MLP, Named, Projection, encoders
 from tuplet.nets.encoders import WIDTHS, Paired
 from tuplet.types import Batch, Embeddings, InputError, Kind
 
@@ -43,8 +43,8 @@ class AlignmentModel(nn.Module):
             )
         if len(encoders) < 2:
             raise InputError(f"encoders has {len(encoders)} modality, expected two or more to align")
-        self.encoders = nn.ModuleDict({k: encoders[k] for k in sorted(encoders)})
-        self.projections = nn.ModuleDict({k: projections[k] for k in sorted(projections)})
+        self.encoders = Named({k: encoders[k] for k in sorted(encoders)})
+        self.projections = Named({k: projections[k] for k in sorted(projections)})
 
     @classmethod
     def mlp(

@@ -14,7 +14,7 @@ from tuplet.evaluate.evaluation import Result
 from tuplet.evaluate.predict import Join, meet, task_rows, task_target
 from tuplet.evaluate.predictor import Examples, PredictorConfig, check_targets, fit_predictor, width_of
 from tuplet.evaluate.scores import prediction_results
-from tuplet.nets import MLP
+from tuplet.nets import MLP, Named
 from tuplet.types import Batch, InputError, one_of
 
 
@@ -51,7 +51,7 @@ class LateFusion(nn.Module):
         join: Join | None = None,
     ) -> None:
         super().__init__()
-        self.encoders = nn.ModuleDict({k: encoders[k] for k in sorted(encoders)})
+        self.encoders = Named({k: encoders[k] for k in sorted(encoders)})
         self.join = join
         self.eval()
         with torch.no_grad():

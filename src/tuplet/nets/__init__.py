@@ -5,7 +5,8 @@ from tuplet.nets.encoders import encoders
 from tuplet.nets.fusion import Fusion
 from tuplet.nets.images import ResNet18, SmallCNN
 from tuplet.nets.mlp import MLP
+from tuplet.nets.named import Named
 from tuplet.nets.project import Projection
 from tuplet.nets.sequence import LSTM, SequenceCNN
 
-__all__ = ["LSTM", "MLP", "Augment", "Fusion", "Projection", "ResNet18", "SequenceCNN", "SmallCNN", "encoders"]
+__all__ = ["LSTM", "MLP", "Augment", "Fusion", "Named", "Projection", "ResNet18", "SequenceCNN", "SmallCNN", "encoders"]

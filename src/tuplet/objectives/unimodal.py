@@ -8,6 +8,7 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tuplet.nets import Named
 from tuplet.objectives.compose import Objective, row_mean, rows_with
 from tuplet.types import Embeddings, InputError, Traits, one_of
 
@@ -60,7 +61,7 @@ class UnimodalTask(Objective):
     ) -> None:
         super().__init__()
         one_of("real", real, ("l1", "squared"))
-        self.heads = nn.ModuleDict({k: nn.Linear(in_features[k], out_features) for k in sorted(in_features)})
+        self.heads = Named({k: nn.Linear(in_features[k], out_features) for k in sorted(in_features)})
         self.target = target
         self.real = real
 

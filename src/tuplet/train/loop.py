@@ -20,6 +20,7 @@ from tuplet.model import AlignmentModel
 from tuplet.objectives.compose import Objective
 from tuplet.train import checkpoint
 from tuplet.train.config import TrainConfig
+from tuplet.train.frozen import mixes_rows, train_unfrozen
 from tuplet.train.monitor import monitor, warn_if_unbalanced
 from tuplet.train.needs import Embedder, View
 from tuplet.train.progress import Progress
@@ -95,8 +96,10 @@ def fit(
         raise InputError(f"train has {len(train)} row, expected 2 or more; nothing to contrast it with")
     if config.out and config.out.exists() and not config.out.is_dir():
         raise InputError(f"out is {config.out}, which is a file; expected a folder that exists or can be made")
-    mixing = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-    if config.step == "cached" and any(isinstance(m, mixing) for m in model.modules()):
+    if not any(p.requires_grad for x in (model, objective) if isinstance(x, nn.Module) for p in x.parameters()):
+        raise InputError("model has no parameter that requires a gradient, nothing would train; unfreeze a module")
+    train_unfrozen(model)
+    if config.step == "cached" and any(mixes_rows(m) for m in model.modules()):
         raise InputError("step is 'cached', but the model has BatchNorm, which sees one chunk only; use norm='group'")
     began = time.perf_counter()
     runtime = Runtime(config)
@@ -125,7 +128,6 @@ def fit(
             step, history, sums = state["step"], state["history"], state["sums"]
         runtime.barrier()  # nobody may replace the checkpoint before all have read it
         _advance(objective, step / total)
-        model.train()
         advance = held.enter_context(Progress(config.progress and runtime.rank == 0, total, step))
         if config.out and runtime.rank == 0:
             _write_log(config.out, history)
