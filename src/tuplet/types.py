@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
@@ -10,13 +9,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from tuplet.errors import InputError as InputError
+from tuplet.errors import in_range as in_range
+from tuplet.errors import one_of as one_of
+
 Kind = Literal["vector", "sequence", "padded", "image", "signal"]
 """What a row of a modality is: numbers without order, steps ``(T, d)``, steps padded with zeros ``(T, d)``, a picture
 ``(C, H, W)``, channels in time ``(C, T)``."""
-
-
-class InputError(ValueError):
-    """Bad input: one line that names the argument, what was seen, what was expected and the fix."""
 
 
 def kind_of(shape: Sequence[int]) -> Kind | None:
@@ -41,48 +40,6 @@ def kind_of(shape: Sequence[int]) -> Kind | None:
     if len(shape) == 3 and (shape[2] > 4 or shape[0] <= 4):
         return "image"
     return None
-
-
-def one_of(argument: str, value: object, allowed: tuple[str, ...]) -> None:
-    """Refuse a misspelt option, which would otherwise choose another algorithm.
-
-    Args:
-        argument: its name.
-        value: what was given.
-        allowed: the words it may be.
-
-    Raises:
-        InputError: naming the argument and the words.
-
-    Example:
-        >>> one_of("ties", "worst", ("expected", "pessimistic"))
-        Traceback (most recent call last):
-        tuplet.types.InputError: ties is 'worst', expected 'expected' or 'pessimistic'
-    """
-    if value not in allowed:
-        raise InputError(f"{argument} is {value!r}, expected {' or '.join(map(repr, allowed))}")
-
-
-def in_range(argument: str, value: float | int, low: float | int, high: float | int = math.inf) -> None:
-    """Refuse a number below ``low``, or one that reaches ``high``.
-
-    Args:
-        argument: its name.
-        value: what was given.
-        low: smallest allowed value.
-        high: first value that is too large.
-
-    Raises:
-        InputError: naming the argument and the range.
-
-    Example:
-        >>> in_range("beta", -1.0, 0)
-        Traceback (most recent call last):
-        tuplet.types.InputError: beta is -1.0, expected a number >= 0
-    """
-    if not low <= value < high:
-        bound = f">= {low}" if high == math.inf else f"in [{low}, {high})"
-        raise InputError(f"{argument} is {value}, expected a number {bound}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from tuplet.cli.audit import Audit, audit
 from tuplet.cli.data import Data, data
 from tuplet.cli.sweep import Sweep, strategic, sweep
 from tuplet.cli.train import Evaluate, Train, evaluate, train
-from tuplet.types import InputError
+from tuplet.errors import InputError
 
 if TYPE_CHECKING:
     from tuplet.bench import Record, Suite

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
-from tuplet.types import InputError
+from tuplet.errors import InputError
 
 if TYPE_CHECKING:
     from tuplet.objectives import Objective

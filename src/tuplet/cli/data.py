@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg, subcommand
 
-from tuplet.types import InputError
+from tuplet.errors import InputError
 
 if TYPE_CHECKING:
     from tuplet.data import Source

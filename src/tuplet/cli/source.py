@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from tuplet.types import InputError
+from tuplet.errors import InputError
 
 if TYPE_CHECKING:
     from tuplet.data import Source

@@ -8,7 +8,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from tuplet.types import InputError
+from tuplet.errors import InputError
 
 
 @dataclass(frozen=True)

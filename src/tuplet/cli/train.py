@@ -13,8 +13,8 @@ from typing import Literal
 from tyro.conf import Positional
 
 from tuplet.cli.audit import Plan, aligned, planned
+from tuplet.errors import InputError
 from tuplet.train.recipe import RECIPES, Recipe
-from tuplet.types import InputError
 
 
 @dataclass(frozen=True)

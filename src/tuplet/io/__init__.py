@@ -1,5 +1,8 @@
-"""Every byte that enters or leaves: atomic files and locks."""
+"""Every byte that enters or leaves: atomic files, locks, run folders, state, safe names."""
 
 from tuplet.io.files import locked, write_atomic
+from tuplet.io.folder import fresh
+from tuplet.io.names import safe_name
+from tuplet.io.state import AnyOf, Between, parse_state, read_state
 
-__all__ = ["locked", "write_atomic"]
+__all__ = ["AnyOf", "Between", "fresh", "locked", "parse_state", "read_state", "safe_name", "write_atomic"]

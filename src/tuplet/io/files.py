@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tuplet.types import InputError
+from tuplet.errors import InputError
 
 
 def write_atomic(path: Path, content: bytes) -> None:
