@@ -106,7 +106,7 @@ def test_files_stay_short():
 
 def public_objects():
     for module in pkgutil.walk_packages([str(SOURCE)], "tuplet."):
-        if module.name.startswith("tuplet.cli"):
+        if module.name.startswith("tuplet.cli") or module.name.split(".")[-1].startswith("_"):
             continue
         loaded = importlib.import_module(module.name)
         for name, value in vars(loaded).items():

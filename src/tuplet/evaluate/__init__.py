@@ -1,5 +1,6 @@
 """Evaluation: probes, predictors, modality subsets, retrieval."""
 
+from tuplet.evaluate._ranks import rank_metrics
 from tuplet.evaluate.embed import embed
 from tuplet.evaluate.evaluation import Result, evaluate, evaluate_inputs
 from tuplet.evaluate.features import Features, encoded, pixels
@@ -8,7 +9,7 @@ from tuplet.evaluate.linear import linear_baseline
 from tuplet.evaluate.predict import predict_subsets
 from tuplet.evaluate.predictor import PredictorConfig
 from tuplet.evaluate.probe import Probe, few_shot_probe, linear_probe, mlp_probe
-from tuplet.evaluate.retrieve import Retrieval, mean_cosine, rank_metrics, retrieve
+from tuplet.evaluate.retrieve import Retrieval, mean_cosine, retrieve
 from tuplet.evaluate.scores import prediction_results
 from tuplet.evaluate.subsets import subset_probes, subsets
 from tuplet.evaluate.summary import summary

@@ -15,7 +15,7 @@ from tuplet.data import Rows, Source
 from tuplet.diagnose import centroid_gap, effective_rank, positive_cosine
 from tuplet.evaluate.embed import embed
 from tuplet.evaluate.probe import few_shot_probe, linear_probe, mlp_probe
-from tuplet.evaluate.retrieve import CUTOFFS, Score, mean_cosine, retrieve
+from tuplet.evaluate.retrieve import Score, mean_cosine, retrieve
 from tuplet.evaluate.subsets import joined, subset_probes, subsets
 from tuplet.model import AlignmentModel
 from tuplet.types import Embeddings, InputError, Loss
@@ -199,7 +199,7 @@ def retrieval_results(emb: Embeddings, scores: Mapping[str, Score], *, relevance
             f"{'+'.join(q)}->{'+'.join(c)}": retrieve(emb, q, c, score=score, relevance=relevance)
             for q, c in directions
         }
-        for metric in (*[f"R@{k}" for k in CUTOFFS], "MdR", "mAP"):
+        for metric in next(iter(runs.values())).values:
             higher, key = metric != "MdR", f"retrieval/{kind}/{metric}"
             results += [Result(key, r.values[metric], d, higher, r.chance[metric], r.pool) for d, r in runs.items()]
             value, chance = (

@@ -1,22 +1,26 @@
-"""Retrieval from any modalities to any others, with ties, pool size and chance told."""
+"""Retrieval from any modalities to any others, with ties, pool size and chance told, in blocks of rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tuplet.functional.scores import cosine, unit
-from tuplet.types import Embeddings, InputError, one_of
+from tuplet.evaluate._ranks import CUTOFFS, Items, Standing, Ties, chance, check_options, measured, of_best, standing
+from tuplet.functional.scores import even_product, unit
+from tuplet.types import Embeddings, InputError
 
 Score = Callable[[dict[str, Tensor], dict[str, Tensor]], Tensor]
-Ties = Literal["expected", "optimistic", "pessimistic"]
-CUTOFFS = (1, 5, 10)
+
+BLOCK = 960
+"""Queries, and candidates, that are scored at a time; a multiple of what matrix kernels take at once, see `even_product`."""
+
+PANEL = 2**21
+"""Scores that are sorted at a time where a query has several relevant candidates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,8 @@ class Retrieval:
 
     Attributes:
         values: ``R@k`` (share of queries with a relevant candidate among the first k), ``MdR`` (median rank of the first
-            relevant candidate) and ``mAP`` (mean average precision).
+            relevant candidate), ``MRR`` (mean of its reciprocal), ``mAP`` (mean average precision) and ``nDCG@10``
+            (normalised discounted cumulative gain of the first 10 places).
         chance: the same numbers for a score that is constant.
         items: metric -> float64 ``(queries,)``, one value per query; the rank for ``MdR``.
         queries: number of queries.
@@ -43,74 +48,6 @@ class Retrieval:
     tied: int
 
 
-def retrieve(
-    emb: Embeddings,
-    query: tuple[str, ...],
-    candidates: tuple[str, ...],
-    *,
-    score: Score,
-    relevance: str = "instance",
-    ties: Ties = "expected",
-) -> Retrieval:
-    """Retrieve the rows of some modalities with the same rows of other modalities.
-
-    Args:
-        emb: embeddings of a split.
-        query: modalities of the queries.
-        candidates: modalities of the candidates; none of the queries'.
-        score: ``score(query, candidates) -> (Nq, Nc)``, higher is better: an objective's own, or `mean_cosine`.
-        relevance: ``"instance"`` (the same row), ``"group"`` (the same group id), or the name of a class target (the same
-            label).
-        ties: how equal scores are ranked: the ``"expected"`` value over random orders, or the best or worst order.
-
-    Returns:
-        The `Retrieval`; each row with all the modalities present is one query and one candidate.
-
-    Raises:
-        InputError: if no row has all the modalities, the relevance is unknown, or scores are not finite.
-
-    Example:
-        >>> emb = Embeddings.of({"a": torch.eye(4), "b": torch.eye(4)})
-        >>> retrieve(emb, ("a",), ("b",), score=mean_cosine).values["R@1"]
-        1.0
-    """
-    here = torch.stack([emb.present[k] for k in (*query, *candidates)]).all(dim=0)
-    if not here.any():
-        raise InputError(f"no row has all of {sorted({*query, *candidates})}; choose other modalities")
-    with torch.no_grad():
-        scores = score(
-            {k: emb.z[k][here].double() for k in query},
-            {k: emb.z[k][here].double() for k in candidates},
-        )
-    if not bool(torch.isfinite(scores).all()):
-        raise InputError(f"score gave values that are not finite for {query} -> {candidates}")
-    if relevance == "instance":
-        ids = torch.arange(int(here.sum()))
-    elif relevance == "group":
-        if emb.group is None:
-            raise InputError(
-                "relevance is 'group', but the embeddings have no group; use 'instance' or a target's name"
-            )
-        ids = emb.group[here]
-    elif relevance in emb.target and not emb.target[relevance].is_floating_point():
-        ids = emb.target[relevance][here]
-    else:
-        classes = [k for k, v in emb.target.items() if not v.is_floating_point()]
-        raise InputError(f"relevance is {relevance!r}, expected 'instance', 'group' or a class target of {classes}")
-    relevant = (ids[:, None] == ids).numpy()
-    items, tied = rank_metrics(scores.double().numpy(), relevant, ties=ties)
-    blind, _ = rank_metrics(np.zeros(scores.shape), relevant)
-    return Retrieval(
-        values=_summary(items),
-        chance=_summary(blind),
-        items=items,
-        queries=len(scores),
-        pool=scores.shape[1],
-        dropped=int((~here).sum()),
-        tied=tied,
-    )
-
-
 def mean_cosine(query: Mapping[str, Tensor], candidates: Mapping[str, Tensor]) -> Tensor:
     """Score by the mean cosine over the pairs of a query and a candidate modality: one yardstick for all objectives.
 
@@ -126,89 +63,183 @@ def mean_cosine(query: Mapping[str, Tensor], candidates: Mapping[str, Tensor]) -
         tensor([[1., 0.],
                 [0., 1.]])
     """
-    queries = torch.stack([unit(q) for q in query.values()]).mean(dim=0)
-    lengths = torch.linalg.vector_norm(queries, dim=1, keepdim=True)
-    scores: Tensor = cosine(queries, list(candidates.values())) * lengths
-    return scores
+    left, right = (torch.stack([unit(z) for z in side.values()]).mean(dim=0) for side in (query, candidates))
+    return even_product(left, right)
 
 
-def rank_metrics(
-    scores: NDArray[np.float64], relevant: NDArray[np.bool_], *, ties: Ties = "expected"
-) -> tuple[dict[str, NDArray[np.float64]], int]:
-    """Rank candidates per query and measure where the relevant ones stand.
+def retrieve(
+    emb: Embeddings,
+    query: tuple[str, ...],
+    candidates: tuple[str, ...],
+    *,
+    score: Score = mean_cosine,
+    relevance: str = "instance",
+    ties: Ties = "expected",
+    cutoffs: Sequence[int] = CUTOFFS,
+) -> Retrieval:
+    """Retrieve the rows of some modalities with the same rows of other modalities.
 
     Args:
-        scores: ``(Nq, Nc)``, higher is better.
-        relevant: bool ``(Nq, Nc)``, at least one per query.
-        ties: ``"expected"``: exact expectation over random orders of equal scores; ``"optimistic"``, ``"pessimistic"``:
-            relevant candidates first or last among equals.
+        emb: embeddings of a split.
+        query: modalities of the queries.
+        candidates: modalities of the candidates; none of the queries'.
+        score: ``score(query, candidates) -> (Nq, Nc)``, higher is better: an objective's own, or `mean_cosine`. It is
+            called on blocks of rows, in float64: the score of a pair may depend on that pair only.
+        relevance: ``"instance"`` (the same row), ``"group"`` (the same group id), or the name of a class target (the same
+            label).
+        ties: how equal scores are ranked: the ``"expected"`` value over random orders, or the best or worst order.
+        cutoffs: the ``k`` of ``R@k``.
 
     Returns:
-        Per-query ``R@1``, ``R@5``, ``R@10``, ``MdR`` (rank of the first relevant) and ``mAP`` (average precision), and the
-        number of queries whose first relevant candidate ties with an irrelevant one.
+        The `Retrieval`; each row with all the modalities present is one query and one candidate.
 
     Raises:
-        InputError: if a query has nothing relevant.
+        InputError: if no row has all the modalities, a modality, relevance or cut-off is unknown, or scores are not finite.
 
-    Source:
-        Ties as in McSherry and Najork (2008), Computing information retrieval performance measures efficiently in the
-        presence of tied scores.
+    Notes:
+        Cost: one product of all queries with all candidates, in blocks of 960 x 960 scores, and two counts per query.
+        Where queries have several relevant candidates, the scores of some queries at a time are sorted.
 
     Example:
-        >>> items, tied = rank_metrics(np.zeros((1, 4)), np.array([[True, False, False, False]]))
-        >>> float(items["R@1"][0]), float(items["MdR"][0]), tied
-        (0.25, 2.5, 1)
+        >>> emb = Embeddings.of({"a": torch.eye(4), "b": torch.eye(4)})
+        >>> retrieve(emb, ("a",), ("b",)).values["R@1"]
+        1.0
     """
-    one_of("ties", ties, ("expected", "optimistic", "pessimistic"))
-    if not relevant.any(axis=1).all():
-        raise InputError("relevant has a query with nothing to find; leave that query out")
-    level = np.where(relevant, scores, -np.inf).max(axis=1, keepdims=True)  # of the first relevant candidate
-    at_level = scores == level
-    before, size = (scores > level).sum(axis=1), at_level.sum(axis=1)
-    found = (at_level & relevant).sum(axis=1)
-    tied = int((size > found).sum())
-    if ties == "pessimistic":
-        before = before + size - found
-    if ties != "expected":
-        size = found
-    items = {f"R@{k}": _hit_probability(size, found, k - before) for k in CUTOFFS}
-    items["MdR"] = before + (size + 1) / (found + 1)
-    if (relevant.sum(axis=1) == 1).all():  # average precision is 1 / rank, averaged over the places of the tie
-        harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, scores.shape[1] + 1))])
-        items["mAP"] = (harmonic[before + size] - harmonic[before]) / size
+    check_options(ties, cutoffs)
+    query, candidates = _sides(emb, query, candidates)
+    here = torch.stack([emb.present[k] for k in (*query, *candidates)]).all(dim=0)
+    if not here.any():
+        raise InputError(f"no row has all of {sorted({*query, *candidates})}; choose other modalities")
+    rows = here.nonzero()[:, 0]
+    pool = _Pool(emb, query, candidates, rows, score)
+    _, ids, sizes = np.unique(_ids(emb, relevance, rows), return_inverse=True, return_counts=True)
+    if sizes.max() == 1:
+        items, tied = of_best(_one_each(pool), len(pool), ties=ties, cutoffs=cutoffs, alone=True)
     else:
-        nudge = {"expected": 0, "optimistic": -1, "pessimistic": 1}[ties]
-        items["mAP"] = _average_precision(scores, relevant, nudge)
-    return items, tied
+        parts = [measured(some, len(pool), ties=ties, cutoffs=cutoffs) for some in _several(pool, ids)]
+        items = {k: np.concatenate([part[k] for part, _ in parts]) for k in parts[0][0]}
+        tied = sum(count for _, count in parts)
+    return Retrieval(
+        values=_summary(items),
+        chance=_summary(chance(sizes[ids], len(pool), cutoffs=cutoffs)),
+        items=items,
+        queries=len(pool),
+        pool=len(pool),
+        dropped=len(emb) - len(pool),
+        tied=tied,
+    )
 
 
-def _hit_probability(size: NDArray[Any], found: NDArray[Any], places: NDArray[Any]) -> NDArray[np.float64]:
-    """Probability that ``places`` draws without replacement from a tie of ``size`` meet one of its ``found`` relevant."""
-    miss = np.ones(len(size))
-    for drawn in range(CUTOFFS[-1]):
-        left = np.clip((size - found - drawn) / np.maximum(size - drawn, 1), 0.0, 1.0)
-        miss *= np.where(drawn < places, left, 1.0)
-    return 1 - miss
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """The scores of all queries with all candidates, of which a block at a time is held."""
+
+    emb: Embeddings
+    query: tuple[str, ...]
+    candidates: tuple[str, ...]
+    rows: Tensor
+    score: Score
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def block(self, queries: slice, candidates: slice) -> NDArray[np.float64]:
+        """Score some queries with some candidates."""
+        with torch.no_grad():
+            scores = self.score(self._cut(self.query, queries), self._cut(self.candidates, candidates))
+        expected = (queries.stop - queries.start, candidates.stop - candidates.start)
+        if tuple(scores.shape) != expected:
+            raise InputError(
+                f"score gave shape {tuple(scores.shape)} for {expected[0]} queries and {expected[1]} candidates"
+            )
+        if not bool(torch.isfinite(scores.sum())) and not bool(torch.isfinite(scores).all()):
+            raise InputError(f"score gave values that are not finite for {self.query} -> {self.candidates}")
+        found: NDArray[np.float64] = scores.double().cpu().contiguous().numpy()
+        return found
+
+    def _cut(self, names: tuple[str, ...], part: slice) -> dict[str, Tensor]:
+        rows = self.rows[part]
+        return {k: self.emb.z[k][rows].double() for k in names}
 
 
-def _average_precision(scores: NDArray[np.float64], relevant: NDArray[np.bool_], nudge: int) -> NDArray[np.float64]:
-    """Expected average precision: place i of a tie of n with r relevant holds one with probability r / n."""
-    order = np.lexsort((nudge * relevant, -scores))  # relevant first, last or anywhere among equals
-    ranked = np.take_along_axis(relevant, order, axis=1)
-    places = np.arange(scores.shape[1])
-    first = np.diff(np.take_along_axis(scores, order, axis=1), axis=1, prepend=np.nan) != 0
-    if nudge:  # the order within ties is settled: every place is its own tie
-        first[:] = True
-    last = np.roll(first, -1, axis=1)  # the first place of a row always starts a tie, so the last one ends it
-    start = np.maximum.accumulate(np.where(first, places, 0), axis=1)
-    end = np.minimum.accumulate(np.where(last, places, places[-1])[:, ::-1], axis=1)[:, ::-1]
-    so_far = np.cumsum(ranked, axis=1)
-    above: NDArray[np.int64] = np.take_along_axis(so_far - ranked, start, axis=1)
-    n, r = end - start + 1, np.take_along_axis(so_far, end, axis=1) - above
-    others = (places - start) * (r - 1) / np.maximum(n - 1, 1)  # expected relevant ones before it within the tie
-    total: NDArray[np.float64] = (r / n * (above + others + 1) / (places + 1)).sum(axis=1)
-    return total / so_far[:, -1]
+def _blocks(n: int, size: int) -> Iterator[tuple[slice, int]]:
+    """Cut ``n`` rows into blocks of one size, and say how many rows of the last one were in the block before.
+
+    One size, because a product of another shape may round the scores of equal rows differently and so part a tie.
+    """
+    size = min(size, n)
+    for start in range(0, n, size):
+        first = min(start, n - size)
+        yield slice(first, first + size), start - first
 
 
-def _summary(items: dict[str, NDArray[np.float64]]) -> dict[str, float]:
+def _one_each(pool: _Pool) -> Standing:
+    """Count what stands above and beside the only relevant candidate of every query, its own row."""
+    n = len(pool)
+    higher, size = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    for queries, known in _blocks(n, BLOCK):
+        square = pool.block(queries, queries)
+        own = square.diagonal()[:, None].copy()
+        mask = np.zeros((len(own), -(-len(own) // 8) * 8), np.bool_)
+        for candidates, seen in _blocks(n, BLOCK):
+            scores = square if candidates == queries else pool.block(queries, candidates)
+            for count, compare in ((higher, np.greater), (size, np.equal)):
+                compare(scores, own, out=mask[:, : len(own)])
+                mask[:, :seen] = False
+                count[queries][known:] += _row_sums(mask)[known:]
+    none = np.zeros_like(higher)
+    return Standing(higher, size, none, none + 1)
+
+
+def _row_sums(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Count the True of every row, eight columns in one addition: a byte of their sum holds up to 255."""
+    words = mask.view(np.uint64)
+    parts = [words[:, i : i + 255].sum(axis=1) for i in range(0, words.shape[1], 255)]
+    counts: NDArray[np.int64] = sum(p.view(np.uint8).reshape(-1, 8).sum(axis=1, dtype=np.int64) for p in parts)
+    return counts
+
+
+def _several(pool: _Pool, ids: NDArray[np.int64]) -> Iterator[list[Standing]]:
+    """Count what stands above and beside every candidate with the id of the query, some queries at a time."""
+    n = len(pool)
+    by_id = np.argsort(ids, kind="stable")
+    count = np.bincount(ids)
+    ends = np.cumsum(count)
+    for queries, known in _blocks(n, max(1, min(BLOCK, PANEL // n))):
+        panel = np.empty((queries.stop - queries.start, n))
+        for candidates, _ in _blocks(n, BLOCK):
+            panel[:, candidates] = pool.block(queries, candidates)
+        mine = (by_id[ends[own] - count[own] : ends[own]] for own in ids[queries][known:])
+        yield [standing(row, row[places]) for row, places in zip(panel[known:], mine, strict=True)]
+
+
+def _sides(emb: Embeddings, query: Sequence[str], candidates: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Check the names of the modalities on both sides; a single name may be given as a string."""
+    sides = []
+    for argument, names in (("query", query), ("candidates", candidates)):
+        side = (names,) if isinstance(names, str) else tuple(names)
+        if not side or (unknown := sorted(set(side) - set(emb.z))):
+            seen = f"names {unknown}" if side else "is empty"
+            raise InputError(f"{argument} {seen}, expected names of {list(emb.modalities)}")
+        sides.append(side)
+    if both := sorted(set(sides[0]) & set(sides[1])):
+        raise InputError(f"query and candidates share {both}; a modality can be on one side only")
+    return sides[0], sides[1]
+
+
+def _ids(emb: Embeddings, relevance: str, rows: Tensor) -> NDArray[np.int64]:
+    """Give rows that are relevant to each other one number."""
+    if relevance == "instance":
+        return np.arange(len(rows))
+    if relevance == "group" and emb.group is None:
+        raise InputError("relevance is 'group', but the embeddings have no group; use 'instance' or a target's name")
+    classes = [k for k, v in emb.target.items() if not v.is_floating_point() and v.ndim == 1]
+    if relevance != "group" and relevance not in classes:
+        raise InputError(f"relevance is {relevance!r}, expected 'instance', 'group' or a class target of {classes}")
+    ids = emb.group if relevance == "group" and emb.group is not None else emb.target[relevance]
+    found: NDArray[np.int64] = ids[rows].cpu().numpy()
+    return found
+
+
+def _summary(items: Items) -> dict[str, float]:
     return {k: float(np.median(v) if k == "MdR" else v.mean()) for k, v in items.items()}

@@ -20,6 +20,9 @@ from tuplet.functional.frame import frame, heights
 from tuplet.functional.span import projection_on, root, span_of, volume_over
 from tuplet.types import InputError
 
+SHARE = 48
+"""Rows that matrix kernels take at a time divide this."""
+
 
 def unit(z: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
     r"""Scale rows to unit length, :math:`z / \lVert z \rVert`.
@@ -85,7 +88,33 @@ def cosine(anchor: Float[Tensor, "B D"], rest: Sequence[Float[Tensor, "N D"]]) -
         tensor([[0.5000]])
     """
     _check(anchor, rest)
-    return unit(anchor) @ (torch.stack([unit(c) for c in rest]).mean(dim=0)).mT
+    return even_product(unit(anchor), torch.stack([unit(c) for c in rest]).mean(dim=0))
+
+
+def even_product(x: Float[Tensor, "B D"], y: Float[Tensor, "N D"]) -> Float[Tensor, "B N"]:
+    r"""Inner products :math:`x_i \cdot y_j` that are equal, bit by bit, for equal rows.
+
+    Matrix kernels take some rows at a time and treat what is left over in another order of summation, so equal rows may get
+    scores that differ by rounding, and a tie turns into an order. Rows of zeros fill up the last share here.
+
+    Args:
+        x: ``(B, D)``.
+        y: ``(N, D)``.
+
+    Returns:
+        ``(B, N)``.
+
+    Source:
+        Elementary.
+
+    Example:
+        >>> even_product(torch.ones(2, 3), torch.ones(1, 3))
+        tensor([[3.],
+                [3.]])
+    """
+    b, n = len(x), len(y)
+    filled = [torch.nn.functional.pad(z, (0, 0, 0, -len(z) % SHARE)) for z in (x, y)]
+    return (filled[0] @ filled[1].mT)[:b, :n]
 
 
 def multilinear(anchor: Float[Tensor, "B D"], rest: Sequence[Float[Tensor, "N D"]]) -> Float[Tensor, "B N"]:
