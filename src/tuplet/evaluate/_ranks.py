@@ -180,7 +180,7 @@ def _hit_probability(size: NDArray[Any], found: NDArray[Any], places: NDArray[An
 def _reciprocal(before: NDArray[Any], size: NDArray[Any], found: NDArray[Any], pool: int) -> NDArray[np.float64]:
     """Expected reciprocal rank of the first of ``found`` relevant ones in a tie of ``size``."""
     harmonic = _harmonic(pool)
-    value: NDArray[np.float64] = (harmonic[before + size] - harmonic[before]) / size  # every place is as likely for a single one
+    value: NDArray[np.float64] = (harmonic[before + size] - harmonic[before]) / size  # a single one: all places alike
     for i in np.flatnonzero(found > 1):
         b, n, r = int(before[i]), int(size[i]), int(found[i])
         drawn = np.arange(n - r + 1)
