@@ -6,24 +6,22 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from tuplet.audit._question import asked
 from tuplet.audit.advice import Advice, advise
 from tuplet.audit.keep import Kept
 from tuplet.audit.parts import decompose
-from tuplet.audit.pilot import ROWS, STEPS, STRENGTHS, Pilot, groups, pilot
+from tuplet.audit.pilot import ROWS, STEPS, STRENGTHS, Pilot, groups, pilot, some
 from tuplet.data import Source
-from tuplet.data.batch import order_of
-from tuplet.data.targets import target_of
 from tuplet.diagnose.similarity import similarity
 from tuplet.information import PID
 from tuplet.train.config import TrainConfig
 from tuplet.train.strategic import strategic
-from tuplet.types import Batch, Embeddings, InputError
+from tuplet.types import Batch, Embeddings
 
 Numbers = dict[str, dict[str, float]]
 
@@ -131,25 +129,20 @@ def audit(
     """
     began = time.perf_counter()
     names = tuple(sorted(source.modalities))
-    target = target_of(source, target)
-    asked = []
-    for pair in combinations(names, 2) if pairs is None else pairs:
-        if len(set(pair)) != 2 or set(pair) - set(names):
-            raise InputError(f"pairs has {tuple(pair)}, expected two of {list(names)}")
-        asked.append((min(pair), max(pair)))
-    config = TrainConfig(lr=3e-3) if config is None else config
-    settings = {
-        "strengths": sorted({0.0, *map(float, strengths)}),
-        "seeds": list(seeds),
-        "steps": steps,
-        "permutations": permutations,
-        "bootstrap": bootstrap,
-        "batch_size": config.batch_size,
-        "lr": config.lr,
-        "weight_decay": config.weight_decay,
-    }
+    question = asked(
+        source,
+        target=target,
+        pairs=pairs,
+        strengths=strengths,
+        seeds=seeds,
+        steps=steps,
+        config=config,
+        permutations=permutations,
+        bootstrap=bootstrap,
+    )
+    target, config, settings = question.target, question.config, question.settings
     kept = Kept(out, {"source": source.name, "data": source.fingerprint, "target": target, **settings})
-    total = 3 * len(asked) + (len(names) if len(names) > 2 else 0)
+    total = 3 * len(question.pairs) + (len(names) if len(names) > 2 else 0)
     done = 0
 
     def say(what: str) -> None:
@@ -173,25 +166,27 @@ def audit(
             bootstrap=bootstrap,
         )
 
-    rest = {}
-    if len(names) > 2:
-        for name in names:
-            others = [k for k in names if k != name]
-            rest[name] = kept.get(f"rest {name}", partial(parts, name, others), PID)
-            say(f"{name} against the rest decomposed")
-    found = []
-    for a, b in asked:
-        pid = kept.get(f"pid {a} {b}", partial(parts, a, [b]), PID)
-        say(f"{a} + {b} decomposed")
-        tried = kept.get(
-            f"pilot {a} {b}",
-            partial(pilot, source, (a, b), target=target, strengths=strengths, seeds=seeds, steps=steps, config=config),
-            Pilot,
-        )
-        say(f"{a} + {b} tried")
-        near = kept.get(f"similarity {a} {b}", partial(_compared, alone, a, b))
-        say(f"{a} + {b} compared")
-        found.append(PairAudit((a, b), pid, near, tried, advise((a, b), pid, near, tried)))
+    rest, found = {}, []
+    with kept:
+        if len(names) > 2:
+            for name in names:
+                others = [k for k in names if k != name]
+                rest[name] = kept.get(f"rest {name!r}", partial(parts, name, others), PID)
+                say(f"{name} against the rest decomposed")
+        for a, b in question.pairs:
+            pid = kept.get(f"pid {a!r} {b!r}", partial(parts, a, [b]), PID)
+            say(f"{a} + {b} decomposed")
+            tried = kept.get(
+                f"pilot {a!r} {b!r}",
+                partial(
+                    pilot, source, (a, b), target=target, strengths=strengths, seeds=seeds, steps=steps, config=config
+                ),
+                Pilot,
+            )
+            say(f"{a} + {b} tried")
+            near = kept.get(f"similarity {a!r} {b!r}", partial(_compared, alone, a, b))
+            say(f"{a} + {b} compared")
+            found.append(PairAudit((a, b), pid, near, tried, advise((a, b), pid, near, tried)))
     return Audit(
         source=source.name,
         data=source.fingerprint,
@@ -206,10 +201,7 @@ def audit(
 
 def _labelled(source: Source, target: str) -> Batch:
     """Training and validation rows, at most 2 * ROWS of them, with the groups that the split keeps whole."""
-    batches = []
-    for rows in (source.train, source.val):
-        n = len(rows)
-        batches.append(rows[order_of(n, seed=0, epoch=0)[:ROWS].sort().values] if n > ROWS else rows[slice(0, n)])
+    batches = [some(source.train), some(source.val)]
     gathered = [groups(source, b) for b in batches]
     return Batch(
         inputs={k: torch.cat([b.inputs[k] for b in batches]) for k in batches[0].inputs},

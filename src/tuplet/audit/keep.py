@@ -23,7 +23,9 @@ class Kept:
         settings: what the pieces depend on.
 
     Raises:
-        InputError: if the folder holds the pieces of an audit with other settings, or a damaged file.
+        InputError: if the folder holds the pieces of an audit with other settings, a run of another command, or a damaged file.
+
+    As a context, it removes a file that it made if the audit is refused later: bad input leaves nothing behind.
 
     Example:
         >>> Kept(None, {}).get("answer", lambda: 42)
@@ -33,7 +35,13 @@ class Kept:
     def __init__(self, out: Path | None, settings: dict[str, Any]) -> None:
         self.file = None if out is None else Path(out) / NAME
         self.content: dict[str, Any] = {"schema": 1, "settings": json.loads(json.dumps(settings)), "pieces": {}}
-        if self.file is None or not self.file.exists():
+        self.new = self.file is not None and not self.file.exists()
+        if self.file is None:
+            return
+        for marker in ("run.json", "suite.json"):
+            if (self.file.parent / marker).exists():
+                raise InputError(f"{self.file.parent} holds another run ({marker}); choose another out folder")
+        if self.new:
             return
         try:
             found = json.loads(self.file.read_text())
@@ -49,6 +57,13 @@ class Kept:
                 f"{self.content['settings'][k]}; choose another out folder"
             )
         self.content["pieces"] = pieces
+
+    def __enter__(self) -> Kept:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: object) -> None:
+        if self.new and self.file is not None and isinstance(error, InputError):
+            self.file.unlink(missing_ok=True)
 
     def get(self, name: str, make: Callable[[], T], kind: Callable[..., T] | None = None) -> T:
         """Return a piece, made now unless it is kept; ``kind`` rebuilds it from its fields."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from tuplet.audit.keep import tuples
 from tuplet.bench.stats import by_group
-from tuplet.data import Source
+from tuplet.data import Rows, Source
 from tuplet.data.batch import order_of
 from tuplet.model import AlignmentModel
 from tuplet.objectives import Pairwise
@@ -114,7 +114,7 @@ def pilot(
     config = TrainConfig(lr=3e-3) if config is None else config
     size = min(config.batch_size, len(source.train))
     config = replace(config, epochs=-(-steps // (min(len(source.train), ROWS) // size)), batch_size=size)
-    train, val = (_some(rows) for rows in (source.train, source.val if part == "val" else source.test))
+    train, val = (some(rows) for rows in (source.train, source.val if part == "val" else source.test))
     about = source.targets[target]
     stacked = _stackable(source, target, train)
     run = _side_by_side if stacked else _one_by_one
@@ -165,13 +165,22 @@ def _covariance(samples: Tensor) -> Tensor:
     return found if n > 30 else (found + found.diagonal().diag()) / 2
 
 
-def _some(rows: Any) -> Batch:
+def some(rows: Rows) -> Batch:
+    """Read the rows of a part, or `ROWS` of them drawn at random.
+
+    Args:
+        rows: of a part.
+
+    Returns:
+        A batch, in the order of the part.
+
+    Example:
+        >>> from tuplet.data.sources import blocks
+        >>> len(some(blocks.load(rows=100).val))
+        20
+    """
     n = len(rows)
-    if n <= ROWS:
-        batch: Batch = rows[slice(0, n)]
-    else:
-        batch = rows[order_of(n, seed=0, epoch=0)[:ROWS].sort().values]
-    return batch
+    return rows[slice(0, n)] if n <= ROWS else rows[order_of(n, seed=0, epoch=0)[:ROWS].sort().values]
 
 
 def _stackable(source: Source, target: str, train: Batch) -> bool:

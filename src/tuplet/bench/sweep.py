@@ -15,9 +15,10 @@ from tuplet.data import Source
 from tuplet.diagnose.similarity import similarity
 from tuplet.io.files import locked
 from tuplet.train import StrategicRun, TrainConfig, strategic
+from tuplet.train._threshold import check_threshold
 from tuplet.train.recipe import DIM, OBJECTIVES
 from tuplet.train.strategic import GRID
-from tuplet.types import InputError
+from tuplet.types import InputError, one_of
 
 METRICS = {"cka": "CKA", "svcca": "SVCCA", "mutual_knn": "mutual-kNN, k = 10"}
 SIMILAR = 4096
@@ -62,12 +63,23 @@ class Sweep:
             raise InputError(f"pair is {self.pair}, expected two different modalities")
         if self.objective not in OBJECTIVES:
             raise InputError(f"objective is {self.objective!r}, expected one of {sorted(OBJECTIVES)}")
+        one_of("projector", self.projector, ("mlp", "none"))
+        one_of("preset", self.preset, ("small", "paper"))
         if self.seeds < 1:
             raise InputError(f"seeds is {self.seeds}, expected 1 or more")
         if not all(0 <= s < float("inf") for s in self.strengths):
             raise InputError(f"strengths is {self.strengths}, expected numbers >= 0")
         object.__setattr__(self, "strengths", tuple(sorted({0.0, *map(float, self.strengths)})))
         object.__setattr__(self, "pair", tuple(sorted(self.pair)))
+
+    def checked(self, source: Source) -> Source:
+        """Return the pair's part of a source, or refuse a pair, target or threshold that does not fit it."""
+        if unknown := sorted(set(self.pair) - set(source.modalities)):
+            raise InputError(f"pair names {unknown}, expected two of {sorted(source.modalities)}")
+        if self.target not in source.targets:
+            raise InputError(f"target is {self.target!r}, expected one of {sorted(source.targets)}")
+        check_threshold(self.threshold, self.target, source.targets[self.target])
+        return source.select(self.pair)
 
     def identity(self, source: Source) -> str:
         """Return what marks a run folder: everything that a cell depends on but its strength and seed."""
@@ -102,19 +114,24 @@ def run_sweep(
         >>> sorted({r.metric for r in records})
         ['score/test', 'score/val', 'similarity/cka', 'similarity/mutual_knn', 'similarity/svcca']
     """
-    if unknown := sorted(set(sweep.pair) - set(source.modalities)):
-        raise InputError(f"pair names {unknown}, expected two of {sorted(source.modalities)}")
-    paired = source.select(sweep.pair)
+    paired = sweep.checked(source)
+    marker = out / "suite.json"
     with locked(out):
+        new = not marker.exists()
         claim(out, "sweep", sweep.identity(paired))
         cells = [(s, seed) for seed in range(sweep.seeds) for s in sweep.strengths]
         records = []
-        for number, (strength, seed) in enumerate(cells, 1):
-            file = out / "cells" / f"{strength:g}.s{seed}.jsonl"
-            if not file.exists():
-                write_cell(file, _cell(paired, sweep, strength, seed))
-            records += read_cell(file)
-            report(number, len(cells), f"λ = {strength:g}, seed {seed}")
+        try:
+            for number, (strength, seed) in enumerate(cells, 1):
+                file = out / "cells" / f"{strength:g}.s{seed}.jsonl"
+                if not file.exists():
+                    write_cell(file, _cell(paired, sweep, strength, seed))
+                records += read_cell(file)
+                report(number, len(cells), f"strength {strength:g}, seed {seed}")
+        except InputError:
+            if new and not records:  # refused before its first cell: the corrected command may use this folder
+                marker.unlink(missing_ok=True)
+            raise
     return records
 
 

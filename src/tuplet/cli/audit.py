@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
@@ -52,6 +52,8 @@ def audit(command: Audit) -> None:
         tuplet.types.InputError: source is 'nothing', expected one of ...
     """
     from tuplet.audit import audit as run
+    from tuplet.audit._question import asked as question
+    from tuplet.audit._question import limits
     from tuplet.audit.report import summary, write_report
     from tuplet.bench.show import Progress, contents
     from tuplet.cli.source import opened
@@ -60,18 +62,19 @@ def audit(command: Audit) -> None:
     if len(command.pairs) % 2:
         raise InputError(f"pairs has {len(command.pairs)} names, expected them two by two")
     source = opened(command.source, command.root)
+    pairs = list(zip(command.pairs[::2], command.pairs[1::2], strict=True)) or None
+    asked: dict[str, Any] = {
+        "target": command.target,
+        "pairs": pairs,
+        "seeds": range(command.seeds),
+        "steps": command.steps,
+    }
+    if short := limits(source, question(source, **asked)):
+        print("\n".join([*short, "Everything else is still measured."]))
     print(contents(source))
     out = command.out or Path("runs/audit") / source.name
     with locked(out), Progress(f"audit of {source.name} -> {out}") as progress:
-        found = run(
-            source,
-            target=command.target,
-            pairs=list(zip(command.pairs[::2], command.pairs[1::2], strict=True)) or None,
-            seeds=range(command.seeds),
-            steps=command.steps,
-            out=out,
-            report=progress.advance,
-        )
+        found = run(source, **asked, out=out, report=progress.advance)
         given = shlex.quote(command.source) + (f" --root {shlex.quote(str(command.root))}" if command.root else "")
         file = write_report(found, out, given=given)
     print(summary(found, given=given))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from tyro.conf import Positional
-
-from tuplet.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -65,29 +63,30 @@ def sweep(command: Sweep) -> None:
     from tuplet.cli.source import opened
     from tuplet.data.targets import target_of
     from tuplet.train import TrainConfig
+    from tuplet.types import in_range
 
     source = opened(command.source, command.root)
-    target = target_of(source, command.target)
-    if command.steps < 1:
-        raise InputError(f"steps is {command.steps}, expected 1 or more")
-    rows = len(source.train)
-    epochs = -(-command.steps // (rows // min(command.batch_size, rows))) if command.epochs is None else command.epochs
-    print(contents(source))
+    in_range("steps", command.steps, 1)
+    settings = TrainConfig(batch_size=command.batch_size, lr=command.lr)
+    rows = max(len(source.train), 1)
+    passes = -(-command.steps // (rows // min(command.batch_size, rows)))
     plan = room.Sweep(
         pair=command.pair,
-        target=target,
+        target=target_of(source, command.target),
         strengths=command.lambdas,
         seeds=command.seeds,
         objective=command.objective,
         projector=command.projector,
         threshold=command.threshold,
-        config=TrainConfig(epochs=epochs, batch_size=command.batch_size, lr=command.lr),
+        config=replace(settings, epochs=passes if command.epochs is None else command.epochs),
     )
+    pair = plan.checked(source)
+    print(contents(source))
     out = command.out or Path("runs/sweep") / "-".join((Path(command.source.partition("?")[0]).stem, *command.pair))
     with Progress(f"sweep -> {out}") as progress:
         records = room.run_sweep(source, plan, out=out, report=progress.advance)
     print(sweep_report.markdown(records))
-    print(f"report: {sweep_report.write_sweep(records, plan, source.select(plan.pair), out)}")
+    print(f"report: {sweep_report.write_sweep(records, plan, pair, out)}")
 
 
 def strategic(out: Path | None, *, seeds: int = 3, workers: int | None = None, again: bool = False) -> Path:

@@ -20,6 +20,7 @@ from tuplet.nets.encoders import encoders as preset_encoders
 from tuplet.objectives import Objective, Pairwise, Schedule, Sum
 from tuplet.objectives.among import Among
 from tuplet.objectives.unimodal import UnimodalTask
+from tuplet.train._threshold import check_threshold
 from tuplet.train.config import TrainConfig
 from tuplet.train.loop import Run, fit
 from tuplet.types import Embeddings, InputError, one_of
@@ -135,10 +136,7 @@ def strategic(
     if target not in source.targets:
         raise InputError(f"target is {target!r}, expected one of {sorted(source.targets)}")
     about = source.targets[target]
-    if threshold is not None and (about.kind != "real" or about.size != 1):
-        raise InputError(
-            f"threshold is {threshold}, but {target!r} is not a real target of one dimension; leave it out"
-        )
+    check_threshold(threshold, target, about)
     config = config or TrainConfig()
     align = Pairwise(tau=0.07) if objective is None else objective
 

@@ -1,0 +1,155 @@
+"""What an audit is asked, checked before anything is computed or written, and what the data at hand cannot answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import torch
+
+from tuplet.audit.advice import FEW, FEW_GROUPS
+from tuplet.audit.pilot import STEPS, STRENGTHS, groups, some
+from tuplet.data import Source
+from tuplet.data.targets import target_of
+from tuplet.train.config import TrainConfig
+from tuplet.types import InputError, in_range
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A checked question.
+
+    Attributes:
+        target: what the modalities should tell about.
+        pairs: of modalities, names sorted.
+        config: of the pilot trainings.
+        settings: all numbers that the answer depends on.
+    """
+
+    target: str
+    pairs: tuple[tuple[str, str], ...]
+    config: TrainConfig
+    settings: dict[str, Any]
+
+
+def asked(
+    source: Source,
+    *,
+    target: str | None = None,
+    pairs: Sequence[tuple[str, str]] | None = None,
+    strengths: Sequence[float] = STRENGTHS,
+    seeds: Sequence[int] = (0, 1, 2),
+    steps: int = STEPS,
+    config: TrainConfig | None = None,
+    permutations: int = 100,
+    bootstrap: int = 60,
+) -> Question:
+    """Check every argument of `tuplet.audit.audit`.
+
+    Args:
+        source: as in `tuplet.audit.audit`, and so are all others.
+        target: what the modalities should tell about.
+        pairs: of modalities.
+        strengths: of the pilot.
+        seeds: of the pilot.
+        steps: of the pilot.
+        config: of the pilot.
+        permutations: of the nulls.
+        bootstrap: resamples.
+
+    Returns:
+        The `Question`.
+
+    Raises:
+        InputError: naming the argument that does not fit.
+
+    Example:
+        >>> from tuplet.data.sources import blocks
+        >>> asked(blocks.load(rows=100), seeds=(0,))
+        Traceback (most recent call last):
+        tuplet.types.InputError: seeds has 1 entry, expected two or more...
+    """
+    names = sorted(source.modalities)
+    target = target_of(source, target)
+    wanted = []
+    for pair in combinations(names, 2) if pairs is None else pairs:
+        if len(pair) != 2 or len(set(pair)) != 2 or set(pair) - set(names):
+            raise InputError(f"pairs has {tuple(pair)}, expected two different names of {names}")
+        wanted.append((min(pair), max(pair)))
+    levels = sorted({0.0, *map(float, strengths)})
+    if not all(0 <= s < math.inf for s in levels):
+        raise InputError(f"strengths is {list(strengths)}, expected numbers >= 0")
+    if len(levels) < 2:
+        raise InputError(f"strengths is {list(strengths)}, expected at least one above 0 to compare with 0")
+    if len(set(seeds)) < 2:
+        raise InputError(
+            f"seeds has {len(set(seeds))} entr{'y' if len(set(seeds)) == 1 else 'ies'}, expected two or more (such as "
+            "--seeds 3): one training says nothing of the spread"
+        )
+    in_range("steps", steps, 1)
+    in_range("permutations", permutations, 1)
+    in_range("bootstrap", bootstrap, 0)
+    config = TrainConfig(lr=3e-3) if config is None else config
+    return Question(
+        target,
+        tuple(dict.fromkeys(wanted)),
+        config,
+        {
+            "strengths": levels,
+            "seeds": list(seeds),
+            "steps": steps,
+            "permutations": permutations,
+            "bootstrap": bootstrap,
+            "batch_size": config.batch_size,
+            "lr": config.lr,
+            "weight_decay": config.weight_decay,
+        },
+    )
+
+
+def limits(source: Source, question: Question) -> list[str]:
+    """Say which verdicts the data cannot give, however long the audit runs.
+
+    Args:
+        source: the data.
+        question: what is asked.
+
+    Returns:
+        Sentences, each with the number that was counted and the number that is enough; none if every verdict is possible.
+
+    Example:
+        >>> from tuplet.data.sources import blocks
+        >>> few = blocks.load(rows=100)
+        >>> limits(few, asked(few))[0]
+        'No verdict is possible: 20 validation rows hold both modalities, and a verdict needs 50 (about 250 rows in all).'
+    """
+    val = some(source.val)
+    ids = groups(source, val)
+    share = len(source.val) / max(sum(len(part) for part in (source.train, source.val, source.test)), 1)
+    said: dict[str, list[str]] = {}
+    for a, b in question.pairs:
+        here = val.present[a] & val.present[b]
+        rows = int(here.sum())
+        drawn = None if ids is None else len(torch.unique(ids[here]))
+        if rows < FEW:
+            why = (
+                f"{rows} validation rows hold both modalities, and a verdict needs {FEW} "
+                f"(about {math.ceil(round(FEW / share, 6)) if share else 5 * FEW} rows in all)"
+            )
+        elif drawn is not None and drawn < FEW_GROUPS:
+            why = (
+                f"the validation rows come from {drawn} group{'s' * (drawn != 1)}, and a verdict needs {FEW_GROUPS} "
+                f"(about {math.ceil(round(FEW_GROUPS / share, 6)) if share else 5 * FEW_GROUPS} groups in all), since "
+                "rows of one group say nothing about other groups"
+            )
+        else:
+            continue
+        said.setdefault(why, []).append(f"{a} + {b}")
+    every = len(question.pairs)
+    return [
+        f"No verdict is possible{'' if len(pairs) == every else ' on ' + ', '.join(pairs)}: {why}."
+        for why, pairs in said.items()
+    ]

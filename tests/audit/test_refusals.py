@@ -1,0 +1,80 @@
+"""A refused audit or sweep leaves no file, and the corrected command runs in the same folder."""
+
+import numpy as np
+import pytest
+
+from tuplet import InputError
+from tuplet.audit._question import asked, limits
+from tuplet.cli import main
+from tuplet.data import from_arrays
+
+
+def write(folder, n=60, **more):
+    rng = np.random.default_rng(0)
+    y = np.arange(n) % 2
+    x = {k: rng.normal(size=(n, 2)) + y[:, None] for k in ("a", "b")}
+    np.savez(folder / "my.npz", **x, label=y, **more)
+
+
+def files(folder):
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and p.name != "my.npz")
+
+
+AUDIT = [
+    "--seeds 1",
+    "--seeds 0",
+    "--seeds -2",
+    "--steps 0",
+    "--steps -5",
+    "--pairs a",
+    "--pairs a c",
+    "--pairs a a",
+    "--target mood",
+]
+SWEEP = [
+    "--seeds 0", "--steps 0", "--steps -1", "--epochs 0", "--batch-size 0", "--batch-size -3", "--lr 0", "--lr nan",
+    "--lambdas -1", "--lambdas nan", "--lambdas inf", "--objective unknown", "--target mood", "--threshold 0",
+]  # fmt: skip
+
+
+def test_a_refused_command_leaves_no_file_and_the_corrected_one_runs(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # both commands write to runs/ when not told otherwise
+    write(tmp_path)
+    for command, options in (("audit my.npz", AUDIT), ("sweep my.npz --pair a b", SWEEP)):
+        for option in options:
+            assert main([*command.split(), *option.split()]) == 2, option
+            (line,) = capsys.readouterr().err.strip().splitlines()
+            assert option.split()[0].strip("-").replace("-", "_").replace("lambdas", "strengths") in line, line
+            assert files(tmp_path) == [], option
+    for command in ("audit my.npz --seeds 2 --steps 2", "sweep my.npz --pair a b --lambdas 1 --seeds 1 --steps 2"):
+        assert main(command.split()) == 0
+    for pair in ("a a", "a c"):
+        assert main(["sweep", "my.npz", "--pair", *pair.split(), "--out", "fresh"]) == 2
+    assert not (tmp_path / "fresh").exists()
+
+
+def test_a_verdict_out_of_reach_is_said_first(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, n=300, group=np.arange(300) // 30)
+    assert main(["audit", "my.npz", "--seeds", "2", "--steps", "2"]) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.startswith(
+        "No verdict is possible: the validation rows come from 2 groups, and a verdict needs 10 (about 50 "
+    )
+
+
+def test_limits_count_rows_and_groups_per_pair():
+    rng = np.random.default_rng(0)
+    x = {k: rng.normal(size=(600, 2)) for k in "abc"}
+    x["c"][::2] = np.nan
+    x["c"][: 600 // 2] = np.nan
+    source = from_arrays(x, targets={"label": np.arange(600) % 2})
+    (said,) = limits(source, asked(source))
+    assert said.startswith("No verdict is possible on a + c, b + c: ")
+    here = int(source.val[slice(0, 120)].present["c"].sum())
+    assert f": {here} validation rows hold both modalities, and a verdict needs 50 (about 250 rows" in said
+    assert limits(source, asked(source, pairs=[("b", "a")])) == []
+    grouped = from_arrays({k: x[k] for k in "ab"}, targets={"label": np.arange(600) % 2}, group=np.arange(600) // 6)
+    assert limits(grouped, asked(grouped)) == []
+    with pytest.raises(InputError, match="at least one above 0"):
+        asked(source, strengths=(0.0,))
