@@ -10,7 +10,7 @@ import pytest
 
 from tuplet import InputError
 from tuplet.audit import Pilot, audit, pilot
-from tuplet.audit.keep import Kept
+from tuplet.audit.keep import DECOMPOSED, TRIED, Kept
 from tuplet.audit.report import summary, write_report
 from tuplet.bench.record import read_cell
 from tuplet.cli import main
@@ -61,7 +61,7 @@ def test_a_stopped_audit_continues_and_ends_the_same(found, tmp_path):
     with pytest.raises(InputError, match="holds an audit with steps = 4, this one has steps = 5"):
         audit(three(), out=out, **TINY | {"steps": 5})
     (tmp_path / "audit.json").write_text("{")
-    with pytest.raises(InputError, match="no readable audit"):
+    with pytest.raises(InputError, match=r"audit.json is no JSON .*--fresh"):
         audit(three(), out=tmp_path, **TINY)
 
 
@@ -70,9 +70,9 @@ def test_what_is_restored_is_what_was_kept(tmp_path):
     pid = clustered(x, x + 1.0, (x[:, 0] > 0).astype(int), permutations=20, bootstrap=20)
     tried = pilot(three(), ("sight", "sound"), strengths=(1.0,), seeds=(0, 1), steps=2)
     kept = Kept(tmp_path, {})
-    for name, made, kind in (("pid", pid, PID), ("pilot", tried, Pilot)):
-        assert kept.get(name, lambda made=made: made, kind) == made
-        assert Kept(tmp_path, {}).get(name, lambda: None, kind) == made
+    for name, made, schema, kind in (("pid", pid, DECOMPOSED, PID), ("pilot", tried, TRIED, Pilot)):
+        assert kept.get(name, lambda made=made: made, schema, kind) == made
+        assert Kept(tmp_path, {}).get(name, lambda: None, schema, kind) == made
 
 
 def test_report_needs_nothing_from_elsewhere(found, tmp_path):

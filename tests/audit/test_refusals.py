@@ -1,5 +1,7 @@
 """A refused audit or sweep leaves no file, and the corrected command runs in the same folder."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -78,3 +80,53 @@ def test_limits_count_rows_and_groups_per_pair():
     assert limits(grouped, asked(grouped)) == []
     with pytest.raises(InputError, match="at least one above 0"):
         asked(source, strengths=(0.0,))
+
+
+def test_fresh_starts_a_folder_anew_once_the_arguments_are_right(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path)
+    for command, option in (
+        ("audit my.npz --seeds 2 --steps 2", "--steps 3"),
+        ("sweep my.npz --pair a b --lambdas 1 --seeds 1 --steps 2", "--batch-size 20"),
+    ):
+        assert main(command.split()) == 0
+        before = files(tmp_path)
+        assert main([*command.split(), *option.split()]) == 2
+        assert main([*command.split(), "--steps", "0", "--fresh"]) == 2
+        assert files(tmp_path) == before
+        assert main([*command.split(), *option.split(), "--fresh"]) == 0
+
+
+def test_a_malformed_audit_file_is_one_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path)
+    command = ["audit", "my.npz", "--seeds", "2", "--steps", "2", "--out", "out"]
+    assert main(command) == 0
+    good = (tmp_path / "out" / "audit.json").read_text()
+    content = json.loads(good)
+    (pid, tried, near) = (next(k for k in content["pieces"] if k.startswith(w)) for w in ("pid", "pilot", "similarity"))
+
+    def with_(piece, **more):
+        return json.dumps(content | {"pieces": content["pieces"] | {piece: content["pieces"][piece] | more}})
+
+    forms = ["", "null", "[]", "{", "[" * 5000, "\udcff", good.replace('"schema": 1', '"schema": 2'), "{}"]
+    forms += [json.dumps(content | {k: v}) for k in ("settings", "pieces", "schema") for v in (None, [], "x", 3.5)]
+    forms += [json.dumps(content | {"pieces": {k: v}}) for k in (pid, tried, near) for v in (None, [], {}, {"a": 1}, 4)]
+    forms += [
+        with_(pid, **{k: v}) for k, v in (("redundancy", "x"), ("redundancy", 5.0), ("units", "bit"), ("interval", {}))
+    ]
+    forms += [
+        with_(pid, **{k: v}) for k, v in (("significant", []), ("significant", {"redundancy": 1}), ("warnings", "no"))
+    ]
+    forms += [with_(tried, **{k: v}) for k, v in (("gain", [0.0]), ("covariance", [[0.0]]), ("scores", {"a": [[1.0]]}))]
+    forms += [with_(tried, **{k: v}) for k, v in (("strengths", [0.0, 1.0]), ("seeds", ["0", "1"]), ("rows", -1))]
+    forms += [with_(near, **{k: v}) for k, v in (("cka", 0.5), ("mutual_knn", {"value": "x"}))]
+    forms += [good.replace('"gain": [0.0', '"gain": [NaN', 1), good.replace('"rows": ', '"rows": 1e999, "rows": ', 1)]
+    for form in forms:
+        (tmp_path / "out" / "audit.json").write_bytes(form.encode("utf-8", "surrogateescape"))
+        capsys.readouterr()
+        assert main(command) == 2, form[:200]
+        (line,) = capsys.readouterr().err.strip().splitlines()[-1:]
+        assert line.startswith("tuplet: "), form[:200]
+    (tmp_path / "out" / "audit.json").write_text(good)
+    assert main(command) == 0

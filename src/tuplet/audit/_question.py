@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
+from tuplet.audit._rows import groups, some
 from tuplet.audit.advice import FEW, FEW_GROUPS
-from tuplet.audit.pilot import STEPS, STRENGTHS, groups, some
+from tuplet.audit.pilot import STEPS, STRENGTHS
 from tuplet.data import Source
 from tuplet.data.targets import target_of
 from tuplet.train.config import TrainConfig

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,10 +13,11 @@ from typing import Any
 import torch
 
 from tuplet.audit._question import asked
+from tuplet.audit._rows import ROWS, groups, some
 from tuplet.audit.advice import Advice, advise
-from tuplet.audit.keep import Kept
+from tuplet.audit.keep import COMPARED, DECOMPOSED, TRIED, Kept
 from tuplet.audit.parts import decompose
-from tuplet.audit.pilot import ROWS, STEPS, STRENGTHS, Pilot, groups, pilot, some
+from tuplet.audit.pilot import STEPS, STRENGTHS, Pilot, pilot
 from tuplet.data import Source
 from tuplet.diagnose.similarity import similarity
 from tuplet.information import PID
@@ -171,20 +173,21 @@ def audit(
         if len(names) > 2:
             for name in names:
                 others = [k for k in names if k != name]
-                rest[name] = kept.get(f"rest {name!r}", partial(parts, name, others), PID)
+                rest[name] = kept.get(f"rest {name!r}", partial(parts, name, others), DECOMPOSED, PID)
                 say(f"{name} against the rest decomposed")
         for a, b in question.pairs:
-            pid = kept.get(f"pid {a!r} {b!r}", partial(parts, a, [b]), PID)
+            pid = kept.get(f"pid {a!r} {b!r}", partial(parts, a, [b]), DECOMPOSED, PID)
             say(f"{a} + {b} decomposed")
             tried = kept.get(
                 f"pilot {a!r} {b!r}",
                 partial(
                     pilot, source, (a, b), target=target, strengths=strengths, seeds=seeds, steps=steps, config=config
                 ),
+                TRIED,
                 Pilot,
             )
             say(f"{a} + {b} tried")
-            near = kept.get(f"similarity {a!r} {b!r}", partial(_compared, alone, a, b))
+            near = kept.get(f"similarity {a!r} {b!r}", partial(_compared, alone, a, b), COMPARED, _numbers)
             say(f"{a} + {b} compared")
             found.append(PairAudit((a, b), pid, near, tried, advise((a, b), pid, near, tried)))
     return Audit(
@@ -229,3 +232,8 @@ def _compared(alone: Callable[[], Embeddings], a: str, b: str) -> Numbers:
         known = {"value": score.value, "chance": score.chance, "low": score.null.low, "high": score.null.high}
         found[name] = {k: v for k, v in known.items() if v is not None}
     return found
+
+
+def _numbers(**found: dict[str, float | None]) -> Numbers:
+    """Read similarities back: what is not defined is NaN."""
+    return {metric: {k: math.nan if v is None else v for k, v in score.items()} for metric, score in found.items()}

@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 from torch.nn import functional as F
 
+from tuplet.audit._rows import ROWS, groups, some
 from tuplet.audit.keep import tuples
 from tuplet.bench.stats import by_group
-from tuplet.data import Rows, Source
+from tuplet.data import Source
 from tuplet.data.batch import order_of
 from tuplet.model import AlignmentModel
 from tuplet.objectives import Pairwise
@@ -35,8 +35,6 @@ STRENGTHS = (0.0, 0.3, 1.0, 3.0)
 STEPS = 300
 BLOCK = 256
 """Rows judged at once by all trainings."""
-ROWS = 4096
-"""At most this many rows to train on, and as many to judge by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +64,20 @@ class Pilot:
     fitted: dict[str, float]
     chance: float = 0.0
     groups: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check that all numbers are of the same strengths and seeds."""
+        n = len(self.strengths)
+        tables = [*self.scores.values()]
+        if not (
+            n == len(self.gain) == len(self.covariance)
+            and all(len(row) == n for row in self.covariance)
+            and all(len(t) == n and all(len(row) == len(self.seeds) for row in t) for t in tables)
+        ):
+            raise InputError(
+                f"a pilot of {n} strengths and {len(self.seeds)} seeds has tables of other sizes; start the folder anew with "
+                "--fresh"
+            )
 
 
 def pilot(
@@ -139,48 +151,11 @@ def pilot(
     )
 
 
-def groups(source: Source, batch: Batch) -> Tensor | None:
-    """Return what a source gathers rows by.
-
-    Args:
-        source: whose split keeps groups whole, or not.
-        batch: some of its rows; batches of a source whose groups may be contrasted carry none.
-
-    Returns:
-        ``(n,)`` ids, or None.
-
-    Example:
-        >>> from tuplet.data.sources import blocks
-        >>> groups(blocks.load(rows=100), blocks.load(rows=100).val[:5]) is None
-        True
-    """
-    known = getattr(source, "group", None)
-    return batch.group if known is None else torch.as_tensor(np.asarray(known))[batch.index]
-
-
 def _covariance(samples: Tensor) -> Tensor:
     """Covariance of the mean of ``(strengths, n)`` samples; of few, the off-diagonal is halved."""
     n = samples.shape[1]
     found = torch.cov(samples.double()) / n
     return found if n > 30 else (found + found.diagonal().diag()) / 2
-
-
-def some(rows: Rows) -> Batch:
-    """Read the rows of a part, or `ROWS` of them drawn at random.
-
-    Args:
-        rows: of a part.
-
-    Returns:
-        A batch, in the order of the part.
-
-    Example:
-        >>> from tuplet.data.sources import blocks
-        >>> len(some(blocks.load(rows=100).val))
-        20
-    """
-    n = len(rows)
-    return rows[slice(0, n)] if n <= ROWS else rows[order_of(n, seed=0, epoch=0)[:ROWS].sort().values]
 
 
 def _stackable(source: Source, target: str, train: Batch) -> bool:

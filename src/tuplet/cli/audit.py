@@ -35,6 +35,8 @@ class Audit:
     """Of every training of the pilot: give what you will train, an audit speaks of trainings of that length."""
     out: Path | None = None
     """Folder of the report [default: runs/audit/SOURCE]."""
+    fresh: bool = False
+    """Start the folder anew: forget what an earlier command left there."""
 
 
 def audit(command: Audit) -> None:
@@ -57,7 +59,7 @@ def audit(command: Audit) -> None:
     from tuplet.audit.report import summary, write_report
     from tuplet.bench.show import Progress, contents
     from tuplet.cli.source import opened
-    from tuplet.io.files import locked
+    from tuplet.io import fresh, locked, safe_name
 
     if len(command.pairs) % 2:
         raise InputError(f"pairs has {len(command.pairs)} names, expected them two by two")
@@ -72,7 +74,9 @@ def audit(command: Audit) -> None:
     if short := limits(source, question(source, **asked)):
         print("\n".join([*short, "Everything else is still measured."]))
     print(contents(source))
-    out = command.out or Path("runs/audit") / source.name
+    out = command.out or Path("runs/audit") / safe_name(source.name)
+    if command.fresh:
+        fresh(out)
     with locked(out), Progress(f"audit of {source.name} -> {out}") as progress:
         found = run(source, **asked, out=out, report=progress.advance)
         given = shlex.quote(command.source) + (f" --root {shlex.quote(str(command.root))}" if command.root else "")

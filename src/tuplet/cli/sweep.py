@@ -8,6 +8,8 @@ from typing import Literal
 
 from tyro.conf import Positional
 
+from tuplet.io import fresh, safe_name
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -41,6 +43,8 @@ class Sweep:
     """Where real data lie."""
     out: Path | None = None
     """Run folder [default: runs/sweep/SOURCE-A-B]."""
+    fresh: bool = False
+    """Start the folder anew: forget what an earlier command left there."""
 
 
 def sweep(command: Sweep) -> None:
@@ -82,11 +86,19 @@ def sweep(command: Sweep) -> None:
     )
     pair = plan.checked(source)
     print(contents(source))
-    out = command.out or Path("runs/sweep") / "-".join((Path(command.source.partition("?")[0]).stem, *command.pair))
+    out = command.out or Path("runs/sweep") / _folder(Path(command.source.partition("?")[0]).stem, *command.pair)
+    if command.fresh:
+        fresh(out)
     with Progress(f"sweep -> {out}") as progress:
         records = room.run_sweep(source, plan, out=out, report=progress.advance)
     print(sweep_report.markdown(records))
     print(f"report: {sweep_report.write_sweep(records, plan, pair, out)}")
+
+
+def _folder(*parts: str) -> str:
+    """Name a folder, so that other parts have another name."""
+    plain = all(safe_name(p) == p and "-" not in p for p in parts)
+    return "-".join(parts) if plain else safe_name(repr(parts))
 
 
 def strategic(out: Path | None, *, seeds: int = 3, workers: int | None = None, again: bool = False) -> Path:
