@@ -1,19 +1,27 @@
 """What every objective must satisfy."""
 
 import copy
+import re
 from dataclasses import replace
+from itertools import product
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from tests.contract.cases import CASES, SIZED, embeddings, gradients
-from tuplet import Embeddings, InputError
+from tuplet import Embeddings, InputError, diagnose
 from tuplet.objectives.patterns import POSITION
 
 sized = pytest.mark.parametrize(("name", "m"), SIZED)
 contrasting = pytest.mark.parametrize(("name", "m"), [(k, m) for k, m in SIZED if CASES[k].contrasts])
 scoring = pytest.mark.parametrize(("name", "m"), [(k, m) for k, m in SIZED if CASES[k].scores])
 named = pytest.mark.parametrize("name", list(CASES))
+
+
+def saying(where):
+    """Put where it happened before what `assert_close` says."""
+    return lambda message: f"{where}: {message}"
 
 
 @sized
@@ -85,23 +93,25 @@ def test_full_mask_equals_no_mask_and_masked_rows_equal_removed_rows(name, m):
 
 
 @sized
-@pytest.mark.parametrize("world", [2, 3])
-@pytest.mark.parametrize("missing", ["none", "one", "many"])
-def test_mean_over_processes_is_the_whole(name, m, world, missing):
-    emb = embeddings(m, size=6)
-    if missing != "none":
-        present = {"m0": torch.tensor([True, True, False, True, True, True])}
-        if missing == "many":
-            present["m1"] = torch.tensor([True, False, True, True, True, False])
-            present[f"m{m - 1}"] = torch.tensor([True, True, True, True, False, m == 2])
-        emb = Embeddings.of(emb.z, present=present)
+def test_mean_over_processes_is_the_whole(name, m):
     objective = CASES[name].build(m)
-    whole, expected = gradients(objective, emb)
-    share = len(emb) // world
-    parts = [gradients(objective, emb, rows=slice(r * share, (r + 1) * share)) for r in range(world)]
-    torch.testing.assert_close(sum(p[0].total for p in parts) / world, whole.total, rtol=1e-10, atol=1e-12)
-    for k in emb.z:
-        torch.testing.assert_close(sum(p[1][k] for p in parts) / world, expected[k], rtol=1e-9, atol=1e-12)
+    one = {"m0": torch.tensor([True, True, False, True, True, True])}
+    many = one | {
+        "m1": torch.tensor([True, False, True, True, True, False]),
+        f"m{m - 1}": torch.tensor([True, True, True, True, False, m == 2]),
+    }
+    for present in ({}, one, many):
+        emb = Embeddings.of(embeddings(m, size=6).z, present=present)
+        whole, expected = gradients(objective, emb)
+        for world in (2, 3):
+            share = len(emb) // world
+            parts = [gradients(objective, emb, rows=slice(r * share, (r + 1) * share)) for r in range(world)]
+            where = f"{world} processes, without {[k for k, v in present.items() if not v.all()]}"
+            mean = sum(p[0].total for p in parts) / world
+            torch.testing.assert_close(mean, whole.total, rtol=1e-10, atol=1e-12, msg=saying(where))
+            for k in emb.z:
+                mean = sum(p[1][k] for p in parts) / world
+                torch.testing.assert_close(mean, expected[k], rtol=1e-9, atol=1e-12, msg=saying(f"{where}, {k}"))
 
 
 @contrasting
@@ -116,27 +126,26 @@ def test_blocks_change_nothing(name, m):
 
 
 @sized
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_is_finite_and_near_float32(name, m, dtype):
+def test_half_precision_is_finite_and_near_float32(name, m):
     emb = embeddings(m, size=6, dim=16, dtype=torch.float32)
     objective = CASES[name].build(m, dim=16)
-    half = {k: v.to(dtype) for k, v in emb.z.items()}
-    with torch.autocast("cpu", torch.bfloat16):
-        loss, grads = gradients(objective, Embeddings.of(half))
-    rounded = objective(Embeddings.of({k: v.float() for k, v in half.items()}))
-    assert loss.total.dtype == torch.float32
-    torch.testing.assert_close(loss.total, rounded.total, rtol=1e-4, atol=1e-4)
-    assert all(torch.isfinite(g).all() for g in grads.values())
+    for dtype in (torch.bfloat16, torch.float16):
+        half = {k: v.to(dtype) for k, v in emb.z.items()}
+        with torch.autocast("cpu", torch.bfloat16):
+            loss, grads = gradients(objective, Embeddings.of(half))
+        rounded = objective(Embeddings.of({k: v.float() for k, v in half.items()}))
+        assert loss.total.dtype == torch.float32, dtype
+        torch.testing.assert_close(loss.total, rounded.total, rtol=1e-4, atol=1e-4, msg=saying(dtype))
+        assert all(torch.isfinite(g).all() for g in grads.values()), dtype
 
 
 @sized
-@pytest.mark.parametrize("spread", [1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 0.0])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_nearly_coincident_modalities_are_finite(name, m, spread, dtype):
-    emb = embeddings(m, size=6, dim=32, noise=spread, dtype=dtype)
-    loss, grads = gradients(CASES[name].build(m, dim=32), emb)
-    assert torch.isfinite(loss.total)
-    assert all(torch.isfinite(g).all() and g.abs().max() < 1e6 for g in grads.values())
+def test_nearly_coincident_modalities_are_finite(name, m):
+    for spread, dtype in product((1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 0.0), (torch.float32, torch.float64)):
+        emb = embeddings(m, size=6, dim=32, noise=spread, dtype=dtype)
+        loss, grads = gradients(CASES[name].build(m, dim=32), emb)
+        assert torch.isfinite(loss.total), (spread, dtype)
+        assert all(torch.isfinite(g).all() and g.abs().max() < 1e6 for g in grads.values()), (spread, dtype)
 
 
 @sized
@@ -183,7 +192,14 @@ def test_training_lowers_the_loss_and_raises_the_positive_cosine(name):
         objective(replace(emb, z=z)).total.backward()
         optimiser.step()
     assert float(objective(replace(emb, z=z)).total.detach()) < first
-    assert positive_cosine() > start or not case.aligns
+    if case.blind is None:
+        assert positive_cosine() > start
+        return
+    # why it need not raise the cosine: the loss is the same of embeddings that are as far apart as one likes
+    aligned = embeddings(m, size=6, dim=16, noise=0.1)
+    apart = Embeddings.of(case.blind(aligned.z))
+    assert diagnose.positive_cosine(apart).mean() < 0.5 < 0.9 < diagnose.positive_cosine(aligned).mean()
+    torch.testing.assert_close(objective(apart).total, objective(aligned).total)
 
 
 @named
@@ -285,4 +301,20 @@ def test_state_and_copies(name):
     objective = CASES[name].build(3)
     emb = embeddings(3)
     torch.testing.assert_close(copy.deepcopy(objective)(emb).total, objective(emb).total)
-    assert objective.traits.cost
+    fresh = CASES[name].build(3)
+    fresh.load_state_dict(objective.state_dict())
+    torch.testing.assert_close(fresh(emb).total, objective(emb).total)
+
+
+@named
+def test_multiplications_grow_with_the_batch_as_the_stated_cost(name):
+    def count(size):
+        objective = CASES[name].build(3, size=size)
+        with FlopCounterMode(display=False) as counter:
+            objective(embeddings(3, size=size))
+        return counter.get_total_flops(), objective.traits.cost
+
+    (small, cost), (large, _) = count(24), count(48)
+    cost = cost.split(", ")[name == "symile-n-squared"].replace("B^M", "B^3")
+    power = max(int(p) for p in re.findall(r"B\^(\d)", cost))
+    assert 2 < large / small <= 1.05 * 2**power, (large / small, cost)
