@@ -26,15 +26,16 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_objective_has_its_page_and_pictures(name):
+def test_every_objective_has_its_page_and_pictures():
     nav = (ROOT / "mkdocs.yml").read_text().split("nav:")[1]
-    assert f"- {name}: objectives/{name.lower()}.md\n" in nav
-    text = (DOCS / "objectives" / f"{name.lower()}.md").read_text()
-    for heading in ("Options", "Missing modalities", "Cost", "Source", "Example", "Picture"):
-        assert f"\n## {heading}\n" in text
-    assert "$$" in text
-    assert f"figures/{name.lower()}-training.svg" in text
+    assert len(NAMES) > 10
+    for name in NAMES:
+        assert f"- {name}: objectives/{name.lower()}.md\n" in nav
+        text = (DOCS / "objectives" / f"{name.lower()}.md").read_text()
+        for heading in ("Options", "Missing modalities", "Cost", "Source", "Example", "Picture"):
+            assert f"\n## {heading}\n" in text, name
+        assert "$$" in text, name
+        assert f"figures/{name.lower()}-training.svg" in text
 
 
 def test_pages_are_what_the_generator_makes(tmp_path):
@@ -68,12 +69,15 @@ def test_the_gallery_shows_what_the_sources_say(tmp_path):
     assert all("<dc:date>" not in file.read_text() for file in files)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(DOCS)))
-def test_links_lead_somewhere(page):
-    text = FENCE.sub("", page.read_text())
-    for target in re.findall(r"\]\(([^)\s#]+)[^)]*\)", text):
-        if "://" not in target:
-            assert (page.parent / target).resolve().exists(), f"{page}: {target}"
+def test_links_lead_somewhere():
+    followed = 0
+    for page in PAGES:
+        text = FENCE.sub("", page.read_text())
+        for target in re.findall(r"\]\(([^)\s#]+)[^)]*\)", text):
+            if "://" not in target:
+                assert (page.parent / target).resolve().exists(), f"{page}: {target}"
+                followed += 1
+    assert followed > 100
 
 
 def test_the_navigation_names_every_page_once():
