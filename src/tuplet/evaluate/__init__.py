@@ -5,7 +5,7 @@ from tuplet.evaluate.embed import embed
 from tuplet.evaluate.evaluation import Result, evaluate, evaluate_inputs
 from tuplet.evaluate.features import Features, encoded, pixels
 from tuplet.evaluate.late_fusion import LateFusion, late_fusion
-from tuplet.evaluate.linear import linear_baseline
+from tuplet.evaluate.linear import baselines, linear_baseline
 from tuplet.evaluate.predict import predict_subsets
 from tuplet.evaluate.predictor import PredictorConfig
 from tuplet.evaluate.probe import Probe, few_shot_probe, linear_probe, mlp_probe
@@ -21,6 +21,7 @@ __all__ = [
     "Probe",
     "Result",
     "Retrieval",
+    "baselines",
     "embed",
     "encoded",
     "evaluate",

@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tuplet.data import Rows, Source
+from tuplet.data import Source
 from tuplet.diagnose import centroid_gap, effective_rank, positive_cosine
 from tuplet.evaluate.embed import embed
+from tuplet.evaluate.features import pixels
 from tuplet.evaluate.probe import few_shot_probe, linear_probe, mlp_probe
 from tuplet.evaluate.retrieve import Score, mean_cosine, retrieve
 from tuplet.evaluate.subsets import joined, subset_probes, subsets
@@ -101,10 +102,11 @@ def evaluate_inputs(
         which: the modality subsets; all when left out.
 
     Returns:
-        Probe and subset results; inputs of different shapes have no retrieval.
+        Probe and subset results if there is a target; retrieval by cosine if all modalities have equally many numbers, as
+        pictures of one size do. Other inputs have nothing to be compared by.
 
     Raises:
-        InputError: if the source has no such target.
+        InputError: if the source has no such target, or nothing to measure.
 
     Example:
         >>> from tuplet.data import from_arrays
@@ -113,15 +115,14 @@ def evaluate_inputs(
         >>> evaluate_inputs(source)[0].metric
         'probe/linear'
     """
-
-    def read(rows: Rows) -> tuple[Mapping[str, Tensor], Tensor]:
-        batch = rows[slice(0, len(rows))]
-        return batch.inputs, batch.target[str(name)]
-
     name = _target(source, target)
-    if name is None:
+    parts = [pixels(rows, size=1 << 30) for rows in (source.train, source.val, source.test)]
+    probed = probe_results(*[(p.x, p.target[name]) for p in parts], which=which) if name else []
+    test, same = parts[-1], len({x.shape[1] for x in parts[-1].x.values()}) == 1
+    found = retrieval_results(Embeddings.of(test.x, present=test.present), {"cosine": mean_cosine}) if same else []
+    if not probed and not found:
         raise InputError(f"{source.name} has no target; inputs of different shapes have nothing else to compare")
-    return probe_results(*[read(rows) for rows in (source.train, source.val, source.test)], which=which)
+    return [*probed, *found]
 
 
 def probe_results(
@@ -155,7 +156,7 @@ def probe_results(
     found = {
         "probe/linear": by_subset[whole] if whole in by_subset else linear_probe(flat[0], flat[2]),
         "probe/mlp": mlp_probe(flat[0], flat[1], flat[2]),
-        "probe/few_shot": few_shot_probe(flat[0], flat[2]),
+        "probe/few_shot": few_shot_probe(flat[0], flat[2], shots=_shots(flat[0][1])),
     }
     rows = [(metric, "", probe, True) for metric, probe in found.items()]
     rows += [("subset", "+".join(subset), probe, False) for subset, probe in by_subset.items()]
@@ -234,6 +235,11 @@ def space_results(emb: Embeddings) -> list[Result]:
         Result("space/centroid_gap", centroid_gap(emb), higher=False, pool=len(emb)),
         Result("space/effective_rank", float(np.mean(ranks)), pool=len(emb)),
     ]
+
+
+def _shots(target: Tensor) -> int:
+    """Return 3, or what the smallest class of the training rows has."""
+    return 3 if target.is_floating_point() else min(3, int(target.bincount()[target].min()))
 
 
 def _target(source: Source, name: str | None) -> str | None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tuplet.data import Rows, Source
+from tuplet.evaluate.evaluation import Result, evaluate, evaluate_inputs
 from tuplet.evaluate.features import Features, pixels
 from tuplet.evaluate.retrieve import mean_cosine, retrieve
 from tuplet.functional.gcca import joint_covariance, principal_axes, shared_directions
@@ -77,6 +78,47 @@ def linear_baseline(source: Source, *, dim: int = 64) -> AlignmentModel:
             best = score, maps
     assert best is not None
     return _model(source, {k: (axes[k][0], best[1][k]) for k in names}, dim)
+
+
+def baselines(source: Source, *, target: str | None = None, dim: int = 64, seed: int = 0) -> dict[str, list[Result]]:
+    """Evaluate what needs no training: what a trained model has to beat to be worth anything.
+
+    Args:
+        source: as in `evaluate`.
+        target: what probes predict; the source's only target when left out, no probes if it has none.
+        dim: width of the representations.
+        seed: of the random encoders; torch's global random state is left alone.
+
+    Returns:
+        ``"inputs"`` (the scaled inputs themselves), ``"random"`` (untrained encoders) and ``"linear"`` (`linear_baseline`),
+        each with results as of `evaluate`, for `summary`. A row that the data do not allow is empty.
+
+    Raises:
+        InputError: if the source has no such target.
+
+    Example:
+        >>> from tuplet.data import from_arrays
+        >>> x = torch.randn(100, 3).numpy()
+        >>> rows = baselines(from_arrays({"a": x, "b": x}))
+        >>> {k: round(r.value) for k, v in rows.items() for r in v if r.metric == "retrieval/cosine/R@1" and r.detail == "mean"}
+        {'inputs': 1, 'random': 0, 'linear': 1}
+    """
+    if target is not None and target not in source.targets:
+        raise InputError(f"target is {target!r}, but {source.name} has {sorted(source.targets)}; name one of them")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = AlignmentModel.for_source(source, dim=dim)
+    rows = {"random": evaluate(model, None, source, target=target)}
+    for name in ("inputs", "linear"):
+        try:
+            rows[name] = (
+                evaluate_inputs(source, target=target)
+                if name == "inputs"
+                else evaluate(linear_baseline(source, dim=dim), None, source, target=target)
+            )
+        except InputError:
+            rows[name] = []
+    return {k: rows[k] for k in ("inputs", "random", "linear")}
 
 
 def _features(rows: Rows) -> Features:

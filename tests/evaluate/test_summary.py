@@ -1,0 +1,79 @@
+"""The first line of a summary says no more than paired intervals do."""
+
+import numpy as np
+import pytest
+import torch
+
+from tuplet import AlignmentModel, InputError
+from tuplet.data import from_arrays
+from tuplet.evaluate import Result, baselines, evaluate, linear_baseline, summary
+
+
+def row(metric, hits, n=200, *, higher=True):
+    """One result whose items are ``hits`` ones among n, always the same rows."""
+    items = tuple(float(i < hits) for i in range(n))
+    return Result(metric, hits / n, "mean" if "retrieval" in metric else "", higher, 0.1, n, items)
+
+
+def first(ours, **theirs):
+    return summary(ours, theirs).splitlines()[0]
+
+
+def test_gains_losses_and_nothing():
+    both = [row("retrieval/cosine/mAP", 150), row("probe/linear", 100)]
+    won = first(both, inputs=[row("probe/linear", 50)], linear=[row("retrieval/cosine/mAP", 40)])
+    assert won == "The model beats every baseline in retrieval by cosine and the linear probe."
+    mixed = first(both, inputs=[row("probe/linear", 180)], linear=[row("retrieval/cosine/mAP", 40)])
+    assert mixed.startswith("The model beats every baseline in retrieval by cosine. Better than the model")
+    assert "in the linear probe: plain inputs (0.900 against 0.500)" in mixed
+    lost = first(both, linear=[row("retrieval/cosine/mAP", 180)], random=[row("retrieval/cosine/mAP", 10)])
+    assert lost.startswith("Nothing is gained for certain")
+    assert "the linear closed form (0.900 against 0.750)" in lost
+    assert "random" not in lost.split("Better")[1]
+
+
+def test_ties_single_rows_and_absent_rows_claim_nothing():
+    same = [row("retrieval/cosine/mAP", 150)]
+    assert first(same, linear=same).startswith("Nothing is gained for certain")
+    assert "not told apart from the linear closed form (0.750)" in summary(same, {"linear": same})
+    near = first(same, linear=[row("retrieval/cosine/mAP", 149)])  # one row more than the other
+    assert near.startswith("Nothing is gained for certain")
+    bare = Result("retrieval/cosine/mAP", 0.9, "mean")  # no rows to pair by
+    assert first([bare], linear=[Result("retrieval/cosine/mAP", 0.1, "mean")]).startswith(
+        "Nothing is gained for certain"
+    )
+    assert first(same, linear=[], inputs=[]) == "No baseline could be compared with this model."
+
+
+def test_lower_is_better_for_errors():
+    ours = [row("probe/linear", 20, higher=False)]
+    assert first(ours, inputs=[row("probe/linear", 90, higher=False)]).startswith("The model beats every")
+    assert "Better than the model" in first([row("probe/linear", 90, higher=False)], inputs=ours)
+
+
+def test_says_that_the_closed_form_retrieves_better_than_random_encoders():
+    rng = np.random.default_rng(0)
+    factors = rng.normal(size=(400, 4))
+    x, y = (factors @ rng.normal(size=(4, w)) + 0.1 * rng.normal(size=(400, w)) for w in (6, 9))
+    source = from_arrays({"a": x, "b": y}, targets={"label": factors[:, 0] > 0})
+    rows = baselines(source)
+    assert list(rows) == ["inputs", "random", "linear"]
+    assert not [r for r in rows["inputs"] if r.metric.startswith("retrieval")]  # 6 and 9 numbers have no cosine
+    torch.manual_seed(1)
+    text = summary(evaluate(AlignmentModel.for_source(source), None, source), rows)
+    assert text.startswith("Nothing is gained for certain")
+    assert "the linear closed form (1.000 against" in text.splitlines()[0]
+    assert "Retrieval is near chance" not in text  # the closed form shows that rows belong together
+    assert all(len(line) <= 80 for line in text.split("\n\n")[1].splitlines())
+    assert "beats every" not in summary(evaluate(linear_baseline(source), None, source), rows).splitlines()[0]
+
+
+def test_inputs_of_one_size_retrieve_and_rows_that_cannot_be_are_empty():
+    x = np.random.default_rng(0).normal(size=(50, 4))
+    even = np.arange(50) % 2 == 0
+    found = {r.metric: r for r in baselines(from_arrays({"a": x, "b": x}))["inputs"] if r.detail == "mean"}
+    assert found["retrieval/cosine/R@1"].value == 1
+    assert baselines(from_arrays({"a": x, "b": np.ones((50, 3))}))["linear"] == []
+    assert baselines(from_arrays({"a": x, "b": x[:, :3]}))["inputs"] == []
+    with pytest.raises(InputError, match="target is 'nope'"):
+        baselines(from_arrays({"a": x, "b": x}, targets={"even": even}), target="nope")
