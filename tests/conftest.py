@@ -4,6 +4,7 @@ import os
 
 for library in ("OMP", "OPENBLAS", "MKL"):  # before any of them is loaded; child processes inherit it
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+os.environ.setdefault("TUPLET_DEBUG", "1")  # an error that nobody foresaw is not one line here, but fails the test
 
 import pytest
 import torch

@@ -1,9 +1,13 @@
 """Align the representations of any number of modalities."""
 
-from tuplet import data, diagnose, evaluate, functional, information, objectives
-from tuplet.model import AlignmentModel
-from tuplet.train import Recipe, Run, TrainConfig, fit
-from tuplet.types import Batch, Embeddings, InputError, Loss, Traits
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tuplet import data, diagnose, evaluate, functional, information, objectives
+    from tuplet.model import AlignmentModel
+    from tuplet.train import Recipe, Run, TrainConfig, fit
+    from tuplet.types import Batch, Embeddings, InputError, Loss, Traits
 
 __all__ = [
     "AlignmentModel",
@@ -24,3 +28,25 @@ __all__ = [
     "objectives",
 ]
 __version__ = "0.1.0"
+_HOMES = {
+    "model": ("AlignmentModel",),
+    "train": ("Recipe", "Run", "TrainConfig", "fit"),
+    "types": ("Batch", "Embeddings", "InputError", "Loss", "Traits"),
+}
+_ROOMS = ("bench", "data", "diagnose", "evaluate", "functional", "information", "io", "nets", "objectives", *_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first used, so that ``tuplet --help`` need not wait for PyTorch."""
+    if name in _ROOMS:
+        return import_module(f"tuplet.{name}")
+    for home, names in _HOMES.items():
+        if name in names:
+            globals()[name] = value = getattr(import_module(f"tuplet.{home}"), name)
+            return value
+    raise AttributeError(f"module 'tuplet' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List what `__getattr__` gives, for completion."""
+    return sorted({*globals(), *__all__, *_ROOMS})

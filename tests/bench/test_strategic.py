@@ -1,6 +1,5 @@
 """The strategic suite: stacked training equals one training at a time, cells resume, verdicts follow the numbers."""
 
-import signal
 from dataclasses import replace
 
 import numpy as np
@@ -76,7 +75,7 @@ def made(tmp_path_factory):
     """A run in this process: cells as workers write them."""
     out = tmp_path_factory.mktemp("strategic")
     patch = pytest.MonkeyPatch()
-    patch.setattr(suite, "_pool", lambda workers: Here())
+    patch.setattr(suite, "Workers", lambda number: Here())
     records = suite.run_strategic(out, plan=PLAN, seeds=2)
     yield out, records
     patch.undo()
@@ -85,7 +84,10 @@ def made(tmp_path_factory):
 class Here:
     """An executor that runs at once."""
 
-    def shutdown(self, **_):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
         return None
 
     def submit(self, work, *args, **options):
@@ -211,13 +213,3 @@ def test_a_cell_tells_how_far_it_is(tmp_path, monkeypatch):
     assert {name for name, _ in said} == {f"{PLAN.regimes[0].name}.{PLAN.shared[0]}.0"}
     assert any("tuning" in text for _, text in said)
     assert any("training" in text and f"epoch {PLAN.regimes[0].epochs} of" in text for _, text in said)
-
-
-def test_a_stopped_pool_does_not_wait_for_what_runs():
-    from tuplet.bench.runner import _pool, _stopped
-
-    pool = _pool(1)
-    future = pool.submit(signal.pause)
-    with pytest.raises(KeyboardInterrupt), _stopped(pool):
-        raise KeyboardInterrupt
-    assert future.cancelled() or future.exception() is not None

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import replace
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 
 from tuplet.bench.cell import CRITERION, load_suite, run_cell
@@ -21,6 +16,7 @@ from tuplet.bench.folder import claim, read_marker
 from tuplet.bench.record import Record, read_cell, write_cell
 from tuplet.bench.suite import TUNING_SEED, Cell, Entry, Settings, Suite, Task
 from tuplet.io.files import locked, write_atomic
+from tuplet.processes import Workers
 from tuplet.types import InputError
 
 Report = Callable[[int, int, str], None]
@@ -73,8 +69,7 @@ def run_suite(
         plan = _Plan(suite, out, pairs, suite.seeds(seeds))
         plan.sweep()
         if plan.ready:
-            with _one_thread():
-                _work(suite, plan, workers or os.cpu_count() or 1, report)
+            _work(suite, plan, workers or os.cpu_count() or 1, report)
     records = [r for cell in plan.reported() for r in plan.records(cell)]
     check_budget(records)
     return records
@@ -201,7 +196,7 @@ def _work(suite: Suite, plan: _Plan, workers: int, report: Report) -> None:
     """Keep the workers busy until nothing is ready; replace the pool if a worker dies."""
     running: dict[Future[list[Record] | tuple[str, str]], tuple[Cell, Settings]] = {}
     deaths: dict[Cell, int] = {}
-    size, pool = workers, _pool(workers)
+    size, pool = workers, Workers(workers)
     try:
         while plan.ready or running:
             while plan.ready and len(running) < size and not pool._broken:
@@ -229,68 +224,12 @@ def _work(suite: Suite, plan: _Plan, workers: int, report: Report) -> None:
                     plan.ready.append(running.pop(future))
                 pool.shutdown(wait=False, cancel_futures=True)
                 size = 1  # one at a time from here on, so that only the guilty cell dies again
-                pool = _pool(size)
+                pool = Workers(size)
     except BaseException:
-        _terminate(pool)
+        pool.stop()
         raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let the processes that start meanwhile use one thread in every numerical library, also those loaded later."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
-
-
-@contextmanager
-def _stopped(pool: ProcessPoolExecutor) -> Iterator[ProcessPoolExecutor]:
-    """Shut a pool down; where something went wrong, without waiting for what still runs."""
-    try:
-        yield pool
-    except BaseException:
-        _terminate(pool)
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _terminate(pool: ProcessPoolExecutor) -> None:
-    """Stop cells that run: finished ones are kept, and the exit would wait for these."""
-    for process in list(pool._processes.values()):
-        process.terminate()
-
-
-def _start_worker() -> None:
-    """One thread, for equal results on any machine; no orphan when the parent is killed; Ctrl-C is the parent's to hear."""
-    import torch
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    torch.set_num_threads(1)
-    parent = parent_process()
-    if parent is not None:
-        sentinel = parent.sentinel
-
-        def leave() -> None:
-            wait_for([sentinel])
-            os._exit(1)
-
-        threading.Thread(target=leave, daemon=True).start()
 
 
 def _guarded(factory: str, cell: Cell, settings: Settings) -> list[Record] | tuple[str, str]:

@@ -1,66 +1,15 @@
-"""The command line: parse, call one function, print. Bad input ends with one line and exit code 2."""
+"""The command line: answer signals, then parse, call one function, print. Bad input ends with one line and exit code 2.
+
+This file imports nothing large before `main` has begun: until then Ctrl-C would end in a traceback.
+"""
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
-from urllib.parse import urlencode
-
-import tyro
-from tyro.conf import Positional
-
-from tuplet.cli.audit import Audit, audit
-from tuplet.cli.data import Data, data
-from tuplet.cli.sweep import Sweep, strategic, sweep
-from tuplet.cli.train import Evaluate, Train, evaluate, train
-from tuplet.errors import InputError
-
-if TYPE_CHECKING:
-    from tuplet.bench import Record, Suite
-
-
-@dataclass(frozen=True)
-class Bench:
-    """Compare objectives under one budget; cells that already exist in --out are kept, so a stopped run continues."""
-
-    suite: Positional[str]
-    """Which comparison: quickstart, missing (quality over the share of missing entries), scaling (time and memory),
-    strategic (when alignment helps an encoder), the
-    tables of two papers on stand-ins (ova-ib-sim, uni-oma-sim) or on their data (ova-ib, uni-oma; with --root)."""
-    seeds: int = 3
-    """Number of reported seeds; for scaling, of measured turns; for strategic, of data sets, each trained five times."""
-    out: Path | None = None
-    """Run folder [default: runs/SUITE]."""
-    only: tuple[str, ...] = ()
-    """Names of entries to run, such as: gram one_vs_all."""
-    workers: int | None = None
-    """Processes, one thread each [default: the number of cores]; for scaling, threads."""
-    preset: Literal["small", "paper"] | None = None
-    """For the papers' tables: encoders and settings that two cores can train, or the papers' [default: small for stand-ins]."""
-    root: Path | None = None
-    """Folder with the papers' data sets."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """Write the report of bench runs again."""
-
-    runs: Positional[tuple[Path, ...]]
-    """Folders that `tuplet bench` wrote to."""
-
-
-Command = (
-    Annotated[Bench, tyro.conf.subcommand("bench")]
-    | Annotated[Audit, tyro.conf.subcommand("audit")]
-    | Annotated[Train, tyro.conf.subcommand("train")]
-    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
-    | Annotated[Report, tyro.conf.subcommand("report")]
-    | Annotated[Data, tyro.conf.subcommand("data")]
-    | Annotated[Sweep, tyro.conf.subcommand("sweep")]
-)
+from types import FrameType
+from typing import Any
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -70,7 +19,9 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: without the program's name; those of the process when left out.
 
     Returns:
-        Exit code: 0, or 2 after one line about bad input.
+        Exit code: 0; 2 after one line about bad input, a disk or memory that is full; 1 after one about an error in tuplet or
+        in a recipe (with the environment variable ``TUPLET_DEBUG=1`` its traceback instead); 130 after Ctrl-C, 143 after
+        SIGTERM; 141 if nobody reads the output any more.
 
     Example:
         >>> main(["data", "list"])  # doctest: +ELLIPSIS
@@ -78,125 +29,90 @@ def main(arguments: list[str] | None = None) -> int:
         ...
         0
     """
-    command = tyro.cli(Command, args=arguments, prog="tuplet", description="Align any number of modalities.")
-    run: dict[type, Callable[..., None]] = {
-        Audit: audit,
-        Bench: bench,
-        Train: train,
-        Evaluate: evaluate,
-        Report: report,
-        Data: data,
-        Sweep: sweep,
-    }
+    stop = _Stop()
+    before = stop.listen()
     try:
-        run[type(command)](command)
-    except InputError as error:
-        print(f"tuplet: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"tuplet: {error}; choose another --out, or free the disk", file=sys.stderr)
-        return 2
+        code = _guarded(sys.argv[1:] if arguments is None else arguments)
+        return stop.said() or code
     except KeyboardInterrupt:
-        print("tuplet: stopped; run the same command again to continue", file=sys.stderr)
-        return 130
+        return stop.said() or _end("stopped; run the same command again to continue", 130)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Stop:
+    """What a signal asks for: the first one unwinds, the second one ends at once."""
+
+    def __init__(self) -> None:
+        self.signal = 0
+
+    def listen(self) -> dict[int, Any]:
+        """Answer Ctrl-C and SIGTERM; return what answered before."""
+        if "LOCAL_RANK" in os.environ:  # one of several training processes: it ends with the one that started it
+            from tuplet.processes import watch_parent
+
+            watch_parent()
+        try:
+            return {n: signal.signal(n, self.hear) for n in (signal.SIGINT, signal.SIGTERM)}
+        except ValueError:  # not the main thread: whoever owns that one answers
+            return {}
+
+    def hear(self, number: int, frame: FrameType | None) -> None:
+        if self.signal:
+            os._exit(128 + number)
+        self.signal = number
+        raise KeyboardInterrupt
+
+    def said(self) -> int:
+        """Say that a signal ended the command, if one did, however far the command went after it."""
+        return self.signal and _end("stopped; run the same command again to continue", 128 + self.signal)
+
+
+def _guarded(arguments: list[str]) -> int:
+    """Run a command; each error is one line."""
+    from tuplet.cli.terminal import one_line, speak
+    from tuplet.errors import InputError
+
+    try:
+        speak()
+        return _run(arguments)
+    except InputError as error:
+        return _end(one_line(error), 2)
+    except BrokenPipeError:  # as in `tuplet data list | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        return _end(f"{one_line(error)}; choose another --out, or free the disk", 2)
+    except Exception as error:
+        from tuplet.cli.terminal import internal, out_of_memory
+
+        if os.environ.get("TUPLET_DEBUG", "0") != "0":
+            raise
+        if (asked := out_of_memory(error)) is not None:
+            return _end(asked, 2)
+        return _end(internal(error), 1)
+
+
+def _run(arguments: list[str]) -> int:
+    from tuplet.cli.terminal import check, parsed
+
+    check(arguments)
+    if arguments[:1] == ["--version"]:
+        from tuplet import __version__
+
+        print(f"tuplet {__version__}")
+        return 0
+    command = parsed(arguments)
+    if isinstance(command, int):
+        return command
+    from tuplet.cli.commands import RUN
+
+    RUN[type(command)](command)
+    sys.stdout.flush()
     return 0
 
 
-def bench(command: Bench) -> None:
-    """Run a suite, print its tables and say where the report is.
-
-    Args:
-        command: the parsed options.
-
-    Raises:
-        InputError: for an unknown suite, or as `tuplet.bench.run_suite` does.
-
-    Example:
-        >>> bench(Bench("nothing"))
-        Traceback (most recent call last):
-        tuplet.types.InputError: suite is 'nothing', expected one of ['missing', 'ova-ib', ...
-    """
-    from tuplet.bench.cell import load_suite
-    from tuplet.bench.runner import read_run, run_suite
-    from tuplet.bench.samples import keep_samples
-    from tuplet.bench.show import Progress
-    from tuplet.bench.suites import SUITES
-
-    if command.suite == "scaling":
-        _scaling(command)
-        return
-    if command.suite == "strategic":
-        for name in ("only", "preset", "root"):
-            if getattr(command, name):
-                raise InputError(
-                    f"{name} is {getattr(command, name)!r}, but strategic trains every strength and data set; leave it out"
-                )
-        print(f"report: {strategic(command.out, seeds=command.seeds, workers=command.workers)}")
-        return
-    if command.suite not in SUITES:
-        raise InputError(f"suite is {command.suite!r}, expected one of {sorted([*SUITES, 'scaling', 'strategic'])}")
-    options = {k: str(v) for k, v in (("root", command.root), ("preset", command.preset)) if v is not None}
-    suite = load_suite(SUITES[command.suite] + ("?" + urlencode(options) if options else ""))
-    out = command.out or Path("runs") / command.suite
-    with Progress(f"{suite.name} -> {out}") as progress:
-        records = run_suite(
-            suite, out=out, seeds=command.seeds, only=command.only, workers=command.workers, report=progress.advance
-        )
-    if not records:
-        raise InputError(f"no cell of {suite.name} finished; see the *.error.json files in {out / 'cells'}")
-    keep_samples([t for t in suite.tasks if t.name in {r.task for r in records}], out)
-    _publish(*read_run(out, SUITES), out)  # with what earlier calls finished there: a selection hides nothing
-
-
-def report(command: Report) -> None:
-    """Write the reports of finished or unfinished runs.
-
-    Args:
-        command: the parsed options.
-
-    Raises:
-        InputError: if a folder is not a bench run or cannot be read.
-
-    Example:
-        >>> report(Report(()))
-        Traceback (most recent call last):
-        tuplet.types.InputError: runs is empty; name at least one folder that `tuplet bench` wrote to
-    """
-    from tuplet.bench.folder import read_marker
-    from tuplet.bench.runner import read_run
-    from tuplet.bench.suites import SUITES
-
-    if not command.runs:
-        raise InputError("runs is empty; name at least one folder that `tuplet bench` wrote to")
-    for out in command.runs:
-        if read_marker(out)[0] == "strategic":
-            print(f"report: {strategic(out, again=True)}")
-            continue
-        _publish(*read_run(out, SUITES), out)
-
-
-def _scaling(command: Bench) -> None:
-    """Measure costs; the seeds of other suites are the repeats of this one."""
-    from tuplet.bench.scaling import run_scaling
-    from tuplet.bench.scaling_report import write_scaling
-    from tuplet.bench.show import Progress
-
-    out, repeats = command.out or Path("runs/scaling"), command.seeds
-    with Progress(f"scaling -> {out}") as progress:
-        points = run_scaling(out, only=command.only, repeats=repeats, threads=command.workers, report=progress.advance)
-    file = write_scaling(points, out, repeats=repeats)
-    print((out / "table.md").read_text())
-    print(f"report: {file}")
-
-
-def _publish(suite: Suite, records: list[Record], out: Path) -> None:
-    from tuplet.bench.report import write_report
-    from tuplet.bench.show import print_claims, print_tables
-    from tuplet.bench.tables import tables
-
-    print_tables(suite, tables(suite, records))
-    print_claims(suite, records)
-    failed = sorted(out.glob("cells/*/*.error.json"))
-    if failed:
-        print(f"{len(failed)} cells failed (the first: {failed[0]}); run again to retry them")
-    print(f"report: {write_report(suite, records, out)}")
+def _end(text: str, code: int) -> int:
+    print(f"tuplet: {text}", file=sys.stderr, flush=True)
+    return code

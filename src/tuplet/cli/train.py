@@ -8,13 +8,15 @@ import os
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
 from tuplet.cli.audit import Plan, aligned, planned
 from tuplet.errors import InputError
-from tuplet.train.recipe import RECIPES, Recipe
+
+if TYPE_CHECKING:
+    from tuplet.train.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,7 @@ def evaluate(command: Evaluate) -> None:
     from tuplet import evaluate as evaluation
     from tuplet.bench.show import print_results
     from tuplet.train import checkpoint
+    from tuplet.train.recipe import RECIPES
 
     try:
         note = json.loads((command.run / "run.json").read_text())
@@ -169,6 +172,8 @@ def _plan(command: Train, recipe: Recipe) -> Plan:
 
 
 def _recipe(name: str, objective: str, seed: int) -> Recipe:
+    from tuplet.train.recipe import RECIPES, Recipe
+
     if name in RECIPES:
         return RECIPES[name](objective, seed)
     file = Path(name)

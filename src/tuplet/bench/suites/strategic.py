@@ -22,7 +22,6 @@ import torch
 
 from tuplet.bench.folder import claim, read_marker
 from tuplet.bench.record import Record, environment, read_cell, write_cell
-from tuplet.bench.runner import _one_thread, _pool, _stopped
 from tuplet.bench.stacked import Member, Stack
 from tuplet.bench.suite import TUNING_SEED
 from tuplet.data import Source
@@ -31,6 +30,7 @@ from tuplet.diagnose.similarity import cka, mutual_knn, svcca
 from tuplet.information import discrete
 from tuplet.information.pid import PARTS, TERMS
 from tuplet.io.files import locked, write_atomic
+from tuplet.processes import Workers
 from tuplet.train import TrainConfig
 from tuplet.types import InputError
 
@@ -137,7 +137,7 @@ def run_strategic(
         if done:
             report(done, len(files), "kept from before")
         workers = max(1, min(workers or os.cpu_count() or 1, len(todo)))
-        with TemporaryDirectory() as told, _one_thread(), _stopped(_pool(workers)) as pool:
+        with TemporaryDirectory() as told, Workers(workers) as pool:
             running = {pool.submit(run_data_set, plan, *key, told=Path(told)): key for key in todo}
             while running:
                 finished = wait(running, timeout=SECONDS, return_when=FIRST_COMPLETED).done

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 
 from tuplet.data.simulate.cache import cached
 from tuplet.data.table import write_table
+from tuplet.processes import Workers
 from tuplet.types import InputError, in_range
 
 Columns = dict[str, NDArray[Any]]
@@ -103,7 +102,7 @@ def episode_rows(scene: Scene, *, episodes: int, seed: int = 0, workers: int | N
         parts = [one(number) for number in range(episodes)]
     else:
         try:
-            with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            with Workers(min(workers, episodes)) as pool:
                 parts = list(pool.map(one, range(episodes), chunksize=max(1, min(16, episodes // (4 * workers)))))
         except BrokenProcessPool:
             raise InputError(

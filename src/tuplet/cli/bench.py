@@ -1,0 +1,146 @@
+"""The ``tuplet bench`` and ``tuplet report`` commands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlencode
+
+from tyro.conf import Positional
+
+from tuplet.cli.sweep import strategic
+from tuplet.errors import InputError
+
+if TYPE_CHECKING:
+    from tuplet.bench import Record, Suite
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Compare objectives under one budget; cells that already exist in --out are kept, so a stopped run continues."""
+
+    suite: Positional[str]
+    """Which comparison: quickstart, missing (quality over the share of missing entries), scaling (time and memory),
+    strategic (when alignment helps an encoder), the
+    tables of two papers on stand-ins (ova-ib-sim, uni-oma-sim) or on their data (ova-ib, uni-oma; with --root)."""
+    seeds: int = 3
+    """Number of reported seeds; for scaling, of measured turns; for strategic, of data sets, each trained five times."""
+    out: Path | None = None
+    """Run folder [default: runs/SUITE]."""
+    only: tuple[str, ...] = ()
+    """Names of entries to run, such as: gram one_vs_all."""
+    workers: int | None = None
+    """Processes, one thread each [default: the number of cores]; for scaling, threads."""
+    preset: Literal["small", "paper"] | None = None
+    """For the papers' tables: encoders and settings that two cores can train, or the papers' [default: small for stand-ins]."""
+    root: Path | None = None
+    """Folder with the papers' data sets."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write the report of bench runs again."""
+
+    runs: Positional[tuple[Path, ...]]
+    """Folders that `tuplet bench` wrote to."""
+
+
+def bench(command: Bench) -> None:
+    """Run a suite, print its tables and say where the report is.
+
+    Args:
+        command: the parsed options.
+
+    Raises:
+        InputError: for an unknown suite, or as `tuplet.bench.run_suite` does.
+
+    Example:
+        >>> bench(Bench("nothing"))
+        Traceback (most recent call last):
+        tuplet.types.InputError: suite is 'nothing', expected one of ['missing', 'ova-ib', ...
+    """
+    from tuplet.bench.cell import load_suite
+    from tuplet.bench.runner import read_run, run_suite
+    from tuplet.bench.samples import keep_samples
+    from tuplet.bench.show import Progress
+    from tuplet.bench.suites import SUITES
+
+    if command.suite == "scaling":
+        _scaling(command)
+        return
+    if command.suite == "strategic":
+        for name in ("only", "preset", "root"):
+            if getattr(command, name):
+                raise InputError(
+                    f"{name} is {getattr(command, name)!r}, but strategic trains every strength and data set; leave it out"
+                )
+        print(f"report: {strategic(command.out, seeds=command.seeds, workers=command.workers)}")
+        return
+    if command.suite not in SUITES:
+        raise InputError(f"suite is {command.suite!r}, expected one of {sorted([*SUITES, 'scaling', 'strategic'])}")
+    options = {k: str(v) for k, v in (("root", command.root), ("preset", command.preset)) if v is not None}
+    suite = load_suite(SUITES[command.suite] + ("?" + urlencode(options) if options else ""))
+    out = command.out or Path("runs") / command.suite
+    with Progress(f"{suite.name} -> {out}") as progress:
+        records = run_suite(
+            suite, out=out, seeds=command.seeds, only=command.only, workers=command.workers, report=progress.advance
+        )
+    if not records:
+        raise InputError(f"no cell of {suite.name} finished; see the *.error.json files in {out / 'cells'}")
+    keep_samples([t for t in suite.tasks if t.name in {r.task for r in records}], out)
+    _publish(*read_run(out, SUITES), out)  # with what earlier calls finished there: a selection hides nothing
+
+
+def report(command: Report) -> None:
+    """Write the reports of finished or unfinished runs.
+
+    Args:
+        command: the parsed options.
+
+    Raises:
+        InputError: if a folder is not a bench run or cannot be read.
+
+    Example:
+        >>> report(Report(()))
+        Traceback (most recent call last):
+        tuplet.types.InputError: runs is empty; name at least one folder that `tuplet bench` wrote to
+    """
+    from tuplet.bench.folder import read_marker
+    from tuplet.bench.runner import read_run
+    from tuplet.bench.suites import SUITES
+
+    if not command.runs:
+        raise InputError("runs is empty; name at least one folder that `tuplet bench` wrote to")
+    for out in command.runs:
+        if read_marker(out)[0] == "strategic":
+            print(f"report: {strategic(out, again=True)}")
+            continue
+        _publish(*read_run(out, SUITES), out)
+
+
+def _scaling(command: Bench) -> None:
+    """Measure costs; the seeds of other suites are the repeats of this one."""
+    from tuplet.bench.scaling import run_scaling
+    from tuplet.bench.scaling_report import write_scaling
+    from tuplet.bench.show import Progress
+
+    out, repeats = command.out or Path("runs/scaling"), command.seeds
+    with Progress(f"scaling -> {out}") as progress:
+        points = run_scaling(out, only=command.only, repeats=repeats, threads=command.workers, report=progress.advance)
+    file = write_scaling(points, out, repeats=repeats)
+    print((out / "table.md").read_text())
+    print(f"report: {file}")
+
+
+def _publish(suite: Suite, records: list[Record], out: Path) -> None:
+    from tuplet.bench.report import write_report
+    from tuplet.bench.show import print_claims, print_tables
+    from tuplet.bench.tables import tables
+
+    print_tables(suite, tables(suite, records))
+    print_claims(suite, records)
+    failed = sorted(out.glob("cells/*/*.error.json"))
+    if failed:
+        print(f"{len(failed)} cells failed (the first: {failed[0]}); run again to retry them")
+    print(f"report: {write_report(suite, records, out)}")

@@ -1,0 +1,34 @@
+"""The commands: which dataclass of options goes to which function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import tyro
+
+from tuplet.cli.audit import Audit, audit
+from tuplet.cli.bench import Bench, Report, bench, report
+from tuplet.cli.data import Data, data
+from tuplet.cli.sweep import Sweep, sweep
+from tuplet.cli.train import Evaluate, Train, evaluate, train
+
+Command = (
+    Annotated[Bench, tyro.conf.subcommand("bench")]
+    | Annotated[Audit, tyro.conf.subcommand("audit")]
+    | Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Report, tyro.conf.subcommand("report")]
+    | Annotated[Data, tyro.conf.subcommand("data")]
+    | Annotated[Sweep, tyro.conf.subcommand("sweep")]
+)
+RUN: dict[type, Callable[..., None]] = {
+    Audit: audit,
+    Bench: bench,
+    Train: train,
+    Evaluate: evaluate,
+    Report: report,
+    Data: data,
+    Sweep: sweep,
+}
+NAMES = ("audit", "bench", "train", "evaluate", "sweep", "report", "data")

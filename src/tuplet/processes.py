@@ -1,0 +1,99 @@
+"""Worker processes that end with the process that started them, however it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+from typing import Any
+
+LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class Workers(ProcessPoolExecutor):
+    """A pool of fresh processes, one thread each; Ctrl-C is the parent's to hear.
+
+    As a context it waits for what runs at its end, but stops it where something went wrong.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number, mp_context=get_context("spawn"), initializer=_begin)
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Give a call to a worker, starting one if none is free."""
+        with _one_thread(), _deaf():
+            return super().submit(fn, *args, **kwargs)
+
+    def stop(self) -> None:
+        """End all workers now, whatever they do."""
+        for process in list((self._processes or {}).values()):
+            process.terminate()
+        self.shutdown(wait=False, cancel_futures=True)
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> bool | None:
+        """Wait for what runs; after an error, stop it."""
+        if kind is not None:
+            self.stop()
+        return super().__exit__(kind, error, trace)
+
+
+def watch_parent() -> None:
+    """End this process once the one that started it has ended: in a thread, so that whatever runs does not matter.
+
+    Example:
+        >>> watch_parent()  # nothing happens while the parent lives
+    """
+    parent, began = parent_process(), os.getppid()
+
+    def watch() -> None:
+        if parent is not None:
+            wait([parent.sentinel])
+        else:
+            while os.getppid() == began:
+                time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _begin() -> None:
+    """Prepare a worker; one thread gives equal results on any machine."""
+    watch_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let processes that start meanwhile use one thread in every numerical library, also those loaded later."""
+    before = {name: os.environ.get(name) for name in LIBRARIES}
+    os.environ.update(dict.fromkeys(LIBRARIES, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Let processes that start meanwhile never hear Ctrl-C: while they import, they would answer it with a traceback."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,69 @@
+"""Workers: they end with their parent, and a pool in trouble does not wait for them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tuplet.processes import Workers
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
+        return file.read().rpartition(b")")[2].split()[0] != b"Z"
+
+
+def gone(pids, seconds=10.0):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and any(map(alive, pids)):
+        time.sleep(0.05)
+    return not any(map(alive, pids))
+
+
+def test_a_stopped_pool_does_not_wait_for_what_runs():
+    began = time.monotonic()
+    pool = Workers(1)
+    future = pool.submit(signal.pause)
+    with pytest.raises(KeyboardInterrupt), pool:
+        raise KeyboardInterrupt
+    assert future.cancelled() or future.exception() is not None
+    assert time.monotonic() - began < 20
+
+
+PARENT = """
+import os, sys, time
+from tuplet.processes import Workers
+if __name__ == "__main__":
+    pool = Workers(2)
+    for _ in range(2):
+        pool.submit(time.sleep, 600)
+    if sys.argv[1] == "late":
+        pool.submit(os.getpid)  # waits behind the others
+        time.sleep(float(sys.argv[2]))
+    print(*pool._processes, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wait", [0.0, 4.0])  # while the workers start, and while they work
+def test_workers_end_when_their_parent_is_killed(tmp_path, wait):
+    (tmp_path / "parent.py").write_text(PARENT, encoding="utf-8")
+    with subprocess.Popen(
+        [sys.executable, str(tmp_path / "parent.py"), "late", str(wait)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as parent:
+        pids = [int(p) for p in parent.stdout.readline().split()]
+        assert len(pids) == 2
+        assert all(map(alive, pids))
+        parent.kill()
+    assert gone(pids)
