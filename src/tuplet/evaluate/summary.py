@@ -45,12 +45,12 @@ def summary(results: Sequence[Result], baselines: Mapping[str, Sequence[Result]]
 
     Example:
         >>> print(summary([Result("probe/linear", 0.9, chance=0.5, pool=40)]))
-                                             model  chance   pool
-        linear probe, all modalities         0.900   0.500     40
+                                            model  chance   pool
+        linear probe, all modalities        0.900   0.500     40
     """
     rows = {"model": results, **(baselines or {})}
     lines: list[str] = _gains(results, baselines) if baselines else []
-    lines.append(f"{'':<34}{''.join(f'{k:>8}' for k in rows)}{'chance':>8}{'pool':>7}")
+    lines.append(f"{'':<33}{''.join(f'{k:>8}' for k in rows)}{'chance':>8}{'pool':>7}")
 
     def add(words: str, r: Result) -> None:
         same = [
@@ -58,8 +58,8 @@ def summary(results: Sequence[Result], baselines: Mapping[str, Sequence[Result]]
         ]
         numbers = "".join(f"{'-':>8}" if o is None else f"{o.value:>8.3f}" for o in same)
         chance = "" if r.chance is None else f"{r.chance:.3f}"
-        words = words if len(words) <= 34 else f"{words[:33]}…"
-        lines.append(f"{words:<34}{numbers}{chance:>8}{r.pool or '':>7}".rstrip())
+        words = words if len(words) <= 33 else f"{words[:32]}…"
+        lines.append(f"{words:<33}{numbers}{chance:>8}{r.pool or '':>7}".rstrip())
 
     for metric, words in LINES.items():
         for r in results:
