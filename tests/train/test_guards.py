@@ -14,8 +14,9 @@ from tuplet import InputError, Loss, TrainConfig, fit
 from tuplet.io.files import locked
 from tuplet.objectives import Pairwise, Sum, Temperature
 from tuplet.train import checkpoint
-from tuplet.train.loop import _optimizer, validation_loss
+from tuplet.train.rate import make_optimizer
 from tuplet.train.step import cached_step
+from tuplet.train.validate import validation_loss
 
 SMALL = {"epochs": 2, "batch_size": 12}
 
@@ -121,7 +122,7 @@ def test_a_sharded_run_resumes(tmp_path):
 
 def test_only_matrices_decay():
     net, temperature = model(), Temperature(0.5)
-    groups = _optimizer(net, Pairwise(tau=temperature), TrainConfig(weight_decay=0.3)).param_groups
+    groups = make_optimizer(net, Pairwise(tau=temperature), TrainConfig(weight_decay=0.3)).param_groups
     decays = {id(p): g["weight_decay"] for g in groups for p in g["params"]}
     assert decays[id(temperature.logit)] == 0.0
     assert {decays[id(p)] for p in net.parameters() if p.ndim > 1} == {0.3}

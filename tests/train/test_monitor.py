@@ -53,7 +53,7 @@ def test_monitoring_changes_nothing_in_training():
         objective = Symile(generator=torch.Generator().manual_seed(0)) + 0.5 * Pairwise()
         if not watch:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("tuplet.train.loop.monitor", lambda *_: {})
+                patch.setattr("tuplet.train.session.monitor", lambda *_: {})
                 fit(m, objective, train=source().train, config=TrainConfig(**SMALL))
         else:
             fit(m, objective, train=source().train, config=TrainConfig(**SMALL))

@@ -15,7 +15,7 @@ from tuplet.nets import MLP
 from tuplet.objectives import Gram, Pairwise, Schedule
 from tuplet.objectives.among import Among
 from tuplet.train import strategic
-from tuplet.train.loop import learning_rate
+from tuplet.train.rate import learning_rate
 from tuplet.train.strategic import _seed
 
 CONFIG = TrainConfig(epochs=3, batch_size=16, lr=1e-2, weight_decay=1e-2)

@@ -16,5 +16,5 @@ if __name__ == "__main__":
     s = source()
     objective = Symile(tau=Temperature(0.2), generator=torch.Generator().manual_seed(5))
     objective.register_forward_hook(lambda *_: time.sleep(pause))
-    config = TrainConfig(epochs=epochs, batch_size=12, out=out, checkpoint_every=2)
+    config = TrainConfig(epochs=epochs, batch_size=12, out=out, checkpoint_every=2, keep="best", patience=9)
     fit(model(dropout=0.2), objective, train=s.train, val=s.val, config=config)

@@ -25,7 +25,8 @@ from tuplet.model import AlignmentModel
 from tuplet.objectives import Pairwise
 from tuplet.objectives.unimodal import UnimodalTask
 from tuplet.train.config import TrainConfig
-from tuplet.train.loop import fit, learning_rate
+from tuplet.train.loop import fit
+from tuplet.train.rate import learning_rate
 from tuplet.train.strategic import UNCLIPPED, untrained, weighted
 from tuplet.types import Batch, InputError
 
@@ -293,7 +294,9 @@ def _one_by_one(
     def trained(level: float, seed: int) -> Fitted:
         model, task = untrained(source, target=target, seed=seed)
         whole = weighted(task, level, Pairwise(tau=TAU), names)
-        fit(model, whole, train=_Held(train), config=replace(config, clip=UNCLIPPED, seed=seed))
+        run = fit(model, whole, train=_Held(train), config=replace(config, clip=UNCLIPPED, seed=seed))
+        if run.stopped:
+            raise KeyboardInterrupt
         return model, task
 
     found = [[trained(level, seed) for seed in seeds] for level in levels]

@@ -135,6 +135,8 @@ def _results(
         warnings.filterwarnings("ignore", "the gradient of")  # a comparison shows what comes of it
         train, val = (ungroup(r) if task.negatives == "all" else r for r in (source.train, source.val))
         run = fit(model, objective, train=train, val=val, config=config)
+    if run.stopped:
+        raise KeyboardInterrupt
     spent = {
         "parameters": size,
         "batch_size": budget.batch_size,
@@ -147,6 +149,7 @@ def _results(
     curves = [
         Result(f"training/{k}", run.history[-1][k], items=tuple(h[k] for h in run.history), higher=False)
         for k in ("loss", "val")
+        if k in run.history[-1]
     ]
     return [*task.protocol.measure(model, objective, _whole(source), task, cell.seed), *curves], spent
 

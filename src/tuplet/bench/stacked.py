@@ -20,7 +20,7 @@ from tuplet.data import Source
 from tuplet.data.batch import order_of
 from tuplet.nets import MLP
 from tuplet.train import TrainConfig
-from tuplet.train.loop import learning_rate
+from tuplet.train.rate import learning_rate
 from tuplet.train.strategic import untrained
 from tuplet.types import in_range
 

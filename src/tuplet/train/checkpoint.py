@@ -28,6 +28,7 @@ def save(
     optimizer: torch.optim.Optimizer,
     state: dict[str, Any],
     *,
+    best: dict[str, Tensor] | None = None,
     write: bool = True,
 ) -> None:
     """Write a checkpoint atomically.
@@ -38,6 +39,7 @@ def save(
         objective: likewise, if it is a module; also the state of its ``generator``, if it has one.
         optimizer: its per-parameter tensors are kept.
         state: JSON values: where the run stands.
+        best: `weights` of the best epoch, if they are kept.
         write: False to help collecting only.
 
     Example:
@@ -51,19 +53,121 @@ def save(
     """
     from safetensors.torch import save as serialise
 
-    tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
-    if isinstance(objective, nn.Module):
-        tensors |= {f"objective.{k}": v for k, v in objective.state_dict().items()}
+    tensors = weights(model, objective) | {f"best.{k}": v for k, v in (best or {}).items()}
     for number, entry in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{k}": torch.as_tensor(v) for k, v in entry.items()}
     tensors |= {f"random.{k}": g.get_state() for k, g in generators(objective).items()}
     devices = dict(enumerate(random_state()))
     tensors |= {"random.torch" if i == 0 else f"random.cuda{i - 1}": v for i, v in devices.items()}
-    tensors = {k: whole(v.detach()).cpu().contiguous() for k, v in tensors.items()}
+    tensors = separate(tensors)
     if not write:
         return
     metadata = {"tuplet": json.dumps({"schema": SCHEMA, "crc32": _crc32(tensors), **state})}
     write_atomic(path, serialise(tensors, metadata))
+
+
+def weights(model: nn.Module, objective: Callable[..., Any]) -> dict[str, Tensor]:
+    """Copy the parameters and buffers of a model, and of an objective that is a module.
+
+    Args:
+        model: any module.
+        objective: any callable.
+
+    Returns:
+        ``model.<key>`` and ``objective.<key>`` -> tensor.
+
+    Example:
+        >>> sorted(weights(nn.Linear(1, 1), len))
+        ['model.bias', 'model.weight']
+    """
+    tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
+    if isinstance(objective, nn.Module):
+        tensors |= {f"objective.{k}": v for k, v in objective.state_dict().items()}
+    return {k: v.detach().clone() for k, v in tensors.items()}
+
+
+def put(tensors: dict[str, Tensor], model: nn.Module, objective: Callable[..., Any]) -> None:
+    """Put back what `weights` copied.
+
+    Args:
+        tensors: from `weights`.
+        model: receives its own.
+        objective: likewise.
+
+    Example:
+        >>> put(weights(nn.Linear(1, 1), len), nn.Linear(1, 1), len)
+    """
+    shapes = model.state_dict()
+    own = part(tensors, "model")
+    model.load_state_dict({k: like(v, shapes[k]) if k in shapes else v for k, v in own.items()})
+    if isinstance(objective, nn.Module):
+        objective.load_state_dict(part(tensors, "objective"))
+
+
+def part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """Select the tensors under a name.
+
+    Args:
+        tensors: of a checkpoint.
+        name: before the first dot.
+
+    Returns:
+        The rest of each key -> tensor.
+
+    Example:
+        >>> part({"a.b": torch.ones(1), "c.b": torch.ones(1)}, "a")
+        {'b': tensor([1.])}
+    """
+    return {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
+
+
+def separate(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Collect tensors on the CPU, none of which shares memory with another: what a file can hold.
+
+    Args:
+        tensors: by name.
+
+    Returns:
+        Copies where they are needed.
+
+    Example:
+        >>> x = torch.ones(2)
+        >>> a, b = separate({"a": x, "b": x}).values()
+        >>> a.data_ptr() == b.data_ptr()
+        False
+    """
+    taken, apart = set[int](), dict[str, Tensor]()
+    for k, v in tensors.items():
+        value = whole(v.detach()).cpu().contiguous()
+        apart[k] = value.clone() if value.untyped_storage().data_ptr() in taken else value
+        taken.add(apart[k].untyped_storage().data_ptr())
+    return apart
+
+
+def check_same(here: dict[str, Any], saved: dict[str, Any], folder: Path) -> None:
+    """Refuse to continue a run with other settings.
+
+    Args:
+        here: the settings of this run: ``config``, ``objective``, ``data``, ``rows``, ``steps``.
+        saved: those in the checkpoint.
+        folder: where it lies.
+
+    Raises:
+        InputError: naming what differs.
+
+    Example:
+        >>> check_same({"config": {"lr": 1}}, {"config": {"lr": 2}}, Path("run"))
+        Traceback (most recent call last):
+        tuplet.types.InputError: run holds a run with lr = 2, this one has lr = 1; ...
+    """
+    own = ("objective", "data", "rows", "steps")
+    now, then = ({**run["config"], **{k: run.get(k) for k in own}} for run in (here, saved))
+    for k in sorted(now.keys() | then.keys()):
+        if now.get(k) != then.get(k):
+            raise InputError(
+                f"{folder} holds a run with {k} = {then.get(k)}, this one has {k} = {now.get(k)}; use another out folder, "
+                f"the same settings to resume, or --fresh to start the folder anew"
+            )
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -101,7 +205,12 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def restore(
-    path: Path, model: nn.Module, objective: Callable[..., Any], optimizer: torch.optim.Optimizer | None = None
+    path: Path,
+    model: nn.Module,
+    objective: Callable[..., Any],
+    optimizer: torch.optim.Optimizer | None = None,
+    *,
+    saved: tuple[dict[str, Tensor], dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Put a checkpoint back in place.
 
@@ -110,6 +219,7 @@ def restore(
         model: receives its weights.
         objective: receives its weights and random state, if it has any.
         optimizer: receives its tensors; None to load weights only, which leaves random states alone.
+        saved: what `read` gave, if the file was read before.
 
     Returns:
         The state that was saved with it.
@@ -124,16 +234,9 @@ def restore(
         Traceback (most recent call last):
         tuplet.types.InputError: ...
     """
-    tensors, state = read(path)
-
-    def part(name: str) -> dict[str, Tensor]:
-        return {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
-
+    tensors, state = read(path) if saved is None else saved
     try:
-        shapes = model.state_dict()
-        model.load_state_dict({k: like(v, shapes[k]) if k in shapes else v for k, v in part("model").items()})
-        if isinstance(objective, nn.Module):
-            objective.load_state_dict(part("objective"))
+        put(tensors, model, objective)
     except RuntimeError as error:
         what = " ".join(str(error).split())
         raise InputError(
@@ -142,12 +245,12 @@ def restore(
     if optimizer is not None:
         entries: dict[int, dict[str, Tensor]] = {}
         owners = [p for group in optimizer.param_groups for p in group["params"]]
-        for name, value in part("optimizer").items():
+        for name, value in part(tensors, "optimizer").items():
             number, key = name.split(".", 1)
             owner = owners[int(number)]
             entries.setdefault(int(number), {})[key] = like(value, owner) if value.shape == owner.shape else value
         optimizer.load_state_dict({**optimizer.state_dict(), "state": entries})
-        random = part("random")
+        random = part(tensors, "random")
         devices = [random.pop(k) for k in ("torch", *sorted(k for k in random if k.startswith("cuda")))]
         set_random_state(devices if torch.cuda.device_count() == len(devices) - 1 else devices[:1])
         owned = generators(objective)

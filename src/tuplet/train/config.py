@@ -14,6 +14,7 @@ Precision = Literal["float32", "bf16"]
 Step = Literal["plain", "cached"]
 Accelerator = Literal["cpu", "gpu", "auto"]
 Strategy = Literal["auto", "ddp", "fsdp"]
+Keep = Literal["best", "last"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,10 @@ class TrainConfig:
         precision: ``"float32"`` or ``"bf16"`` (mixed; objectives stay in float32).
         step: ``"plain"``, or ``"cached"`` to embed in chunks with the memory of one chunk and the same gradient.
         chunk: rows per chunk of a cached step.
-        seed: of the order of the batches and of everything random while training.
+        keep: weights that the trained model has: those of the ``"last"`` epoch (validation rows then only watch), or of the
+            ``"best"`` one, which has the lowest validation loss, the first of equals.
+        patience: stop after so many epochs in which the validation loss did not improve; None to train them all.
+        seed: of the weights, if `fit` builds the model; of the order of the batches and of everything random in training.
         accelerator: ``"cpu"``, ``"gpu"`` or ``"auto"``.
         devices: number of processes.
         strategy: how several devices share the work. ``"ddp"`` (and ``"auto"``): every process holds the whole model.
@@ -60,6 +64,8 @@ class TrainConfig:
     precision: Precision = "float32"
     step: Step = "plain"
     chunk: int = 256
+    keep: Keep = "last"
+    patience: int | None = None
     seed: int = 0
     accelerator: Accelerator = "cpu"
     devices: int = 1
@@ -77,11 +83,12 @@ class TrainConfig:
             ("step", Step),
             ("accelerator", Accelerator),
             ("strategy", Strategy),
+            ("keep", Keep),
         ):
             if getattr(self, name) not in get_args(kind):
                 raise InputError(f"{name} is {getattr(self, name)!r}, expected one of {', '.join(get_args(kind))}")
         for name in ("epochs", "batch_size", "chunk", "devices", "seed"):
-            if not isinstance(getattr(self, name), int):
+            if not isinstance(getattr(self, name), int) or isinstance(getattr(self, name), bool):
                 raise InputError(f"{name} is {getattr(self, name)!r}, expected a whole number")
         for name in ("epochs", "batch_size", "lr", "clip", "chunk", "devices"):
             if not 0 < getattr(self, name) < inf:
@@ -90,10 +97,14 @@ class TrainConfig:
             raise InputError(f"weight_decay is {self.weight_decay}, expected a number >= 0")
         if not 0 <= self.warmup < 1:
             raise InputError(f"warmup is {self.warmup}, expected a share of the steps in [0, 1)")
-        if self.checkpoint_every is not None and self.checkpoint_every < 1:
-            raise InputError(f"checkpoint_every is {self.checkpoint_every}, expected a positive number of steps")
+        if not 0 <= self.seed < 2**40:
+            raise InputError(f"seed is {self.seed}, expected a number from 0 to 2^40")
+        for name, unit in (("checkpoint_every", "steps"), ("patience", "epochs")):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+                raise InputError(f"{name} is {value!r}, expected a positive number of {unit}")
 
     def fixed(self) -> dict[str, Any]:
         """Return the settings that a resumed run must share with the one it continues."""
-        loose = ("out", "progress", "checkpoint_every", "accelerator")
+        loose = ("out", "progress", "checkpoint_every", "accelerator", "devices", "strategy")
         return {k: v for k, v in asdict(self).items() if k not in loose}

@@ -1,46 +1,40 @@
-"""`fit`: a training loop that reads in a few minutes, resumes exactly and loses nothing."""
+"""`fit`: train a model on paired rows; it resumes exactly and loses nothing."""
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
-from tuplet.data import Rows, batches
-from tuplet.io.files import locked, write_atomic
+from tuplet.data import Rows
 from tuplet.model import AlignmentModel
-from tuplet.objectives.compose import Objective
-from tuplet.train import checkpoint
 from tuplet.train.config import TrainConfig
 from tuplet.train.frozen import mixes_rows, train_unfrozen
-from tuplet.train.monitor import monitor, warn_if_unbalanced
-from tuplet.train.needs import Embedder, View
-from tuplet.train.progress import Progress
-from tuplet.train.runtime import Runtime
-from tuplet.train.step import cached_step, plain_step, random_state, set_random_state
-from tuplet.types import Batch, Embeddings, InputError, Loss
+from tuplet.train.needs import View
+from tuplet.train.session import Session
+from tuplet.train.validate import best_epoch, lacks_pairs
+from tuplet.types import Embeddings, InputError, Loss
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
-    """A finished training run.
+    """A training run: finished, stopped early, or stopped by Ctrl-C.
 
     Attributes:
-        model: the trained model.
+        model: the trained model, in evaluation mode.
         objective: the objective, with its own parameters trained if it has any.
         history: one dict per epoch: epoch, step, lr, loss, every term, val (validation loss), seconds, and what
             `tuplet.train.monitor.monitor` sees in the last batch: ``space/..``, ``force/..``, ``together/..``, ``weight/..``.
-        steps: optimiser steps in all.
+        steps: optimiser steps that were taken, those of the call that this one resumed included.
         seconds: wall time of this call (a resumed run counts from where it resumed).
-        out: folder of the log and the checkpoint, if any.
+        out: folder of the log, the checkpoint and the model, if any.
+        best: epoch whose weights the model has, from 1, with ``TrainConfig(keep="best")``; None for the last weights.
+        stopped: whether Ctrl-C ended it. The model has the weights after the last finished step (with ``keep="best"``, of the
+            best epoch so far), and calling `fit` again with the same ``out`` continues.
     """
 
     model: AlignmentModel
@@ -49,10 +43,20 @@ class Run:
     steps: int
     seconds: float
     out: Path | None
+    best: int | None = None
+    stopped: bool = False
+
+    def __repr__(self) -> str:
+        parts = [f"{len(self.history)} epochs" + (f", best {self.best}" if self.best else ""), f"{self.steps} steps"]
+        if self.history:
+            entry = self.history[(self.best or 0) - 1]
+            parts += [f"{name} {entry[name]:.4g}" for name in ("loss", "val") if name in entry]
+        parts += ["stopped by Ctrl-C"] if self.stopped else []
+        return f"Run({', '.join(parts)}, {self.seconds:.1f} s{f', out={str(self.out)!r}' if self.out else ''})"
 
 
 def fit(
-    model: AlignmentModel,
+    model: AlignmentModel | None,
     objective: Callable[[Embeddings], Loss],
     *,
     train: Rows,
@@ -63,20 +67,23 @@ def fit(
     """Train a model, and the objective's own parameters, on paired rows.
 
     Args:
-        model: changed in place.
+        model: changed in place. Frozen modules (no parameter requires a gradient) stay as they are: no Dropout, no moving
+            statistics. None builds `AlignmentModel.for_source` of the rows' source, with weights drawn from ``config.seed``.
         objective: any function from `Embeddings` to `Loss`.
         train: rows to train on, as in ``source.train``.
-        val: rows whose loss is logged after each epoch.
+        val: rows whose loss is logged after each epoch, and chooses the epoch with ``keep="best"`` or ``patience``. They
+            count if at least two of them have two modalities.
         config: see `TrainConfig`; defaults when left out.
         augment: makes one random view of a batch, for objectives that need views (`CoMM`); `tuplet.nets.Augment` when left
             out.
 
     Returns:
-        The `Run`.
+        The `Run`. Ctrl-C ends training after the step at hand and returns it too, with ``run.stopped``; press it twice to
+        end at once.
 
     Raises:
-        InputError: for fewer than two training rows, a loss that is not finite (naming step and term), or a run folder
-            that holds a run with other settings or is damaged.
+        InputError: for fewer than two training rows, a loss that is not finite (naming step and term), a run folder that
+            holds a run with other settings or is damaged, or ``keep="best"`` or ``patience`` without validation rows.
 
     Notes:
         With ``config.out`` the log (``train.jsonl``) and one checkpoint are kept there, and calling again continues from
@@ -96,241 +103,38 @@ def fit(
         raise InputError(f"train has {len(train)} row, expected 2 or more; nothing to contrast it with")
     if config.out and config.out.exists() and not config.out.is_dir():
         raise InputError(f"out is {config.out}, which is a file; expected a folder that exists or can be made")
+    lacking = lacks_pairs(val)
+    if lacking and (config.keep == "best" or config.patience is not None):
+        raise InputError(
+            f"keep is {config.keep!r} and patience {config.patience}, but there are {lacking} to compare epochs by; give val "
+            f"rows, or set keep='last' and patience=None"
+        )
+    model = _untrained(train, config) if model is None else model
     if not any(p.requires_grad for x in (model, objective) if isinstance(x, nn.Module) for p in x.parameters()):
         raise InputError("model has no parameter that requires a gradient, nothing would train; unfreeze a module")
     train_unfrozen(model)
     if config.step == "cached" and any(mixes_rows(m) for m in model.modules()):
         raise InputError("step is 'cached', but the model has BatchNorm, which sees one chunk only; use norm='group'")
     began = time.perf_counter()
-    runtime = Runtime(config)
-    batch_size = min(config.batch_size, len(train)) // runtime.world
-    if batch_size < 1 or (batch_size * runtime.world) < 2:
-        raise InputError(f"batch_size is {config.batch_size} for {runtime.world} devices, expected 2 rows or more")
-    per_epoch = len(train) // (batch_size * runtime.world)
-    total = per_epoch * config.epochs
-    runtime.place(model, objective)
-    optimizer = _optimizer(model, objective, config, apart=runtime.sharded)
-    embed = Embedder(model, objective, augment)
-    torch.manual_seed(config.seed)
-
-    file = config.out / checkpoint.NAME if config.out else None
-    data = str(getattr(train, "fingerprint", ""))
-    run = {"objective": checkpoint.describe(objective), "data": data, "rows": len(train), "steps": total}
-    identity = {"config": _plain(config.fixed()), **run}
-    warned = False
-    step, history, sums = 0, list[dict[str, float]](), dict[str, float]()
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    with ExitStack() as held:
-        held.enter_context(locked(config.out if runtime.rank == 0 else None))
-        runtime.barrier()  # from here on nobody else changes the folder
-        if file and file.exists():
-            state = _resume(file, model, objective, optimizer, identity)
-            step, history, sums = state["step"], state["history"], state["sums"]
-        runtime.barrier()  # nobody may replace the checkpoint before all have read it
-        _advance(objective, step / total)
-        advance = held.enter_context(Progress(config.progress and runtime.rank == 0, total, step))
-        if config.out and runtime.rank == 0:
-            _write_log(config.out, history)
-        for epoch in range(step // per_epoch, config.epochs):
-            start = time.perf_counter()
-            done = step - epoch * per_epoch
-            whole = batches(train, batch_size=batch_size * runtime.world, seed=config.seed, epoch=epoch)
-            for number, batch in enumerate(whole):
-                if number < done:
-                    continue
-                lr = learning_rate(step, total, config)
-                for group in optimizer.param_groups:
-                    group["lr"] = lr
-                with runtime.autocast():
-                    loss = _step(embed, objective, _own(batch, runtime), config)
-                _add(sums, loss, step)
-                runtime.average(parameters)
-                norm = runtime.clip(parameters, config.clip)
-                if not math.isfinite(norm):
-                    raise InputError(
-                        f"the gradient has norm {norm} at step {step} though the loss is finite; lower lr or raise tau. "
-                        f"The last checkpoint is kept"
-                    )
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
-                step += 1
-                _advance(objective, step / total)
-                last = step == (epoch + 1) * per_epoch
-                advance(loss)
-                if last:
-                    means = {k: runtime.mean(v / per_epoch) for k, v in sums.items()}
-                    entry = {"epoch": epoch + 1, "step": step, "lr": lr, **means}
-                    if val is not None:
-                        with runtime.autocast():
-                            entry["val"] = validation_loss(
-                                model,
-                                objective,
-                                val,
-                                batch_size=batch_size * runtime.world,
-                                device=runtime.device,
-                                augment=augment,
-                            )
-                    seen = monitor(embed, objective, _own(batch, runtime))
-                    warned = warned or (runtime.rank == 0 and warn_if_unbalanced(seen))
-                    history.append(entry | seen | {"seconds": time.perf_counter() - start})
-                    sums = {}
-                due = last if config.checkpoint_every is None else step % config.checkpoint_every == 0 or step == total
-                if file and due:
-                    shared = {k: runtime.mean(v) for k, v in sums.items()}
-                    state = {**identity, "step": step, "history": history, "sums": shared}
-                    if runtime.rank == 0 or runtime.sharded:
-                        checkpoint.save(file, model, objective, optimizer, state, write=runtime.rank == 0)
-                if last and config.out and runtime.rank == 0:
-                    _write_log(config.out, history)
+    session = Session(model, objective, train, None if lacking else val, config, augment)
+    stopped = session.run()
     model.eval()
-    return Run(model, objective, history, total, time.perf_counter() - began, config.out)
+    return Run(
+        model,
+        objective,
+        session.history,
+        session.step,
+        time.perf_counter() - began,
+        config.out,
+        best=best_epoch(session.history) if config.keep == "best" else None,
+        stopped=stopped,
+    )
 
 
-def learning_rate(step: int, total: int, config: TrainConfig) -> float:
-    """Compute the learning rate of a step: linear warm-up from 0, then half a cosine down to 0.
-
-    Args:
-        step: from 0.
-        total: number of steps of the run.
-        config: ``lr`` and ``warmup``.
-
-    Returns:
-        The learning rate; a pure function, so resuming needs no scheduler state.
-
-    Example:
-        >>> c = TrainConfig(lr=1.0, warmup=0.5)
-        >>> [round(learning_rate(i, 4, c), 2) for i in range(4)]
-        [0.5, 1.0, 1.0, 0.5]
-    """
-    rising = round(config.warmup * total)
-    if step < rising:
-        return config.lr * (step + 1) / rising
-    return config.lr * (1 + math.cos(math.pi * (step - rising) / max(total - rising, 1))) / 2
-
-
-@torch.no_grad()
-def validation_loss(
-    model: AlignmentModel,
-    objective: Callable[[Embeddings], Loss],
-    rows: Rows,
-    *,
-    batch_size: int,
-    device: torch.device | None = None,
-    augment: View | None = None,
-) -> float:
-    """Average the objective over batches of rows it is not trained on, in a fixed order.
-
-    Args:
-        model: put into evaluation mode meanwhile.
-        objective: any function from `Embeddings` to `Loss`.
-        rows: the validation rows; an incomplete last batch is left out, as its loss would not be comparable.
-        batch_size: rows per batch; clipped to the number of rows.
-        device: where the model is.
-        augment: as in `fit`.
-
-    Returns:
-        The mean loss. Random states are left as they were.
-
-    Example:
-        >>> from tuplet.data import from_arrays
-        >>> from tuplet.objectives import Pairwise
-        >>> x = torch.randn(40, 3).numpy()
-        >>> rows = from_arrays({"a": x, "b": x}).val
-        >>> validation_loss(AlignmentModel.mlp({"a": (3,), "b": (3,)}), Pairwise(), rows, batch_size=4) > 0
-        True
-    """
-    modes = {m: m.training for m in model.modules()}
-    random = random_state()
-    own = {name: g.get_state() for name, g in checkpoint.generators(objective).items()}
-    size, embed = min(batch_size, len(rows)), Embedder(model, objective, augment)
-    held = (batch.map(lambda value: value.to(device)) for batch in batches(rows, batch_size=size, seed=0, epoch=0))
-    try:
-        model.eval()
-        torch.manual_seed(0)  # random views and negatives are the same each time
-        losses = [float(objective(embed(batch)).total) for batch in held]
-    finally:
-        set_random_state(random)
-        for name, generator in checkpoint.generators(objective).items():
-            generator.set_state(own[name])
-        for module, mode in modes.items():
-            module.training = mode
-    return sum(losses) / len(losses)
-
-
-def _advance(objective: Callable[..., Any], progress: float) -> None:
-    """Tell scheduled weights how much of the run is done."""
-    if isinstance(objective, Objective):
-        objective.advance(progress)
-
-
-def _step(embed: Embedder, objective: Callable[[Embeddings], Loss], batch: Batch, config: TrainConfig) -> Loss:
-    if config.step == "cached":
-        return cached_step(embed, objective, batch, chunk=config.chunk)
-    return plain_step(embed, objective, batch)
-
-
-def _optimizer(
-    model: nn.Module, objective: Callable[..., Any], config: TrainConfig, *, apart: bool = False
-) -> torch.optim.Optimizer:
-    """Build the optimiser; with ``apart``, sharded and whole parameters do not share a group."""
-    modules = [model, objective] if isinstance(objective, nn.Module) else [model]
-    found = [[p for p in m.parameters() if p.requires_grad] for m in modules]
-    groups = []
-    for parameters in found if apart else [[p for some in found for p in some]]:
-        # biases, norms and temperatures have nothing to decay to
-        groups += [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-        ]
-    if config.optimizer == "adam":
-        return torch.optim.Adam([{**group, "weight_decay": 0.0} for group in groups], lr=config.lr, fused=True)
-    return torch.optim.AdamW(groups, lr=config.lr, fused=True)
-
-
-def _resume(
-    file: Path,
-    model: nn.Module,
-    objective: Callable[..., Any],
-    optimizer: torch.optim.Optimizer,
-    identity: dict[str, Any],
-) -> dict[str, Any]:
-    """Restore a checkpoint of the same run, or say what differs."""
-    saved = checkpoint.read(file)[1]
-    own = ("objective", "data", "rows")
-    here, there = ({**run["config"], **{k: run.get(k) for k in own}} for run in (identity, saved))
-    for k in sorted(here.keys() | there.keys()):
-        if here.get(k) != there.get(k):
-            raise InputError(
-                f"{file.parent} holds a run with {k} = {there.get(k)}, this one has {k} = {here.get(k)}; use another out "
-                f"folder, or the same settings to resume"
-            )
-    return checkpoint.restore(file, model, objective, optimizer)
-
-
-def _add(sums: dict[str, float], loss: Loss, step: int) -> None:
-    total = float(loss.total.detach())
-    if not math.isfinite(total):
-        bad = [k for k, v in loss.terms.items() if not bool(torch.isfinite(v))]
-        raise InputError(
-            f"the loss is {total} at step {step} (terms: {', '.join(bad)}); lower lr or raise tau. The last checkpoint is kept"
-        )
-    sums["loss"] = sums.get("loss", 0.0) + total
-    for k, v in loss.terms.items():
-        sums[k] = sums.get(k, 0.0) + float(v)
-
-
-def _own(batch: Batch, runtime: Runtime) -> Batch:
-    """Return this process's share of a batch, on its device."""
-    share = len(batch) // runtime.world
-    rows = slice(runtime.rank * share, (runtime.rank + 1) * share)
-    return batch.map(lambda value: value[rows].to(runtime.device, non_blocking=True))
-
-
-def _plain(value: dict[str, Any]) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads(json.dumps(value, default=str))
-    return loaded
-
-
-def _write_log(out: Path, history: list[dict[str, float]]) -> None:
-    lines = "".join(json.dumps(entry) + "\n" for entry in history)
-    write_atomic(out / "train.jsonl", lines.encode())
+def _untrained(train: Rows, config: TrainConfig) -> AlignmentModel:
+    """Build the model that suits the source of some rows."""
+    source = getattr(train, "source", None)
+    if source is None:
+        raise InputError("model is None, but train does not say of which source it is; give model=AlignmentModel...")
+    torch.manual_seed(config.seed)
+    return AlignmentModel.for_source(source)

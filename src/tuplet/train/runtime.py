@@ -167,7 +167,7 @@ def like(value: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         >>> like(torch.ones(2), torch.zeros(2))
         tensor([1., 1.])
     """
-    if not _is_sharded(other):
+    if not _is_sharded(other) or _is_sharded(value):
         return value
     from torch.distributed.tensor import DTensor, distribute_tensor
 

@@ -147,6 +147,8 @@ def strategic(
         whole = weighted(task, strength, copy.deepcopy(align), tuple(source.modalities))
         settings = replace(config, clip=UNCLIPPED, seed=seed)
         run = fit(model, whole, train=source.train, val=source.val, config=settings)
+        if run.stopped:
+            raise KeyboardInterrupt  # half a training is no result
         return _scored(run, task, source, about, threshold, strength)
 
     if not isinstance(strength, str):
