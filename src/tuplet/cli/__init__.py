@@ -32,13 +32,17 @@ def main(arguments: list[str] | None = None) -> int:
     stop = _Stop()
     before = stop.listen()
     try:
-        code = _guarded(sys.argv[1:] if arguments is None else arguments)
+        code = _guarded(sys.argv[1:] if arguments is None else arguments, stop)
         return stop.said() or code
     except KeyboardInterrupt:
         return stop.said() or _end("stopped; run the same command again to continue", 130)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class _StopError(KeyboardInterrupt):
+    """A signal asked for the end. (Python ends oddly if KeyboardInterrupt itself passes through an ``exec``.)"""
 
 
 class _Stop:
@@ -49,12 +53,17 @@ class _Stop:
 
     def listen(self) -> dict[int, Any]:
         """Answer Ctrl-C and SIGTERM; return what answered before."""
+        heard: Any = self.hear
         if "LOCAL_RANK" in os.environ:  # one of several training processes: it ends with the one that started it
             from tuplet.processes import watch_parent
 
             watch_parent()
+            os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+            if int(os.environ.get("RANK", os.environ["LOCAL_RANK"])) > 0:  # the first process speaks for all
+                own = "TORCHELASTIC_RUN_ID" in os.environ
+                heard = (lambda number, frame: os._exit(128 + number)) if own else signal.SIG_IGN
         try:
-            return {n: signal.signal(n, self.hear) for n in (signal.SIGINT, signal.SIGTERM)}
+            return {n: signal.signal(n, heard) for n in (signal.SIGINT, signal.SIGTERM)}
         except ValueError:  # not the main thread: whoever owns that one answers
             return {}
 
@@ -62,14 +71,22 @@ class _Stop:
         if self.signal:
             os._exit(128 + number)
         self.signal = number
-        raise KeyboardInterrupt
+        while frame is not None:
+            if frame.f_code.co_filename.startswith("<frozen importlib"):  # packages that load turn errors into others
+                self.said(at_once=True)
+            frame = frame.f_back
+        raise _StopError
 
-    def said(self) -> int:
+    def said(self, *, at_once: bool = False) -> int:
         """Say that a signal ended the command, if one did, however far the command went after it."""
-        return self.signal and _end("stopped; run the same command again to continue", 128 + self.signal)
+        code = self.signal and _end("stopped; run the same command again to continue", 128 + self.signal)
+        if code and (at_once or "WORLD_SIZE" in os.environ):  # other training processes wait for this one
+            sys.stdout.flush()
+            os._exit(code)
+        return code
 
 
-def _guarded(arguments: list[str]) -> int:
+def _guarded(arguments: list[str], stop: _Stop) -> int:
     """Run a command; each error is one line."""
     from tuplet.cli.terminal import one_line, speak
     from tuplet.errors import InputError
@@ -87,6 +104,8 @@ def _guarded(arguments: list[str]) -> int:
     except Exception as error:
         from tuplet.cli.terminal import internal, out_of_memory
 
+        if stop.signal:  # what broke is what was stopped
+            return 0
         if os.environ.get("TUPLET_DEBUG", "0") != "0":
             raise
         if (asked := out_of_memory(error)) is not None:

@@ -103,7 +103,7 @@ def episode_rows(scene: Scene, *, episodes: int, seed: int = 0, workers: int | N
     else:
         try:
             with Workers(min(workers, episodes)) as pool:
-                parts = list(pool.map(one, range(episodes), chunksize=max(1, min(16, episodes // (4 * workers)))))
+                parts = pool.each(one, range(episodes), chunk=max(1, min(16, episodes // (4 * workers))))
         except BrokenProcessPool:
             raise InputError(
                 f"workers is {workers}, but a process ended early; put the call under if __name__ == '__main__': or "
