@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 class _StopError(KeyboardInterrupt):
-    """A signal asked for the end. (Python ends oddly if KeyboardInterrupt itself passes through an ``exec``.)"""
+    """A signal asked for the end. Python ends oddly if KeyboardInterrupt itself passes through an ``exec``."""
 
 
 class _Stop:
