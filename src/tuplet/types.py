@@ -13,9 +13,9 @@ from tuplet.errors import InputError as InputError
 from tuplet.errors import in_range as in_range
 from tuplet.errors import one_of as one_of
 
-Kind = Literal["vector", "sequence", "padded", "image", "signal"]
+Kind = Literal["vector", "sequence", "padded", "image", "signal", "text"]
 """What a row of a modality is: numbers without order, steps ``(T, d)``, steps padded with zeros ``(T, d)``, a picture
-``(C, H, W)``, channels in time ``(C, T)``."""
+``(C, H, W)``, channels in time ``(C, T)``, a string."""
 
 
 def kind_of(shape: Sequence[int]) -> Kind | None:

@@ -216,7 +216,7 @@ x = {"a": np.ones((40, 2)), "b": np.ones((40, 2))}
         (x, {"present": {"a": np.ones(40)}}, "expected bool"),
         (x, {"present": {"a": np.zeros(40, bool)}}, "missing in every training row"),
         (x, {"scaling": {"c": "none"}}, "scaling names"),
-        (x, {"scaling": "standart"}, r"scaling\['a'\] is 'standart'"),
+        (x, {"scaling": "standart"}, "scaling is 'standart'"),
         (x, {"units": {"c": "N"}}, "units names"),
         (x, {"classes": {"label": ["a", "b"]}}, "classes names"),
         (x, {"targets": {"label": np.arange(40) % 3}, "classes": {"label": ["a", "b"]}}, "not codes in 0 .. 1"),

@@ -269,6 +269,7 @@ class _Held:
     """Rows at hand, to train on."""
 
     batch: Batch
+    source: Source
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -294,7 +295,7 @@ def _one_by_one(
     def trained(level: float, seed: int) -> Fitted:
         model, task = untrained(source, target=target, seed=seed)
         whole = weighted(task, level, Pairwise(tau=TAU), names)
-        run = fit(model, whole, train=_Held(train), config=replace(config, clip=UNCLIPPED, seed=seed))
+        run = fit(model, whole, train=_Held(train, source), config=replace(config, clip=UNCLIPPED, seed=seed))
         if run.stopped:
             raise KeyboardInterrupt
         return model, task
@@ -303,7 +304,7 @@ def _one_by_one(
 
     def judged(fitted: Fitted, batch: Batch) -> dict[str, Tensor]:
         model, task = fitted
-        held = _Held(batch)
+        held = _Held(batch, source)
         with torch.no_grad():
             parts = [task.predict(model(held[at : at + BLOCK])) for at in range(0, len(held), BLOCK)]
         out = {k: torch.cat([p[k] for p in parts]) for k in names}

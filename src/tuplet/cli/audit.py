@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
+from tuplet.cli.source import Reading
 from tuplet.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,16 +18,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Audit:
+class Audit(Reading):
     """Before training: whether and how strongly to align each pair of modalities, and why; a stopped audit continues."""
 
     source: Positional[str]
     """A source that ships (digits, blocks, ...), a reader of real data (with --root), or your own file.npz: an array per
     modality, 'label' or 'target', perhaps 'group'."""
-    root: Path | None = None
-    """Where a reader's data lie."""
-    target: str | None = None
-    """What modalities should tell about [default: label, or the only target]."""
     pairs: tuple[str, ...] = ()
     """Names of modalities, two by two, such as: fourier zernike pixels zernike [default: all pairs]."""
     seeds: int = 3
@@ -63,7 +60,7 @@ def audit(command: Audit) -> None:
 
     if len(command.pairs) % 2:
         raise InputError(f"pairs has {len(command.pairs)} names, expected them two by two")
-    source = opened(command.source, command.root)
+    source = opened(command.source, command)
     pairs = list(zip(command.pairs[::2], command.pairs[1::2], strict=True)) or None
     asked: dict[str, Any] = {
         "target": command.target,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg, subcommand
 
+from tuplet.cli.source import Reading
 from tuplet.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,23 +24,19 @@ class List:
 
 
 @dataclass(frozen=True)
-class Info:
-    """Describe a data set."""
+class Info(Reading):
+    """Describe a data set. Of a reader without --root: what to put there."""
 
     name: Positional[str]
     """Name of the data set, options after '?', or an .npz or .safetensors file."""
-    root: Path | None = None
-    """Where real data lie; without it, what to put there is described."""
 
 
 @dataclass(frozen=True)
-class Verify:
-    """Read real data whole and say what was found, or what is wrong with it."""
+class Verify(Reading):
+    """Read data whole and say what was found, or what is wrong with it."""
 
     name: Positional[str]
-    """Name of the data set."""
-    root: Path
-    """Folder or file, as `tuplet data info NAME` says."""
+    """Name of the data set, or an .npz or .safetensors file."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +70,11 @@ class Simulate:
 
 
 @dataclass(frozen=True)
-class Show:
+class Show(Reading):
     """Draw rows of a data set: pictures, maps, lines over time, each in its unit."""
 
     name: Positional[str]
-    """Name of the data set, options after '?', or an .npz or .safetensors file of columns (tuplet.data.write_table)."""
-    root: Path | None = None
-    """Where real data lie."""
+    """Name of the data set, options after '?', or an .npz or .safetensors file."""
     rows: int = 3
     """How many, one of each class in turn; 1 to 8."""
     part: Literal["train", "val", "test"] = "train"
@@ -129,12 +124,30 @@ def data(command: Data) -> None:
         _show(do)
     elif isinstance(do, Simulate):
         _simulate(do)
+    elif isinstance(do, Verify):
+        print("\n".join([*_verified(do), "no fault found"]))
     elif do.name not in READERS:
         raise InputError(f"name is {do.name!r}, expected one of {sorted(READERS)}")
-    elif isinstance(do, Verify):
-        print("\n".join([*READERS[do.name].verify(do.root), "no fault found"]))
     else:
         _convert(do)
+
+
+def _verified(do: Verify) -> list[str]:
+    """Read every row of real data, of a source or of a user's file."""
+    from tuplet.bench.show import contents
+    from tuplet.cli.source import opened
+    from tuplet.data import READERS
+
+    if do.name in READERS:
+        if do.root is None:
+            raise InputError(f"{do.name} reads real data: say where they lie with --root")
+        return READERS[do.name].verify(do.root)
+    source = opened(do.name, do)
+    for part in (source.train, source.val, source.test):
+        for start in range(0, len(part), 256):
+            part[start : start + 256]
+    rows = f"{len(source.train)} training, {len(source.val)} validation and {len(source.test)} test rows read"
+    return [contents(source), rows]
 
 
 def _describe(do: Info) -> None:
@@ -145,7 +158,7 @@ def _describe(do: Info) -> None:
     if do.name in READERS and do.root is None:
         print(inspect.getdoc(READERS[do.name]))
     else:
-        print_source(opened(do.name, do.root))
+        print_source(opened(do.name, do))
 
 
 def _show(do: Show) -> None:
@@ -153,7 +166,7 @@ def _show(do: Show) -> None:
     from tuplet.cli.source import opened
     from tuplet.data import READERS, SOURCES
 
-    source, name = opened(do.name, do.root), do.name.partition("?")[0]
+    source, name = opened(do.name, do), do.name.partition("?")[0]
     load: Callable[..., Source] | None = READERS[name].load if name in READERS else SOURCES.get(name)
     out = do.out or Path(f"{Path(name).stem}.html")
     print(write_samples(source, out, rows=do.rows, part=do.part, words=about(load) if load else []))

@@ -1,8 +1,9 @@
-"""What a command line names as its data: a source that ships, a reader with ``--root``, or a user's ``.npz`` file."""
+"""What a command line names as its data: a source that ships, a reader with ``--root``, or a user's own file."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,17 +15,38 @@ if TYPE_CHECKING:
     from tuplet.data import Source
 
 
-def opened(name: str, root: Path | None = None) -> Source:
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How to read the data; every command that takes data has these options."""
+
+    root: Path | None = None
+    """Where a reader's data lie."""
+    modalities: tuple[str, ...] = ()
+    """Names of the modalities to take [default: all]."""
+    target: str | None = None
+    """Name of what is to be predicted [default: label, or the only target]."""
+    group: str | None = None
+    """Of a file: name of the ids that must stay in one part of the split, such as subject [default: group]."""
+    id: str | None = None
+    """Of a file: name of the ids of its rows."""
+    kind: tuple[str, ...] = ()
+    """Of a file: what rows are, NAME=KIND with vector, sequence, padded, image, signal or text; several may follow."""
+    scaling: tuple[str, ...] = ()
+    """Of a file: NAME=standard, NAME=channels or NAME=none; several may follow, and a bare word is for all."""
+    target_kind: tuple[str, ...] = ()
+    """Of a file: NAME=class or NAME=real, where the values of a target shall not decide; a bare word is for all."""
+
+
+def opened(name: str, reading: Reading | Path | None = None) -> Source:
     """Load the data that a command was given.
 
     Args:
-        name: of a source or reader, or the path of an ``.npz`` file; options of a source or reader may follow, as in
-            ``spoken_digits?structure=synergy&classes=2``, and kinds of
-            modalities a file, as in ``my.npz?sound=signal``.
-        root: where a reader's data lie; some readers find theirs in installed packages or in the cache.
+        name: of a source or reader, or the path of a file; options of a source or reader may follow, as in
+            ``spoken_digits?structure=synergy&classes=2``, and kinds of modalities a file, as in ``my.npz?sound=signal``.
+        reading: the options; a path is short for ``Reading(root=path)``.
 
     Returns:
-        The source.
+        The source, with the modalities that were asked for.
 
     Raises:
         InputError: for an unknown name or option, a reader without root that needs one, or as the loaders do.
@@ -33,39 +55,79 @@ def opened(name: str, root: Path | None = None) -> Source:
         >>> opened("mosei")
         Traceback (most recent call last):
         tuplet.types.InputError: mosei reads real data: say where they lie with --root
-        >>> len(opened("digits?seed=1").train)
-        1200
+        >>> sorted(opened("digits?seed=1", Reading(modalities=("pixels", "zernike"))).modalities)
+        ['pixels', 'zernike']
     """
-    from tuplet.data import READERS, SOURCES, from_table
-    from tuplet.data.npz import from_npz
+    from tuplet.data import READERS, SOURCES, read
 
+    how = reading if isinstance(reading, Reading) else Reading(root=reading)
     file, _, text = name.partition("?")
-    if file.endswith(".npz"):
-        kinds: dict[str, Any] = dict(parse_qsl(text, keep_blank_values=True))
-        return from_npz(Path(file), kinds=kinds)
-    if file.endswith(".safetensors"):
-        return from_table(Path(file))
-    if Path(file).is_dir() and file not in READERS and file not in SOURCES:
+    if "\0" in name:
+        raise InputError(f"source is {name[:80]!r}, which has a NUL character in it; give a name or a path")
+    if file in READERS or file in SOURCES:
+        return _catalog(file, text, how)
+    if Path(file).is_dir():
         raise InputError(f"source is {name!r}, a directory; give an .npz file, or a reader's name with --root {name}")
-    name, _, text = name.partition("?")
-    if name not in READERS and name not in SOURCES:
+    if not Path(file).suffix:
         raise InputError(
             f"source is {name!r}, expected one of {sorted([*SOURCES, *READERS])} or the path of an .npz or .safetensors file"
         )
+    if how.root is not None:
+        raise InputError(f"root is {how.root}, but {file} is a file; leave --root out")
+    kinds = dict(parse_qsl(text, keep_blank_values=True)) | _pairs("kind", how.kind)
+    scaling, target_kind = _pairs("scaling", how.scaling), _pairs("target-kind", how.target_kind)
+    given: dict[str, Any] = {
+        "modalities": how.modalities or None,
+        "target": how.target,
+        "group": how.group,
+        "id": how.id,
+        "kinds": kinds,
+        "scaling": scaling.get("", scaling or None),
+        "target_kind": target_kind.get("", target_kind or None),
+    }
+    return read(Path(file), **given)
+
+
+def _catalog(name: str, text: str, how: Reading) -> Source:
+    """Load a source that ships, or real data with a reader."""
+    from tuplet.data import READERS, SOURCES
+
+    for option in ("group", "id", "kind", "scaling", "target_kind"):
+        if getattr(how, option):
+            raise InputError(
+                f"--{option.replace('_', '-')} is for your own files, but {name} describes itself; leave it out, or give the "
+                f"options of {name} after a '?'"
+            )
     load: Callable[..., Source] = READERS[name].load if name in READERS else SOURCES[name]
     known = signature(load).parameters
-    if name in SOURCES and root is not None:
-        raise InputError(f"root is {root}, but {name} ships with tuplet; leave --root out")
-    if name in READERS and root is None and known["root"].default is Parameter.empty:
+    if name in SOURCES and how.root is not None:
+        raise InputError(f"root is {how.root}, but {name} ships with tuplet; leave --root out")
+    if name in READERS and how.root is None and known["root"].default is Parameter.empty:
         raise InputError(f"{name} reads real data: say where they lie with --root")
     options = {k: _value(v) for k, v in parse_qsl(text, keep_blank_values=True)}
     allowed = sorted(set(known) - {"root", "path"})
     if unknown := sorted(set(options) - set(allowed)):
         raise InputError(f"{name} has no option {unknown[0]!r}, expected some of {allowed}")
     try:
-        return load(**options) if root is None else load(root, **options)
+        source = load(**options) if how.root is None else load(how.root, **options)
     except TypeError as error:  # a word where a number belongs
         raise InputError(f"{name} does not take {text!r}: {str(error).splitlines()[0]}") from None
+    if how.target is not None and how.target not in source.targets:
+        raise InputError(f"target is {how.target!r}, expected one of {sorted(source.targets)}")
+    return source.select(how.modalities) if how.modalities else source
+
+
+def _pairs(option: str, given: tuple[str, ...]) -> dict[str, str]:
+    """Read NAME=WORD options; a single bare word has the name ''."""
+    if len(given) == 1 and "=" not in given[0] and option != "kind":
+        return {"": given[0]}
+    found = {}
+    for text in given:
+        name, sign, word = text.rpartition("=")
+        if not (name and sign and word):
+            raise InputError(f"--{option} is {text!r}, expected NAME=WORD such as --{option} force=...")
+        found[name] = word
+    return found
 
 
 def _value(text: str) -> int | float | str:

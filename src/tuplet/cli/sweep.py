@@ -8,19 +8,18 @@ from typing import Literal
 
 from tyro.conf import Positional
 
+from tuplet.cli.source import Reading
 from tuplet.io import fresh, safe_name
 
 
 @dataclass(frozen=True)
-class Sweep:
+class Sweep(Reading):
     """Train two modalities on a target, aligned with several strengths; a stopped run continues."""
 
     source: Positional[str]
     """Name of a source or reader (`tuplet data list`), or the path of an .npz file."""
     pair: tuple[str, str]
     """The two modalities."""
-    target: str | None = None
-    """What is predicted [default: label, or the only target]."""
     lambdas: tuple[float, ...] = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
     """Strengths; 0 is always among them."""
     seeds: int = 3
@@ -39,8 +38,6 @@ class Sweep:
     """Align a projection of the representations, or the representations themselves."""
     threshold: float | None = None
     """Score a real target by accuracy on either side of this number, as MOSEI at 0."""
-    root: Path | None = None
-    """Where real data lie."""
     out: Path | None = None
     """Run folder [default: runs/sweep/SOURCE-A-B]."""
     fresh: bool = False
@@ -69,7 +66,7 @@ def sweep(command: Sweep) -> None:
     from tuplet.train import TrainConfig
     from tuplet.types import in_range
 
-    source = opened(command.source, command.root)
+    source = opened(command.source, command)
     in_range("steps", command.steps, 1)
     settings = TrainConfig(batch_size=command.batch_size, lr=command.lr)
     rows = max(len(source.train), 1)

@@ -4,11 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from tuplet.data.arrays import Arrays, from_arrays
+from tuplet.data.aligned import from_arrays
+from tuplet.data.arrays import Arrays
 from tuplet.data.batch import batches
 from tuplet.data.missing import hide
 from tuplet.data.npz import from_npz
 from tuplet.data.pairs import Pairs, draw_pairs, pair_parts
+from tuplet.data.preprocessing import Preprocessing
+from tuplet.data.reading import read
 from tuplet.data.show import show
 from tuplet.data.source import Modality, Provenance, Rows, Source, Target
 from tuplet.data.sources import (
@@ -86,6 +89,7 @@ __all__ = [
     "Arrays",
     "Modality",
     "Pairs",
+    "Preprocessing",
     "Provenance",
     "Reader",
     "Rows",
@@ -102,6 +106,7 @@ __all__ = [
     "from_table",
     "hide",
     "pair_parts",
+    "read",
     "show",
     "split_rows",
     "ungroup",

@@ -10,21 +10,24 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from tuplet.data.frames import frame_array, is_frame, is_missing, is_series, plain_objects
 from tuplet.types import InputError
 
 
-def as_array(argument: str, values: ArrayLike | Tensor) -> NDArray[Any]:
-    """Turn lists, tensors and frames into a plain array.
+def as_array(argument: str, values: Any) -> NDArray[Any]:
+    """Turn lists, tensors, frames and Series into a plain array.
 
     Args:
         argument: name for the error message.
         values: anything array-like; a tensor may lie on any device, need gradients and have any floating dtype.
 
     Returns:
-        The array; it may share memory with ``values``.
+        The array; it may share memory with ``values``. Text and values with gaps that are no numbers become objects, with
+        None in the gaps.
 
     Raises:
-        InputError: for masked arrays, whose mask NumPy would drop without a word, and for rows of different lengths.
+        InputError: for masked arrays, whose mask NumPy would drop without a word, for sparse matrices, and for rows of
+            different lengths.
 
     Example:
         >>> as_array("a", [1, 2]).tolist()
@@ -33,39 +36,170 @@ def as_array(argument: str, values: ArrayLike | Tensor) -> NDArray[Any]:
     if isinstance(values, np.ma.MaskedArray):
         raise InputError(f"{argument} is a masked array, whose mask would be lost; give present= and a plain array")
     if isinstance(values, Tensor):
-        values = values.detach().cpu()
+        if values.layout != torch.strided or values.is_quantized:
+            raise InputError(
+                f"{argument} is a tensor of layout {values.layout}, expected a dense one; call .to_dense()"
+            )
+        values = values.detach().cpu().resolve_conj().resolve_neg()
         values = (values.float() if values.is_floating_point() and values.itemsize < 4 else values).numpy()
+    if hasattr(values, "nnz") and hasattr(values, "toarray"):
+        raise InputError(f"{argument} is a sparse matrix, expected a dense one; give .toarray()")
+    if is_frame(values) or is_series(values):
+        return plain_objects(frame_array(argument, values))
+    if isinstance(values, list | tuple) and any(isinstance(v, str) for v in values):
+        array = np.empty(len(values), dtype=object)  # NumPy would turn None and numbers beside text into text
+        for i, value in enumerate(values):
+            array[i] = value
+        return plain_objects(array)
     try:
-        return np.asarray(values)
-    except ValueError:
+        return plain_objects(np.asarray(values))
+    except (ValueError, TypeError, OverflowError):
         raise InputError(f"{argument} has rows of different lengths, expected equal ones; pad or pool them") from None
+
+
+def as_numbers(argument: str, values: Any) -> NDArray[Any]:
+    """Turn what a user passes as rows of numbers into an array.
+
+    Args:
+        argument: name for the error message.
+        values: as in `as_array`.
+
+    Returns:
+        The array, of any real dtype, ``(n, ...)``; it may share memory with ``values``.
+
+    Raises:
+        InputError: as `as_array`; for other dtypes; for an array without rows or without numbers in them.
+
+    Example:
+        >>> as_numbers("a", [[1, None]])
+        array([[ 1., nan]])
+    """
+    array = as_array(argument, values)
+    if array.dtype.kind not in "biuf":
+        what = _objects(array) if array.dtype.kind == "O" else f"dtype {array.dtype}"
+        raise InputError(f"{argument} has {what}, expected numbers; encode it first")
+    if array.ndim == 0 or array.size == 0:
+        raise InputError(f"{argument} has shape {array.shape}, expected (n, ...) with n > 0")
+    return array
+
+
+def is_text(array: NDArray[Any]) -> bool:
+    """Tell whether an array holds a string per row.
+
+    Args:
+        array: from `as_array`.
+
+    Returns:
+        True for ``(n,)`` strings, or objects that are strings and gaps.
+
+    Example:
+        >>> is_text(np.array(["a", "b"])), is_text(np.array([1, 2]))
+        (True, False)
+    """
+    if array.ndim != 1 or not array.size:
+        return False
+    if array.dtype.kind == "O":
+        return any(isinstance(v, str) for v in array) and all(v is None or isinstance(v, str) for v in array)
+    return array.dtype.kind in "US"
+
+
+def as_strings(argument: str, values: Any) -> list[str | None]:
+    """Turn what a user passes as text into strings.
+
+    Args:
+        argument: name for the error message.
+        values: ``n`` strings; None and NaN are gaps.
+
+    Returns:
+        A string or None for each row.
+
+    Raises:
+        InputError: if they are something else.
+
+    Example:
+        >>> as_strings("a", np.array(["x", None], dtype=object))
+        ['x', None]
+    """
+    array = as_array(argument, values)
+    if array.ndim != 1 or not (is_text(array) or all(is_missing(v) for v in array.tolist())):
+        what = _objects(array) if array.dtype.kind == "O" else f"dtype {array.dtype} and shape {array.shape}"
+        raise InputError(f"{argument} has {what}, expected one string per row")
+    if array.dtype.kind == "S":
+        return [v.decode("utf-8", "replace") for v in array.tolist()]
+    return [None if is_missing(v) else str(v) for v in array.tolist()]
+
+
+def _objects(array: NDArray[Any]) -> str:
+    """Say what Python objects an array holds."""
+    kinds = sorted({type(v).__name__ for v in array.reshape(-1)[:1000]})
+    return f"objects of type {', '.join(kinds)[:80]}"
 
 
 def group_codes(group: ArrayLike | Tensor, n: int) -> NDArray[np.int64]:
     """Number the distinct groups in sorted order.
 
     Args:
-        group: ids ``(n,)``: integers, strings, bools, or floats without NaN.
+        group: ids ``(n,)``: integers, strings, booleans or floats. A row without one (None, NaN) is a group of its own.
         n: expected number of rows.
 
     Returns:
         int64 ``(n,)`` in 0 .. number of groups - 1.
 
     Raises:
-        InputError: if shape or dtype is another, or an id is NaN.
+        InputError: if shape or dtype is another.
 
     Example:
         >>> group_codes(["eve", "ann", "eve"], 3)
         array([1, 0, 1])
     """
-    ids = as_array("group", group)
-    if ids.shape != (n,):
-        raise InputError(f"group has shape {ids.shape}, expected ({n},), one id per row")
-    if ids.dtype.kind not in "biufUS":
-        raise InputError(f"group has dtype {ids.dtype}, expected integers or strings; convert it with .astype(str)")
-    if ids.dtype.kind == "f" and np.isnan(ids).any():
-        raise InputError(f"group has NaN in {int(np.isnan(ids).sum())} rows; give each of those rows an id of its own")
-    return np.unique(ids, return_inverse=True)[1].astype(np.int64)
+    codes, found = codes_of("group", group, n)
+    gaps = codes < 0
+    codes[gaps] = len(found) + np.arange(int(gaps.sum()))
+    return codes
+
+
+def codes_of(argument: str, values: Any, n: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Number the distinct values of a column in sorted order.
+
+    Args:
+        argument: name for the error message.
+        values: ``(n,)`` integers, strings, booleans, floats, or objects that are all of one such type; None and NaN are gaps.
+        n: expected number of rows.
+
+    Returns:
+        int64 ``(n,)``, -1 in gaps, and the distinct values.
+
+    Raises:
+        InputError: if shape or type is another.
+
+    Example:
+        >>> codes_of("label", ["b", "a", None], 3)[0].tolist()
+        [1, 0, -1]
+    """
+    array = as_array(argument, values)
+    if array.shape != (n,):
+        raise InputError(f"{argument} has shape {array.shape}, expected ({n},), one entry per row")
+    if array.dtype.kind == "O":
+        gaps = np.array([v is None for v in array], dtype=bool)
+        kinds = {
+            str if isinstance(v, str) else bool if isinstance(v, bool | np.bool_) else type(v) for v in array[~gaps]
+        }
+        if len(kinds) > 1 or not kinds <= {str, bool}:
+            raise InputError(
+                f"{argument} has {_objects(array)}, expected integers or strings; use .astype(str) on the array"
+            )
+        there = array[~gaps]
+    elif array.dtype.kind in "biufUS":
+        gaps = np.isnan(array) if array.dtype.kind == "f" else np.zeros(n, dtype=bool)
+        there = array[~gaps] if gaps.any() else array
+    else:
+        raise InputError(
+            f"{argument} has dtype {array.dtype}, expected integers or strings; use .astype(str) on the array"
+        )
+    found, inverse = np.unique(there, return_inverse=True)
+    codes = np.full(n, -1, dtype=np.int64)
+    codes[~gaps] = inverse.reshape(-1)
+    return codes, found
 
 
 def bad_rows(bad: NDArray[np.bool_]) -> int:

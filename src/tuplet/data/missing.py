@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from tuplet.data.preprocessing import Preprocessing
 from tuplet.data.source import Modality, Provenance, Rows, Source, Target
 from tuplet.data.splits import Split
 from tuplet.types import Batch, InputError, in_range
@@ -89,6 +90,11 @@ class Masked:
         return self.source.provenance
 
     @property
+    def preprocessing(self) -> Mapping[str, Preprocessing]:
+        """Return how raw rows become those of a batch."""
+        return self.source.preprocessing
+
+    @property
     def fingerprint(self) -> str:
         """Return a checksum of the source and of what is hidden."""
         of = "" if self.thinned is None else f" {' '.join(self.thinned)}"
@@ -121,6 +127,11 @@ class MaskedRows:
     rows: Rows
     masked: Masked
     part: str
+
+    @property
+    def source(self) -> Masked:
+        """Return the source these rows belong to."""
+        return self.masked
 
     @property
     def fingerprint(self) -> str:

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tuplet.data.columns import positions_in
+from tuplet.data.modality import Modality
+from tuplet.data.preprocessing import Preprocessing
 from tuplet.data.scaling import Column, Scale
-from tuplet.data.source import Modality, Provenance, Target, check_selection
+from tuplet.data.source import Provenance, Target, check_selection
 from tuplet.data.splits import Split
 from tuplet.types import Batch, InputError
 
@@ -26,6 +28,11 @@ class StoredRows:
 
     stored: Stored
     positions: Tensor
+
+    @property
+    def source(self) -> Stored:
+        """Return the source these rows belong to."""
+        return self.stored
 
     @property
     def fingerprint(self) -> str:
@@ -57,7 +64,7 @@ class Stored:
     Attributes:
         name: what to call it.
         columns: modality -> rows on demand.
-        scales: modality -> how its values are shifted and divided.
+        preprocessing: modality -> how raw rows become those of a batch.
         present: modality -> bool ``(n,)``.
         values: target -> int64 ``(n,)`` class codes or float32 ``(n, dims)``.
         group: int64 ``(n,)`` or None.
@@ -71,7 +78,7 @@ class Stored:
 
     name: str
     columns: dict[str, Column] = field(repr=False)
-    scales: dict[str, Scale] = field(repr=False)
+    preprocessing: dict[str, Preprocessing] = field(repr=False)
     present: dict[str, Tensor] = field(repr=False)
     values: dict[str, Tensor] = field(repr=False)
     group: Tensor | None = field(repr=False)
@@ -116,18 +123,20 @@ class Stored:
         return replace(
             self,
             columns={k: self.columns[k] for k in names},
-            scales={k: self.scales[k] for k in names},
+            preprocessing={k: self.preprocessing[k] for k in names},
             present={k: self.present[k] for k in names},
             modalities={k: self.modalities[k] for k in names},
         )
 
+    @property
+    def scales(self) -> dict[str, Scale]:
+        """Return how the values of each modality are shifted and divided."""
+        return {k: p.scale for k, p in self.preprocessing.items()}
+
     def read(self, name: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the scaled rows of one modality at strictly increasing positions; zero where it is missing."""
-        values = self.scales[name](np.asarray(self.columns[name][rows])).reshape(
-            len(rows), *self.modalities[name].shape
-        )
-        here = self.present[name].numpy()[rows]
-        values[~here] = 0.0
+        raw = np.asarray(self.columns[name][rows]).reshape(len(rows), *self.modalities[name].shape)
+        values = self.preprocessing[name].block(raw, self.present[name].numpy()[rows])
         if not np.isfinite(values).all():
             row = rows[~np.isfinite(values.reshape(len(rows), -1)).all(axis=1)][0]
             raise InputError(

@@ -40,7 +40,7 @@ class Scale:
 
     Attributes:
         mean: what is subtracted, one number or one for each entry of the last axis.
-        deviation: what it is divided by.
+        deviation: what the rest is divided by; where it is 0, values never changed in training and become exactly 0.
         dtype: of the computation; float64 where the mean may be large beside the deviation.
     """
 
@@ -50,14 +50,18 @@ class Scale:
 
     def __call__(self, rows: NDArray[Any]) -> NDArray[np.float32]:
         """Return the rows scaled, as float32; what does not fit becomes infinite."""
+        constant = self.deviation == 0
+        divisor = np.where(constant, 1.0, self.deviation).astype(self.dtype)
         with np.errstate(over="ignore", invalid="ignore"):
-            wide = (rows.astype(self.dtype) - self.mean.astype(self.dtype)) / self.deviation.astype(self.dtype)
+            wide = (rows.astype(self.dtype) - self.mean.astype(self.dtype)) / divisor
+            if constant.any():
+                wide = np.where(constant, self.dtype(0), wide)
             small: NDArray[np.float32] = wide.astype(np.float32, copy=False)
         return small
 
     def undo(self, rows: NDArray[Any]) -> NDArray[np.float64]:
         """Return scaled rows in the unit they had; bytes of pictures stay 0 .. 1."""
-        picture = self.deviation.ndim == 0 and self.deviation == 255 and self.mean == 0
+        picture = self.deviation.ndim == 0 and self.deviation in (255, 65535) and self.mean == 0
         wide = rows.astype(np.float64)
         return wide if picture else wide * self.deviation + self.mean
 
@@ -82,7 +86,90 @@ def blocks(column: Column, rows: NDArray[np.int64], *, values: int = BLOCK) -> I
         yield column[rows[start : start + step]]
 
 
-def fit_scale(name: str, column: Column, rows: NDArray[np.int64], *, scaling: Scaling) -> Scale:
+def held_steps(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Tell which steps of padded series hold something.
+
+    Zero steps at the end are padding; in a row that ends in values, zero steps at the front are. Zero steps between others
+    are steps.
+
+    Args:
+        values: ``(n, T, d)``.
+
+    Returns:
+        bool ``(n, T)``.
+
+    Example:
+        >>> held_steps(np.array([[[1.0], [0.0], [2.0], [0.0]]])).tolist()
+        [[True, True, True, False]]
+    """
+    full = (values != 0).any(axis=2)
+    until: NDArray[np.bool_] = np.flip(np.logical_or.accumulate(np.flip(full, axis=1), axis=1), axis=1)
+    since: NDArray[np.bool_] = np.logical_or.accumulate(full, axis=1)
+    return np.where(full[:, -1:], since, until)
+
+
+def fit_array(
+    name: str,
+    array: NDArray[Any],
+    rows: NDArray[np.int64],
+    *,
+    scaling: Scaling,
+    padded: bool = False,
+) -> Scale:
+    """Find the scale of one modality that lies in memory.
+
+    Args:
+        name: as in `fit_scale`.
+        array: as its column.
+        rows: as in `fit_scale`.
+        scaling: as in `fit_scale`.
+        padded: as in `fit_scale`.
+
+    Returns:
+        The scale; computed at once where that needs little memory.
+
+    Raises:
+        InputError: as `fit_scale`.
+
+    Example:
+        >>> fit_array("x", np.array([[1.0], [3.0]]), np.arange(2), scaling="standard").mean
+        array([2.])
+    """
+    if scaling != "standard" or len(rows) * int(np.prod(array.shape[1:])) > BLOCK:
+        return fit_scale(name, array, np.sort(rows), scaling=scaling, padded=padded, pictures=False)
+    seen = array[rows].astype(np.float64)
+    if padded:
+        seen = seen[held_steps(seen)]
+    if not len(seen):
+        return Scale(np.zeros(()), np.zeros(()))
+    axes = 0 if array.ndim == 2 else None
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, deviation = seen.mean(axis=axes), seen.std(axis=axes)
+        low, high = seen.min(axis=axes), seen.max(axis=axes)
+        if not (np.isfinite(deviation) & ((deviation > 0) | (low == high))).all():
+            # squares too large or too small for float64: take the spread out first
+            span = np.where(high > low, high - low, 1.0)
+            mean = low + ((seen - low) / span).mean(axis=axes) * span
+            deviation = ((seen - low) / span).std(axis=axes) * span
+    _check_spread(name, deviation)
+    # max == min and no threshold: a threshold would erase sensors whose unit makes all numbers small, such as farad
+    return Scale(np.asarray(mean), np.asarray(np.where(low == high, 0.0, deviation)))
+
+
+def _check_spread(name: str, deviation: NDArray[Any]) -> None:
+    if not np.isfinite(deviation).all():
+        raise InputError(f"modalities[{name!r}] has values too large for a variance; rescale them")
+
+
+def fit_scale(
+    name: str,
+    column: Column,
+    rows: NDArray[np.int64],
+    *,
+    scaling: Scaling,
+    padded: bool = False,
+    pictures: bool = True,
+) -> Scale:
     r"""Find the scale of one modality.
 
     .. math:: x' = (x - \operatorname{mean}) / \operatorname{std}
@@ -93,7 +180,9 @@ def fit_scale(name: str, column: Column, rows: NDArray[np.int64], *, scaling: Sc
         rows: strictly increasing positions of the training rows in which it is present.
         scaling: ``"standard"``: one mean and deviation per column of ``(n, d)``, one for the whole of images and sequences;
             ``"channels"``: one per entry of the last axis, for sequences ``(n, T, d)`` that mix units; ``"none"``: as it
-            is. uint8 is an image and always divided by 255, nothing more. Constant columns are only shifted.
+            is. Constant columns become 0.
+        padded: whether rows are series ``(T, d)`` padded with zero steps, which statistics leave out (`held_steps`).
+        pictures: whether uint8 is an image, which is always divided by 255, nothing more.
 
     Returns:
         The scale.
@@ -112,7 +201,7 @@ def fit_scale(name: str, column: Column, rows: NDArray[np.int64], *, scaling: Sc
         Scale(mean=array([2.]), deviation=array([1.]), dtype=<class 'numpy.float64'>)
     """
     one_of(f"scaling[{name!r}]", scaling, ("standard", "channels", "none"))
-    if column.dtype == np.uint8:
+    if column.dtype == np.uint8 and pictures:
         return Scale(np.zeros(()), np.full((), 255.0), np.float32)
     if scaling == "none":
         return Scale(np.zeros(()), np.ones(()), np.float64 if column.dtype.itemsize > 4 else np.float32)
@@ -120,14 +209,17 @@ def fit_scale(name: str, column: Column, rows: NDArray[np.int64], *, scaling: Sc
     d = column.shape[-1] if wide else 1
     count, mean, spread = 0, np.zeros(d), np.zeros(d)
     low, high = np.full(d, np.inf), np.full(d, -np.inf)
-    with np.errstate(invalid="ignore"):  # what is not finite is refused below
-        first = np.asarray(column[rows[:1]], dtype=np.float64).reshape(-1, d)
-    origin = first[0]  # keeps deviations far below the mean exact
+    origin: NDArray[np.float64] | None = None
     for block in blocks(column, rows):
         with np.errstate(invalid="ignore"):
-            values = np.array(block, dtype=np.float64).reshape(-1, d)
+            values = np.array(block, dtype=np.float64)
+            values = values[held_steps(values)] if padded else values
+            values = values.reshape(-1, d)
+        if not len(values):
+            continue
         if not np.isfinite(values).all():
             raise InputError(f"modalities[{name!r}] has NaN or infinite values; mark those rows as missing in present")
+        origin = values[0].copy() if origin is None else origin  # keeps deviations far below the mean exact
         with np.errstate(over="ignore", invalid="ignore"):
             values -= origin
             here, n = values.mean(axis=0), len(values)
@@ -136,9 +228,11 @@ def fit_scale(name: str, column: Column, rows: NDArray[np.int64], *, scaling: Sc
             spread = spread + ((values - here) ** 2).sum(axis=0) + step**2 * (count * n / total)
         count = total
         low, high = np.minimum(low, values.min(axis=0)), np.maximum(high, values.max(axis=0))
+    if origin is None:  # padding only
+        return Scale(np.zeros(()), np.zeros(()))
     deviation = np.sqrt(spread / count)
-    if not np.isfinite(deviation).all():
-        raise InputError(f"modalities[{name!r}] has values too large for a variance; rescale them")
-    deviation = np.where((low == high) | (deviation == 0), 1.0, deviation)
+    _check_spread(name, deviation)
+    # a spread whose squares are too small for float64 is about the width of the range
+    deviation = np.where(low == high, 0.0, np.where(deviation == 0, high - low, deviation))
     mean = mean + origin
     return Scale(mean, deviation) if wide else Scale(mean[0], deviation[0])

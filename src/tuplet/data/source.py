@@ -8,27 +8,12 @@ from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
+from tuplet.data.modality import Modality
+from tuplet.data.preprocessing import Preprocessing
 from tuplet.data.splits import Split
-from tuplet.types import Batch, InputError, Kind
+from tuplet.types import Batch, InputError
 
-
-@dataclass(frozen=True, slots=True)
-class Modality:
-    """One modality of a source.
-
-    Attributes:
-        shape: shape of one row, without the batch dimension.
-        dtype: name of the dtype the rows are handed out in.
-        unit: physical unit or meaning of the values before scaling; empty when unknown.
-        kind: what a row is, for the choice of an encoder (`tuplet.nets.encoders`); None when the shape says it.
-        rate: steps a second along the axis of time; None when unknown or without such an axis.
-    """
-
-    shape: tuple[int, ...]
-    dtype: str = "float32"
-    unit: str = ""
-    kind: Kind | None = None
-    rate: float | None = None
+__all__ = ["Modality", "Provenance", "Rows", "Source", "Target", "check_selection"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +58,11 @@ class Provenance:
 class Rows(Protocol):
     """The rows of one split; indexing with positions gives a whole `Batch`."""
 
+    @property
+    def source(self) -> Source:
+        """Return the source that these rows belong to."""
+        ...
+
     def __len__(self) -> int:
         """Return the number of rows."""
         ...
@@ -114,6 +104,11 @@ class Source(Protocol):
     @property
     def fingerprint(self) -> str:
         """Return a checksum of data, split and preprocessing: it changes when any of them does."""
+        ...
+
+    @property
+    def preprocessing(self) -> Mapping[str, Preprocessing]:
+        """Return how raw rows of each modality become the rows of a batch."""
         ...
 
     @property

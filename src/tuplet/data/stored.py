@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,13 +13,17 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from tuplet.data.columns import as_array, group_codes
+from tuplet.data.modality import Modality
+from tuplet.data.names import check_names
 from tuplet.data.on_demand import Stored
+from tuplet.data.preprocessing import Preprocessing
+from tuplet.data.raw import check_kind, scaling_words, still_note, unit_length, unit_note
 from tuplet.data.scaling import Column, Scaling, fit_scale
-from tuplet.data.source import Modality, Provenance
+from tuplet.data.source import Provenance
 from tuplet.data.splits import Split, check_split, split_rows
 from tuplet.data.table import Table
-from tuplet.data.targets import check_classes, encode_target
-from tuplet.types import InputError, one_of
+from tuplet.data.targets import check_classes, encode_targets
+from tuplet.types import InputError, Kind, one_of
 
 __all__ = ["Stored", "from_columns", "from_table"]
 
@@ -35,9 +40,11 @@ def from_columns(
     split: Split | None = None,
     fractions: Sequence[float] = (0.6, 0.2, 0.2),
     seed: int = 0,
-    scaling: Scaling | Mapping[str, Scaling] = "standard",
+    scaling: Scaling | Mapping[str, Scaling] | None = None,
     units: Mapping[str, str] | None = None,
+    kinds: Mapping[str, Kind] | None = None,
     rates: Mapping[str, float] | None = None,
+    target_kind: Mapping[str, str] | None = None,
     name: str = "columns",
     provenance: Provenance | None = None,
 ) -> Stored:
@@ -56,9 +63,12 @@ def from_columns(
         fractions: shares of train, val and test.
         seed: for the split.
         scaling: ``"standard"``, ``"channels"`` or ``"none"`` as in `tuplet.data.scaling.fit_scale`, for all modalities or
-            by name (``"standard"`` for names left out). Statistics are those of the training rows, read once, here.
+            by name (names left out: ``"standard"``, but rows of unit length stay as they are). Statistics are those of the
+            training rows, read once, here.
         units: modality or target name -> unit or meaning, for documentation.
+        kinds: modality -> what a row is, as in `tuplet.data.from_arrays`; pictures have channels first.
         rates: modality -> steps a second along its axis of time, for documentation.
+        target_kind: as in `tuplet.data.from_arrays`.
         name: what to call the source.
         provenance: where the data come from.
 
@@ -78,56 +88,63 @@ def from_columns(
     if len(modalities) < 2:
         raise InputError(f"modalities has {len(modalities)} entry, expected two or more to align with each other")
     one_of("contrast", contrast, ("groups", "rows"))
-    names, given = sorted(modalities), dict(targets or {})
+    names = check_names("modalities", modalities)
+    given = {k: (targets or {})[k] for k in check_names("targets", targets or {})}
     for k in names:
         shape, dtype = modalities[k].shape, modalities[k].dtype
         if len(shape) == 0 or 0 in shape or dtype.kind not in "biuf":
             raise InputError(f"modalities[{k!r}] has shape {shape} and dtype {dtype}, expected (n, ...) numbers, n > 0")
+        check_kind(k, (kinds or {}).get(k), shape[1:] or (1,))
     n = modalities[names[0]].shape[0]
     if uneven := {k: modalities[k].shape[0] for k in names if modalities[k].shape[0] != n}:
         raise InputError(f"modalities have {uneven} rows, expected {n} to match {names[0]!r}; row i is the same thing")
-    chosen: dict[str, Scaling] = dict.fromkeys(names, scaling) if isinstance(scaling, str) else dict(scaling)
+    chosen = scaling_words(scaling, names)
     everything = [*names, *given]
     for argument, keys, known in (
         ("present", present or {}, names),
-        ("scaling", chosen, names),
         ("units", units or {}, everything),
+        ("kinds", kinds or {}, names),
         ("rates", rates or {}, names),
         ("classes", classes or {}, list(given)),
     ):
         if unknown := sorted(set(keys) - set(known)):
             raise InputError(f"{argument} names {unknown}, expected some of {known}")
     masks = {k: _mask(k, (present or {}).get(k), n) for k in names}
-    values, kinds = {}, {}
-    for k, column in given.items():
-        unit = (units or {}).get(k, "")
-        values[k], kinds[k] = encode_target(k, column, n, unit=unit, classes=(classes or {}).get(k))
+    values, described, notes = encode_targets(given, n, units=units, classes=classes, kinds=target_kind)
     codes = None if group is None else group_codes(group, n)
-    labels = next((values[k].numpy() for k in kinds if kinds[k].kind == "class"), None)
-    split = split_rows(n, labels=labels, group=group, fractions=fractions, seed=seed) if split is None else split
+    labels = next((values[k].numpy() for k in described if described[k].kind == "class"), None)
+    split = split_rows(n, labels=labels, group=codes, fractions=fractions, seed=seed) if split is None else split
     check_split(split, n, codes)
-    check_classes(values, kinds, split.train)
-    scales = {}
+    check_classes(values, described, split.train)
+    prepared = {}
     for k in names:
         seen = np.sort(split.train)
-        if not masks[k][seen].any():
+        seen = seen[masks[k][seen]]
+        if not len(seen):
             raise InputError(f"modalities[{k!r}] is missing in every training row; drop it or give other rows")
-        scales[k] = fit_scale(k, modalities[k], seen[masks[k][seen]], scaling=chosen.get(k, "standard"))
+        if k not in chosen and unit_length(modalities[k], seen[:256]):
+            chosen[k] = "none"
+            notes += (unit_note(k),)
+        kind, word = (kinds or {}).get(k), chosen.get(k, "standard")
+        scale = fit_scale(k, modalities[k], seen, scaling=word, padded=kind == "padded")
+        notes += still_note(k, scale)
+        unit, rate = (units or {}).get(k, ""), (rates or {}).get(k)
+        prepared[k] = Preprocessing(Modality(modalities[k].shape[1:] or (1,), unit=unit, kind=kind, rate=rate), scale)
+    provenance = provenance or Provenance(title=name)
+    padded = [k for k in names if (kinds or {}).get(k) == "padded"]
     return Stored(
         name=name,
         columns={k: modalities[k] for k in names},
-        scales=scales,
+        preprocessing=prepared,
         present={k: torch.from_numpy(masks[k]) for k in names},
         values=values,
         group=None if codes is None else torch.from_numpy(codes),
-        modalities={
-            k: Modality(modalities[k].shape[1:] or (1,), unit=(units or {}).get(k, ""), rate=(rates or {}).get(k))
-            for k in names
-        },
-        targets=kinds,
+        modalities={k: prepared[k].modality for k in names},
+        targets=described,
         split=split,
-        provenance=provenance or Provenance(title=name),
-        content=f"{checksum} {[(k, chosen.get(k, 'standard')) for k in names]}",
+        provenance=replace(provenance, notes=(*provenance.notes, *notes)),
+        content=f"{checksum} {[(k, chosen.get(k, 'standard')) for k in names]}"
+        + (f" padded {padded}" if padded else ""),
         contrast=contrast,
     )
 
@@ -147,13 +164,16 @@ def from_table(
     modalities: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
     classes: Mapping[str, Sequence[str]] | None = None,
+    group: str | None = None,
     contrast: Literal["groups", "rows"] = "groups",
     split: Split | None = None,
     fractions: Sequence[float] = (0.6, 0.2, 0.2),
     seed: int = 0,
-    scaling: Scaling | Mapping[str, Scaling] = "standard",
+    scaling: Scaling | Mapping[str, Scaling] | None = None,
     units: Mapping[str, str] | None = None,
+    kinds: Mapping[str, Kind] | None = None,
     rates: Mapping[str, float] | None = None,
+    target_kind: Mapping[str, str] | str | None = None,
     name: str | None = None,
     provenance: Provenance | None = None,
 ) -> Stored:
@@ -164,14 +184,17 @@ def from_table(
         modalities: which ``input.<name>`` columns to take; all of them when left out.
         targets: which ``target.<name>`` columns to take; all of them when left out.
         classes: target -> names of its classes; the file's ``classes.<target>`` where left out.
-        contrast: as in `tuplet.data.from_columns`, for the file's ``group`` column.
+        group: which column holds the groups; ``group`` when left out.
+        contrast: as in `tuplet.data.from_columns`, for the groups.
         split: the parts; the file's ``split`` column when left out, and drawn with ``fractions`` and ``seed``, groups
             whole, when it has none.
         fractions: shares of train, val and test.
         seed: for the split.
         scaling: as in `tuplet.data.from_columns`.
         units: modality or target name -> unit; the file's ``unit.<name>`` where left out.
+        kinds: as in `tuplet.data.from_columns`.
         rates: as in `tuplet.data.from_columns`.
+        target_kind: as in `tuplet.data.from_arrays`; targets with names of classes are classes.
         name: what to call the source; the file's ``name``, or its file name, when left out.
         provenance: where the data come from; the file's title, citation, licence and origin when left out.
 
@@ -194,6 +217,8 @@ def from_table(
     """
     opened = table if isinstance(table, Table) else Table.open(table)
     about, where = opened.about, f"path {opened.path}"
+    if group is not None and group not in opened.columns:
+        raise InputError(f"group is {group!r}, which {where} does not have; it has {sorted(opened.columns)}")
 
     def named(prefix: str, wanted: Sequence[str] | None) -> dict[str, NDArray[np.generic]]:
         found = {k.removeprefix(prefix): v for k, v in opened.columns.items() if k.startswith(prefix)}
@@ -217,7 +242,7 @@ def from_table(
         checksum=opened.sha256,
         targets=labels,
         classes=named_classes | dict(classes or {}),
-        group=opened.columns.get("group"),
+        group=opened.columns.get(group or "group"),
         contrast=contrast,
         present=present,
         split=split,
@@ -225,7 +250,9 @@ def from_table(
         seed=seed,
         scaling=scaling,
         units=known | dict(units or {}),
+        kinds=kinds,
         rates=rates,
+        target_kind=dict.fromkeys(labels, target_kind) if isinstance(target_kind, str) else target_kind,
         name=name or about.get("name") or opened.path.stem,
         provenance=provenance
         or Provenance(about.get("title") or opened.path.stem, sha256=opened.sha256, **about_origin),

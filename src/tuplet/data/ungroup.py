@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from tuplet.data.source import Rows
+from tuplet.data.source import Rows, Source
 from tuplet.types import Batch
 
 
@@ -20,6 +20,11 @@ class UngroupedRows:
     """
 
     rows: Rows
+
+    @property
+    def source(self) -> Source:
+        """Return the source these rows belong to."""
+        return self.rows.source
 
     def __len__(self) -> int:
         """Return the number of rows."""

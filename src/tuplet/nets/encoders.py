@@ -62,6 +62,7 @@ def encoders(
     padded   ``(T, d)``    `LSTM`                          `LSTM`
     image    ``(C, H, W)`` `SmallCNN`, group norm          `ResNet18`, batch norm
     signal   ``(C, T)``    `SequenceCNN`, strided, 32 wide `SequenceCNN`, strided, 64 wide
+    text     hashed        `MLP`, GELU                     `MLP`, LeakyReLU, no norm
     ======== ============= =============================== =====================================
 
     Args:
@@ -129,7 +130,7 @@ def _encoder(
     norm: Norm | None,
 ) -> nn.Module:
     small = preset == "small"
-    if kind == "vector":
+    if kind in ("vector", "text"):
         return (
             MLP(prod(shape), dim) if small else MLP(prod(shape), dim, hidden=dim, activation="leaky_relu", norm="none")
         )

@@ -102,6 +102,7 @@ def made(
     *,
     targets: Mapping[str, NDArray[Any]],
     classes: Mapping[str, Sequence[str]],
+    target_kind: Mapping[str, str] | None = None,
     keep: NDArray[np.int64] | None = None,
     group: NDArray[np.str_] | None = None,
     contrast: Literal["groups", "rows"] = "groups",
@@ -115,6 +116,7 @@ def made(
         affect: the rows.
         targets: name -> ``(n,)``, one entry for each kept row.
         classes: target -> names of its classes.
+        target_kind: as in `tuplet.data.from_columns`.
         keep: sorted positions of the rows to keep; all of them when left out.
         group: ``(n,)`` ids, one for each kept row.
         contrast: as in `tuplet.data.from_columns`.
@@ -145,6 +147,7 @@ def made(
         {m: _scaled(m, _taken(affect.columns[m], rows), used, split.train, scaling) for m in MODALITIES},
         checksum=f"{checksum} {scaling}",
         targets=targets,
+        target_kind=target_kind,
         classes=classes,
         group=group,
         contrast=contrast,

@@ -13,7 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tuplet.data.arrays import Arrays, from_arrays
+from tuplet.data.aligned import from_arrays
+from tuplet.data.arrays import Arrays
 from tuplet.data.source import Provenance
 from tuplet.types import InputError, in_range, one_of
 

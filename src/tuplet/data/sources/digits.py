@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tuplet.data.arrays import from_arrays
+from tuplet.data.aligned import from_arrays
 from tuplet.data.source import Provenance, Source
 from tuplet.types import InputError
 

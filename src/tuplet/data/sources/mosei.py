@@ -125,6 +125,7 @@ def load(
         affect,
         keep=keep,
         targets={"label": label, "sentiment": y},
+        target_kind={"sentiment": "real"},
         classes={"label": ("negative", "positive")},
         group=_videos(affect)[keep] if group == "video" else None,
         scaling=scaling,

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tuplet.data.arrays import Arrays, from_arrays
+from tuplet.data.aligned import from_arrays
+from tuplet.data.arrays import Arrays
 from tuplet.data.source import Provenance
 from tuplet.data.splits import Split
 from tuplet.types import InputError, in_range

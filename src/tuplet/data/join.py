@@ -1,0 +1,177 @@
+"""Bring modalities that name their rows by ids to one order: outer join, absent rows masked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuplet.data.columns import as_array
+from tuplet.data.frames import is_frame, is_missing, is_series
+from tuplet.types import InputError
+
+Ids = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Modalities and columns in one order of rows.
+
+    Attributes:
+        arrays: modality -> ``(n, ...)``.
+        present: modality -> bool ``(n,)``, for those that lack rows.
+        ids: of the rows; None where rows are paired by position.
+        notes: how many rows each modality has.
+    """
+
+    arrays: dict[str, Any]
+    present: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+    ids: Ids | None = None
+    notes: tuple[str, ...] = ()
+
+    def column(self, argument: str, values: Any) -> Any:
+        """Bring a target or a group to the order of the rows; rows that it lacks have None."""
+        if self.ids is None or not (is_series(values) or is_frame(values)):
+            return values
+        own = index_of(values)
+        _same_type(argument, own, "the modalities", self.ids)
+        _unique(argument, own)
+        array = as_array(argument, values)
+        if own == self.ids:
+            return array
+        if not set(own) & set(self.ids):
+            raise InputError(
+                f"{argument} and the modalities have no id in common, such as {own[0]!r} and {self.ids[0]!r}; give it the "
+                f"same index, or pair by position with .to_numpy()"
+            )
+        place = {row: i for i, row in enumerate(own)}
+        at = np.array([place.get(row, -1) for row in self.ids])
+        if (at >= 0).all():
+            return array[at]
+        out = np.full((len(at), *array.shape[1:]), np.nan if array.dtype.kind == "f" else None)
+        out = out if array.dtype.kind == "f" else out.astype(object)
+        out[at >= 0] = array[at[at >= 0]]
+        return out
+
+
+def join(modalities: Mapping[str, Any], ids: Mapping[str, Any] | None = None) -> Joined:
+    """Bring modalities to one order of rows.
+
+    Args:
+        modalities: name -> array, list, frame or Series.
+        ids: name -> ``(n,)`` ids of its rows; those of frames and Series are their index when left out.
+
+    Returns:
+        The rows: in the given order where ids agree, else in the order of the first modality by name, followed by what
+        only others have. Without any ids, rows are paired by position.
+
+    Raises:
+        InputError: naming the modalities, for ids that occur twice, are missing or of different types, for modalities
+            without a common id, and for plain arrays beside frames that are not in one order.
+
+    Example:
+        >>> rows = join({"a": [[1.0], [2.0]], "b": [[3.0], [4.0]]}, {"a": ["x", "y"], "b": ["y", "z"]})
+        >>> rows.ids, rows.present["a"].tolist(), rows.notes
+        (('x', 'y', 'z'), [True, True, False], ('rows joined by id: a 2, b 2, both 1',))
+    """
+    own = {k: _ids(k, modalities[k], (ids or {}).get(k)) for k in sorted(modalities)}
+    named = {k: v for k, v in own.items() if v is not None}
+    if not named:
+        return Joined(dict(modalities))
+    first = next(iter(named))
+    for name, rows in named.items():
+        _same_type(f"modalities[{name!r}]", rows, f"modalities[{first!r}]", named[first])
+        _unique(f"modalities[{name!r}]", rows)
+    plain = [k for k, v in own.items() if v is None]
+    aligned = all(rows == named[first] for rows in named.values())
+    if aligned:
+        return Joined(dict(modalities), ids=named[first])
+    if plain:
+        raise InputError(
+            f"modalities[{plain[0]!r}] has no ids, but {', '.join(named)} are joined by id and differ in rows or order; give "
+            f"it as a frame or Series with the same ids, or ids for it with id={{{plain[0]!r}: ...}}"
+        )
+    for name, rows in named.items():
+        rest = {row for other, r in named.items() if other != name for row in r}
+        if rest.isdisjoint(rows):
+            other = next(k for k in named if k != name)
+            raise InputError(
+                f"modalities[{name!r}] has no id in common with the others, such as {rows[0]!r} and {named[other][0]!r}; "
+                f"give the same thing the same id in each"
+            )
+    order = tuple(dict.fromkeys(row for rows in named.values() for row in rows))
+    arrays, present = {}, {}
+    for name, rows in named.items():
+        place = {row: i for i, row in enumerate(rows)}
+        at = np.array([place.get(row, -1) for row in order])
+        array = as_array(f"modalities[{name!r}]", modalities[name])
+        arrays[name] = array[np.maximum(at, 0)]
+        if (at < 0).any():
+            present[name] = at >= 0
+    every = len(set.intersection(*(set(rows) for rows in named.values())))
+    counts = ", ".join(f"{k} {len(rows)}" for k, rows in named.items())
+    both = "both" if len(named) == 2 else "all"
+    return Joined(arrays, present, order, (f"rows joined by id: {counts}, {both} {every}",))
+
+
+def index_of(values: Any) -> Ids:
+    """Return the index of a frame or a Series.
+
+    Args:
+        values: a frame or a Series.
+
+    Returns:
+        Its entries as plain Python values.
+
+    Example:
+        >>> class Rows:
+        ...     index = np.array([3, 4])
+        >>> index_of(Rows())
+        (3, 4)
+    """
+    return tuple(values.index.tolist())
+
+
+def _ids(name: str, values: Any, given: Any) -> Ids | None:
+    if given is None:
+        ids = index_of(values) if is_frame(values) or is_series(values) else None
+    else:
+        array = as_array(f"id[{name!r}]", given)
+        ids = tuple(array.tolist())
+        if array.ndim != 1 or len(ids) != len(values):
+            raise InputError(f"id[{name!r}] has shape {array.shape}, expected one id for each of {len(values)} rows")
+    if ids is not None and any(is_missing(row) for row in ids):
+        raise InputError(f"modalities[{name!r}] has rows without an id (None or NaN); give each row an id, or drop it")
+    return ids
+
+
+def _kind(row: object) -> str:
+    if isinstance(row, bool):
+        return "bool"
+    return "number" if isinstance(row, int | float) else "text" if isinstance(row, str) else type(row).__name__
+
+
+def _same_type(argument: str, rows: Ids, other: str, reference: Ids) -> None:
+    """Refuse ids such as "1" beside 1, which a join would keep apart without a word."""
+    for row in rows:
+        if reference and _kind(row) != _kind(reference[0]):
+            raise InputError(
+                f"{argument} has ids such as {row!r} ({_kind(row)}) and {other} such as {reference[0]!r} "
+                f"({_kind(reference[0])}); give ids of one type, for instance with .index.astype(str)"
+            )
+
+
+def _unique(argument: str, rows: Ids) -> None:
+    try:
+        seen = set(rows)
+    except TypeError:
+        raise InputError(f"{argument} has ids that are lists or other containers; give text or numbers") from None
+    if len(seen) < len(rows):
+        twice = next(row for row, times in Counter(rows).items() if times > 1)
+        raise InputError(
+            f"{argument} has the id {twice!r} more than once; give each row its own id, or average the rows of an id first"
+        )

@@ -1,0 +1,204 @@
+"""Make a source of named arrays: which are modalities, which are targets, groups and ids, and what a row of each is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, get_args
+
+from tuplet.data.aligned import from_arrays
+from tuplet.data.arrays import Arrays
+from tuplet.data.columns import as_array, is_text
+from tuplet.data.frames import is_frame
+from tuplet.data.join import join
+from tuplet.data.names import check_names
+from tuplet.data.scaling import Scaling
+from tuplet.data.source import Provenance
+from tuplet.data.splits import Split
+from tuplet.types import InputError, Kind, kind_of, one_of
+
+TARGETS = ("label", "target")
+"""Names that are targets unless somebody says otherwise; so are names that begin with ``target.``"""
+
+
+def from_named(
+    arrays: Mapping[str, Any],
+    *,
+    modalities: Iterable[str] | None = None,
+    target: str | Mapping[str, Any] | None = None,
+    group: Any = None,
+    id: Any = None,
+    kinds: Mapping[str, Kind] | None = None,
+    scaling: Scaling | Mapping[str, Scaling] | None = None,
+    target_kind: Mapping[str, str] | str | None = None,
+    split: Split | None = None,
+    seed: int = 0,
+    name: str = "arrays",
+    provenance: Provenance | None = None,
+) -> Arrays:
+    """Make a source of named arrays.
+
+    Args:
+        arrays: name -> array, list of strings, frame or Series. ``label``, ``target`` and ``target.NAME`` are targets and
+            ``group`` is the group, unless ``modalities`` names them.
+        modalities: names of those to take; all that are left when left out.
+        target: name of an array or of a column of a frame, or name -> values.
+        group: likewise one name, or values ``(n,)``.
+        id: name of an array with the ids of all rows or of a column that each frame has, values ``(n,)``, or modality -> ids.
+        kinds: modality -> what its rows are; the shape says it when left out, and a note where that was a guess.
+        scaling: as in `tuplet.data.from_arrays`.
+        target_kind: ``"class"`` or ``"real"``, for all targets or by name.
+        split: as in `tuplet.data.from_arrays`.
+        seed: of the split.
+        name: what to call the source.
+        provenance: where the data come from.
+
+    Returns:
+        The source.
+
+    Raises:
+        InputError: naming the argument and the fix.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.random.default_rng(0).normal(size=(50, 3))
+        >>> source = from_named({"force": x, "sound": x[:, :2], "label": np.arange(50) % 2})
+        >>> sorted(source.modalities), source.targets["label"].size
+        (['force', 'sound'], 2)
+    """
+    names = check_names("data", arrays)
+    left = dict(arrays)
+    wanted = [modalities] if isinstance(modalities, str) else None if modalities is None else list(modalities)
+    if unknown := [m for m in wanted or () if m not in left]:
+        raise InputError(f"modalities names {unknown[0]!r}, expected some of {names}")
+    keep = set(wanted or ())
+    frames = _Frames(left)
+    ids = frames.ids(id, keep)
+    targets = frames.targets(target, keep)
+    groups = frames.take("group", group, keep) if group is not None else None
+    if group is None and "group" in left and "group" not in keep:
+        groups = left.pop("group")
+    chosen = {k: left[k] for k in wanted} if wanted is not None else left
+    if len(chosen) < 2:
+        raise InputError(
+            f"{name} has {len(chosen)} modality ({', '.join(sorted(chosen)) or 'none'}) beside "
+            f"{sorted(targets) or 'no target'}, expected two or more to align with each other"
+        )
+    rows = join(chosen, ids)
+    for k, kind in (kinds or {}).items():
+        one_of("the modality in kinds", k, tuple(sorted(chosen)))
+        one_of(f"kinds[{k!r}]", kind, get_args(Kind))
+    guesses, notes = _guesses({k: v for k, v in rows.arrays.items() if k not in (kinds or {})})
+    provenance = provenance or Provenance(title=name)
+    return from_arrays(
+        rows.arrays,
+        targets={k: rows.column(f"target {k!r}", v) for k, v in targets.items()},
+        group=None if groups is None else rows.column("group", groups),
+        present=rows.present,
+        split=split,
+        seed=seed,
+        scaling=scaling,
+        kinds={**guesses, **(kinds or {})},
+        target_kind=dict.fromkeys(targets, target_kind) if isinstance(target_kind, str) else target_kind,
+        name=name,
+        provenance=replace(provenance, notes=(*provenance.notes, *rows.notes, *notes)),
+    )
+
+
+class _Frames:
+    """Named arrays from which targets, groups and ids are taken out."""
+
+    def __init__(self, left: dict[str, Any]) -> None:
+        self.left = left
+
+    def take(self, argument: str, name: Any, keep: set[str]) -> Any:
+        """Take out one array by its name, or one column of a frame; values are returned as they are."""
+        if not isinstance(name, str):
+            return name
+        if name in self.left and name not in keep:
+            return self.left.pop(name)
+        holders = [k for k, v in self.left.items() if is_frame(v) and name in list(v.columns)]
+        if holders:
+            found = self.left[holders[0]][name]
+            for k in holders:
+                self.left[k] = self.left[k].drop(columns=[name])
+            return found
+        columns = sorted({str(c) for v in self.left.values() if is_frame(v) for c in list(v.columns)[:50]})
+        raise InputError(
+            f"{argument} is {name!r}, expected one of {sorted(self.left)}" + f" or {columns}" * bool(columns)
+        )
+
+    def targets(self, target: Any, keep: set[str]) -> dict[str, Any]:
+        """Take out the targets that are named, or those that bear the name of one."""
+        if isinstance(target, Mapping):
+            return dict(target)
+        if target is not None and not isinstance(target, str):
+            raise InputError(f"target is a {type(target).__name__}, expected a name, or a dict of name -> values")
+        found = {}
+        if target is not None and not (target not in self.left and f"target.{target}" in self.left):
+            found[target] = self.take("target", target, keep)
+        for k in list(self.left):
+            if (k in TARGETS or k.startswith("target.")) and k not in keep:
+                values = self.left.pop(k)
+                if target is None or k.removeprefix("target.") == target:
+                    found[k.removeprefix("target.") or k] = values
+        return found
+
+    def ids(self, id: Any, keep: set[str]) -> dict[str, Any] | None:
+        """Return the ids of the rows of each modality."""
+        if id is None:
+            return None
+        if isinstance(id, Mapping):
+            if unknown := sorted(set(id) - set(self.left)):
+                raise InputError(f"id names {unknown}, expected some of {sorted(self.left)}")
+            return dict(id)
+        if isinstance(id, str) and id not in self.left:
+            held = [k for k, v in self.left.items() if is_frame(v)]
+            if not held:
+                raise InputError(f"id is {id!r}, expected one of {sorted(self.left)}")
+            for k in held:
+                if id not in list(self.left[k].columns):
+                    raise InputError(
+                        f"id is {id!r}, which modalities[{k!r}] does not have; it has {_some(self.left[k])}"
+                    )
+                self.left[k] = self.left[k].set_index(id)
+            return None
+        values = self.take("id", id, keep)
+        others = {k for k in self.left if k != "group" and k not in TARGETS and not k.startswith("target.")}
+        return dict.fromkeys(others, values)
+
+
+def _some(frame: Any) -> list[str]:
+    return [str(c) for c in list(frame.columns)[:20]]
+
+
+def _guesses(inputs: Mapping[str, Any]) -> tuple[dict[str, Kind], tuple[str, ...]]:
+    """Choose kinds that shapes leave open, and note every choice that a user may not have meant."""
+    found: dict[str, Kind] = {}
+    notes = []
+    for name, values in inputs.items():
+        array = as_array(f"modalities[{name!r}]", values)
+        shape = array.shape[1:]
+        if is_text(array):
+            continue
+        if not shape and array.dtype.kind in "biu":
+            notes.append(
+                f"{name} holds one whole number per row and was taken as a modality: if it says who or where, name it "
+                f"'group'; if it is to be predicted, 'target.{name}'"
+            )
+        if len(shape) == 3 and shape[2] in (1, 3, 4) and shape[0] not in (1, 3, 4):
+            found[name] = "image"
+        if not shape or kind_of(shape) is not None or name in found:
+            continue
+        if len(shape) != 2 or shape[0] == shape[1]:
+            raise InputError(
+                f"modalities[{name!r}] has rows of shape {shape}, which may mean several things; say which: "
+                f"--kind {name}=KIND, in Python kinds={{{name!r}: KIND}}, with KIND one of {', '.join(get_args(Kind))}"
+            )
+        steps, channels = max(shape), min(shape)
+        found[name] = "sequence" if shape[0] == steps else "signal"
+        notes.append(
+            f"{name} has rows of shape {shape}: taken as a {found[name]} of {steps} steps and {channels} channel"
+            f"{'s' * (channels > 1)}; if it is another, say --kind {name}=KIND, one of {', '.join(get_args(Kind))}"
+        )
+    return found, tuple(notes)

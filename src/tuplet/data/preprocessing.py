@@ -1,0 +1,212 @@
+"""How raw rows of one modality become what its encoder reads; kept with the source and with a trained model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuplet.data.columns import as_numbers, bad_rows
+from tuplet.data.modality import Modality
+from tuplet.data.scaling import BLOCK, Scale, held_steps
+from tuplet.data.text import FEATURES, hashed
+from tuplet.types import InputError, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """How raw rows of one modality become what its encoder reads.
+
+    Attributes:
+        modality: shape, kind and unit of the rows that come out.
+        scale: what is subtracted, and what the rest is divided by.
+        channels_last: whether raw pictures are ``(H, W, C)`` and are turned to ``(C, H, W)``.
+
+    Example:
+        >>> from tuplet.data import from_arrays
+        >>> x = np.arange(40.0).reshape(20, 2)
+        >>> force = from_arrays({"force": x, "sound": x}, scaling="none").preprocessing["force"]
+        >>> rows, present = force.apply([[1, 2], [float("nan"), float("nan")]])
+        >>> rows.tolist(), present.tolist()
+        ([[1.0, 2.0], [0.0, 0.0]], [True, False])
+    """
+
+    modality: Modality
+    scale: Scale
+    channels_last: bool = False
+
+    def apply(self, raw: Any, *, name: str = "rows") -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Treat raw rows exactly as the source did that this comes from.
+
+        Args:
+            raw: ``(n, ...)`` numbers, or ``n`` strings for text; an array, a tensor, a list, a frame or a Series. A row
+                that is NaN throughout, or None, is absent.
+            name: of the modality, for messages.
+
+        Returns:
+            float32 ``(n, *shape)``, zero where absent, and bool ``(n,)``, where the modality is present.
+
+        Raises:
+            InputError: if rows have another shape, or are not finite.
+        """
+        shape = self.modality.shape
+        if self.modality.kind == "text":
+            return hashed(name, raw)
+        array = as_numbers(name, raw)
+        array = array[:, None] if array.ndim == 1 else array
+        if self.channels_last and array.ndim == 4:
+            array = np.moveaxis(array, -1, 1)
+        if array.shape[1:] != shape:
+            what = (shape[1], shape[2], shape[0]) if self.channels_last else shape
+            raise InputError(f"{name} has rows of shape {array.shape[1:]}, expected {what} as in training")
+        present = present_rows(name, array)
+        return self.rows(name, array, present), present
+
+    def rows(self, name: str, array: NDArray[Any], present: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Scale rows whose shape and presence are known; a few at a time, so that memory holds little beside the result."""
+        out = np.empty((len(array), *self.modality.shape), np.float32)
+        step = max(1, BLOCK // max(1, math.prod(self.modality.shape)))
+        for start in range(0, len(array), step):
+            some = slice(start, start + step)
+            out[some] = self.block(np.asarray(array[some]).reshape(-1, *self.modality.shape), present[some])
+        if not np.isfinite(out).all():
+            row = int(np.flatnonzero(~np.isfinite(out.reshape(len(out), -1)).all(axis=1))[0])
+            raise InputError(
+                f"modalities[{name!r}] has values too large for float32 after scaling in row {row}; rescale or clip them"
+            )
+        return out
+
+    def block(self, values: NDArray[Any], present: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Scale some rows; absent rows and padding become exactly zero."""
+        scaled = self.scale(values)
+        if self.modality.kind == "padded":
+            _keep_padding(values, scaled)
+        scaled[~present] = 0.0
+        return scaled
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain JSON values; `from_json` gives an equal object back."""
+        m = self.modality
+        return {
+            "shape": list(m.shape),
+            "kind": m.kind,
+            "unit": m.unit,
+            "dtype": m.dtype,
+            "rate": m.rate,
+            "mean": self.scale.mean.tolist(),
+            "deviation": self.scale.deviation.tolist(),
+            "precision": np.dtype(self.scale.dtype).name,
+            "channels_last": self.channels_last,
+        }
+
+    @classmethod
+    def from_json(cls, state: Any) -> Preprocessing:
+        """Read what `to_json` wrote.
+
+        Args:
+            state: of any form; what is not valid is refused.
+
+        Returns:
+            The preprocessing.
+
+        Raises:
+            InputError: naming the entry that is missing or has another form.
+        """
+        if not isinstance(state, Mapping):
+            raise InputError(f"preprocessing is a {type(state).__name__}, expected an object with a shape and a scale")
+        shape = state.get("shape")
+        if not isinstance(shape, list) or not 1 <= len(shape) <= 8 or not all(type(n) is int and n > 0 for n in shape):
+            raise InputError(f"preprocessing has shape {str(shape)[:80]}, expected a list of positive integers")
+        if math.prod(shape) > 2**40:
+            raise InputError(f"preprocessing has shape {str(shape)[:80]}, which is too large")
+        kind, rate = state.get("kind"), state.get("rate")
+        if kind is not None and kind not in get_args(Kind):
+            raise InputError(f"preprocessing has kind {str(kind)[:80]!r}, expected one of {', '.join(get_args(Kind))}")
+        if kind == "text" and shape != [FEATURES]:
+            raise InputError(f"preprocessing has shape {shape} for text, expected [{FEATURES}]")
+        if rate is not None and not _number(rate):
+            raise InputError(f"preprocessing has rate {str(rate)[:80]!r}, expected a number")
+        for key in ("unit", "dtype"):
+            if not isinstance(state.get(key, ""), str):
+                raise InputError(f"preprocessing has {key} {str(state[key])[:80]!r}, expected text")
+        last, precision = state.get("channels_last", False), state.get("precision", "float64")
+        if not isinstance(last, bool) or precision not in ("float32", "float64") or (last and len(shape) != 3):
+            raise InputError("preprocessing has channels_last or precision of another form; write it again")
+        mean, deviation = (_numbers(key, state.get(key), shape) for key in ("mean", "deviation"))
+        if mean.shape != deviation.shape or (deviation < 0).any():
+            raise InputError("preprocessing has deviation that does not match mean, or is negative; write it again")
+        scale = Scale(mean, deviation, np.float32 if precision == "float32" else np.float64)
+        unit, dtype = state.get("unit", ""), state.get("dtype", "float32")
+        return cls(Modality(tuple(shape), dtype, unit, kind, None if rate is None else float(rate)), scale, last)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Preprocessing) and self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash(str(self.to_json()))
+
+
+def present_rows(name: str, array: NDArray[Any], given: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+    """Tell which rows are there: those that are not NaN throughout.
+
+    Args:
+        name: of the modality, for messages.
+        array: ``(n, ...)`` numbers.
+        given: bool ``(n,)``, where it was recorded.
+
+    Returns:
+        bool ``(n,)``.
+
+    Raises:
+        InputError: if a row that is there has NaN or infinite values.
+
+    Example:
+        >>> present_rows("a", np.array([[1.0], [np.nan]])).tolist()
+        [True, False]
+    """
+    here = np.ones(len(array), dtype=bool)
+    if array.dtype.kind == "f":
+        partly = infinite = 0
+        step = max(1, BLOCK // max(1, math.prod(array.shape[1:])))
+        for start in range(0, len(array), step):
+            some = slice(start, start + step)
+            values = array[some].reshape(len(array[some]), -1)
+            nan = np.isnan(values)
+            here[some] = ~nan.all(axis=1)
+            seen = here[some] if given is None else here[some] & given[some]
+            partly += bad_rows(nan & seen[:, None])
+            infinite += bad_rows(np.isinf(values) & seen[:, None])
+        if partly:
+            raise InputError(
+                f"modalities[{name!r}] has NaN inside {partly} of {len(array)} rows; fill those values, or make the "
+                f"whole row NaN to mark it as missing"
+            )
+        if infinite:
+            raise InputError(f"modalities[{name!r}] has infinite values in {infinite} rows; remove or clip them")
+    return here if given is None else here & given
+
+
+def _keep_padding(values: NDArray[Any], scaled: NDArray[np.float32]) -> None:
+    """Set the padding of scaled series to zero, and only the padding: the steps at both ends stay different from zero."""
+    held = held_steps(values)
+    scaled[~held] = 0.0
+    rows = np.flatnonzero(held.any(axis=1))
+    for end in (held.argmax(axis=1), held.shape[1] - 1 - np.flip(held, axis=1).argmax(axis=1)):
+        empty = rows[~scaled[rows, end[rows]].any(axis=1)]
+        scaled[empty, end[empty], 0] = 2.0**-20  # a step that equals the mean is still a step
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _numbers(key: str, value: object, shape: list[int]) -> NDArray[np.float64]:
+    if _number(value):
+        return np.asarray(value, dtype=np.float64)
+    if isinstance(value, list) and len(value) == shape[-1] and all(_number(v) for v in value):
+        return np.asarray(value, dtype=np.float64)
+    raise InputError(f"preprocessing has {key} {str(value)[:80]!r}, expected a finite number or {shape[-1]} of them")
