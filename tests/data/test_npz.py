@@ -92,7 +92,7 @@ def test_shapes_that_may_mean_several_things_are_guessed_aloud_or_asked_about(tm
     with pytest.raises(InputError, match=r"--kind b=KIND, in Python .*, with KIND one of vector, sequence"):
         from_npz(square)
     assert opened(f"{square}?b=vector").modalities["b"].kind == "vector"
-    for text, message in (("b=photo", "kinds\['b'\] is 'photo', expected 'vector'"), ("c=vector", "is 'c', expected 'a' or 'b'")):
+    for text, message in (("b=photo", "is 'photo', expected 'vector'"), ("c=vector", "is 'c', expected 'a' or 'b'")):
         with pytest.raises(InputError, match=message):
             opened(f"{square}?{text}")
 
@@ -114,7 +114,7 @@ def test_bad_files_leave_no_folder(tmp_path, capsys):
     (tmp_path / "d.npz").mkdir()
     assert main(["audit", str(tmp_path / "d.npz")]) == 2
     assert main(["audit", str(tmp_path)]) == 2
-    assert capsys.readouterr().err.count("is a directory") + 1 == 2
+    assert capsys.readouterr().err.count("is a directory") == 2
 
 
 def test_data_commands_read_the_same_files(tmp_path, capsys):
