@@ -67,7 +67,9 @@ def opened(name: str, reading: Reading | Path | None = None) -> Source:
     if file in READERS or file in SOURCES:
         return _catalog(file, text, how)
     if Path(file).is_dir():
-        raise InputError(f"source is {name!r}, which is a directory; give an .npz file, or a reader's name with --root {name}")
+        raise InputError(
+            f"source is {name!r}, which is a directory; give an .npz file, or a reader's name with --root {name}"
+        )
     if not Path(file).suffix:
         raise InputError(
             f"source is {name!r}, expected one of {sorted([*SOURCES, *READERS])} or the path of an .npz or .safetensors file"
