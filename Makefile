@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+TYPED  := $(addprefix tests/,functional objectives information evaluate diagnose) # once more with types and shapes checked
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .PHONY: demo test setup docs bench clean
@@ -21,8 +22,8 @@ test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses 2 --quiet -m "not slow" --jaxtyping-packages=tuplet,beartype.beartype $(TYPED)
 	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses 2
-	$(ONE_THREAD) $(BIN)/python -m pytest --quiet --jaxtyping-packages=tuplet,beartype.beartype $(addprefix tests/,functional objectives information evaluate diagnose)
 
 $(VENV)/.docs: $(VENV)/.installed
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'

@@ -62,7 +62,7 @@ def test_the_objective_inherits_the_contract_and_the_house_accepts_both(house):
     tests = ["tests/contract", "tests/test_house.py", "src/tuplet/objectives/centroid.py", "src/tuplet/data/sources"]
     done = run(house, "-m", "pytest", "-q", *tests, "-k", "centroid or spiral or house")
     assert done.returncode == 0, done.stdout[-3000:]
-    assert int(re.findall(r"(\d+) passed", done.stdout)[0]) > 60
+    assert int(re.findall(r"(\d+) passed", done.stdout)[0]) > 40
 
 
 @pytest.mark.slow

@@ -316,5 +316,5 @@ def test_multiplications_grow_with_the_batch_as_the_stated_cost(name):
 
     (small, cost), (large, _) = count(24), count(48)
     cost = cost.split(", ")[name == "symile-n-squared"].replace("B^M", "B^3")
-    power = max(int(p) for p in re.findall(r"B\^(\d)", cost))
-    assert 2 < large / small <= 1.05 * 2**power, (large / small, cost)
+    power = max(int(p or 1) for p in re.findall(r"\bB\b(?:\^(\d))?", cost))
+    assert 1.9 * small <= large <= 1.05 * 2**power * small, (small, large, cost)  # a loss without products has none
