@@ -19,6 +19,7 @@ from tuplet.audit.keep import COMPARED, DECOMPOSED, TRIED, Kept
 from tuplet.audit.parts import decompose
 from tuplet.audit.pilot import STEPS, STRENGTHS, Pilot, pilot
 from tuplet.data import Source
+from tuplet.data.labels import labelled
 from tuplet.diagnose.similarity import similarity
 from tuplet.information import PID
 from tuplet.train.config import TrainConfig
@@ -143,6 +144,7 @@ def audit(
         bootstrap=bootstrap,
     )
     target, config, settings = question.target, question.config, question.settings
+    source = labelled(source, target)
     kept = Kept(out, {"source": source.name, "data": source.fingerprint, "target": target, **settings})
     total = 3 * len(question.pairs) + (len(names) if len(names) > 2 else 0)
     done = 0

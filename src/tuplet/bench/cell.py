@@ -19,6 +19,7 @@ import torch
 from tuplet.bench.record import Record, environment
 from tuplet.bench.suite import TUNING_SEED, Cell, Entry, Settings, Suite, Task
 from tuplet.data import Source, ungroup
+from tuplet.data.labels import labelled
 from tuplet.data.missing import Masked
 from tuplet.evaluate import Result, embed, linear_probe, mean_cosine
 from tuplet.evaluate.evaluation import retrieval_results
@@ -157,7 +158,8 @@ def _results(
 def _validation_score(
     model: AlignmentModel, objective: Callable[[Embeddings], Loss], source: Source, target: str
 ) -> float:
-    train, val = embed(model, source.train), embed(model, source.val)
+    seen = labelled(source, target)
+    train, val = embed(model, seen.train), embed(model, seen.val)
     names = list(train.modalities)
     probe = linear_probe((joined(train.h, names), train.target[target]), (joined(val.h, names), val.target[target]))
     scores = {"own": getattr(objective, "score", None) or mean_cosine, "cosine": mean_cosine}

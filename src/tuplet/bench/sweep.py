@@ -12,6 +12,7 @@ from tuplet.bench.folder import claim
 from tuplet.bench.record import Record, environment, read_cell, write_cell
 from tuplet.bench.stats import by_group
 from tuplet.data import Source
+from tuplet.data.labels import labelled
 from tuplet.diagnose.similarity import similarity
 from tuplet.io.files import locked
 from tuplet.train import StrategicRun, TrainConfig, strategic
@@ -79,7 +80,7 @@ class Sweep:
         if self.target not in source.targets:
             raise InputError(f"target is {self.target!r}, expected one of {sorted(source.targets)}")
         check_threshold(self.threshold, self.target, source.targets[self.target])
-        return source.select(self.pair)
+        return labelled(source.select(self.pair), self.target)
 
     def identity(self, source: Source) -> str:
         """Return what marks a run folder: everything that a cell depends on but its strength and seed."""

@@ -110,6 +110,11 @@ def _catalog(name: str, text: str, how: Reading) -> Source:
     allowed = sorted(set(known) - {"root", "path"})
     if unknown := sorted(set(options) - set(allowed)):
         raise InputError(f"{name} has no option {unknown[0]!r}, expected some of {allowed}")
+    for key, value in options.items():
+        if isinstance(value, int | float) and not abs(value) <= MOST and "seed" not in key:
+            raise InputError(f"{name}?{key} is {value:g}, expected at most {MOST:,}: it would fill the memory")
+        if isinstance(value, float) and isinstance(known[key].default, int):
+            raise InputError(f"{name}?{key} is {value:g}, expected a whole number")
     try:
         source = load(**options) if how.root is None else load(how.root, **options)
     except TypeError as error:  # a word where a number belongs
@@ -130,6 +135,10 @@ def _pairs(option: str, given: tuple[str, ...]) -> dict[str, str]:
             raise InputError(f"--{option} is {text!r}, expected NAME=WORD such as --{option} force=...")
         found[name] = word
     return found
+
+
+MOST = 10_000_000
+"""Rows, episodes, pixels and so on that an option may ask for."""
 
 
 def _value(text: str) -> int | float | str:

@@ -10,6 +10,7 @@ from tuplet.data.aligned import from_arrays
 from tuplet.data.arrays import Arrays
 from tuplet.data.columns import as_array, is_text
 from tuplet.data.frames import is_frame
+from tuplet.data.hints import with_hints
 from tuplet.data.join import join
 from tuplet.data.names import check_names
 from tuplet.data.scaling import Scaling
@@ -90,7 +91,7 @@ def from_named(
         one_of(f"kinds[{k!r}]", kind, get_args(Kind))
     guesses, notes = _guesses({k: v for k, v in rows.arrays.items() if k not in (kinds or {})})
     provenance = provenance or Provenance(title=name)
-    return from_arrays(
+    source = from_arrays(
         rows.arrays,
         targets={k: rows.column(f"target {k!r}", v) for k, v in targets.items()},
         group=None if groups is None else rows.column("group", groups),
@@ -103,6 +104,7 @@ def from_named(
         name=name,
         provenance=replace(provenance, notes=(*provenance.notes, *rows.notes, *notes)),
     )
+    return with_hints(source)
 
 
 class _Frames:

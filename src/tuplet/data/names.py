@@ -37,3 +37,19 @@ def check_names(argument: str, names: Iterable[object]) -> list[str]:
             )
         checked.append(name)
     return sorted(checked)
+
+
+def plain_text(text: str) -> str:
+    r"""Spell out what no terminal or file can hold: control characters and lone surrogates.
+
+    Args:
+        text: from a file.
+
+    Returns:
+        The text, with those as escapes.
+
+    Example:
+        >>> plain_text("cup\n"), plain_text("触覚")
+        ('cup\\n', '触覚')
+    """
+    return "".join(repr(c)[1:-1] if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)

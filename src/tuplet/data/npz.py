@@ -12,6 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from tuplet.data.arrays import Arrays
+from tuplet.data.memory import free_memory
 from tuplet.data.named import from_named
 from tuplet.data.npy import parse_npy
 from tuplet.data.scaling import Scaling
@@ -90,6 +91,16 @@ def from_npz(
         raise InputError(f"{path}: {error}") from None
 
 
+def _check_size(path: Path, packed: int, unpacked: int) -> None:
+    """Refuse a file that would fill the memory, before any of it is unpacked."""
+    most = free_memory() // 2
+    if unpacked > most or (unpacked > 2**30 and unpacked > 200 * packed):
+        raise InputError(
+            f"{path} unpacks from {packed / 1e6:.1f} MB to {unpacked / 1e9:.1f} GB, more than half of the free memory "
+            f"({most / 1e9:.1f} GB) or 200 times the file; write it as .safetensors with tuplet.data.write_table"
+        )
+
+
 def _members(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
     if path.is_dir():
         raise InputError(f"{path} is a directory; give a file that numpy.savez wrote")
@@ -99,6 +110,7 @@ def _members(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
     try:
         content = path.read_bytes()
         with zipfile.ZipFile(path) as file:
+            _check_size(path, len(content), sum(member.file_size for member in file.infolist()))
             for name in file.namelist():
                 array = parse_npy(file.read(name), name=f"{path}/{name}")
                 if array.dtype.hasobject:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tuplet.data.hints import with_hints
 from tuplet.data.named import from_named
 from tuplet.data.npz import from_npz
 from tuplet.data.scaling import Scaling
@@ -128,7 +129,7 @@ def _table(
         raise InputError(
             f"path {path} names its targets, group and rows itself; give target= and group= as names, and leave id out"
         )
-    return from_table(
+    source = from_table(
         table,
         modalities=None if modalities is None else [modalities] if isinstance(modalities, str) else list(modalities),
         targets=None if target is None else [target],
@@ -138,3 +139,4 @@ def _table(
         split=split,
         target_kind=target_kind,
     )
+    return with_hints(source)

@@ -60,7 +60,8 @@ def split_rows(
 
     Args:
         n: number of rows.
-        labels: ``(n,)`` class of every row; each class is split by ``fractions`` (to the nearest row).
+        labels: ``(n,)`` class of every row; each class is split by ``fractions`` (to the nearest row), and has a row or more
+            in train.
         group: ``(n,)`` ids (subject, file, object ...); a group goes whole into one part. The largest are placed
             first, each where its classes are furthest below their share of the rows.
         fractions: three positive shares that sum to 1.
@@ -97,6 +98,8 @@ def split_rows(
         wanted = np.array(shares[:2]) * len(here) + carry
         first, second = (int(np.floor(w + 0.5)) for w in wanted)
         first = min(max(first, 0), len(here))
+        if labels is not None and first == 0:
+            first = 1  # a class that train never sees teaches nothing
         second = min(max(second, 0), len(here) - first)
         carry = wanted - [first, second]
         for part, chosen in zip(parts, np.split(here, [first, first + second]), strict=True):

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tuplet.data.columns import as_array, group_codes
 from tuplet.data.modality import Modality
-from tuplet.data.names import check_names
+from tuplet.data.names import check_names, plain_text
 from tuplet.data.on_demand import Stored
 from tuplet.data.preprocessing import Preprocessing
 from tuplet.data.raw import check_kind, scaling_words, still_note, unit_length, unit_note
@@ -216,7 +216,7 @@ def from_table(
         ((3,), ('up', 'down'), 30)
     """
     opened = table if isinstance(table, Table) else Table.open(table)
-    about, where = opened.about, f"path {opened.path}"
+    about, where = {k: plain_text(v) for k, v in opened.about.items()}, f"path {opened.path}"
     if group is not None and group not in opened.columns:
         raise InputError(f"group is {group!r}, which {where} does not have; it has {sorted(opened.columns)}")
 
@@ -235,7 +235,7 @@ def from_table(
         train, val, test = (np.flatnonzero(part == i).astype(np.int64) for i in range(3))
         split = Split(train, val, test)
     present = {k: v for k, v in named("present.", None).items() if k in inputs}
-    named_classes = {k: _names(where, k, about[f"classes.{k}"]) for k in labels if f"classes.{k}" in about}
+    named_classes = {k: _names(where, k, opened.about[f"classes.{k}"]) for k in labels if f"classes.{k}" in about}
     about_origin: dict[str, Any] = {k: about.get(k, "") for k in ("citation", "licence", "origin")}
     return from_columns(
         inputs,
@@ -253,7 +253,7 @@ def from_table(
         kinds=kinds,
         rates=rates,
         target_kind=dict.fromkeys(labels, target_kind) if isinstance(target_kind, str) else target_kind,
-        name=name or about.get("name") or opened.path.stem,
+        name=name or about.get("name", "").replace("/", " ").replace("\\", " ").strip()[:80] or opened.path.stem,
         provenance=provenance
         or Provenance(about.get("title") or opened.path.stem, sha256=opened.sha256, **about_origin),
     )
@@ -266,4 +266,4 @@ def _names(where: str, target: str, text: str) -> list[str]:
         names = None
     if not isinstance(names, list) or len(names) < 2 or not all(isinstance(n, str) for n in names):
         raise InputError(f"{where} has classes.{target} = {text[:80]!r}, expected a JSON list of two or more names")
-    return names
+    return [plain_text(n) for n in names]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tuplet.data.columns import as_array, bad_rows, codes_of, fits_float32
+from tuplet.data.names import plain_text
 from tuplet.data.source import Source, Target
 from tuplet.types import InputError, one_of
 
@@ -122,6 +123,11 @@ def encode_target(
     if len(found) < 2:
         what = f"one class only ({str(found[0])[:80]!r})" if len(found) else "no value in any row"
         raise InputError(f"{label} has {what}; a label needs two or more, leave it out")
+    if len(found) == n > 2:
+        raise InputError(
+            f"{label} has another value in each of {n} rows, such as {str(found[0])[:40]!a}: an id rather than a class; leave "
+            f"it out" + f", or, if it is a quantity, say target_kind={{{name!r}: 'real'}}" * (array.dtype.kind in "iuf")
+        )
     names = tuple(_printable(f) for f in found.tolist())
     return torch.from_numpy(codes), Target("class", len(found), unit=unit, names=names)
 
@@ -158,7 +164,7 @@ def _printable(value: object) -> str:
     """Name a class by its value; integral floats as integers, and nothing that a terminal or a file cannot hold."""
     text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else text
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return plain_text(text)
 
 
 def target_of(source: Source, name: str | None = None) -> str:

@@ -149,6 +149,7 @@ def probe_results(
         >>> [r.metric for r in probe_results(data, data, data, which=[("a",)])]
         ['probe/linear', 'probe/mlp', 'probe/few_shot', 'subset']
     """
+    train, val, test = _labelled(train), _labelled(val), _labelled(test)
     names = sorted(train[0])
     flat = [(joined(h, names), y) for h, y in (train, val, test)]
     by_subset = subset_probes(train, test, which=which or subsets(names))
@@ -240,6 +241,14 @@ def space_results(emb: Embeddings) -> list[Result]:
 def _shots(target: Tensor) -> int:
     """Return 3, or what the smallest class of the training rows has."""
     return 3 if target.is_floating_point() else min(3, int(target.bincount()[target].min()))
+
+
+def _labelled(part: tuple[Mapping[str, Tensor], Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
+    """Leave out the rows without a class."""
+    h, y = part
+    if y.is_floating_point() or bool((y >= 0).all()):
+        return part
+    return {k: v[y >= 0] for k, v in h.items()}, y[y >= 0]
 
 
 def _target(source: Source, name: str | None) -> str | None:

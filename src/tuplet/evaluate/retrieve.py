@@ -238,7 +238,7 @@ def _ids(emb: Embeddings, relevance: str, rows: Tensor) -> NDArray[np.int64]:
         raise InputError(f"relevance is {relevance!r}, expected 'instance', 'group' or a class target of {classes}")
     ids = emb.group if relevance == "group" and emb.group is not None else emb.target[relevance]
     found: NDArray[np.int64] = ids[rows].cpu().numpy()
-    return found
+    return np.where(found < 0, -1 - np.arange(len(found)), found)  # a row without a class is like no other
 
 
 def _summary(items: Items) -> dict[str, float]:

@@ -55,4 +55,4 @@ class Supervised(Objective):
         out = self.head(torch.cat([emb.h[k] for k in emb.modalities], dim=1).to(self.head.weight.dtype))
         if y.is_floating_point():
             return {"task": row_mean((out - y.reshape(out.shape)).square().mean(dim=1), None, emb.rows)}
-        return {"task": row_mean(F.cross_entropy(out, y, reduction="none"), None, emb.rows)}
+        return {"task": row_mean(F.cross_entropy(out, y, reduction="none", ignore_index=-1), None, emb.rows)}

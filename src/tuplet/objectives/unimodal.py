@@ -87,6 +87,6 @@ class UnimodalTask(Objective):
                 error = out - y.reshape(out.shape)
                 per_row = (error.abs() if self.real == "l1" else error.square()).mean(dim=1)
             else:
-                per_row = F.cross_entropy(out, y, reduction="none")
+                per_row = F.cross_entropy(out, y, reduction="none", ignore_index=-1)
             found[name] = row_mean(per_row, rows_with(emb, (name,)), emb.rows)
         return found

@@ -209,6 +209,7 @@ def load(
         ("depth", depth, 1),
     ):
         in_range(name, value, low)
+    in_range("rows", rows, 0, 10_000_001)
     if common + private + sum(blocks.counts) > SHAPES["vector"][0]:
         raise InputError(
             f"common and private are {common} and {private}; a vector of 32 shows at most 32 numbers in all"

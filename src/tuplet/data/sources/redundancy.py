@@ -201,7 +201,7 @@ def load(
         ((12,), 4, 700)
     """
     in_range("step", step, 0, len(TEMPERATURES))
-    in_range("rows", rows, 100)
+    in_range("rows", rows, 100, 10_000_001)
     task = Task(shared, float(TEMPERATURES[step]) if temperature is None else temperature, features_seed, weights_seed)
     data, rng = task.draw(rows, seed)
     x2: NDArray[np.int64] | NDArray[np.float32] = data["x2"]
