@@ -97,6 +97,10 @@ ENTRIES = {
         "computed from the same scans, drawn in the order of the files.",
         shapes={"pixels": (1, 16, 15)},
     ),
+    "emoji": Entry(
+        "Real drawings by three artists, and names from Unicode. The texts, which a network gets as hashed n-grams, are not "
+        "drawn.",
+    ),
     "spoken_digits": Entry(
         "Real handwriting, synthetic speech, paired by a rule of ours: here the two say the same digit. Audio is loudness "
         "by mel band over time.",
