@@ -148,7 +148,7 @@ def test_a_newer_checkpoint_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "SCHEMA", 99)
     fit(model(), Pairwise(), train=s.train, config=config)
     monkeypatch.undo()
-    with pytest.raises(InputError, match="schema 99"):
+    with pytest.raises(InputError, match="schema is 99"):
         fit(model(), Pairwise(), train=s.train, config=config)
 
 

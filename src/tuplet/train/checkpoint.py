@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tuplet.io.files import write_atomic
+from tuplet.io import parse_state, write_atomic
 from tuplet.objectives.schedule import Schedule
+from tuplet.train._state import FIX, SCHEMA, STATE, entries
 from tuplet.train.runtime import like, whole
 from tuplet.train.step import random_state, set_random_state
 from tuplet.types import InputError
 
 NAME = "checkpoint.safetensors"
-SCHEMA = 1
 
 
 def save(
@@ -47,7 +47,9 @@ def save(
         >>> net = nn.Linear(2, 1)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder, NAME)
-        ...     save(path, net, len, torch.optim.Adam(net.parameters()), {"step": 3})
+        ...     state = {"config": {}, "objective": "len", "data": "", "rows": 8, "steps": 9, "step": 3}
+        ...     state |= {"history": [], "sums": {}}
+        ...     save(path, net, len, torch.optim.Adam(net.parameters()), state)
         ...     restore(path, net, len, torch.optim.Adam(net.parameters()))["step"]
         3
     """
@@ -192,15 +194,16 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (not a dict)
-            state = json.loads(file.metadata()["tuplet"])
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path} cannot be read as a checkpoint ({str(error).splitlines()[0]}); remove it to train from the start"
-        ) from None
-    if state["schema"] > SCHEMA:
-        raise InputError(f"{path} has schema {state['schema']}, this tuplet reads up to {SCHEMA}; upgrade tuplet")
-    if "crc32" in state and state.pop("crc32") != _crc32(tensors):
-        raise InputError(f"{path} cannot be read as a checkpoint (checksum differs); remove it to train from the start")
+            text = (file.metadata() or {}).get("tuplet")
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as a checkpoint ({str(error).splitlines()[0]}); {FIX}") from None
+    if text is None:
+        raise InputError(f"{path} cannot be read as a checkpoint (it does not say of which run); {FIX}")
+    state = parse_state(text, STATE, where=f"{path} cannot be read as a checkpoint", fix=FIX)
+    if state.pop("crc32") != _crc32(tensors):
+        raise InputError(f"{path} cannot be read as a checkpoint (checksum differs); {FIX}")
+    if state["step"] > state["steps"]:
+        raise InputError(f"{path} is at step {state['step']} of {state['steps']}; {FIX}")
     return tensors, state
 
 
@@ -243,19 +246,21 @@ def restore(
             f"{path} was made by another model or objective: {what[:200]}; use another out folder"
         ) from None
     if optimizer is not None:
-        entries: dict[int, dict[str, Tensor]] = {}
-        owners = [p for group in optimizer.param_groups for p in group["params"]]
-        for name, value in part(tensors, "optimizer").items():
-            number, key = name.split(".", 1)
-            owner = owners[int(number)]
-            entries.setdefault(int(number), {})[key] = like(value, owner) if value.shape == owner.shape else value
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": entries})
-        random = part(tensors, "random")
-        devices = [random.pop(k) for k in ("torch", *sorted(k for k in random if k.startswith("cuda")))]
-        set_random_state(devices if torch.cuda.device_count() == len(devices) - 1 else devices[:1])
-        owned = generators(objective)
-        for name, value in random.items():
-            owned[name].set_state(value)
+        optimizer.load_state_dict(
+            {**optimizer.state_dict(), "state": entries(path, part(tensors, "optimizer"), optimizer)}
+        )
+        random, owned = part(tensors, "random"), generators(objective)
+        devices = [random.pop(k) for k in ("torch", *sorted(k for k in random if k.startswith("cuda"))) if k in random]
+        if random.keys() != owned.keys() or not devices:
+            raise InputError(
+                f"{path} has the random states {sorted(random)}, expected torch and {sorted(owned)}; {FIX}"
+            )
+        try:
+            set_random_state(devices if torch.cuda.device_count() == len(devices) - 1 else devices[:1])
+            for name, value in random.items():
+                owned[name].set_state(value)
+        except (RuntimeError, TypeError) as error:
+            raise InputError(f"{path} has a random state that is none ({str(error).splitlines()[0]}); {FIX}") from None
     return state
 
 

@@ -17,6 +17,7 @@ from tuplet.data import Rows, batches
 from tuplet.io.files import locked, write_atomic
 from tuplet.model import AlignmentModel
 from tuplet.train import checkpoint
+from tuplet.train._state import FIX
 from tuplet.train.config import TrainConfig
 from tuplet.train.interrupt import Interrupt
 from tuplet.train.monitor import monitor, warn_if_unbalanced
@@ -207,6 +208,11 @@ class Session:
         checkpoint.check_same(self.identity, saved[1], file.parent)
         checkpoint.restore(file, self.model, self.objective, self.optimizer, saved=saved)
         self.step, self.sums = saved[1]["step"], saved[1]["sums"]
+        if len(saved[1]["history"]) != self.step // self.per_epoch:
+            raise InputError(
+                f"{file} has {len(saved[1]['history'])} epochs in its history, expected {self.step // self.per_epoch} "
+                f"after step {self.step}; {FIX}"
+            )
         self.history = [{k: math.nan if v is None else v for k, v in entry.items()} for entry in saved[1]["history"]]
         self.best = checkpoint.part(saved[0], "best") or None
 
