@@ -28,7 +28,7 @@ ALLOWED = {
     "nets": set(),
     "model": {"nets", "functional", "data", "io"},
     "data": {"io", "processes"},
-    "train": {"io", "model", "nets", "objectives", "data", "functional", "diagnose"},
+    "train": {"io", "processes", "model", "nets", "objectives", "data", "functional", "diagnose"},
     "evaluate": {"io", "model", "nets", "data", "functional", "diagnose"},
     "bench": {
         "io",

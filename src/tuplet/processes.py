@@ -29,7 +29,7 @@ class Workers(ProcessPoolExecutor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Give a call to a worker, starting one if none is free."""
-        with _one_thread(), _deaf():
+        with _one_thread(), deaf():
             return super().submit(fn, *args, **kwargs)
 
     def each(self, fn: Callable[[T], R], items: Sequence[T], *, chunk: int = 1) -> list[R]:
@@ -99,8 +99,17 @@ def _one_thread() -> Iterator[None]:
 
 
 @contextmanager
-def _deaf() -> Iterator[None]:
-    """Let processes that start meanwhile never hear Ctrl-C: while they import, they would answer it with a traceback."""
+def deaf() -> Iterator[None]:
+    """Let processes that start meanwhile never hear Ctrl-C: while they import, they would answer it with a traceback.
+
+    Yields:
+        Nothing; a Ctrl-C of this process waits until the end.
+
+    Example:
+        >>> with deaf():
+        ...     signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        True
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

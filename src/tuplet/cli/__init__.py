@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
+from contextlib import suppress
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -71,19 +73,26 @@ class _Stop:
         if self.signal:
             os._exit(128 + number)
         self.signal = number
+        if (
+            "WORLD_SIZE" in os.environ
+        ):  # the other training processes wait for this one, and the last checkpoint is kept
+            self.leave()
         while frame is not None:
             if frame.f_code.co_filename.startswith("<frozen importlib"):  # packages that load turn errors into others
-                self.said(at_once=True)
+                self.leave()
             frame = frame.f_back
         raise _StopError
 
-    def said(self, *, at_once: bool = False) -> int:
+    def said(self) -> int:
         """Say that a signal ended the command, if one did, however far the command went after it."""
-        code = self.signal and _end("stopped; run the same command again to continue", 128 + self.signal)
-        if code and (at_once or "WORLD_SIZE" in os.environ):  # other training processes wait for this one
+        return self.signal and _end("stopped; run the same command again to continue", 128 + self.signal)
+
+    def leave(self) -> NoReturn:
+        """End without unwinding: what is on disk is whole at any moment, and workers end with this process."""
+        code = self.said()
+        with suppress(Exception):
             sys.stdout.flush()
-            os._exit(code)
-        return code
+        os._exit(code)
 
 
 def _guarded(arguments: list[str], stop: _Stop) -> int:
@@ -106,6 +115,8 @@ def _guarded(arguments: list[str], stop: _Stop) -> int:
 
         if stop.signal:  # what broke is what was stopped
             return 0
+        if int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) > 0:
+            time.sleep(2)  # if this one broke because the first process ended, it ends here, in silence
         if os.environ.get("TUPLET_DEBUG", "0") != "0":
             raise
         if (asked := out_of_memory(error)) is not None:

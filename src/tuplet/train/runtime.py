@@ -12,6 +12,7 @@ import torch
 from torch import distributed as dist
 from torch import nn
 
+from tuplet.processes import deaf
 from tuplet.train.config import TrainConfig
 from tuplet.types import InputError
 
@@ -47,7 +48,8 @@ class Runtime:
                     f"{config.strategy!r} cannot be used here ({error}); try accelerator='auto'"
                 ) from error
             if config.devices > 1:
-                self.fabric.launch()
+                with deaf():
+                    self.fabric.launch()
         self.sharded = config.strategy == "fsdp" and self.world > 1
 
     @property
