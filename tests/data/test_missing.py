@@ -11,14 +11,18 @@ from tuplet.data import hide
 def test_hidden_entries_are_zero_and_the_rest_is_as_it_was():
     whole = source(400, missing=True)
     half = hide(whole, 0.5, seed=1)
-    before, after = whole.train[:], half.train[:]
+    for part, share in (("train", (0.4, 0.6)), ("val", (0.25, 0.75))):
+        before, after = getattr(whole, part)[:], getattr(half, part)[:]
+        for k in "abc":
+            kept = after.present[k]
+            assert share[0] < float(kept.sum() / before.present[k].sum()) < share[1]
+            assert not (kept & ~before.present[k]).any()
+            assert torch.equal(after.inputs[k][kept], before.inputs[k][kept])
+            assert not after.inputs[k][~kept].any()
     for k in "abc":
-        kept = after.present[k]
-        assert 0.4 < float(kept.sum() / before.present[k].sum()) < 0.6
-        assert not (kept & ~before.present[k]).any()
-        assert torch.equal(after.inputs[k][kept], before.inputs[k][kept])
-        assert not after.inputs[k][~kept].any()
-    assert torch.equal(half.test[:].inputs["a"], whole.test[:].inputs["a"])
+        assert torch.equal(half.test[:].inputs[k], whole.test[:].inputs[k])
+        assert torch.equal(half.test[:].present[k], whole.test[:].present[k])
+    after = half.train[:]
     together = torch.stack([after.present[k].float() for k in "ac"])
     assert abs(float(torch.corrcoef(together)[0, 1])) < 0.15  # modalities are hidden independently
 

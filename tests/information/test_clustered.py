@@ -8,6 +8,7 @@ import torch
 
 from tuplet.information import clustered, components, counted
 from tuplet.information.codes import classes, clusters_of
+from tuplet.information.counted import TERMS, _corrected
 from tuplet.information.draws import holm, relabelled, resampled, tables
 from tuplet.information.pid import PARTS
 from tuplet.types import InputError
@@ -214,3 +215,26 @@ def test_holm_is_the_textbook_rule():
 def test_errors_name_the_argument(call, said):
     with pytest.raises(InputError, match=said):
         call(np.arange(10.0), np.arange(10) % 2)
+
+
+def test_corrected_parts_stay_within_what_any_decomposition_obeys():
+    """Chance is taken from each number on its own; what must hold between them is put back, whatever was drawn."""
+    rng, met = np.random.default_rng(0), 0
+    for _ in range(300):
+        entropy = float(rng.uniform(0.2, 2))
+        i1, i2 = rng.uniform(0, entropy, 2)
+        together = rng.uniform(max(i1, i2), entropy)
+        seen = dict(zip((*TERMS, "redundancy"), (i1, i2, together, rng.uniform(0, min(i1, i2))), strict=True))
+        chance = {k: np.full(3, rng.uniform(0, 0.5 * entropy)) for k in seen}
+        given = [np.sort(rng.uniform(0, 0.5 * entropy, 3))[:, None] for _ in range(2)]
+        found = _corrected({k: np.array([v]) for k, v in seen.items()}, chance, given, entropy)
+        r, u1, u2, s = (found[k] for k in PARTS)
+        assert min(r, u1, u2, s) >= -1e-12
+        assert r + u1 == pytest.approx(found["information1"])
+        assert r + u2 == pytest.approx(found["information2"])
+        assert r + u1 + u2 + s == pytest.approx(found["information12"])
+        assert r <= min(found["information1"], found["information2"]) + 1e-12
+        bound = found["information1"] + found["information2"] - entropy  # no more than the entropy is there to be said
+        assert r >= bound - 1e-12
+        met += abs(r - bound) < 1e-12
+    assert met > 10  # it binds, so that a decomposition without it would not pass

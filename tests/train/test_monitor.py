@@ -1,5 +1,6 @@
 """What training logs beside the loss, and what it adds to the embeddings for objectives that need more."""
 
+import random
 import warnings
 
 import numpy as np
@@ -70,6 +71,34 @@ def test_running_statistics_stay_as_they_are():
     monitor(Embedder(m, Pairwise()), Pairwise(), source().train[:12])
     assert m.training
     assert all(torch.equal(v, before[k]) for k, v in m.state_dict().items())
+
+
+def test_random_states_stay_as_they_are():
+    """Both draw: from the global generator and from one of their own; also when the measurement fails."""
+    for generator in (None, torch.Generator().manual_seed(3)):
+        objective = Symile(generator=generator) + 0.5 * Pairwise()
+        embed, batch = Embedder(model(dropout=0.5), objective), source().train[:12]
+
+        def states(own=generator):
+            numbers = np.random.get_state()[1].tolist(), random.getstate()
+            return torch.get_rng_state().tolist(), own and own.get_state().tolist(), *numbers
+
+        before = states()
+        objective(embeddings(3))
+        assert states() != before, "the objective draws, or this test shows nothing"
+        before = states()
+        monitor(embed, objective, batch)
+        assert states() == before
+
+        class Fails(Symile):
+            def terms(self, emb):
+                super().terms(emb)
+                raise FloatingPointError
+
+        failing = Fails(generator=generator) + Pairwise()
+        with pytest.raises(FloatingPointError):
+            monitor(embed, failing, batch)
+        assert states() == before
 
 
 def test_forces_of_a_composite_are_logged():

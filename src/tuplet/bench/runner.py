@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import traceback
 from collections.abc import Callable, Sequence
@@ -161,14 +162,15 @@ class _Plan:
         return (self.out / cell.file).with_suffix(".error.json")
 
     def _chosen(self, task: Task, entry: Entry, options: Sequence[Settings]) -> Settings | None:
-        """Return the settings with the best validation score once all trials are known; the first among equals."""
+        """Return the settings with the best validation score once all trials are known; the first among equals, NaN last."""
         scores = []
         for k in range(len(options)):
             cell = Cell(task.name, entry.name, f"trial-{k}", TUNING_SEED)
             if cell not in self.done:  # a failed trial is tried again by the next call; only then is there a choice
                 return None
             scores.append(next(r.value for r in self.done[cell] if r.metric == CRITERION))
-        return options[scores.index(max(scores))]
+        ranked = [-math.inf if math.isnan(s) else s for s in scores]
+        return options[ranked.index(max(ranked))]
 
     def _tuned(self, task: Task, entry: Entry, seed: int, chosen: Settings) -> None:
         """Queue a tuned cell, or take over the default's records if tuning chose the defaults."""

@@ -159,7 +159,7 @@ def judge(test: Curve, val: Curve) -> Verdict:
     if len(test.strengths) < 2:
         raise InputError(f"strengths is {test.strengths}, expected 0 and at least one more")
     last = test.strengths[-1]
-    best = val.strengths[int(val.mean.argmax())]
+    best = val.strengths[int(np.nan_to_num(val.mean, nan=-np.inf).argmax())]
     better, ends, drops = test.clear(best), test.clear(last), test.clear(last, best)
     falls = any(test.clear(b, a) < 0 for a, b in pairwise(test.strengths))
     helped, otherwise = "inner" if drops < 0 else "uneven" if falls else "gain", "decline" if ends < 0 else "flat"

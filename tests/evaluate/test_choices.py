@@ -1,0 +1,101 @@
+"""What is chosen is chosen on validation rows, what is fitted on training rows, and test rows are only counted."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from tuplet import TrainConfig
+from tuplet.data import from_arrays
+from tuplet.data.splits import Split
+from tuplet.evaluate import PredictorConfig, late_fusion, linear_probe, mlp_probe
+from tuplet.evaluate.predictor import Examples, fit_predictor
+from tuplet.nets import MLP
+from tuplet.train import StrategicRun, strategic
+
+PARTS = {"train": 200, "val": 100, "test": 100}
+
+
+def lying(knows):
+    """A source whose modality k tells the label in the parts of `knows[k]`, and tells the opposite in the others."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, sum(PARTS.values()))
+    part = np.repeat(list(PARTS), list(PARTS.values()))
+    x = {}
+    for name, parts in knows.items():
+        sign = np.where(np.isin(part, parts), 1, -1) * (2 * y - 1)
+        x[name] = np.stack([sign, np.zeros_like(sign)], axis=1) + 0.3 * rng.normal(size=(len(y), 2))
+    split = Split(*(np.flatnonzero(part == k) for k in PARTS))
+    return from_arrays(x, targets={"label": y}, split=split)
+
+
+def test_the_best_single_modality_is_the_validations_and_its_value_the_tests():
+    data = lying({"a": ("train", "val"), "b": ("train", "test")})
+    quick = PredictorConfig(layers=2, hidden=16, epochs=12, lr=1e-2)
+    results = late_fusion(data, lambda: {k: MLP(2, 8) for k in "ab"}, target="label", config=quick)
+    found = {r.detail: r.value for r in results if r.metric.endswith("/accuracy")}
+    assert found["a"] < 0.1 < 0.9 < found["b"]
+    assert found["best single: a"] == found["a"]
+
+
+def test_the_epoch_is_the_validations():
+    """Validation rows say the opposite of training rows: the less is learned, the better, and only the first epoch counts."""
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(200, 2, generator=g)
+    y = (x[:, 0] > 0).long()
+    train, against = Examples(lambda r: x[r], y), Examples(lambda r: x[r], 1 - y)
+
+    def outputs(epochs, val, patience=100):
+        config = PredictorConfig(layers=1, epochs=epochs, patience=patience, lr=0.05)
+        fitted = fit_predictor(lambda: torch.nn.Linear(2, 2), train, val, config=config)
+        return fitted, fitted.outputs(train)
+
+    one, long = outputs(1, against), outputs(20, against)
+    assert torch.equal(one[1], long[1])
+    assert one[0].loss == long[0].loss
+    assert long[0].epochs == 20
+    assert outputs(20, against, patience=3)[0].epochs == 4
+    last, kept = outputs(20, train), outputs(20, against)
+    assert (last[1].argmax(1) == y).float().mean() > 0.95  # with honest validation rows it learns
+    assert last[1].std() > 2 * kept[1].std()
+    pairs = (x, y), (x, 1 - y)
+    early, late = (mlp_probe(*pairs, (x, y), epochs=n) for n in (1, 10))
+    assert np.array_equal(early.items, late.items)
+
+
+@pytest.mark.parametrize("kind", ["class", "real"])
+def test_test_rows_change_nothing_but_their_own_outcomes(kind):
+    g = torch.Generator().manual_seed(1)
+    x = torch.randn(300, 3, generator=g)
+    y = (x[:, 0] > 0).long() if kind == "class" else x[:, :1] * 2 + 1
+    train, val, test = ((x[a:b], y[a:b]) for a, b in ((0, 150), (150, 200), (200, 300)))
+    more = torch.cat([test[0], test[0] + 50]), torch.cat([test[1], test[1]])
+    for probe in (lambda t: linear_probe(train, t), lambda t: mlp_probe(train, val, t, epochs=5)):
+        alone, beside = probe(test), probe(more)
+        assert np.allclose(alone.items, beside.items[:100])  # scaled by training rows, not by test rows
+        assert np.mean(beside.items[:100]) != pytest.approx(np.mean(beside.items[100:]), abs=0.1)
+    leak = linear_probe(test, test)
+    assert (leak.value > 0.9) if kind == "class" else (leak.value < 0.1)
+
+
+def test_chance_of_a_probe_is_of_training_rows():
+    x = torch.randn(60, 2, generator=torch.Generator().manual_seed(2))
+    y, y_test = torch.tensor([0] * 40 + [1] * 20), torch.tensor([0] * 10 + [1] * 50)
+    assert linear_probe((x, y), (x, y_test)).chance == pytest.approx(10 / 60)  # says 0, which test rows seldom are
+
+
+def test_strategic_takes_the_strength_of_validation_rows_and_the_weakest_of_equals(monkeypatch):
+    data = lying({"a": ("train", "val", "test"), "b": ("train", "val", "test")})
+    config = TrainConfig(epochs=1, batch_size=50)
+    val = {0.0: 0.6, 0.5: 0.9, 1.0: 0.9, 2.0: 0.7}
+    test = {0.0: 0.6, 0.5: 0.5, 1.0: 0.9, 2.0: 0.99}
+
+    def scored(run, task, source, about, threshold, strength):
+        scores = {"val": {"a": val[strength], "b": val[strength]}, "test": {"a": test[strength], "b": test[strength]}}
+        return StrategicRun(run, task, strength, "accuracy", scores, {}, {}, {})
+
+    monkeypatch.setattr(sys.modules[StrategicRun.__module__], "_scored", scored)
+    found = strategic(data, strength="validation", grid=(2.0, 1.0, 0.5, 0.0), config=config)
+    assert (found.strength, found.scores["test"]["a"]) == (0.5, 0.5)
+    assert found.tried == val
