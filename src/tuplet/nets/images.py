@@ -62,6 +62,7 @@ class ResNet18(nn.Module):
             made.conv1 = nn.Conv2d(seen, 64, kernel_size=7, stride=2, padding=3, bias=False)
             nn.init.kaiming_normal_(made.conv1.weight, mode="fan_out", nonlinearity="relu")
         self.layers = made
+        self._arguments = {"channels": channels, "out_features": out_features, "single": single, "norm": norm}
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B out"]:
         """Return the encoded pictures."""
@@ -98,6 +99,7 @@ class SmallCNN(nn.Module):
         self.layers = nn.Sequential(
             *steps, nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * widths[-1], out_features)
         )
+        self._arguments = {"channels": channels, "out_features": out_features, "width": width, "norm": norm}
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B out"]:
         """Return the encoded pictures."""

@@ -59,6 +59,14 @@ class MLP(nn.Module):
                 steps += [nn.LayerNorm(widths[i + 1])] if norm == "layer" else []
                 steps.append(nn.GELU() if activation == "gelu" else nn.LeakyReLU())
         self.layers = nn.Sequential(*steps)
+        self._arguments: dict[str, int | str] = {
+            "in_features": in_features,
+            "out_features": out_features,
+            "hidden": hidden,
+            "layers": layers,
+            "activation": activation,
+            "norm": norm,
+        }
 
     def forward(self, x: Float[Tensor, "B ..."]) -> Float[Tensor, "B out"]:
         """Return the encoded rows."""

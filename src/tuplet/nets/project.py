@@ -24,3 +24,8 @@ class Projection(MLP):
 
     def __init__(self, in_features: int, out_features: int, *, hidden: int | None = None) -> None:
         super().__init__(in_features, out_features, hidden=hidden or out_features, layers=3)
+        self._arguments = {
+            "in_features": in_features,
+            "out_features": out_features,
+            "hidden": hidden or out_features,
+        }

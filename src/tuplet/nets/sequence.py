@@ -58,6 +58,15 @@ class SequenceCNN(nn.Module):
                 f"channels, out_features, width, kernel, stride, pool are {sizes}, expected positive numbers"
             )
         self.layout = layout
+        self._arguments = {
+            "channels": channels,
+            "out_features": out_features,
+            "layout": layout,
+            "width": width,
+            "kernel": kernel,
+            "stride": stride,
+            "pool": pool,
+        }
         steps: list[nn.Module] = []
         for i in range(3):
             steps += [nn.Conv1d(width if i else channels, width, kernel, stride, padding=kernel // 2), nn.ReLU()]
@@ -99,6 +108,7 @@ class LSTM(nn.Module):
         if min(channels, out_features) < 1:
             raise InputError(f"channels, out_features are {channels, out_features}, expected positive numbers")
         self.layers = nn.LSTM(channels, out_features, batch_first=True)
+        self._arguments = {"channels": channels, "out_features": out_features}
 
     def forward(self, x: Float[Tensor, "B T C"]) -> Float[Tensor, "B out"]:
         """Return the encoded sequences."""

@@ -1,0 +1,114 @@
+"""Networks as data: which class, made with which arguments; and made again from that, without running any foreign code."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from tuplet.errors import InputError
+from tuplet.nets.images import ResNet18, SmallCNN
+from tuplet.nets.mlp import MLP
+from tuplet.nets.project import Projection
+from tuplet.nets.sequence import LSTM, SequenceCNN
+
+CLASSES: dict[str, type[nn.Module]] = {
+    c.__name__: c for c in (MLP, Projection, SmallCNN, ResNet18, SequenceCNN, LSTM, nn.Identity, nn.Linear)
+}
+"""Class name -> class that a file may name."""
+LARGEST = 2**22
+"""No argument of a network is larger."""
+DEEPEST = 64
+"""Nor does a network have more layers."""
+
+
+def describe(module: nn.Module) -> dict[str, Any]:
+    """Describe a network by its class and arguments.
+
+    Args:
+        module: any module; what `torch.compile` made of one counts as that one.
+
+    Returns:
+        ``{"class": name, "arguments": {...}}`` for the networks of this package, `torch.nn.Linear` and `torch.nn.Identity`;
+        ``{"class": "custom", "name": name}`` for any other.
+
+    Example:
+        >>> describe(LSTM(5, 8))
+        {'class': 'LSTM', 'arguments': {'channels': 5, 'out_features': 8}}
+    """
+    module = plain(module)
+    if type(module) is nn.Linear:
+        sizes = {"in_features": module.in_features, "out_features": module.out_features}
+        return {"class": "Linear", "arguments": sizes | {"bias": module.bias is not None}}
+    if type(module) is nn.Identity:
+        return {"class": "Identity", "arguments": {}}
+    arguments = getattr(module, "_arguments", None)
+    if arguments is None or CLASSES.get(type(module).__name__) is not type(module):
+        return {"class": "custom", "name": type(module).__qualname__}
+    again = build({"class": type(module).__name__, "arguments": arguments})
+    shapes = {k: v.shape for k, v in again.state_dict().items()}
+    if {k: v.shape for k, v in module.state_dict().items()} != shapes:  # somebody changed it by hand
+        return {"class": "custom", "name": type(module).__qualname__}
+    return {"class": type(module).__name__, "arguments": dict(arguments)}
+
+
+def build(description: Mapping[str, Any]) -> nn.Module:
+    """Make a network again, without memory for its weights (on PyTorch's meta device).
+
+    Args:
+        description: from `describe`, or from a file of any origin.
+
+    Returns:
+        The network; `torch.nn.Module.load_state_dict` with ``assign=True`` gives it weights.
+
+    Raises:
+        InputError: for a class that is not of this package, other arguments than its own, or sizes that are too large.
+
+    Example:
+        >>> build({"class": "MLP", "arguments": {"in_features": 3, "out_features": 2}}).layers[1].weight.device.type
+        'meta'
+    """
+    name, arguments = description.get("class"), description.get("arguments", {})
+    if not isinstance(name, str) or name not in CLASSES:
+        raise InputError(f"class is {str(name)[:80]!r}, expected one of {', '.join(sorted(CLASSES))}")
+    known = inspect.signature(CLASSES[name]).parameters
+    required = {k for k, p in known.items() if p.default is p.empty and p.kind is not p.VAR_KEYWORD}
+    if not isinstance(arguments, Mapping) or not required - {"args"} <= set(arguments) <= set(known):
+        raise InputError(f"arguments of {name} are {str(arguments)[:80]}, expected {', '.join(known)}")
+    for key, value in arguments.items():
+        bound = DEEPEST if key == "layers" else LARGEST
+        if isinstance(value, float) or (isinstance(value, int) and not 0 <= value <= bound):
+            raise InputError(f"{key} of {name} is {value}, expected a whole number up to {bound}")
+        if value is not None and not isinstance(value, int | str):
+            raise InputError(f"{key} of {name} is a {type(value).__name__}, expected a number or a word")
+    try:
+        with torch.device("meta"):
+            made = CLASSES[name](**arguments)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"arguments of {name} are {str(dict(arguments))[:80]}, which do not make one ({error})") from None
+    if sum(math.prod(v.shape) for v in made.state_dict().values()) > 2**36:
+        raise InputError(f"{name} with {str(dict(arguments))[:80]} has more than 2^36 numbers")
+    return made
+
+
+def plain(module: nn.Module) -> nn.Module:
+    """Return the module itself, where `torch.compile` was laid around it.
+
+    Args:
+        module: any module.
+
+    Returns:
+        The module as it was written.
+
+    Example:
+        >>> plain(torch.compile(nn.Identity()))
+        Identity()
+    """
+    inner = getattr(module, "_orig_mod", None)
+    return plain(inner) if isinstance(inner, nn.Module) else module
