@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tuplet import data, diagnose, evaluate, functional, information, objectives
-    from tuplet.model import AlignmentModel
+    from tuplet.model import AlignmentModel, load
     from tuplet.train import Recipe, Run, TrainConfig, fit
     from tuplet.types import Batch, Embeddings, InputError, Loss, Traits
 
@@ -25,11 +25,12 @@ __all__ = [
     "fit",
     "functional",
     "information",
+    "load",
     "objectives",
 ]
 __version__ = "0.1.0"
 _HOMES = {
-    "model": ("AlignmentModel",),
+    "model": ("AlignmentModel", "load"),
     "train": ("Recipe", "Run", "TrainConfig", "fit"),
     "types": ("Batch", "Embeddings", "InputError", "Loss", "Traits"),
 }

@@ -75,9 +75,10 @@ def build(description: Mapping[str, Any]) -> nn.Module:
     name, arguments = description.get("class"), description.get("arguments", {})
     if not isinstance(name, str) or name not in CLASSES:
         raise InputError(f"class is {str(name)[:80]!r}, expected one of {', '.join(sorted(CLASSES))}")
-    known = inspect.signature(CLASSES[name]).parameters
-    required = {k for k, p in known.items() if p.default is p.empty and p.kind is not p.VAR_KEYWORD}
-    if not isinstance(arguments, Mapping) or not required - {"args"} <= set(arguments) <= set(known):
+    found = {} if name == "Identity" else inspect.signature(CLASSES[name]).parameters
+    known = {k: p for k, p in found.items() if k not in ("device", "dtype")}
+    required = {k for k, p in known.items() if p.default is p.empty}
+    if not isinstance(arguments, Mapping) or not required <= set(arguments) <= set(known):
         raise InputError(f"arguments of {name} are {str(arguments)[:80]}, expected {', '.join(known)}")
     for key, value in arguments.items():
         bound = DEEPEST if key == "layers" else LARGEST
@@ -91,7 +92,9 @@ def build(description: Mapping[str, Any]) -> nn.Module:
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"arguments of {name} are {str(dict(arguments))[:80]}, which do not make one ({error})") from None
+        raise InputError(
+            f"arguments of {name} are {str(dict(arguments))[:80]}, which do not make one ({error})"
+        ) from None
     if sum(math.prod(v.shape) for v in made.state_dict().values()) > 2**36:
         raise InputError(f"{name} with {str(dict(arguments))[:80]} has more than 2^36 numbers")
     return made

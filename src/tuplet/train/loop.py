@@ -86,8 +86,9 @@ def fit(
             holds a run with other settings or is damaged, or ``keep="best"`` or ``patience`` without validation rows.
 
     Notes:
-        With ``config.out`` the log (``train.jsonl``) and one checkpoint are kept there, and calling again continues from
-        it: killed at any moment, a resumed run on one CPU thread ends with the same bits as an uninterrupted one.
+        With ``config.out`` the folder becomes a model that `tuplet.load` reads: weights, ``config.json`` and a card, beside
+        the log (``train.jsonl``) and one checkpoint. Calling again continues: killed at any moment, a resumed run on one CPU
+        thread ends with the same bits as an uninterrupted one.
 
     Example:
         >>> from tuplet.data import from_arrays
@@ -110,6 +111,8 @@ def fit(
             f"rows, or set keep='last' and patience=None"
         )
     model = _untrained(train, config) if model is None else model
+    if known := getattr(getattr(train, "source", None), "preprocessing", None):
+        model.preprocessing = {k: p for k, p in known.items() if k in model.encoders}
     if not any(p.requires_grad for x in (model, objective) if isinstance(x, nn.Module) for p in x.parameters()):
         raise InputError("model has no parameter that requires a gradient, nothing would train; unfreeze a module")
     train_unfrozen(model)

@@ -19,6 +19,7 @@ from tuplet.model import AlignmentModel
 from tuplet.train import checkpoint
 from tuplet.train._state import FIX
 from tuplet.train.config import TrainConfig
+from tuplet.train.folder import CARD, write_card, write_config, write_weights
 from tuplet.train.interrupt import Interrupt
 from tuplet.train.monitor import monitor, warn_if_unbalanced
 from tuplet.train.needs import Embedder, View
@@ -90,6 +91,9 @@ class Session:
             tell = held.enter_context(Progress(self.config.progress and main, self.total, self.step))
             interrupt = held.enter_context(Interrupt(active=self.runtime.world == 1))
             self._write_log()
+            if self.config.out and main:
+                write_config(self.config.out, self.model, self.objective, self.train, self.config)
+            began = self.step
             try:
                 while not self.finished and not interrupt.asked:
                     self._epoch(interrupt, tell)
@@ -99,6 +103,11 @@ class Session:
                 interrupt.asked = True
             if self.best is not None:
                 checkpoint.put(self.best, self.model, self.objective)
+            out = self.config.out
+            if out and (self.step > began or not (out / CARD).exists()):
+                self._write_model()
+                if main:
+                    write_card(out, self.progress, self.history)
         return interrupt.asked
 
     @property
@@ -107,6 +116,19 @@ class Session:
         return self.step == self.total or (
             self.step % self.per_epoch == 0 and exhausted(self.history, self.config.patience)
         )
+
+    @property
+    def progress(self) -> dict[str, int | bool]:
+        """How far training has come, as a model folder says it."""
+        done, best = len(self.history), best_epoch(self.history) if self.config.keep == "best" else None
+        kept = done if best is None else best
+        return {
+            "done": done,
+            "epochs": self.config.epochs,
+            "step": self.step,
+            "kept": kept,
+            "finished": self.finished,
+        }
 
     def _epoch(self, interrupt: Interrupt, tell: Callable[[Loss], None]) -> None:
         start, epoch = time.perf_counter(), self.step // self.per_epoch
@@ -128,6 +150,8 @@ class Session:
                 self._save()
             if last:
                 self._write_log()
+                if not self.finished:  # then the end writes it
+                    self._write_model()
             if interrupt.asked:
                 break
 
@@ -215,6 +239,13 @@ class Session:
             )
         self.history = [{k: math.nan if v is None else v for k, v in entry.items()} for entry in saved[1]["history"]]
         self.best = checkpoint.part(saved[0], "best") or None
+
+    def _write_model(self) -> None:
+        if self.config.out and (self.runtime.rank == 0 or self.runtime.sharded):
+            tensors = self.best or checkpoint.weights(self.model, self.objective)
+            tensors = checkpoint.separate(tensors)  # all processes help to collect sharded ones
+            if self.runtime.rank == 0:
+                write_weights(self.config.out, tensors, self.progress)
 
     def _write_log(self) -> None:
         if self.config.out and self.runtime.rank == 0:
