@@ -117,9 +117,10 @@ def verify(audit: Audit, found: PairAudit, given: str) -> str:
         The command.
 
     Example:
-        >>> import inspect
-        >>> list(inspect.signature(verify).parameters)
-        ['audit', 'found', 'given']
+        >>> from types import SimpleNamespace as Made
+        >>> found = Made(pair=("a", "b"), pilot=Made(strengths=(0.0, 1.0)), advice=Made(strength=0.3))
+        >>> verify(Made(target="label", settings={}), found, "my.npz")
+        'tuplet sweep my.npz --pair a b --target label --lambdas 0 0.3 1'
     """
     tried = sorted({*found.pilot.strengths, found.advice.strength})
     words = ["--pair", *found.pair, "--target", audit.target, "--lambdas", *(f"{s:g}" for s in tried)]

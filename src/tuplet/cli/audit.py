@@ -100,11 +100,6 @@ def planned(recipe: Recipe, out: Path) -> Plan:
 
     Raises:
         InputError: as `tuplet.audit.audit`.
-
-    Example:
-        >>> import inspect
-        >>> list(inspect.signature(planned).parameters)
-        ['recipe', 'out']
     """
     from tuplet.audit import audit as run
     from tuplet.audit.report import summary, write_report

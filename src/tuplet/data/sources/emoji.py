@@ -126,7 +126,7 @@ def load(*, languages: str = "english french german", seed: int = 0) -> Source:
         targets={"group": list(found.group)},
         group=list(found.concept),
         present={k: v for k, v in found.present.items() if not v.all()},
-        units={k: "colour" for k in PICTURES} | {k: "name and tags" for k in spoken},
+        units=dict.fromkeys(PICTURES, "colour") | dict.fromkeys(spoken, "name and tags"),
         kinds=dict.fromkeys(spoken, "text"),
         seed=seed,
         name="emoji",
