@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tuplet.audit import Pilot, advise, gain_curve, pilot
-from tuplet.audit.advice import GRID, SPREAD, WARP, judge
+from tuplet.audit.advice import FEW, GRID, SPREAD, WARP, Curve, judge
 from tuplet.data import from_arrays
 from tuplet.information import PID
 
@@ -138,3 +138,52 @@ def test_labels_that_mean_nothing_are_not_worth_aligning_for():
         )
         found = pilot(source, ("a", "b"), strengths=(1.0,), seeds=(0, 1), steps=60)
         assert advise(("a", "b"), None, None, found).verdict == "unclear"
+
+
+def test_limits_are_where_they_are_said_to_be():
+    """49 rows and 9 groups are too few, 50 and 10 are not; evidence of a fall or of chance is never read as a gain."""
+    gains = [0, 1, 2, 3, 3]
+    rows = [advise(("a", "b"), None, None, tried(gains, 0.4, rows=n, score=0.9)) for n in (FEW - 1, FEW)]
+    assert [a.verdict for a in rows] == ["unclear", "helps"]
+    assert [a.strength > 0 for a in rows] == [False, True]  # no strength is named where nothing is concluded
+    below = advise(("a", "b"), None, None, tried(gains, 0.4, score=0.2, chance=0.25))
+    assert (below.verdict, below.strength) == ("unclear", 0.0)
+    late = gain_curve([0, 0, 0, 0, -6], np.diag([0, 0.01, 0.01, 0.01, 0.01]), STRENGTHS)
+    assert late.hurts < 0.7  # it falls beyond strength 1 only
+    assert (late.low[-1] + late.high[-1]) / 2 == pytest.approx(late.mean[-1], abs=0.1)
+    slight = gain_curve([0, 0.2, 0.3, 0.3, 0.3], np.diag([0, *[1e-4] * 4]), STRENGTHS)
+    assert slight.helps > 0.99
+    assert judge(slight) == "no difference"  # sure, and too little to matter
+    fall = gain_curve([0, -0.2, -0.3, -0.3, -0.3], np.diag([0, *[1e-4] * 4]), STRENGTHS)
+    assert fall.hurts > 0.99
+    assert judge(fall) == "no difference"
+
+
+def test_coarse_evidence_needs_its_probability():
+    for helps, hurts, gained, lost, verdict in (
+        (0.69, 0.0, 1.0, 0.0, "unclear"),
+        (0.70, 0.0, 0.5, 0.0, "helps"),
+        (0.99, 0.0, 0.49, 0.0, "unclear"),
+        (0.3, 0.69, 0.0, 1.0, "unclear"),
+        (0.3, 0.70, 0.0, 0.5, "hurts"),
+        (0.8, 0.9, 1.0, 2.0, "helps"),
+    ):
+        mean = tuple(-lost if s == 1.0 else gained if s == 0.3 else 0.0 for s in GRID)
+        curve = Curve(GRID, mean, mean, mean, helps, hurts, 0.0, 0.3, (0.1, 0.5))
+        assert judge(curve) == verdict, (helps, hurts, gained, lost)
+
+
+def test_joint_information_asks_for_fusion_only_where_it_outweighs_the_shared():
+    for redundancy, synergy, objective in ((0.1, 0.5, "CoMM"), (0.5, 0.1, "Pairwise(tau=0.07)")):
+        pid = PID(
+            redundancy=redundancy,
+            unique1=0.0,
+            unique2=0.0,
+            synergy=synergy,
+            information1=redundancy,
+            information2=redundancy,
+            information12=redundancy + synergy,
+            gap=0.0,
+            significant={"redundancy": True, "unique1": False, "unique2": False, "synergy": True},
+        )
+        assert advise(("a", "b"), pid, None, tried([0, 1, 2, 3, 3], 0.4)).objective == objective
