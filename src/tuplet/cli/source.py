@@ -66,13 +66,18 @@ def opened(name: str, reading: Reading | Path | None = None) -> Source:
         raise InputError(f"source is {name[:80]!r}, which has a NUL character in it; give a name or a path")
     if file in READERS or file in SOURCES:
         return _catalog(file, text, how)
-    if Path(file).is_dir():
+    try:
+        folder = Path(file).is_dir()
+    except OSError as error:
+        raise InputError(f"source {name[:80]!r} cannot be read: {error.strerror}") from None
+    if folder:
         raise InputError(
             f"source is {name!r}, which is a directory; give an .npz file, or a reader's name with --root {name}"
         )
     if not Path(file).suffix:
         raise InputError(
-            f"source is {name!r}, expected one of {sorted([*SOURCES, *READERS])} or the path of an .npz or .safetensors file"
+            f"source is {name[:80]!r}, expected one of {sorted([*SOURCES, *READERS])} or the path of an .npz or .safetensors "
+            f"file"
         )
     if how.root is not None:
         raise InputError(f"root is {how.root}, but {file} is a file; leave --root out")
@@ -111,7 +116,7 @@ def _catalog(name: str, text: str, how: Reading) -> Source:
     if unknown := sorted(set(options) - set(allowed)):
         raise InputError(f"{name} has no option {unknown[0]!r}, expected some of {allowed}")
     for key, value in options.items():
-        if isinstance(value, int | float) and not abs(value) <= MOST and "seed" not in key:
+        if isinstance(value, int | float) and abs(value) > MOST and "seed" not in key:
             raise InputError(f"{name}?{key} is {value:g}, expected at most {MOST:,}: it would fill the memory")
         if isinstance(value, float) and isinstance(known[key].default, int):
             raise InputError(f"{name}?{key} is {value:g}, expected a whole number")

@@ -17,7 +17,7 @@ from tuplet.data.on_demand import Stored
 from tuplet.types import kind_of
 
 Own = TypeVar("Own", Arrays, Stored)
-ROWS, VALUES = 2_000, 8_000_000
+ROWS, VALUES = 2_000, 1_000_000
 """How many rows, and numbers of a modality, are looked at."""
 NEAR = 0.05
 """Neighbouring rows are nearly equal if the median of their squared distances is below this share of that of any two rows."""

@@ -63,6 +63,10 @@ def read(
     if isinstance(x, str | Path):
         path = Path(x)
         suffix = path.suffix.lower()
+        try:
+            path.exists()
+        except (OSError, ValueError) as error:
+            raise InputError(f"path {str(x)[:80]!a} cannot be read: {error}"[:200]) from None
         if suffix == ".npz":
             return from_npz(
                 path,
@@ -78,7 +82,7 @@ def read(
         if suffix == ".safetensors":
             return _table(path, modalities, target, group, id, kinds, scaling, split, target_kind)
         raise InputError(
-            f"path {path} is not read today; give an .npz or .safetensors file, or read({{name: array, ...}})"
+            f"path {str(path)[:200]!r} is not read today; give an .npz or .safetensors file, or read({{name: array, ...}})"
         )
     if not isinstance(x, Mapping):
         raise InputError(
