@@ -21,7 +21,7 @@ from tuplet.bench.suite import TUNING_SEED, Cell, Entry, Settings, Suite, Task
 from tuplet.data import Source, ungroup
 from tuplet.data.labels import labelled
 from tuplet.data.missing import Masked
-from tuplet.evaluate import Result, embed, linear_probe, mean_cosine
+from tuplet.evaluate import Result, embed, linear_baseline, linear_probe, mean_cosine
 from tuplet.evaluate.evaluation import retrieval_results
 from tuplet.evaluate.subsets import joined
 from tuplet.model import AlignmentModel
@@ -70,8 +70,9 @@ def run_cell(factory: str, cell: Cell, settings: Settings) -> list[Record]:
 
     Returns:
         One record per metric. A trial (``variant`` "trial-k") yields one record, ``tuning/score``: the mean of the linear
-        probe's accuracy, the mAP of retrieval by the objective's own score and that by mean cosine, all on validation rows,
-        mAP averaged over leave-one-out directions. It never sees test rows.
+        probe's accuracy (R2 at or above 0 for a real target, nothing without one), the mAP of retrieval by the objective's own
+        score and that by mean cosine, all on validation rows, mAP averaged over leave-one-out directions. It never sees test
+        rows.
 
     Example:
         >>> cell = Cell("three views", "none", "default", 0)
@@ -119,6 +120,9 @@ def _whole(source: Source) -> Source:
 def _results(
     task: Task, entry: Entry, source: Source, cell: Cell, settings: Settings
 ) -> tuple[list[Result], dict[str, float]]:
+    if entry.kind == "linear":  # fitted to the rows that the others are trained on
+        model = linear_baseline(source, dim=task.budget.dim)
+        return task.protocol.measure(model, None, _whole(source), task, cell.seed), {}
     if entry.kind not in ("trained", "random"):
         torch.manual_seed(cell.seed)
         return task.protocol.reference(entry.kind, _whole(source), task, cell.seed), {}
@@ -161,11 +165,16 @@ def _validation_score(
     seen = labelled(source, target)
     train, val = embed(model, seen.train), embed(model, seen.val)
     names = list(train.modalities)
-    probe = linear_probe((joined(train.h, names), train.target[target]), (joined(val.h, names), val.target[target]))
+    probed = []
+    if target:
+        probe = linear_probe((joined(train.h, names), train.target[target]), (joined(val.h, names), val.target[target]))
+        probed = [probe.value if probe.metric == "accuracy" else max(1 - probe.value / max(probe.chance, 1e-12), 0.0)]
     scores = {"own": getattr(objective, "score", None) or mean_cosine, "cosine": mean_cosine}
     found = retrieval_results(val, scores)
     precisions = [r.value for r in found if r.metric.endswith("/mAP") and r.detail == "mean"]
-    return float(np.mean([probe.value, *precisions]))
+    if not probed and not precisions:
+        raise InputError("validation rows never have two modalities at once; give more rows that do")
+    return float(np.mean([*probed, *precisions]))
 
 
 def _peak_memory() -> float:

@@ -235,6 +235,7 @@ def styled() -> AbstractContextManager[None]:
 
     return mpl.rc_context(
         {
+            "text.parse_math": False,  # a name may hold any text, "$\\frac{$" too
             "font.size": 8.5,
             "svg.fonttype": "none",
             "svg.hashsalt": "tuplet",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from tuplet.io.files import write_atomic
+from tuplet.io import read_state, write_atomic
 from tuplet.types import InputError
 
 
@@ -44,7 +44,9 @@ def claim(out: Path, name: str, factory: str) -> None:
         other = [k for k in {**before, **now} if before.get(k) != now.get(k)]
         was = ", ".join(f"{k} = {before.get(k)}" for k in other)
         this = ", ".join(f"{k} = {now.get(k)}" for k in other)
-        raise InputError(f"out {out} was run with {was}; this run has {this}; choose another folder")
+        raise InputError(
+            f"out {out} was run with {was}; this run has {this}; choose another folder, or start this one anew with --fresh"
+        )
 
 
 def read_marker(out: Path) -> tuple[str, str]:
@@ -65,9 +67,9 @@ def read_marker(out: Path) -> tuple[str, str]:
         tuplet.types.InputError: nowhere is not the folder of a bench run (no readable suite.json)...
     """
     try:
-        found = json.loads((out / "suite.json").read_text())
-        return str(found["suite"]), str(found["factory"])
-    except (OSError, ValueError, KeyError, TypeError):
+        found = read_state(out / "suite.json", {"suite": str, "factory": str})
+        return found["suite"], found["factory"]
+    except InputError:
         raise InputError(
             f"{out} is not the folder of a bench run (no readable suite.json); give the folder that `tuplet bench` "
             f"wrote to, or run that command again: cells that are there are kept"

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from tuplet.bench.suite import Budget, Task
 
 
+FEW = 6
+"""Modalities up to which every subset is probed; beyond, single ones and all together."""
+
+
 @dataclass(frozen=True)
 class Probes:
     """The default of `tuplet.bench.suite.Task.protocol`.
@@ -40,7 +44,8 @@ class Probes:
         seed: int,
     ) -> list[Result]:
         """Measure probes, subsets, retrieval and the space, as `evaluate` does; probes draw nothing from the seed."""
-        return evaluate(model, objective, source, target=task.target)
+        which = None if len(task.modalities) <= FEW else _singles_and_all(task.modalities)
+        return evaluate(model, objective, source, target=task.target or None, which=which)
 
     def reference(self, kind: str, source: Source, task: Task, seed: int) -> list[Result]:
         """Measure the inputs themselves; the only row without an aligned model that probes know."""
@@ -48,4 +53,18 @@ class Probes:
             raise InputError(
                 f"kind is {kind!r}, expected 'inputs'; late fusion and single modalities need `Downstream`"
             )
-        return evaluate_inputs(source, target=task.target)
+        which = None if len(task.modalities) <= FEW else _singles_and_all(task.modalities)
+        return evaluate_inputs(source, target=task.target or None, which=which)
+
+
+@dataclass(frozen=True)
+class ByKind(Probes):
+    """The same with encoders chosen by what the rows of each modality are."""
+
+    def build(self, source: Source, budget: Budget) -> AlignmentModel:
+        """Make the encoders that suit the source."""
+        return AlignmentModel.for_source(source, dim=budget.dim)
+
+
+def _singles_and_all(names: tuple[str, ...]) -> list[tuple[str, ...]]:
+    return [*((k,) for k in sorted(names)), tuple(sorted(names))]

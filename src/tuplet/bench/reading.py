@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tuplet.bench.stats import told_apart
 from tuplet.bench.suite import Suite
 from tuplet.bench.tables import Row, Table
 
@@ -26,8 +27,8 @@ def reading(suite: Suite, table: Table) -> list[str]:
     for variant, words in (("default", "At the papers' settings"), ("tuned", "After equal tuning on validation data")):
         rows = [r for r in aligned if r.variant == variant]
         said += [
-            *_best(rows, words, "R@1 cos", "retrieval by mean cosine"),
-            *_best(rows, words, "3-shot", "3-shot accuracy"),
+            *_best(table, rows, words, "R@1 cos", "retrieval by mean cosine"),
+            *_best(table, rows, words, "3-shot", "3-shot accuracy"),
         ]
         said += _against(suite, rows, words)
     said += _few_shot_beside_full(table, aligned)
@@ -41,27 +42,30 @@ def _percent(row: Row, label: str) -> str:
     return f"{100 * s.mean:.1f} ± {100 * s.sd:.1f} %" if s.n > 1 else f"{100 * s.mean:.1f} %"
 
 
-def _best(rows: list[Row], words: str, label: str, what: str) -> list[str]:
+def _best(table: Table, rows: list[Row], words: str, label: str, what: str) -> list[str]:
+    """Name the row with the best mean, and whom the paired comparison does not tell apart from it."""
+    column = next((c for c in table.task.columns if c.label == label), None)
     found = sorted((r for r in rows if label in r.cells), key=lambda r: -r.cells[label].mean)
-    if len(found) < 2:
+    found = [r for r in found if r.cells[label].n == max(f.cells[label].n for f in found)]
+    if column is None or len(found) < 2 or not column.higher:
         return []
-    first, second = found[0], found[1]
-    close = first.cells[label].low <= second.cells[label].high
-    remark = (
-        f"; with {first.seeds} seeds that is not told apart from {second.entry.label} ({_percent(second, label)})"
-        if close
-        else f", ahead of {second.entry.label} ({_percent(second, label)})"
-    )
-    return [f"{words}, {first.entry.label} has the best {what}: {_percent(first, label)}{remark}."]
+    first, *others = found
+    close = [r for r in others if table.sign(first, r, column) == 0]
+    text = f"{words}, {first.entry.label} has the best {what}: {_percent(first, label)}"
+    if not close:
+        return [f"{text}, ahead of {others[0].entry.label} ({_percent(others[0], label)}) and all others."]
+    names = ", ".join(f"{r.entry.label} ({_percent(r, label)})" for r in close[:3])
+    more = f" and {len(close) - 3} more" if len(close) > 3 else ""
+    return [f"{text}; with {first.seeds} {'seeds' if first.seeds > 1 else 'seed'} not told apart from {names}{more}."]
 
 
 def _against(suite: Suite, rows: list[Row], words: str) -> list[str]:
-    """Say which entries differ clearly from the baseline in the linear probe."""
+    """Say which entries differ clearly from the baseline in 3-shot accuracy."""
     base = next((r for r in rows if r.entry.name == suite.baseline), None)
     if base is None or "3-shot" not in base.cells:
         return []
-    better = [r.entry.label for r in rows if (d := r.differences.get("3-shot")) and d.clear and d.mean > 0]
-    worse = [r.entry.label for r in rows if (d := r.differences.get("3-shot")) and d.clear and d.mean < 0]
+    signs = {r.entry.label: told_apart(r.differences.get("3-shot")) for r in rows}
+    better, worse = ([label for label, sign in signs.items() if sign == s] for s in (1, -1))
     parts = [f"better: {', '.join(better)}"] if better else []
     parts += [f"worse: {', '.join(worse)}"] if worse else []
     if not parts:

@@ -8,13 +8,13 @@ import os
 import platform
 import subprocess
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tuplet.io.files import write_atomic
+from tuplet.io import AnyOf, Between, parse_state, write_atomic
 from tuplet.types import InputError
 
 SCHEMA = 1
@@ -153,20 +153,16 @@ def _environment() -> tuple[tuple[str, str], ...]:
     )
 
 
+_SHAPE = {
+    "schema": Between(int, 1, SCHEMA),
+    **dict.fromkeys(("suite", "task", "entry", "variant", "metric", "detail", "data"), str),
+    **{"seed": int, "pool": int, "value": float, "higher": bool, "seconds": float, "memory": float},
+    **{"chance": AnyOf(None, float), "items": [float], "settings": {...: object}},
+    **{"budget": {...: float}, "environment": {...: str}},
+}
+
+
 def _parse(path: Path, number: int, line: str) -> Record:
-    where = f"{path} line {number}"
-    try:
-        found = json.loads(line)
-        newer = isinstance(found, dict) and int(found.get("schema", 0)) > SCHEMA
-    except (ValueError, TypeError):
-        raise InputError(f"{where} is not a record; remove the file and run again, the other cells are kept") from None
-    if newer:
-        raise InputError(f"{where} has schema {found['schema']}, this tuplet reads up to {SCHEMA}; upgrade tuplet")
-    names = {f.name for f in fields(Record)}
-    if not isinstance(found, dict) or set(found) != names:
-        raise InputError(f"{where} has other fields than a record of schema {SCHEMA}; remove the file and run again")
-    checks = {"value": (int, float), "seed": int, "metric": str, "items": list, "settings": dict, "pool": int}
-    for name, kind in checks.items():
-        if not isinstance(found[name], kind):  # type: ignore[arg-type]
-            raise InputError(f"{where} has {name} = {found[name]!r}; remove the file and run again")
+    fix = "remove the file and run again, the other cells are kept"
+    found = parse_state(line, _SHAPE, where=f"{path} line {number}", fix=fix)
     return Record(**{**found, "items": tuple(found["items"])})

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from tuplet.bench import figures
+from tuplet.bench.answer import answers, trial_scores
+from tuplet.bench.ladder import ladder
 from tuplet.bench.overview import overview, overview_markdown
 from tuplet.bench.reading import reading
 from tuplet.bench.record import Record
@@ -62,6 +64,7 @@ def write_report(suite: Suite, records: Sequence[Record], out: Path) -> Path:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     made = tables(suite, records)
+    said = {a.task: a for a in answers(made, trial_scores(suite, out))}
     loader = Environment(loader=PackageLoader("tuplet.bench"), autoescape=True, undefined=StrictUndefined)
     sections = []
     for table in made:
@@ -88,7 +91,8 @@ def write_report(suite: Suite, records: Sequence[Record], out: Path) -> Path:
         )
     page = loader.get_template("report.html").render(
         suite=suite,
-        baseline=next(e.label for e in suite.entries if e.name == suite.baseline),
+        answers=[(a, ladder(t, a)) for t in made if (a := said.get(t.task.label)) is not None],
+        baseline=next((e.label for e in suite.entries if e.name == suite.baseline), suite.baseline),
         sections=sections,
         overview=overview(made),
         verdicts=suite.claims(Run(suite, records)) if suite.claims else [],

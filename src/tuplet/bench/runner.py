@@ -59,11 +59,7 @@ def run_suite(
         Traceback (most recent call last):
         tuplet.types.InputError: only names ['nothing'], expected some of ['raw', 'none', ...
     """
-    for argument, value in (("seeds", seeds), ("workers", workers)):
-        if value is not None and value < 1:
-            raise InputError(f"{argument} is {value}, expected 1 or more")
-    if unknown := sorted(set(only) - {e.name for e in suite.entries}):
-        raise InputError(f"only names {unknown}, expected some of {[e.name for e in suite.entries]}")
+    check_arguments(suite, seeds=seeds, only=only, workers=workers)
     pairs = [(t, e) for t in suite.tasks for e in suite.of(t) if not only or e.name in only]
     with locked(out):
         claim(out, suite.name, suite.factory)
@@ -74,6 +70,31 @@ def run_suite(
     records = [r for cell in plan.reported() for r in plan.records(cell)]
     check_budget(records)
     return records
+
+
+def check_arguments(suite: Suite, *, seeds: int, only: Sequence[str], workers: int | None) -> None:
+    """Refuse what `run_suite` cannot do, before a folder is touched.
+
+    Args:
+        suite: the suite.
+        seeds: number of reported seeds.
+        only: names of entries.
+        workers: number of processes, or None.
+
+    Raises:
+        InputError: naming the argument.
+
+    Example:
+        >>> from tuplet.bench.suites.quickstart import quickstart
+        >>> check_arguments(quickstart(), seeds=0, only=(), workers=None)
+        Traceback (most recent call last):
+        tuplet.types.InputError: seeds is 0, expected 1 or more
+    """
+    for argument, value in (("seeds", seeds), ("workers", workers)):
+        if value is not None and value < 1:
+            raise InputError(f"{argument} is {value}, expected 1 or more")
+    if unknown := sorted(set(only) - {e.name for e in suite.entries}):
+        raise InputError(f"only names {unknown}, expected some of {[e.name for e in suite.entries]}")
 
 
 def check_budget(records: Sequence[Record]) -> None:

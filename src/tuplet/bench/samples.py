@@ -187,7 +187,7 @@ def picture(source: Source, *, format: str = "svg", **options: Any) -> bytes:
 
     out = BytesIO()
     metadata: dict[str, Any] = {"Date": None} if format == "svg" else {"Software": None}
-    with mpl.rc_context({"font.size": 8.5, "svg.fonttype": "none", "svg.hashsalt": "tuplet"}):
+    with mpl.rc_context({"text.parse_math": False, "font.size": 8.5, "svg.fonttype": "none", "svg.hashsalt": "tuplet"}):
         show(source, **options).savefig(out, format=format, dpi=144, metadata=metadata)
     return short_paths(out.getvalue().decode()).encode() if format == "svg" else out.getvalue()
 

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 from rich.table import Table as Grid
 
+from tuplet.bench.answer import Answer
 from tuplet.bench.overview import marked, overview
 from tuplet.bench.reading import reading
 from tuplet.bench.record import Record
@@ -38,13 +39,18 @@ class Progress:
 
     def __enter__(self) -> Progress:
         if sys.stderr.isatty():
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+            columns = (
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+            )
             self.bar = Bar(
                 *columns,
                 TextColumn("left"),
                 TimeRemainingColumn(),
                 TextColumn("{task.fields[line]}", markup=False),
-                console=Console(stderr=True),
+                console=Console(stderr=True, markup=False),
             )
             self.bar.start()
             self.task = self.bar.add_task(self.title, total=None, line="")
@@ -109,6 +115,25 @@ def print_tables(suite: Suite, made: Sequence[Table]) -> None:
     if made:
         for c in {c.label: c for table in made for c in table.task.columns}.values():
             console.print(f"{c.label}: {c.meaning}", highlight=False, style="dim")
+
+
+def print_answers(found: Sequence[Answer]) -> None:
+    """Print what to do about each task, before anything else.
+
+    Args:
+        found: from `tuplet.bench.answer.answers`.
+
+    Example:
+        >>> print_answers([])
+    """
+    console = _console()
+    for a in found:
+        if len(found) > 1:
+            console.print(a.task, highlight=False, style="dim")
+        console.print(a.first, highlight=False, style="bold")
+        for line in a.details:
+            console.print(f"- {line}", highlight=False)
+        console.print()
 
 
 def print_claims(suite: Suite, records: Sequence[Record]) -> None:
@@ -213,4 +238,4 @@ def _groups(source: Source) -> str:
 
 
 def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else 160, soft_wrap=True)
+    return Console(width=None if sys.stdout.isatty() else 160, soft_wrap=True, markup=False)

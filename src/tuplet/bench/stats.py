@@ -145,6 +145,25 @@ def compare(ours: Sequence[Record], theirs: Sequence[Record]) -> Difference | No
     return Difference(apart.mean, apart.low, apart.high)
 
 
+def told_apart(apart: Difference | None, *, higher: bool = True) -> int:
+    """Decide whether an entry is better or worse than another: the one rule of tables, marks, sentences and pictures.
+
+    Args:
+        apart: from `compare`; None where there is nothing to compare.
+        higher: whether higher is better.
+
+    Returns:
+        1 for better, -1 for worse, 0 for not told apart: the 95 % interval of the paired difference holds 0, or there is none.
+
+    Example:
+        >>> told_apart(Difference(0.2, 0.1, 0.3)), told_apart(Difference(0.2, 0.1, 0.3), higher=False), told_apart(None)
+        (1, -1, 0)
+    """
+    if apart is None or not apart.clear:
+        return 0
+    return 1 if (apart.mean > 0) == higher else -1
+
+
 def by_group(outcomes: ArrayLike, group: ArrayLike) -> tuple[float, ...]:
     r"""Gather outcomes of rows into one per group, so that groups are the unit of an interval.
 

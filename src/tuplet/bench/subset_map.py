@@ -9,6 +9,7 @@ import numpy as np
 from tuplet.bench.figures import figure_of, mean_of, styled, svg
 from tuplet.bench.record import Record
 from tuplet.bench.suite import Suite, Task
+from tuplet.io import shortened
 
 
 def subset_maps(suite: Suite, task: Task, records: Sequence[Record], *, variant: str) -> list[tuple[str, str]]:
@@ -79,7 +80,9 @@ def subset_map(suite: Suite, task: Task, records: Sequence[Record], *, variant: 
             here = np.flatnonzero(sizes == size)
             axis.axvline(here[-1] + 0.5, color="white", linewidth=1.2)
         if len(details) <= 8:
-            axis.set_xticks(range(len(details)), [d.replace("+", "\n+ ") for d in details], fontsize=5.5)
+            axis.set_xticks(
+                range(len(details)), ["\n+ ".join(map(shortened, d.split("+"))) for d in details], fontsize=5.5
+            )
         else:
             counts = sorted(set(sizes.tolist()))
             centres = [np.flatnonzero(sizes == s).mean() for s in counts]

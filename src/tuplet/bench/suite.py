@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Settings = dict[str, Any]
 Objective = Callable[[Embeddings], Loss]
 Make = Callable[[Settings, "Task"], Objective]
-Kind = Literal["trained", "random", "inputs", "fusion", "single"]
+Kind = Literal["trained", "random", "inputs", "linear", "fusion", "single"]
 TUNING_SEED = 1000
 """Seed of all trials; none of the reported seeds."""
 
@@ -76,8 +76,8 @@ class Task:
         label: for people.
         load: gives the source.
         modalities: names of at least two modalities.
-        target: what probes predict.
-        classes: number of classes of the target.
+        target: what probes predict; empty for none.
+        classes: number of classes of the target, or of its dimensions if it is real.
         budget: for every trained entry.
         at: the task's place on the suite's axis, if it has one.
         protocol: makes the encoders and measures what they are good for.
@@ -107,8 +107,9 @@ class Entry:
         name: short name.
         label: for people.
         make: builds the objective from settings and task; None for rows that align nothing.
-        kind: ``"trained"``, ``"random"`` (untrained encoders), ``"inputs"`` (no encoder), ``"fusion"`` (encoders and predictor
-            end to end on labels) or ``"single"`` (the same for the best single modality).
+        kind: ``"trained"``, ``"random"`` (untrained encoders), ``"inputs"`` (no encoder), ``"linear"``
+            (`tuplet.evaluate.linear_baseline`), ``"fusion"`` (encoders and predictor end to end on labels) or ``"single"`` (the
+            same for the best single modality).
         defaults: the paper's settings.
         trials: other settings to try, as many for every tuned entry; empty for entries that are not tuned.
         sizes: numbers of modalities it is defined for (or affordable at); None for all.
@@ -137,7 +138,7 @@ class Suite:
     """A comparison.
 
     Attributes:
-        name: of the suite.
+        name: of the suite; it names the kind of the run folder.
         factory: ``module:function`` that rebuilds it in a worker process.
         tasks: the tasks.
         entries: the entries; names are unique.
@@ -146,6 +147,8 @@ class Suite:
         axis: what the tasks differ in, if it is one number (`Task.at`); the report then draws quality over it.
         claims: judges the claims of a paper on a run.
         first: seeds that are reported first, such as a paper's.
+        title: for people; the name when left out.
+        left_out: lines that say which entries the data do not allow.
     """
 
     name: str
@@ -157,6 +160,8 @@ class Suite:
     axis: str = ""
     claims: Callable[[Run], list[Verdict]] | None = None
     first: tuple[int, ...] = ()
+    title: str = ""
+    left_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         names = [e.name for e in self.entries]

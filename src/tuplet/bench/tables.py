@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tuplet.bench.columns import Column
 from tuplet.bench.record import Record
-from tuplet.bench.stats import Difference, Spread, average_ranks, compare, spread
+from tuplet.bench.stats import Difference, Spread, average_ranks, compare, spread, told_apart
 from tuplet.bench.suite import Entry, Suite, Task
 
 
@@ -45,12 +45,22 @@ class Table:
         rows: default rows in the suite's order, then tuned ones.
         chance: column label -> value without information.
         pool: number of retrieval candidates; 0 without retrieval.
+        records: what the rows were made of.
     """
 
     task: Task
     rows: list[Row]
     chance: dict[str, float]
     pool: int
+    records: Sequence[Record] = field(default=(), repr=False)
+
+    def sign(self, ours: Row, theirs: Row, column: Column) -> int:
+        """Compare two rows in a column: 1 better, -1 worse, 0 not told apart (see `told_apart`)."""
+        sides = (
+            list(by_seed(self.records, r.entry.name, r.variant, column.metric, column.detail).values())
+            for r in (ours, theirs)
+        )
+        return told_apart(compare(*sides), higher=column.higher)
 
 
 def tables(suite: Suite, records: Sequence[Record]) -> list[Table]:
@@ -132,7 +142,7 @@ def _table(suite: Suite, task: Task, records: Sequence[Record]) -> Table:
         if (r.metric, r.detail) == (c.metric, c.detail) and r.chance is not None
     }
     pool = max((r.pool for r in records if r.metric.startswith("retrieval")), default=0)
-    return Table(task, rows, chance, pool)
+    return Table(task, rows, chance, pool, records)
 
 
 def _ranks(cells: dict[str, dict[str, Spread]], columns: Sequence[Column]) -> dict[str, float]:
@@ -180,15 +190,15 @@ def mark(row: Row, peers: Sequence[Row], column: Column) -> str:
     here = row.cells.get(column.label)
     if here is None or not row.entry.aligned:
         return ""
+    peers = [r for r in peers if column.label in r.cells]
     found = []
     sign = 1 if column.higher else -1
-    others = [sign * r.cells[column.label].mean for r in peers if column.label in r.cells]
-    if column.ranked and sign * here.mean == max(others):
+    seeds = max(r.cells[column.label].n for r in peers)  # a row that lacks seeds is no best: it was spared some
+    others = [sign * r.cells[column.label].mean for r in peers if r.cells[column.label].n == seeds]
+    if column.ranked and here.n == seeds and sign * here.mean == max(others):
         found.append("best")
-    d = row.differences.get(column.label)
-    if d and d.clear:
-        found.append("up" if sign * d.mean > 0 else "down")
-    return " ".join(found)
+    apart = told_apart(row.differences.get(column.label), higher=column.higher)
+    return " ".join([*found, *{1: ["up"], -1: ["down"], 0: []}[apart]])
 
 
 def settings_text(settings: dict[str, object]) -> str:
@@ -252,13 +262,17 @@ def markdown(made: Sequence[Table]) -> str:
         seeds = max((r.seeds for r in table.rows), default=0)
         pool = f"; retrieval pool {table.pool}" if table.pool else ""
         parts += [
-            f"**{table.task.label}** ({seeds} seeds, mean ± standard deviation{pool})\n",
-            "| " + " | ".join(head) + " |",
+            f"**{_cell(table.task.label)}** ({seeds} seeds, mean ± standard deviation{pool})\n",
+            "| " + " | ".join(map(_cell, head)) + " |",
             "|" + "|".join([" --- "] * 3 + [" ---: "] * (len(head) - 3)) + "|",
-            *("| " + " | ".join(line) + " |" for line in lines),
+            *("| " + " | ".join(map(_cell, line)) + " |" for line in lines),
             "",
         ]
     return "\n".join(parts)
+
+
+def _cell(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("|", "\\|")
 
 
 def latex(made: Sequence[Table]) -> str:
@@ -276,9 +290,8 @@ def latex(made: Sequence[Table]) -> str:
     """
 
     def escaped(text: str) -> str:
-        for a, b in (("\\", r"\textbackslash "), ("&", r"\&"), ("%", r"\%"), ("_", r"\_"), ("#", r"\#")):
-            text = text.replace(a, b)
-        return text.replace("±", r"$\pm$")
+        special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
+        return "".join(special.get(c, "\\" + c if c in "&%_#${}" else c) for c in text)
 
     parts = []
     for table in made:

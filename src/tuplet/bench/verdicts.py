@@ -10,7 +10,7 @@ import numpy as np
 
 from tuplet.bench.columns import Column
 from tuplet.bench.record import Record
-from tuplet.bench.stats import average_ranks, compare, spread
+from tuplet.bench.stats import average_ranks, compare, spread, told_apart
 from tuplet.bench.suite import Suite, Task
 from tuplet.bench.tables import number
 
@@ -134,8 +134,9 @@ def against(run: Run, entry: str, other: str) -> Comparison | None:
             continue
         gain = d.mean if column.higher else -d.mean
         better += gain > 0
-        clear += d.clear and gain > 0
-        worse += d.clear and gain < 0
+        sign = told_apart(d, higher=column.higher)
+        clear += sign > 0
+        worse += sign < 0
         cells.append(f"{column.headline} {run.text(task, entry, column)} against {run.text(task, other, column)}")
     return Comparison(better, clear, worse, len(cells), tuple(cells)) if cells else None
 

@@ -9,6 +9,7 @@ import numpy as np
 from tuplet.bench.figures import COLOURS, figure_of, styled, svg
 from tuplet.bench.record import Record
 from tuplet.bench.suite import Suite
+from tuplet.io import shortened
 
 PREFIX = "weight/"
 
@@ -44,7 +45,7 @@ def weight_bars(suite: Suite, records: Sequence[Record]) -> str:
                 colour = COLOURS[names.index(name) % len(COLOURS)]
                 axis.bar(place, np.mean(here[name]), yerr=np.std(here[name]), color=colour, width=0.7, ecolor="0.5")
             axis.axhline(1 / len(here), linestyle="--", linewidth=0.8, color="0.5")
-            axis.set_xticks(range(len(here)), sorted(here), rotation=90)
+            axis.set_xticks(range(len(here)), [shortened(k) for k in sorted(here)], rotation=90)
             axis.set_title(task.name)
             axis.set_ylim(0, None)
         axes[0].set_ylabel("learned weight")

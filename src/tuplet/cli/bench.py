@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from tyro.conf import Positional
 
+from tuplet.cli.own import described
 from tuplet.cli.sweep import strategic
 from tuplet.errors import InputError
 
@@ -21,13 +22,21 @@ class Bench:
     """Compare objectives under one budget; cells that already exist in --out are kept, so a stopped run continues."""
 
     suite: Positional[str]
-    """Which comparison: quickstart, missing (quality over the share of missing entries), scaling (time and memory),
+    """Your data (my.npz, my.safetensors, or a source such as blocks?synergy=2; `tuplet data list` names them), compared like
+    quickstart. Or a ready comparison: quickstart (six views of digits), missing (quality over the share of missing entries),
+    scaling (time and memory),
     strategic (when alignment helps an encoder), the
     tables of two papers on stand-ins (ova-ib-sim, uni-oma-sim) or on their data (ova-ib, uni-oma; with --root)."""
     seeds: int = 3
     """Number of reported seeds; for scaling, of measured turns; for strategic, of data sets, each trained five times."""
     out: Path | None = None
-    """Run folder [default: runs/SUITE]."""
+    """Run folder [default: runs/SUITE, or runs/bench/DATA]."""
+    fresh: bool = False
+    """Start the folder anew: forget what an earlier command left there."""
+    target: str | None = None
+    """For your data: what probes predict [default: label, or the only target; none is fine: retrieval only]."""
+    modalities: tuple[str, ...] = ()
+    """For your data: the modalities to align [default: all]."""
     only: tuple[str, ...] = ()
     """Names of entries to run, such as: gram one_vs_all."""
     workers: int | None = None
@@ -35,7 +44,7 @@ class Bench:
     preset: Literal["small", "paper"] | None = None
     """For the papers' tables: encoders and settings that two cores can train, or the papers' [default: small for stand-ins]."""
     root: Path | None = None
-    """Folder with the papers' data sets."""
+    """Folder with the papers' data sets, or with the data of a reader."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +67,22 @@ def bench(command: Bench) -> None:
     Example:
         >>> bench(Bench("nothing"))
         Traceback (most recent call last):
-        tuplet.types.InputError: suite is 'nothing', expected one of ['missing', 'ova-ib', ...
+        tuplet.types.InputError: source is 'nothing', expected one of ...
     """
     from tuplet.bench.cell import load_suite
-    from tuplet.bench.runner import read_run, run_suite
+    from tuplet.bench.runner import check_arguments, read_run, run_suite
     from tuplet.bench.samples import keep_samples
     from tuplet.bench.show import Progress
     from tuplet.bench.suites import SUITES
+    from tuplet.io import fresh, safe_name
 
+    ready = sorted([*(k for k in SUITES if k != "own"), "scaling", "strategic"])
+    if command.suite in ready:
+        for name in ("target", "modalities"):
+            if value := getattr(command, name):
+                raise InputError(f"{name} is {value!r}, but {command.suite} is a ready comparison; leave it out")
+    if command.suite in ("scaling", "strategic") and command.fresh:
+        raise InputError(f"fresh is for comparisons with cells; give {command.suite} another --out instead")
     if command.suite == "scaling":
         _scaling(command)
         return
@@ -77,17 +94,27 @@ def bench(command: Bench) -> None:
                 )
         print(f"report: {strategic(command.out, seeds=command.seeds, workers=command.workers)}")
         return
-    if command.suite not in SUITES:
-        raise InputError(f"suite is {command.suite!r}, expected one of {sorted([*SUITES, 'scaling', 'strategic'])}")
-    options = {k: str(v) for k, v in (("root", command.root), ("preset", command.preset)) if v is not None}
-    suite = load_suite(SUITES[command.suite] + ("?" + urlencode(options) if options else ""))
-    out = command.out or Path("runs") / command.suite
-    with Progress(f"{suite.name} -> {out}") as progress:
+    if command.suite in ready:
+        options = {k: str(v) for k, v in (("root", command.root), ("preset", command.preset)) if v is not None}
+        suite = load_suite(SUITES[command.suite] + ("?" + urlencode(options) if options else ""))
+        out = command.out or Path("runs") / command.suite
+    else:
+        if command.preset is not None:
+            raise InputError(f"preset is {command.preset!r}, which is for the papers' tables; leave it out")
+        data = described(command.suite, root=command.root, modalities=command.modalities, target=command.target)
+        suite = load_suite(data)
+        out = command.out or Path("runs/bench") / safe_name(suite.title)
+    for line in suite.left_out:
+        print(line)
+    check_arguments(suite, seeds=command.seeds, only=command.only, workers=command.workers)
+    if command.fresh:
+        fresh(out)
+    with Progress(f"{suite.title or suite.name} -> {out}") as progress:
         records = run_suite(
             suite, out=out, seeds=command.seeds, only=command.only, workers=command.workers, report=progress.advance
         )
     if not records:
-        raise InputError(f"no cell of {suite.name} finished; see the *.error.json files in {out / 'cells'}")
+        raise InputError(f"no cell of {suite.title or suite.name} finished{_first_error(out)}")
     keep_samples([t for t in suite.tasks if t.name in {r.task for r in records}], out)
     _publish(*read_run(out, SUITES), out)  # with what earlier calls finished there: a selection hides nothing
 
@@ -133,12 +160,22 @@ def _scaling(command: Bench) -> None:
     print(f"report: {file}")
 
 
+def _first_error(out: Path) -> str:
+    from tuplet.io import read_state
+
+    files = sorted(out.glob("cells/*/*.error.json"))
+    return f": {read_state(files[0], {'error': str, 'details': str})['error']} ({files[0]})" if files else ""
+
+
 def _publish(suite: Suite, records: list[Record], out: Path) -> None:
+    from tuplet.bench.answer import answers, trial_scores
     from tuplet.bench.report import write_report
-    from tuplet.bench.show import print_claims, print_tables
+    from tuplet.bench.show import print_answers, print_claims, print_tables
     from tuplet.bench.tables import tables
 
-    print_tables(suite, tables(suite, records))
+    made = tables(suite, records)
+    print_answers(answers(made, trial_scores(suite, out)))
+    print_tables(suite, made)
     print_claims(suite, records)
     failed = sorted(out.glob("cells/*/*.error.json"))
     if failed:

@@ -184,7 +184,8 @@ def retrieval_results(emb: Embeddings, scores: Mapping[str, Score], *, relevance
         relevance: as in `retrieve`.
 
     Returns:
-        Every metric per direction, and its mean over directions with the mean of the per-query values as ``items``.
+        Every metric per direction that some row has all modalities for, and its mean over directions with the mean of the
+        per-query values as ``items``.
 
     Example:
         >>> emb = Embeddings.of({"a": torch.eye(12), "b": torch.eye(12)})
@@ -195,8 +196,11 @@ def retrieval_results(emb: Embeddings, scores: Mapping[str, Score], *, relevance
     for name in emb.modalities:
         rest = tuple(k for k in emb.modalities if k != name)
         directions += [(rest, (name,))] + ([((name,), rest)] if len(rest) > 1 else [])
+    directions = [d for d in directions if bool(torch.stack([emb.present[k] for k in d[0] + d[1]]).all(dim=0).any())]
     results = []
     for kind, score in scores.items():
+        if not directions:  # no row has what a direction needs
+            break
         runs = {
             f"{'+'.join(q)}->{'+'.join(c)}": retrieve(emb, q, c, score=score, relevance=relevance)
             for q, c in directions

@@ -12,6 +12,24 @@ _PLAIN = re.compile(r"[a-z0-9_-](?:[a-z0-9._-]*[a-z0-9_-])?")
 _DEVICES = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?")
 
 
+def shortened(text: str, *, length: int = 24) -> str:
+    """Cut a long name for a picture or a table, its middle left out.
+
+    Args:
+        text: a name.
+        length: characters, at most; 3 or more.
+
+    Returns:
+        The name, or its beginning and end around an ellipsis.
+
+    Example:
+        >>> shortened("left_hand.force", length=9)
+        'left…orce'
+    """
+    half = (length - 1) // 2
+    return text if len(text) <= length else f"{text[: length - 1 - half]}…{text[-half:]}"
+
+
 def safe_name(text: str) -> str:
     """Make a name for one file or folder from any text.
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from tuplet.bench.downstream import PAIR
-from tuplet.bench.stats import compare
+from tuplet.bench.stats import compare, told_apart
 from tuplet.bench.suite import Task
 from tuplet.bench.verdicts import Run, Verdict, Word, against, counted, mean_ranks
 
@@ -79,7 +79,7 @@ def _over_modalities(run: Run) -> list[Verdict]:
         sides = [run.of(task, k, column.metric, column.detail) for k in ("one_vs_all", "pairwise")]
         if d := compare(*sides):
             gains.append(d.mean)
-            clear = d.clear and d.mean > 0  # of the largest M, the last one
+            clear = told_apart(d) > 0  # of the largest M, the last one
             parts.append(
                 f"M = {len(task.modalities)}: {run.text(task, 'one_vs_all', column)} against "
                 f"{run.text(task, 'pairwise', column)}, difference {100 * d.mean:.1f} [{100 * d.low:.1f}, {100 * d.high:.1f}]"

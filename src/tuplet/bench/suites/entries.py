@@ -40,15 +40,21 @@ def baselines() -> tuple[Entry, ...]:
     """List the rows that align nothing.
 
     Returns:
-        Inputs, random encoders, and encoders trained with all labels.
+        Inputs, random encoders, the linear closed form, and encoders trained with all labels.
 
     Example:
         >>> [e.name for e in baselines()]
-        ['raw', 'none', 'supervised']
+        ['raw', 'none', 'linear', 'supervised']
     """
     return (
         Entry("raw", "Inputs", kind="inputs", note="scaled inputs, no encoder"),
         Entry("none", "Random encoders", kind="random", note="untrained: what alignment has to beat"),
+        Entry(
+            "linear",
+            "Linear closed form",
+            kind="linear",
+            note="regularised CCA, its generalisation for three or more views: no training; an objective has to beat it",
+        ),
         Entry(
             "supervised",
             "Supervised",

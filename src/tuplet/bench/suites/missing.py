@@ -55,7 +55,7 @@ def missing() -> Suite:
         )
         for rate in RATES
     )
-    entries = (*baselines()[:2], *(replace(e, trials=(), defaults=SETTINGS[e.name]) for e in objectives()))
+    entries = (*baselines()[:3], *(replace(e, trials=(), defaults=SETTINGS[e.name]) for e in objectives()))
     return Suite(
         name="missing",
         factory="tuplet.bench.suites.missing:missing",

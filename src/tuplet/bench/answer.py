@@ -1,0 +1,174 @@
+"""The first lines of a report: which entry to use, which others are not told apart from it, and what it gains.
+
+The entry is chosen on validation rows, by the score that chose its settings. What is said of it rests on test rows and on
+`tuplet.bench.stats.told_apart` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tuplet.bench.cell import CRITERION
+from tuplet.bench.columns import Column
+from tuplet.bench.record import read_cell
+from tuplet.bench.suite import Suite
+from tuplet.bench.tables import Row, Table
+from tuplet.evaluate.summary import listed
+
+MEASURES = {"retrieval/cosine/R@1": "retrieval by cosine (R@1)", "probe/linear": "the linear probe"}
+NAMES = {"inputs": "plain inputs", "random": "random encoders", "linear": "the linear closed form"}
+Scores = dict[tuple[str, str], float]
+"""Task and entry -> best tuning score on validation rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What to do about one task.
+
+    Attributes:
+        task: its label.
+        first: the verdict, one or two sentences.
+        details: who is not told apart, who is worse, and by how much the baselines differ.
+        chosen: the row that validation rows chose; None where nothing was chosen.
+        rows: one row per entry: the tuned one where there is one.
+    """
+
+    task: str
+    first: str
+    details: tuple[str, ...] = ()
+    chosen: Row | None = None
+    rows: tuple[Row, ...] = field(default=(), repr=False)
+
+
+def trial_scores(suite: Suite, out: Path) -> Scores:
+    """Read the tuning scores of a run folder.
+
+    Args:
+        suite: the suite.
+        out: the folder.
+
+    Returns:
+        Task and entry -> the best score of its trials.
+
+    Raises:
+        InputError: if a trial's file is damaged.
+
+    Example:
+        >>> from tuplet.bench.suites.quickstart import quickstart
+        >>> trial_scores(quickstart(), Path("nowhere"))
+        {}
+    """
+    found: Scores = {}
+    for task in suite.tasks:
+        for entry in suite.of(task):
+            for path in sorted((out / "cells" / task.name).glob(f"{entry.name}.trial-*.jsonl")):
+                for record in read_cell(path):
+                    if record.metric == CRITERION:
+                        key = task.name, entry.name
+                        found[key] = max(record.value, found.get(key, record.value))
+    return found
+
+
+def answer(table: Table, scores: Scores) -> Answer | None:
+    """Answer for one task.
+
+    Args:
+        table: its table.
+        scores: from `trial_scores`.
+
+    Returns:
+        The answer; None where no objective has a score on validation rows, as in suites without tuning.
+
+    Example:
+        >>> from tuplet.bench.suites.quickstart import quickstart
+        >>> answer(Table(quickstart().tasks[0], [], {}, 0), {}) is None
+        True
+    """
+    rows = tuple({r.entry.name: r for r in sorted(table.rows, key=lambda r: r.variant == "tuned")}.values())
+    aligned = [r for r in rows if r.entry.aligned]
+    scored = [r for r in aligned if (table.task.name, r.entry.name) in scores]
+    columns = {c: MEASURES[c.metric] for c in table.task.columns if c.metric in MEASURES}
+    columns = {c: words for c, words in columns.items() if any(c.label in r.cells for r in aligned)}
+    if not scored or not columns:
+        return None
+    best = max(scored, key=lambda r: scores[table.task.name, r.entry.name])
+    others = [r for r in rows if r.entry.kind in NAMES]
+    first = _first(table, best, others, columns)
+    details = [d for c, words in columns.items() for d in _details(table, best, aligned, others, c, words)]
+    lacking = [NAMES[k] for k in ("linear", "random") if k not in {r.entry.kind for r in others}]
+    if lacking:
+        details.append(f"Not run, so not compared: {listed(lacking)}.")
+    return Answer(table.task.label, first, tuple(details), best, rows)
+
+
+def answers(made: Sequence[Table], scores: Scores) -> list[Answer]:
+    """Answer for every task that can be answered for.
+
+    Args:
+        made: tables of a run.
+        scores: from `trial_scores`.
+
+    Returns:
+        The answers, in the order of the tables.
+
+    Example:
+        >>> answers([], {})
+        []
+    """
+    return [found for table in made if (found := answer(table, scores)) is not None]
+
+
+def _first(table: Table, best: Row, others: Sequence[Row], columns: dict[Column, str]) -> str:
+    name = best.entry.label + (f" ({', '.join(f'{k} {v}' for k, v in best.settings.items())})" if best.settings else "")
+    if best.seeds < 2:
+        return (
+            f"Nothing can be told from one seed. Validation rows chose {name}; run with --seeds 3 to learn whether it gains "
+            f"anything."
+        )
+    wins, losses = [], []
+    for column, words in columns.items():
+        known = [r for r in others if column.label in r.cells]
+        signs = {r.entry.kind: table.sign(best, r, column) for r in known}
+        if known and all(s > 0 for s in signs.values()):
+            wins.append(f"{listed([NAMES[k] for k in signs])} in {words}")
+        if better := [NAMES[k] for k, s in signs.items() if s < 0]:
+            losses.append(f"{listed(better)} in {words}")
+    if not others:
+        return f"Validation rows chose {name}. No baseline has run, so nothing is known of what it gains."
+    if not wins:
+        why = f" Better than it: {'; '.join(losses)}." if losses else ""
+        text = f"Nothing is gained for certain: {name}, chosen on validation rows, does not beat all baselines in any measure"
+        return f"{text}.{why}"
+    but = f" But it loses to {'; and to '.join(losses)}." if losses else ""
+    return f"Use {name}, chosen on validation rows: it beats {'; and '.join(wins)}.{but}"
+
+
+def _details(
+    table: Table, best: Row, aligned: Sequence[Row], others: Sequence[Row], column: Column, words: str
+) -> list[str]:
+    """Say of one measure who is not told apart from the chosen entry, and how the baselines compare."""
+    said, name = [], best.entry.label
+    peers = [r for r in aligned if r is not best and column.label in r.cells and column.label in best.cells]
+    groups: dict[int, list[str]] = {0: [], 1: [], -1: []}
+    for r in peers:
+        groups[table.sign(best, r, column)].append(r.entry.label)
+    if peers and best.seeds > 1:
+        parts = (("not told apart from it", groups[0]), ("worse", groups[1]), ("better", groups[-1]))
+        said.append(f"{name} in {words}: " + "; ".join(f"{how}: {', '.join(v)}" for how, v in parts if v) + ".")
+    known = [r for r in others if column.label in r.cells and column.label in best.cells]
+    if known:
+        how = {1: "better than", 0: "not told apart from", -1: "worse than"}
+        unit = " %" if column.percent else ""
+        parts_ = [
+            f"{how[table.sign(best, r, column)]} {NAMES[r.entry.kind]} ({column.text(r.cells[column.label].mean)}{unit})"
+            for r in known
+        ]
+        said.append(f"{name} has {column.text(best.cells[column.label].mean)}{unit} in {words}: {', '.join(parts_)}.")
+    closed = next((r for r in known if r.entry.kind == "linear"), None)
+    if closed and closed.seeds > 1:
+        better = [r for r in [best, *peers] if table.sign(r, closed, column) > 0]
+        if not better:
+            said.append(f"No objective beats the linear closed form in {words}.")
+    return said

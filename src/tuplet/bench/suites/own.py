@@ -1,0 +1,137 @@
+"""A comparison on any data: the entries, the tuning and the statistics of quickstart, a budget by the number of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import ceil
+
+from tuplet.bench.columns import COLUMNS, Column
+from tuplet.bench.probes import ByKind
+from tuplet.bench.suite import Budget, Suite, Task
+from tuplet.bench.suites.entries import baselines, objectives
+from tuplet.data import Source
+from tuplet.types import InputError
+
+ERRORS = tuple(
+    Column(
+        metric,
+        "",
+        label,
+        f"squared error of {what}, relative to nothing; lower is better",
+        percent=False,
+        higher=False,
+        digits=3,
+    )
+    for metric, label, what in (
+        ("probe/linear", "Linear", "a linear probe on all modalities' frozen representations"),
+        ("probe/mlp", "MLP", "a 4-layer MLP on the same"),
+        ("probe/few_shot", "30 rows", "a linear probe from 30 labelled rows (10 draws)"),
+    )
+)
+STEPS = 300
+"""Optimiser steps of a training, at least, unless that takes more than 100 passes over the rows."""
+
+
+def budget_for(rows: int) -> Budget:
+    """Choose how long every objective trains.
+
+    Args:
+        rows: training rows.
+
+    Returns:
+        Batches of at most 128 rows; about 300 steps, at least 5 passes over the rows, at most 100 passes or 2,000 steps.
+
+    Example:
+        >>> [(b.batch_size, b.epochs) for b in map(budget_for, (24, 1200, 100_000))]
+        [(24, 100), (128, 34), (128, 3)]
+    """
+    batch = max(2, min(128, rows))
+    steps = max(rows // batch, 1)
+    epochs = max(min(max(ceil(STEPS / steps), 5), 100, ceil(2000 / steps)), 1)
+    return Budget(dim=64, batch_size=batch, epochs=epochs, lr=2e-3)
+
+
+def chosen_target(source: Source, target: str | None) -> str:
+    """Decide what probes predict.
+
+    Args:
+        source: the data.
+        target: what the user says; None for the only target, or the one called label.
+
+    Returns:
+        A name of the source's targets, or empty text for none.
+
+    Raises:
+        InputError: if there is no such target, or there are several and none is named.
+
+    Example:
+        >>> from tuplet.data import SOURCES
+        >>> chosen_target(SOURCES["digits"](), None)
+        'label'
+    """
+    names = sorted(source.targets)
+    if target is None:
+        if len(names) > 1 and "label" not in names:
+            raise InputError(f"{source.name} has the targets {names}; name one with --target")
+        return "label" if "label" in names else (names or [""])[0]
+    if target not in names:
+        raise InputError(
+            f"target is {target!r}, but {source.name} has {names or 'none'}; name one of them, or leave it out"
+        )
+    return target
+
+
+def comparison(
+    load: Callable[[], Source],
+    *,
+    factory: str,
+    title: str,
+    modalities: tuple[str, ...],
+    target: str,
+    kind: str,
+    size: int,
+    rows: int,
+) -> Suite:
+    """Build the suite. It does not read the data: a report needs none.
+
+    Args:
+        load: reads the data.
+        factory: as in `tuplet.bench.Suite`.
+        title: what the data are called.
+        modalities: two or more of the data's.
+        target: of the data, or empty.
+        kind: ``"class"`` or ``"real"``; of the target.
+        size: number of classes, or of dimensions.
+        rows: training rows.
+
+    Returns:
+        One task, and every entry that its modalities and its target allow.
+
+    Example:
+        >>> s = comparison(lambda: None, factory="", title="mine", modalities=("a", "b"), target="", kind="", size=0, rows=50)
+        >>> s.left_out[0]
+        'Symile all tuples is left out: it is defined here for 3 modalities, these data have 2.'
+    """
+    columns = (ERRORS if kind == "real" else COLUMNS[:3] if target else ()) + COLUMNS[3:]
+    task = Task("data", title, load, modalities, target, size, budget_for(rows), protocol=ByKind(), columns=columns)
+    entries = [e for e in (*baselines(), *objectives()) if target or e.name not in ("supervised", "raw")]
+    fits = [e for e in entries if e.sizes is None or len(modalities) in e.sizes]
+    return Suite(
+        name="own",
+        factory=factory,
+        tasks=(task,),
+        entries=tuple(fits),
+        baseline="pairwise",
+        title=title,
+        about=(
+            f"Encoders chosen by the kind of each modality are trained on {rows:,} rows without labels to align "
+            f"{', '.join(modalities)}; then frozen, they retrieve one modality from the others"
+            + (f" and are probed for {target}." if target else ".")
+        ),
+        left_out=tuple(
+            f"{e.label} is left out: it is defined here for {' or '.join(map(str, e.sizes or ()))} modalities, these data have "
+            f"{len(modalities)}."
+            for e in entries
+            if e not in fits
+        ),
+    )
