@@ -9,6 +9,7 @@ from tuplet.bench.report import write_report
 from tuplet.bench.suite import Cell
 from tuplet.cli import main
 from tuplet.cli.own import described
+from tuplet.cli.source import Reading
 
 NAMES = ("$\\frac{$ [/x] <b>", "b" * 200)
 
@@ -22,7 +23,7 @@ def file(folder, *, seed=0, names=NAMES):
 
 
 def test_a_suite_is_rebuilt_from_its_factory_and_checks_its_data(tmp_path, capsys):
-    factory = described(str(file(tmp_path)), root=None, modalities=(), target=None)
+    factory = described(str(file(tmp_path)), Reading())
     capsys.readouterr()
     suite = load_suite(factory)
     assert suite.title == "my"
@@ -39,7 +40,7 @@ def test_a_suite_is_rebuilt_from_its_factory_and_checks_its_data(tmp_path, capsy
 
 
 def test_names_of_all_kinds_pass_through_report_pictures_and_tables(tmp_path, capsys):
-    factory = described(str(file(tmp_path)), root=None, modalities=(), target="label")
+    factory = described(str(file(tmp_path)), Reading(target="label"))
     suite = load_suite(factory)
     records = [
         r
@@ -57,8 +58,8 @@ def test_arguments_are_checked_before_anything_is_written(tmp_path, capsys, monk
     for wrong, word in (
         (["--seeds", "0"], "seeds is 0"),
         (["--only", "triangle"], "only names"),
-        (["--target", "nope"], "target is 'nope'"),
-        (["--modalities", "force", "nope"], "modalities names"),
+        (["--target", "nope"], "nope"),
+        (["--modalities", "force", "nope"], "nope"),
         (["--preset", "paper"], "preset is"),
         (["--workers", "0"], "workers is 0"),
     ):

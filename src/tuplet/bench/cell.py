@@ -134,7 +134,12 @@ def _results(
         return task.protocol.measure(model, None, _whole(source), task, cell.seed), {"parameters": size}
     objective = entry.make(settings, task)
     config = TrainConfig(
-        epochs=budget.epochs, batch_size=budget.batch_size, lr=budget.lr, optimizer=budget.optimizer, seed=cell.seed
+        epochs=budget.epochs,
+        batch_size=budget.batch_size,
+        lr=budget.lr,
+        optimizer=budget.optimizer,
+        seed=cell.seed,
+        keep=budget.keep,
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "the gradient of")  # a comparison shows what comes of it

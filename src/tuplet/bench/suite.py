@@ -37,6 +37,7 @@ class Budget:
         lr: peak learning rate.
         optimizer: as in `tuplet.train.TrainConfig`.
         trials: settings tried per entry on validation data, beside its defaults.
+        keep: the weights that count, as in `tuplet.train.TrainConfig`.
     """
 
     dim: int = 32
@@ -46,6 +47,7 @@ class Budget:
     lr: float = 4e-3
     optimizer: Optimizer = "adamw"
     trials: int = 2
+    keep: Literal["last", "best"] = "last"
 
 
 @runtime_checkable

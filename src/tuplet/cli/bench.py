@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlencode
@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from tyro.conf import Positional
 
 from tuplet.cli.own import described
+from tuplet.cli.source import Reading
 from tuplet.cli.sweep import strategic
 from tuplet.errors import InputError
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Bench:
+class Bench(Reading):
     """Compare objectives under one budget; cells that already exist in --out are kept, so a stopped run continues."""
 
     suite: Positional[str]
@@ -33,18 +34,12 @@ class Bench:
     """Run folder [default: runs/SUITE, or runs/bench/DATA]."""
     fresh: bool = False
     """Start the folder anew: forget what an earlier command left there."""
-    target: str | None = None
-    """For your data: what probes predict [default: label, or the only target; none is fine: retrieval only]."""
-    modalities: tuple[str, ...] = ()
-    """For your data: the modalities to align [default: all]."""
     only: tuple[str, ...] = ()
     """Names of entries to run, such as: gram one_vs_all."""
     workers: int | None = None
     """Processes, one thread each [default: the number of cores]; for scaling, threads."""
     preset: Literal["small", "paper"] | None = None
     """For the papers' tables: encoders and settings that two cores can train, or the papers' [default: small for stand-ins]."""
-    root: Path | None = None
-    """Folder with the papers' data sets, or with the data of a reader."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +73,7 @@ def bench(command: Bench) -> None:
 
     ready = sorted([*(k for k in SUITES if k != "own"), "scaling", "strategic"])
     if command.suite in ready:
-        for name in ("target", "modalities"):
+        for name in ("target", "modalities", "group", "id", "kind", "scaling", "target_kind"):
             if value := getattr(command, name):
                 raise InputError(f"{name} is {value!r}, but {command.suite} is a ready comparison; leave it out")
     if command.suite in ("scaling", "strategic") and command.fresh:
@@ -101,8 +96,8 @@ def bench(command: Bench) -> None:
     else:
         if command.preset is not None:
             raise InputError(f"preset is {command.preset!r}, which is for the papers' tables; leave it out")
-        data = described(command.suite, root=command.root, modalities=command.modalities, target=command.target)
-        suite = load_suite(data)
+        how = Reading(**{f.name: getattr(command, f.name) for f in fields(Reading)})
+        suite = load_suite(described(command.suite, how))
         out = command.out or Path("runs/bench") / safe_name(suite.title)
     for line in suite.left_out:
         print(line)

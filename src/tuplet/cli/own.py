@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from tuplet.cli.source import opened
+from tuplet.cli.source import Reading, opened
 from tuplet.errors import InputError
-from tuplet.io import parse_state
+from tuplet.io import AnyOf, parse_state
 
 if TYPE_CHECKING:
     from tuplet.bench import Suite
     from tuplet.data import Source
 
+_READING = {f.name: [str] if f.default == () else AnyOf(None, str) for f in fields(Reading)}
 _PLAN = {
-    **dict.fromkeys(("data", "root", "title", "target", "kind", "fingerprint"), str),
-    **{"modalities": [str], "size": int, "rows": int},
+    **dict.fromkeys(("data", "title", "target", "kind", "fingerprint"), str),
+    **{"modalities": [str], "size": int, "rows": int, "reading": _READING},
 }
 
 
-def described(data: str, *, root: Path | None, modalities: tuple[str, ...], target: str | None) -> str:
+def described(data: str, how: Reading) -> str:
     """Open the data of a command and write down what a suite needs to know of them.
 
     Args:
         data: as on the command line.
-        root: as on the command line.
-        modalities: those to compare on; all when empty.
-        target: what probes predict, or None.
+        how: its options.
 
     Returns:
         A factory for `tuplet.bench.cell.load_suite`.
@@ -38,7 +38,8 @@ def described(data: str, *, root: Path | None, modalities: tuple[str, ...], targ
         InputError: as `tuplet.cli.source.opened`, or for unknown modalities or targets.
 
     Example:
-        >>> described("digits", root=None, modalities=("fourier", "zernike"), target=None)[:15]
+        >>> described("digits", Reading(modalities=("fourier", "zernike")))[:15]
+        modalities: fourier 76 (vector), zernike 47 (vector); target: label (10 classes); group: none
         'tuplet.cli.own:'
     """
     from tuplet.bench.show import contents
@@ -46,10 +47,8 @@ def described(data: str, *, root: Path | None, modalities: tuple[str, ...], targ
 
     file, mark, options = data.partition("?")
     place = str(Path(file).resolve()) + mark + options if Path(file).is_file() else data
-    source = opened(data, root)
-    if modalities:
-        source = source.select(modalities)
-    name = chosen_target(source, target)
+    source = opened(data, how)
+    name = chosen_target(source, how.target)
     print(contents(source))
     if not len(source.val) or not len(source.test) or len(source.train) < 2:
         raise InputError(
@@ -58,7 +57,9 @@ def described(data: str, *, root: Path | None, modalities: tuple[str, ...], targ
         )
     found = {
         "data": place,
-        "root": str(root.resolve()) if root else "",
+        "reading": {
+            f.name: str(v.resolve()) if isinstance(v := getattr(how, f.name), Path) else v for f in fields(Reading)
+        },
         "title": source.name,
         "target": name,
         "kind": source.targets[name].kind if name else "",
@@ -84,7 +85,7 @@ def own(plan: str) -> Suite:
 
     Example:
         >>> from tuplet.bench.cell import load_suite
-        >>> load_suite(described("digits", root=None, modalities=("fourier", "zernike"), target=None)).title
+        >>> load_suite(described("digits", Reading(modalities=("fourier", "zernike")))).title
         modalities: fourier 76 (vector), zernike 47 (vector); target: label (10 classes); group: none
         'digits'
     """
@@ -92,14 +93,18 @@ def own(plan: str) -> Suite:
 
     found = parse_state(plan, _PLAN, where="suite.json: plan")
     fingerprint = found.pop("fingerprint")
-    data, root = found.pop("data"), found.pop("root")
+    data, given = found.pop("data"), found.pop("reading")
+    root = given.pop("root")
+    how = Reading(
+        root=Path(root) if root else None, **{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+    )
     modalities = tuple(found.pop("modalities"))
-    load = partial(_same, data, root, modalities, fingerprint)
+    load = partial(_same, data, how, fingerprint)
     return comparison(load, factory="tuplet.cli.own:own?" + urlencode({"plan": plan}), modalities=modalities, **found)
 
 
-def _same(data: str, root: str, modalities: tuple[str, ...], fingerprint: str) -> Source:
-    source = opened(data, Path(root) if root else None).select(modalities)
+def _same(data: str, how: Reading, fingerprint: str) -> Source:
+    source = opened(data, how)
     if source.fingerprint != fingerprint:
         raise InputError(f"{data} has changed since this comparison began; start it anew with --fresh")
     return source

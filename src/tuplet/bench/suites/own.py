@@ -39,7 +39,8 @@ def budget_for(rows: int) -> Budget:
         rows: training rows.
 
     Returns:
-        Batches of at most 128 rows; about 300 steps, at least 5 passes over the rows, at most 100 passes or 2,000 steps.
+        Batches of at most 128 rows; about 300 steps, at least 5 passes over the rows, at most 100 passes or 2,000 steps; the epoch
+        with the best validation loss counts.
 
     Example:
         >>> [(b.batch_size, b.epochs) for b in map(budget_for, (24, 1200, 100_000))]
@@ -48,7 +49,7 @@ def budget_for(rows: int) -> Budget:
     batch = max(2, min(128, rows))
     steps = max(rows // batch, 1)
     epochs = max(min(max(ceil(STEPS / steps), 5), 100, ceil(2000 / steps)), 1)
-    return Budget(dim=64, batch_size=batch, epochs=epochs, lr=2e-3)
+    return Budget(dim=64, batch_size=batch, epochs=epochs, lr=2e-3, keep="best")
 
 
 def chosen_target(source: Source, target: str | None) -> str:
