@@ -6,7 +6,7 @@ import json
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from tuplet.cli.source import Reading, opened
@@ -95,9 +95,9 @@ def own(plan: str) -> Suite:
     fingerprint = found.pop("fingerprint")
     data, given = found.pop("data"), found.pop("reading")
     root = given.pop("root")
-    how = Reading(
-        root=Path(root) if root else None, **{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
-    )
+    options: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+    options["root"] = Path(root) if root else None
+    how = Reading(**options)
     modalities = tuple(found.pop("modalities"))
     load = partial(_same, data, how, fingerprint)
     return comparison(load, factory="tuplet.cli.own:own?" + urlencode({"plan": plan}), modalities=modalities, **found)

@@ -39,8 +39,8 @@ def budget_for(rows: int) -> Budget:
         rows: training rows.
 
     Returns:
-        Batches of at most 128 rows; about 300 steps, at least 5 passes over the rows, at most 100 passes or 2,000 steps; the epoch
-        with the best validation loss counts.
+        Batches of at most 128 rows; about 300 steps, at least 5 passes over the rows, at most 100 passes or 2,000 steps; the
+        epoch with the best validation loss counts.
 
     Example:
         >>> [(b.batch_size, b.epochs) for b in map(budget_for, (24, 1200, 100_000))]
