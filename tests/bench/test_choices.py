@@ -74,6 +74,13 @@ def test_kinds_are_of_the_test_curve_whatever_validation_would_say(means, kind):
     assert judge(flat(means), chooser).kind == kind
 
 
+def test_a_fall_on_test_rows_counts_though_validation_stays_up():
+    level = Curve((0.0, 1.0, 2.0), np.array([[0.1] * 6, [0.9] * 6, [0.9] * 6]), np.arange(6) % 2)
+    assert judge(flat([0.5, 0.7, 0.6]), level).kind == "inner"
+    falls = Curve((0.0, 1.0, 2.0), np.array([[0.1] * 6, [0.9] * 6, [0.2] * 6]), np.arange(6) % 2)
+    assert judge(flat([0.5, 0.7, 0.7]), falls).kind == "gain"
+
+
 def test_a_curve_is_cut_at_a_strength_that_stays_in():
     c = flat([0.1, 0.2, 0.3, 0.4])
     assert c.upto(2.0).strengths == (0.0, 1.0, 2.0)
