@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
         (["bench", "quickstart", "--only", "nope"], "only names ['nope']"),
         (["bench", "quickstart", "--seeds", "0"], "seeds is 0"),
         (["report", "nowhere"], "nowhere is not the folder of a bench run"),
-        (["train", "nothing"], "recipe is 'nothing'"),
+        (["train", "nothing"], "source is 'nothing'"),
         (["train", "digits", "--objective", "magic"], "objective is 'magic'"),
         (["evaluate", "nowhere"], "nowhere is not a run folder"),
         (["data", "info", "cats"], "source is 'cats'"),
@@ -91,17 +91,21 @@ def test_simulated_rows_are_kept_in_one_file(tmp_path, capsys):
 def test_train_resumes_and_evaluate_reads_the_run(tmp_path, capsys):
     out = tmp_path / "run"
     arguments = ["train", "digits", "--objective", "triangle", "--epochs", "1", "--out", str(out)]
+    assert main(arguments) == 2
+    assert "triangle needs 3 modalities" in capsys.readouterr().err
+    assert not out.exists()
+    arguments += ["--modalities", "fourier", "karhunen", "zernike"]
     assert main(arguments) == 0
     assert main(arguments) == 0
     assert main([*arguments, "--seed", "1"]) == 2
     assert "run with seed = 0, this one has seed = 1" in capsys.readouterr().err
     assert main(["evaluate", str(out)]) == 0
     text = capsys.readouterr().out
-    assert "linear probe on all modalities" in text
+    assert "linear probe, all modalities" in text
     assert "retrieval/own/R@1" not in text
     assert main(["evaluate", str(out), "--details"]) == 0
     assert "retrieval/own/R@1" in capsys.readouterr().out
-    (out / "checkpoint.safetensors").write_bytes(b"broken")
+    (out / "model.safetensors").write_bytes(b"broken")
     assert main(["evaluate", str(out)]) == 2
 
 

@@ -130,6 +130,10 @@ class AlignmentModel(nn.Module):
             rows=slice(0, len(batch)),
         )
 
+    def embed_one(self, name: str, inputs: Any, present: Tensor) -> Tensor:
+        """Return ``z`` of one modality, from rows as its encoder reads them."""
+        return self._embed(name, inputs, present)[0]
+
     def _embed(self, name: str, inputs: Any, present: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``z`` and ``h`` of one modality."""
         mask = present[:, None]

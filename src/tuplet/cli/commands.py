@@ -10,14 +10,17 @@ import tyro
 from tuplet.cli.audit import Audit, audit
 from tuplet.cli.bench import Bench, Report, bench, report
 from tuplet.cli.data import Data, data
+from tuplet.cli.embed import Embed, embed
+from tuplet.cli.evaluate import Evaluate, evaluate
 from tuplet.cli.sweep import Sweep, sweep
-from tuplet.cli.train import Evaluate, Train, evaluate, train
+from tuplet.cli.train import Train, train
 
 Command = (
     Annotated[Bench, tyro.conf.subcommand("bench")]
     | Annotated[Audit, tyro.conf.subcommand("audit")]
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Embed, tyro.conf.subcommand("embed")]
     | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[Data, tyro.conf.subcommand("data")]
     | Annotated[Sweep, tyro.conf.subcommand("sweep")]
@@ -27,8 +30,9 @@ RUN: dict[type, Callable[..., None]] = {
     Bench: bench,
     Train: train,
     Evaluate: evaluate,
+    Embed: embed,
     Report: report,
     Data: data,
     Sweep: sweep,
 }
-NAMES = ("audit", "bench", "train", "evaluate", "sweep", "report", "data")
+NAMES = ("audit", "bench", "train", "evaluate", "embed", "sweep", "report", "data")

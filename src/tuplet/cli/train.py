@@ -1,18 +1,19 @@
-"""The ``tuplet train`` and ``tuplet evaluate`` commands."""
+"""The ``tuplet train`` command."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tyro.conf import Positional
 
 from tuplet.cli.audit import Plan, aligned, planned
+from tuplet.cli.runs import NOTE, data_recipe, file_recipe, read_note, reading_note
+from tuplet.cli.source import Reading
 from tuplet.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,171 +21,162 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Train:
-    """Train one model and keep it in --out; a stopped run continues."""
+class Train(Reading):
+    """Train one model on your data and keep it in --out; a stopped run continues."""
 
-    recipe: Positional[str]
-    """A shipped recipe (digits), or a Python file that defines recipe() -> tuplet.Recipe."""
-    objective: str = "one_vs_all"
-    """For shipped recipes: pairwise, sigmoid, cmc, bottleneck, symile, gram, triangle, one_vs_all, uni_align, comm,
-    structure or transport."""
+    data: Positional[str]
+    """A source that ships (digits, blocks, ...), your own file.npz, or a Python file that defines recipe() ->
+    tuplet.Recipe, which then decides everything."""
+    objective: str | None = None
+    """What aligns: pairwise, sigmoid, cmc, bottleneck, symile, gram, triangle, one_vs_all, uni_align, comm, structure or
+    transport [default: pairwise]."""
     align: Literal["auto"] | None = None
-    """auto: audit the recipe's source first, then train every modality on the target and align the pairs that it helps, in
-    place of --objective."""
+    """auto: audit the data first, then train every modality on the target and align the pairs that it helps, in place of
+    --objective."""
     epochs: int | None = None
-    """Passes over the training rows [default: the recipe's]."""
+    """Passes over the training rows, at most [default: 40, more for few rows, or the recipe's]; training stops when the
+    validation loss has not improved for a quarter of them, and keeps the best epoch."""
     seed: int = 0
-    """Of weights and batches."""
+    """Seed of the weights and of the order of the batches."""
+    dim: int | None = None
+    """Width of the space [default: 64]."""
+    batch_size: int | None = None
+    """Rows per step [default: 128]."""
+    lr: float | None = None
+    """Peak learning rate [default: 0.001]."""
     devices: int | None = None
     """Number of processes [default: 1, or as many as torchrun started]."""
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
     """How several devices share the work: ddp (auto) holds the model in each, fsdp shards it."""
     out: Path = Path("runs/train")
     """Run folder."""
-
-
-@dataclass(frozen=True)
-class Evaluate:
-    """Probe a trained model and retrieve with it."""
-
-    run: Positional[Path]
-    """Folder that `tuplet train` wrote to."""
-    recipe: Path | None = None
-    """The recipe's Python file, if the run came from one: code named by a run folder is never executed."""
-    details: bool = False
-    """Also print every subset of modalities and every direction of retrieval."""
+    fresh: bool = False
+    """Start the folder anew: forget what an earlier command left there."""
 
 
 def train(command: Train) -> None:
-    """Train a recipe.
+    """Train on data, or as a recipe says.
 
     Args:
         command: the parsed options.
 
     Raises:
-        InputError: for an unknown recipe or objective, or as `tuplet.fit` does.
+        InputError: for an unknown source or objective, a folder that holds another run, or as `tuplet.fit` does.
 
     Example:
-        >>> train(Train("nothing"))
+        >>> train(Train("nothing"))  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        tuplet.types.InputError: recipe is 'nothing', expected one of ['digits'] or a Python file
+        tuplet.types.InputError: source is 'nothing', expected one of ...
     """
-    from tuplet.io.files import write_atomic
+    from tuplet.io import fresh, locked, write_atomic
     from tuplet.train import fit
-    from tuplet.train.checkpoint import NAME
+    from tuplet.train.validate import lacks_pairs
 
+    first = int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0  # of several processes, one speaks
     if (command.out / "suite.json").exists():
         raise InputError(f"out {command.out} holds a bench run; choose another folder")
-    recipe = _recipe(command.recipe, command.objective, command.seed)
-    if command.epochs is not None:
-        recipe = replace(recipe, config=replace(recipe.config, epochs=command.epochs))
-    plan = _plan(command, recipe) if command.align else None
-    if plan is not None:
-        recipe = replace(recipe, objective=aligned(recipe, plan))
-    first = int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0  # of several processes, one speaks
-    if first:
-        print(f"{type(recipe.objective).__name__} on {', '.join(recipe.source.modalities)}")
+    note, recipe = _asked(command)
     config = replace(
         recipe.config,
         progress=sys.stderr.isatty() and first,
-        seed=command.seed,
         out=command.out,
         devices=int(os.environ.get("WORLD_SIZE", "1")) if command.devices is None else command.devices,
         strategy=command.strategy,
     )
-    note = {
-        "recipe": command.recipe,
-        "objective": command.objective,
-        "seed": command.seed,
-        "data": recipe.source.fingerprint,
-        "plan": plan,
-    }
-    if first and not (command.out / NAME).exists():  # until there is something to continue, the latest call counts
-        write_atomic(command.out / "run.json", json.dumps(note).encode())
+    if lacking := lacks_pairs(recipe.source.val):
+        config = replace(config, keep="last", patience=None)
+        if first:
+            print(f"{lacking}: the last epoch is kept")
+    if command.fresh:
+        fresh(command.out)
+    plan = _owned(command, note)
+    if command.align:
+        plan = _plan(command, recipe) if plan is None else plan
+        recipe = replace(recipe, objective=aligned(recipe, plan))
+    if first:
+        print(f"{type(recipe.objective).__name__} on {', '.join(recipe.source.modalities)}")
+        if not (command.out / NOTE).exists():
+            with locked(command.out):
+                _owned(command, note)
+                write_atomic(command.out / NOTE, json.dumps({**note, "plan": plan}).encode())
     run = fit(recipe.model, recipe.objective, train=recipe.source.train, val=recipe.source.val, config=config)
     if not first:
         return
-    last = run.history[-1]
-    print(f"{run.steps} steps, {run.seconds:.1f} s: loss {last['loss']:.4f}, validation {last['val']:.4f}")
+    if run.stopped:
+        print(f"stopped after step {run.steps}; the weights so far are in {command.out}")
+        raise KeyboardInterrupt
+    entry = run.history[(run.best or 0) - 1]
+    losses = f"loss {entry['loss']:.4f}" + (f", validation {entry['val']:.4f}" if "val" in entry else "")
+    early = " (stopped early)" if len(run.history) < config.epochs else ""
+    kept = f"epoch {run.best} is the best: {losses}" if run.best else losses
+    print(f"{len(run.history)} epochs{early}, {run.steps} steps, {run.seconds:.1f} s; {kept}")
+    print(f"model: {command.out}")
     print(f"now: tuplet evaluate {command.out}")
+    print(f"or:  tuplet embed {command.out} DATA --out emb.npz")
 
 
-def evaluate(command: Evaluate) -> None:
-    """Evaluate a trained run and print its numbers beside chance.
+def _asked(command: Train) -> tuple[dict[str, Any], Recipe]:
+    """Check all arguments and build what they say, before anything is written."""
+    python = command.data.endswith(".py")
+    settings = {k: getattr(command, k) for k in ("epochs", "dim", "batch_size", "lr")}
+    named = command.data.partition("?")[0]
+    file = str(Path(named).absolute()) if Path(named).suffix else named
+    note: dict[str, Any] = {
+        "schema": 1,
+        "data": None if python else file + command.data[len(named) :],
+        "recipe": command.data if python else None,
+        "objective": None if python or command.align else command.objective or "pairwise",
+        "seed": command.seed,
+        "target": command.target,
+        "reading": reading_note(command),
+        "settings": settings,
+    }
+    if command.align and command.objective:
+        raise InputError(f"objective is {command.objective!r}, but --align auto makes its own; leave one of them out")
+    if command.align and (int(os.environ.get("WORLD_SIZE", "1")) > 1 or (command.devices or 1) > 1):
+        raise InputError("--align auto plans in one process; leave --devices out, or run `tuplet audit` first")
+    if command.batch_size is not None and command.batch_size < 2:
+        raise InputError(f"batch_size is {command.batch_size}, expected 2 rows or more to contrast with each other")
+    if not 0 <= command.seed < 2**40:
+        raise InputError(f"seed is {command.seed}, expected a number from 0 to 2^40")
+    if not python:
+        recipe = data_recipe(note)
+    else:
+        for name in ("objective", "dim", "batch_size", "lr", *(f.name for f in fields(Reading))):
+            if getattr(command, name) not in (None, ()):
+                raise InputError(
+                    f"--{name.replace('_', '-')} is {getattr(command, name)!r}, but {command.data} is a recipe, which decides "
+                    f"that itself; leave it out, or change the recipe"
+                )
+        recipe = file_recipe(command.data)
+        epochs = recipe.config.epochs if command.epochs is None else command.epochs
+        recipe = replace(recipe, config=replace(recipe.config, seed=command.seed, epochs=epochs))
+    return {**note, "fingerprint": recipe.source.fingerprint}, recipe
 
-    Args:
-        command: the parsed options.
 
-    Raises:
-        InputError: if the folder is not a finished run, or its recipe is a file that was not given.
-
-    Example:
-        >>> evaluate(Evaluate(Path("nowhere")))
-        Traceback (most recent call last):
-        tuplet.types.InputError: nowhere is not a run folder (no readable run.json); give the folder that `tuplet train`...
-    """
-    from tuplet import evaluate as evaluation
-    from tuplet.bench.show import print_results
-    from tuplet.train import checkpoint
-    from tuplet.train.recipe import RECIPES
-
-    try:
-        note = json.loads((command.run / "run.json").read_text())
-        name, objective, seed, data = (note[k] for k in ("recipe", "objective", "seed", "data"))
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(
-            f"{command.run} is not a run folder (no readable run.json); give the folder that `tuplet train` wrote to"
-        ) from None
-    if name not in RECIPES and command.recipe is None:
-        raise InputError(
-            f"{command.run} came from the file {name}; pass it with --recipe, as run folders execute no code"
-        )
-    recipe = _recipe(str(command.recipe or name), objective, seed)
-    if note.get("plan") is not None:
-        recipe = replace(recipe, objective=aligned(recipe, note["plan"]))
-    if recipe.source.fingerprint != data:
-        raise InputError(f"{command.run} was trained on other data or another split than its recipe loads now")
-    if not (command.run / checkpoint.NAME).exists():
-        raise InputError(f"{command.run} has no {checkpoint.NAME} yet; run the same `tuplet train` command again")
-    state = checkpoint.restore(command.run / checkpoint.NAME, recipe.model, recipe.objective)
-    if state["objective"] != checkpoint.describe(recipe.objective):
-        raise InputError(f"{command.run} was trained with another objective than its recipe makes now")
-    results = evaluation.evaluate(recipe.model, recipe.objective, recipe.source, target=recipe.target)
-    if command.details:
-        print_results(results)
-    print(evaluation.summary(results))
+def _owned(command: Train, note: dict[str, Any]) -> Plan | None:
+    """Refuse a folder that another run owns; return the plan of the run that continues."""
+    if not (command.out / NOTE).exists():
+        if (command.out / "checkpoint.safetensors").exists():
+            raise InputError(f"out {command.out} holds a run without {NOTE}; choose another --out, or use --fresh")
+        return None
+    there = read_note(command.out)
+    plan = there.pop("plan")
+    for k in ("recipe", "data", "objective", "seed", "target", "settings", "reading", "fingerprint"):
+        if there[k] != note[k]:
+            one, two, what = there[k], note[k], k
+            if isinstance(one, dict) and (differs := [w for w in one if one[w] != two[w]]):
+                what, one, two = differs[0], one[differs[0]], two[differs[0]]
+            raise InputError(
+                f"{command.out} holds a run with {what} = {one}, this one has {what} = {two}; choose another --out, repeat the "
+                f"same options to continue, or start it anew with --fresh"
+            )
+    if (plan is None) == bool(command.align):
+        word = "without" if plan is None else "with"
+        raise InputError(f"{command.out} holds a run {word} --align auto; choose another --out, or use --fresh")
+    return None if plan is None else [(a, b, float(strength)) for a, b, strength in plan]
 
 
 def _plan(command: Train, recipe: Recipe) -> Plan:
-    """Read the plan of a run that has begun, or make one."""
-    from tuplet.train.checkpoint import NAME
-
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 or (command.devices or 1) > 1:
-        raise InputError("--align auto plans in one process; leave --devices out, or run `tuplet audit` first")
-    note = command.out / "run.json"
-    if (
-        (command.out / NAME).exists()
-        and note.exists()
-        and (kept := json.loads(note.read_text()).get("plan")) is not None
-    ):
-        return [(a, b, strength) for a, b, strength in kept]
+    """Audit the data; what that leaves is continued by the next call."""
     return planned(recipe, command.out / "audit")
-
-
-def _recipe(name: str, objective: str, seed: int) -> Recipe:
-    from tuplet.train.recipe import RECIPES, Recipe
-
-    if name in RECIPES:
-        return RECIPES[name](objective, seed)
-    file = Path(name)
-    if file.suffix != ".py" or not file.is_file():
-        raise InputError(f"recipe is {name!r}, expected one of {sorted(RECIPES)} or a Python file")
-    spec = importlib.util.spec_from_file_location("tuplet_recipe", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    made = module.recipe() if hasattr(module, "recipe") else None
-    if not isinstance(made, Recipe):
-        raise InputError(f"{file} does not define recipe() -> tuplet.Recipe; see examples/recipe.py")
-    return made

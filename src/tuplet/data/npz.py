@@ -71,7 +71,7 @@ def from_npz(
         >>> sorted(source.modalities), source.targets["label"].size
         (['force', 'sound'], 2)
     """
-    arrays, checksum = _members(path)
+    arrays, checksum = members(path)
     try:
         return from_named(
             arrays,
@@ -101,7 +101,23 @@ def _check_size(path: Path, packed: int, unpacked: int) -> None:
         )
 
 
-def _members(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
+def members(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
+    """Read the arrays of an ``.npz`` file.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Name -> array, and the checksum of the file.
+
+    Raises:
+        InputError: if it is damaged, too large for its size, or holds objects.
+
+    Example:
+        >>> members(Path("nothing.npz"))
+        Traceback (most recent call last):
+        tuplet.types.InputError: nothing.npz does not exist; give a file that numpy.savez wrote
+    """
     if path.is_dir():
         raise InputError(f"{path} is a directory; give a file that numpy.savez wrote")
     if not path.is_file():

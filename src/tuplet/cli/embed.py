@@ -1,0 +1,177 @@
+"""The ``tuplet embed`` command: rows of any data through a trained model, to a table of vectors."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tyro.conf import Positional
+
+from tuplet.cli.source import Reading
+from tuplet.errors import InputError
+
+if TYPE_CHECKING:
+    from tuplet.model import AlignmentModel
+
+BLOCK = 4096
+"""Rows that are embedded at a time."""
+
+
+@dataclass(frozen=True)
+class Embed(Reading):
+    """Embed data with a trained model: one row per item and modality, with its vector and what is known of the item."""
+
+    run: Positional[Path]
+    """Folder of a model: `tuplet train` and tuplet.fit write one."""
+    data: Positional[str]
+    """What to embed: a file.npz with rows as they were before training, or the source that the model was trained on."""
+    out: Path = Path("emb.npz")
+    """File to write: .npz, or .parquet if pyarrow is installed. Columns: id, modality, vector, and the targets."""
+    batch_size: int = 256
+    """Rows per forward pass."""
+    force: bool = False
+    """Replace --out if it exists."""
+
+
+def embed(command: Embed) -> None:
+    """Embed data and write the table.
+
+    Args:
+        command: the parsed options.
+
+    Raises:
+        InputError: if the folder is no model, the data do not fit it, or the file exists.
+
+    Example:
+        >>> embed(Embed(run=Path("nowhere"), data="digits", out=Path("emb.txt")))
+        Traceback (most recent call last):
+        tuplet.types.InputError: out is emb.txt, expected a file that ends with .npz or .parquet
+    """
+    from tuplet.io import write_atomic
+    from tuplet.model import load
+
+    if command.out.suffix not in (".npz", ".parquet"):
+        raise InputError(f"out is {command.out}, expected a file that ends with .npz or .parquet")
+    if command.out.exists() and not (command.force and command.out.is_file()):
+        raise InputError(f"out {command.out} exists; choose another name, or replace the file with --force")
+    if command.batch_size < 1:
+        raise InputError(f"batch_size is {command.batch_size}, expected a positive number")
+    model = load(command.run)
+    columns: dict[str, list[NDArray[Any]]] = {}
+    for part in _parts(command, model):
+        for k, v in part.items():
+            columns.setdefault(k, []).append(v)
+    if not columns or not sum(map(len, columns["id"])):
+        raise InputError(f"{command.data} has no row that is present in any modality of the model; nothing was written")
+    table = {k: np.concatenate(v) for k, v in columns.items()}
+    content = _parquet(table) if command.out.suffix == ".parquet" else _npz(table)
+    write_atomic(command.out, content)
+    names, counts = np.unique(table["modality"], return_counts=True)
+    counted = ", ".join(f"{k} {n}" for k, n in zip(names, counts, strict=True))
+    print(f"{len(table['id'])} vectors of {table['vector'].shape[1]} numbers ({counted}) -> {command.out}")
+    print(f"columns: {', '.join(table)}")
+
+
+Part = dict[str, NDArray[Any]]
+
+
+def _parts(command: Embed, model: AlignmentModel) -> Iterator[Part]:
+    """Embed some rows at a time; absent ones are left out."""
+    if Path(command.data.partition("?")[0]).suffix.lower() == ".npz":
+        yield from _file(command, model)
+    else:
+        yield from _source(command, model)
+
+
+def _file(command: Embed, model: AlignmentModel) -> Iterator[Part]:
+    """Embed raw rows of a file, which may hold any of the model's modalities."""
+    from tuplet.data.npz import members
+
+    arrays, _ = members(Path(command.data.partition("?")[0]))
+    wanted = command.modalities or tuple(k for k in model.encoders if k in arrays)
+    if missing := [k for k in wanted if k not in arrays or k not in model.encoders]:
+        raise InputError(f"modalities names {missing}, which {command.data} and the model do not both have")
+    if not wanted:
+        raise InputError(
+            f"{command.data} has {sorted(arrays)}, the model {sorted(model.encoders)}; expected some of these"
+        )
+    n = len(arrays[wanted[0]]) if arrays[wanted[0]].ndim else 0
+    if uneven := [k for k in wanted if arrays[k].ndim < 1 or len(arrays[k]) != n]:
+        raise InputError(
+            f"{uneven[0]!r} in {command.data} has another number of rows than {wanted[0]!r}, which has {n}"
+        )
+    for option, name in (("id", command.id), ("target", command.target)):
+        if name is not None and (name not in arrays or arrays[name].shape[:1] != (n,)):
+            raise InputError(f"{option} is {name!r}, expected an array of {n} rows in {command.data}")
+    ids = arrays[command.id or "id"] if (command.id or "id") in arrays else np.arange(n)
+    if ids.shape != (n,):
+        ids = np.arange(n)
+    labels = {k for k in arrays if k in ("label", "target", "group", command.target) or k.startswith("target.")}
+    known = {k: arrays[k] for k in sorted(labels - set(wanted)) if arrays[k].shape == (n,)}
+    for start in range(0, n, BLOCK):
+        some = slice(start, min(start + BLOCK, n))
+        vectors = model.encode({k: arrays[k][some] for k in wanted}, batch_size=command.batch_size)
+        for name, z in vectors.items():
+            yield _rows(name, z, ids[some], {k: v[some] for k, v in known.items()})
+
+
+def _source(command: Embed, model: AlignmentModel) -> Iterator[Part]:
+    """Embed all rows of the source that the model was trained on, or of one that is scaled alike."""
+    import torch
+
+    from tuplet.cli.source import opened
+
+    source = opened(command.data, command)
+    names = [k for k in model.encoders if k in source.modalities]
+    if not names:
+        raise InputError(f"{command.data} has {sorted(source.modalities)}, the model {sorted(model.encoders)}")
+    if other := [k for k in names if source.preprocessing.get(k) != model.preprocessing.get(k)]:
+        raise InputError(
+            f"{command.data} is scaled otherwise than the data that the model was trained on ({other[0]!r}); give the raw rows "
+            f"as a file.npz"
+        )
+    for rows in (source.train, source.val, source.test):
+        for start in range(0, len(rows), command.batch_size):
+            batch = rows[slice(start, min(start + command.batch_size, len(rows)))]
+            known = {k: v.numpy() for k, v in batch.target.items() if v.ndim == 1}
+            for k, about in source.targets.items():
+                if about.kind == "class" and about.names and k in known:
+                    words = np.array([*about.names, ""])
+                    known[k] = words[known[k]]
+            for name in names:
+                with torch.no_grad():
+                    z = model.embed_one(name, batch.inputs[name], batch.present[name])
+                yield _rows(name, z.float().numpy(), batch.index.numpy(), known)
+
+
+def _rows(name: str, z: NDArray[np.float32], ids: NDArray[Any], known: Part) -> Part:
+    here = (z != 0).any(axis=1)
+    found: Part = {"id": ids[here], "modality": np.full(int(here.sum()), name), "vector": z[here]}
+    return found | {k if k not in found else f"target.{k}": v[here] for k, v in known.items()}
+
+
+def _npz(table: Part) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **table)  # type: ignore[arg-type]
+    return file.getvalue()
+
+
+def _parquet(table: Part) -> bytes:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise InputError("writing .parquet needs pyarrow; run pip install pyarrow, or give --out emb.npz") from None
+    width = table["vector"].shape[1]
+    columns = {
+        k: pa.FixedSizeListArray.from_arrays(pa.array(v.reshape(-1)), width) if k == "vector" else pa.array(v.tolist())
+        for k, v in table.items()
+    }
+    file = io.BytesIO()
+    pq.write_table(pa.table(columns), file)
+    return file.getvalue()

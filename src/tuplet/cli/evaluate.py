@@ -1,0 +1,112 @@
+"""The ``tuplet evaluate`` command."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tyro.conf import Positional
+
+from tuplet.cli.audit import aligned
+from tuplet.cli.runs import NOTE, data_recipe, file_recipe, read_note, reading_note
+from tuplet.cli.source import Reading
+from tuplet.errors import InputError
+
+if TYPE_CHECKING:
+    from tuplet.train.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Evaluate(Reading):
+    """Probe a trained model and retrieve with it, beside plain inputs, random encoders and a linear closed form."""
+
+    run: Positional[Path]
+    """Folder that `tuplet train` wrote to."""
+    data: str | None = None
+    """Where the data lie now, if they were moved since training."""
+    recipe: Path | None = None
+    """The recipe's Python file, if the run came from one: code named by a run folder is never executed."""
+    details: bool = False
+    """Also print every subset of modalities and every direction of retrieval."""
+
+
+def evaluate(command: Evaluate) -> None:
+    """Evaluate a trained run and print its numbers beside chance.
+
+    Args:
+        command: the parsed options.
+
+    Raises:
+        InputError: if the folder is not a run, its data have changed, or its recipe is a file that was not given.
+
+    Example:
+        >>> evaluate(Evaluate(run=Path("nowhere")))
+        Traceback (most recent call last):
+        tuplet.types.InputError: nowhere is not a run folder (no run.json); give the folder that `tuplet train` wrote to
+    """
+    from torch import nn
+
+    from tuplet import evaluate as evaluation
+    from tuplet.bench.show import print_results
+    from tuplet.model import read_weights
+    from tuplet.train import checkpoint
+    from tuplet.train.folder import read_progress, write_card
+
+    note = read_note(command.run)
+    progress, weights = read_progress(command.run), read_weights(command.run)
+    recipe = _recipe(command, note)
+    if note["plan"] is not None:
+        recipe = replace(recipe, objective=aligned(recipe, note["plan"]))
+    model, objective = recipe.model, recipe.objective
+    try:
+        own = {k: v for k, v in weights.items() if not k.startswith("objective.")}
+        names = {k.replace("._orig_mod.", "."): k for k in model.state_dict()}
+        model.load_state_dict({names.get(k, k): v for k, v in own.items()})
+        if isinstance(objective, nn.Module):
+            objective.load_state_dict(checkpoint.part(weights, "objective"))
+    except RuntimeError as error:
+        raise InputError(
+            f"{command.run} was trained with another model or objective than its recipe makes now: "
+            f"{' '.join(str(error).split())[:200]}"
+        ) from None
+    if not progress["finished"]:
+        print(f"unfinished: {progress['done']} of {progress['epochs']} epochs; run the same `tuplet train` to go on")
+    target = command.target or (recipe.target if recipe.target in recipe.source.targets else None)
+    results = evaluation.evaluate(model, objective, recipe.source, target=target)
+    beside = evaluation.baselines(recipe.source, target=target, seed=note["seed"])
+    if command.details:
+        print_results(results)
+    text = evaluation.summary(results, beside)
+    print(text)
+    write_card(command.run, progress, _history(command.run), text)
+    print(f"now: tuplet embed {command.run} DATA --out emb.npz")
+
+
+def _recipe(command: Evaluate, note: dict[str, Any]) -> Recipe:
+    if note["recipe"] is not None:
+        if command.recipe is None:
+            raise InputError(
+                f"{command.run} came from the file {note['recipe']}; pass it with --recipe, as run folders execute no code"
+            )
+        recipe = file_recipe(str(command.recipe))
+    else:
+        if note["data"] is None:
+            raise InputError(f"{command.run / NOTE} names neither data nor a recipe; train again with --fresh")
+        given = {k: v for k, v in reading_note(command).items() if v not in (None, [])}
+        recipe = data_recipe({**note, "data": command.data or note["data"], "reading": note["reading"] | given})
+    if recipe.source.fingerprint != note["fingerprint"]:
+        raise InputError(
+            f"{command.run} was trained on other data or another split than are read now; its test rows are not known here. "
+            f"Give --data for a file that moved; to embed other rows, use `tuplet embed {command.run} DATA`"
+        )
+    return recipe
+
+
+def _history(folder: Path) -> list[dict[str, float]]:
+    """Read the log of a run; a damaged one tells nothing."""
+    try:
+        return [dict(json.loads(line)) for line in (folder / "train.jsonl").read_text().splitlines()]
+    except (OSError, ValueError, TypeError, RecursionError):
+        return []

@@ -1,0 +1,116 @@
+"""A run folder of `tuplet train`, as the other commands read it."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tuplet.cli.source import Reading
+from tuplet.errors import InputError
+
+if TYPE_CHECKING:
+    from tuplet.train.recipe import Recipe
+
+NOTE = "run.json"
+STEPS = 400
+"""With so few rows that the default number of epochs takes fewer steps, there are more epochs."""
+
+
+def read_note(folder: Path) -> dict[str, Any]:
+    """Read what `tuplet train` was given."""
+    from tuplet.io import AnyOf, Between, read_state
+
+    words: dict[str, Any] = {k: AnyOf(str, None) for k in ("root", "target", "group", "id")}
+    lists: dict[str, Any] = {k: [str] for k in ("modalities", "kind", "scaling", "target_kind")}
+    schema: dict[str, Any] = {
+        "schema": Between(int, 1, 1),
+        "data": AnyOf(str, None),
+        "recipe": AnyOf(str, None),
+        "objective": AnyOf(str, None),
+        "seed": Between(int, 0, 2**40),
+        "fingerprint": str,
+        "target": AnyOf(str, None),
+        "reading": words | lists,
+        "settings": {k: AnyOf(float, None) for k in ("epochs", "dim", "batch_size", "lr")},
+        "plan": AnyOf([(str, str, float)], None),
+    }
+    fix = "give the folder that `tuplet train` wrote to"
+    if not (folder / NOTE).exists():
+        raise InputError(f"{folder} is not a run folder (no {NOTE}); {fix}")
+    found: dict[str, Any] = read_state(folder / NOTE, schema, fix=fix)
+    return found
+
+
+def reading_note(command: Reading) -> dict[str, Any]:
+    """Write options of reading as JSON values."""
+    given = {f.name: getattr(command, f.name) for f in fields(Reading)}
+    return {k: list(v) if isinstance(v, tuple) else None if v is None else str(v) for k, v in given.items()}
+
+
+def noted_reading(note: dict[str, Any]) -> Reading:
+    """Read what `reading_note` wrote."""
+    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in note.items()}
+    root = given.pop("root")
+    return Reading(root=None if root is None else Path(root), **given)
+
+
+def file_recipe(name: str) -> Recipe:
+    """Run a user's own recipe file."""
+    import importlib.util
+
+    from tuplet.train.recipe import Recipe
+
+    file = Path(name)
+    if not file.is_file():
+        raise InputError(f"recipe is {name!r}, which is not there; give a Python file that defines recipe()")
+    spec = importlib.util.spec_from_file_location("tuplet_recipe", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    made = module.recipe() if hasattr(module, "recipe") else None
+    if not isinstance(made, Recipe):
+        raise InputError(f"{file} does not define recipe() -> tuplet.Recipe; see examples/recipe.py")
+    return made
+
+
+def data_recipe(note: dict[str, Any]) -> Recipe:
+    """Make the recipe of a run on data: the encoders that suit them, and an objective by its short name."""
+    import torch
+
+    from tuplet.cli.source import opened
+    from tuplet.model import AlignmentModel
+    from tuplet.train import Recipe, TrainConfig
+    from tuplet.train.recipe import DIM, OBJECTIVES
+
+    settings = {k: v for k, v in note["settings"].items() if v is not None}
+    width = int(settings.pop("dim", DIM))
+    if not 1 <= width <= 2**16:
+        raise InputError(f"dim is {width}, expected a number from 1 to 65536")
+    whole: dict[str, Any] = {k: v if k == "lr" else int(v) for k, v in settings.items()}
+    config = TrainConfig(**whole, seed=note["seed"])
+    objective = note["objective"] or "pairwise"
+    if objective not in OBJECTIVES:
+        raise InputError(f"objective is {objective!r}, expected one of {sorted(OBJECTIVES)}")
+    source = opened(note["data"], noted_reading(note["reading"]))
+    made = OBJECTIVES[objective](tuple(source.modalities), width)
+    low, high = made.traits.modalities
+    if len(source.modalities) < low or (high is not None and len(source.modalities) > high):
+        bound = f"{low}" if low == high else f"{low} or more" if high is None else f"{low} to {high}"
+        raise InputError(
+            f"{objective} needs {bound} modalities, but {source.name} has {', '.join(source.modalities)}; name some with "
+            f"--modalities"
+        )
+    if "epochs" not in whole:
+        per_epoch = max(1, len(source.train) // config.batch_size)
+        config = replace(config, epochs=max(config.epochs, -(-STEPS // per_epoch)))
+    config = replace(config, keep="best", patience=max(10, config.epochs // 4))
+    torch.manual_seed(note["seed"])
+    model = AlignmentModel.for_source(source, dim=width)
+    return Recipe(source, model, made, config, target=note["target"] or target_of(source))
+
+
+def target_of(source: Any) -> str:
+    """Return the target that is probed unless one is named: label, or the only one; empty for none."""
+    return "label" if "label" in source.targets else next(iter(source.targets), "") if len(source.targets) == 1 else ""

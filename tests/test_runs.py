@@ -1,0 +1,176 @@
+"""From a file to embeddings on the command line: train, evaluate, embed; who owns a folder; what a killed run says."""
+
+import json
+
+import numpy as np
+import pytest
+
+import tuplet
+from tuplet.cli import main
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(100, 5))
+    arrays = {"force": x.astype("f4"), "sound": (x @ rng.normal(size=(5, 3))).astype("f4")}
+    np.savez(tmp_path / "my.npz", **arrays, label=(x[:, 0] > 0).astype(int))
+    np.savez(tmp_path / "bare.npz", **arrays)
+    return tmp_path
+
+
+def ran(*arguments):
+    return main([str(a) for a in arguments])
+
+
+def test_a_file_becomes_a_model_numbers_and_vectors(here, capsys):
+    assert ran("train", "my.npz", "--epochs", 2, "--out", "run") == 0
+    text = capsys.readouterr().out
+    assert len(text.splitlines()) < 15
+    assert "tuplet evaluate run" in text
+    assert ran("evaluate", "run") == 0
+    text = capsys.readouterr().out
+    assert "linear" in text
+    assert not text.startswith("unfinished")
+    card = (here / "run" / "README.md").read_text()
+    assert "R@1, mean cosine" in card
+    assert "chance" in card
+    assert ran("embed", "run", "my.npz", "--out", "emb.npz", "--batch-size", 64) == 0
+    table, raw = np.load("emb.npz"), np.load("my.npz")
+    z = tuplet.load("run").encode({"force": raw["force"]}, batch_size=64)["force"]
+    own = table["modality"] == "force"
+    assert np.array_equal(table["vector"][own], z)
+    assert np.array_equal(table["id"][own], np.arange(100))
+    assert np.array_equal(table["label"][own], raw["label"])
+    assert set(table.files) == {"id", "modality", "vector", "label"}
+    capsys.readouterr()
+    assert ran("embed", "run", "my.npz", "--out", "emb.npz") == 2
+    assert "--force" in capsys.readouterr().err
+    assert ran("embed", "run", "my.npz", "--out", "emb.npz", "--force") == 0
+
+
+def test_new_rows_of_some_modalities_with_ids_and_absent_rows(here, capsys):
+    assert ran("train", "bare.npz", "--epochs", 1, "--dim", 8) == 0
+    assert ran("evaluate", "runs/train") == 0
+    x = np.load("my.npz")["force"][:5].copy()
+    x[2] = np.nan
+    np.savez("new.npz", force=x, id=np.array(list("vwxyz")), other=np.ones(3))
+    assert ran("embed", "runs/train", "new.npz") == 0
+    table = np.load("emb.npz")
+    assert table["id"].tolist() == ["v", "w", "y", "z"]
+    assert table["vector"].shape == (4, 8)
+    capsys.readouterr()
+    for content, message in (
+        ({"force": x[:, :2]}, "force"),
+        ({"other": x}, "expected some of these"),
+        ({"force": np.full((3, 5), np.nan)}, "no row"),
+        ({"force": x, "sound": np.ones((3, 3))}, "another number of rows"),
+    ):
+        np.savez("bad.npz", **content)
+        assert ran("embed", "runs/train", "bad.npz", "--out", "bad-out.npz") == 2
+        assert message in capsys.readouterr().err
+        assert not (here / "bad-out.npz").exists()
+
+
+def test_a_source_is_embedded_as_it_is_and_only_by_a_model_that_knows_its_scale(here, capsys):
+    options = ("--modalities", "fourier", "zernike", "--epochs", 1)
+    assert ran("train", "digits", *options, "--out", "run") == 0
+    assert ran("embed", "run", "digits") == 0
+    assert len(np.load("emb.npz")["id"]) == 2 * 2000
+    assert ran("embed", "run", "digits?seed=3", "--out", "other.npz") == 2
+    assert "scaled otherwise" in capsys.readouterr().err
+
+
+def test_a_folder_belongs_to_the_run_that_began_it(here, capsys):
+    options = ("train", "my.npz", "--epochs", 2, "--out", "run")
+    assert ran(*options) == 0
+    before = {p.name: p.read_bytes() for p in (here / "run").iterdir()}
+    capsys.readouterr()
+    for more, message in (
+        (("--objective", "gram"), "objective = pairwise"),
+        (("--seed", 1), "seed = 0"),
+        (("--lr", 0.1), "lr = None"),
+        (("--dim", 8), "dim = None"),
+        (("--scaling", "none"), "scaling"),
+    ):
+        assert ran(*options, *more) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert "--fresh" in error
+        assert {p.name: p.read_bytes() for p in (here / "run").iterdir()} == before
+    (here / "run" / "checkpoint.safetensors").unlink()
+    assert ran(*options, "--seed", 1) == 2
+    assert ran(*options) == 0  # begins again
+    assert ran(*options, "--seed", 1, "--fresh") == 0
+    assert json.loads((here / "run" / "run.json").read_text())["seed"] == 1
+
+
+def test_wrong_arguments_leave_nothing_behind(here, capsys):
+    for wrong in (
+        ("--objective", "nope"),
+        ("--epochs", 0),
+        ("--batch-size", 1),
+        ("--lr", -1),
+        ("--dim", 0),
+        ("--seed", -1),
+        ("--target", "nope"),
+        ("--modalities", "force"),
+        ("--align", "auto", "--objective", "gram"),
+    ):
+        assert ran("train", "my.npz", *wrong, "--out", "run") == 2, wrong
+        assert len(capsys.readouterr().err.splitlines()) == 1, wrong
+        assert not (here / "run").exists(), wrong
+
+
+def test_a_recipe_decides_and_nothing_else(here, capsys):
+    (here / "r.py").write_text(
+        "import tuplet\nfrom tuplet.data import SOURCES\ndef recipe():\n"
+        "    s = SOURCES['digits']().select(['zernike', 'fourier'])\n"
+        "    return tuplet.Recipe(source=s, model=tuplet.AlignmentModel.for_source(s, dim=8),"
+        " objective=tuplet.objectives.Pairwise(), config=tuplet.TrainConfig(epochs=1))\n"
+    )
+    for option in (("--objective", "gram"), ("--dim", 8), ("--modalities", "fourier", "zernike")):
+        assert ran("train", "r.py", *option, "--out", "run") == 2
+        assert "recipe" in capsys.readouterr().err
+        assert not (here / "run").exists()
+    assert ran("train", "r.py", "--out", "run") == 0
+    assert ran("evaluate", "run", "--recipe", "r.py") == 0
+
+
+def test_an_unfinished_run_says_so_first(here, capsys, monkeypatch):
+    options = ("train", "my.npz", "--epochs", 20, "--out", "run")
+    saved = tuplet.train.session.Session._write_model
+
+    def killed(session):
+        saved(session)
+        raise SystemExit(9)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tuplet.train.session.Session._write_model", killed)
+        with pytest.raises(SystemExit):
+            ran(*options)
+    capsys.readouterr()
+    assert ran("evaluate", "run") == 0
+    assert capsys.readouterr().out.startswith("unfinished: 1 of 20 epochs")
+    assert "unfinished" in (here / "run" / "README.md").read_text()
+    assert ran(*options) == 0
+    assert ran("evaluate", "run") == 0
+    assert "unfinished" not in capsys.readouterr().out
+
+
+def test_other_data_and_damaged_notes_are_one_line(here, capsys):
+    assert ran("train", "my.npz", "--epochs", 1, "--out", "run") == 0
+    (here / "my.npz").rename(here / "moved.npz")
+    assert ran("evaluate", "run") == 2
+    assert ran("evaluate", "run", "--data", "moved.npz") == 0
+    assert ran("evaluate", "run", "--data", "bare.npz") == 2
+    assert "other data" in capsys.readouterr().err
+    (here / "moved.npz").rename(here / "my.npz")
+    good = (here / "run" / "run.json").read_text()
+    for form in ("", "null", "[]", "[" * 5000, good.replace('"seed": 0', '"seed": "x"'), good.replace("null", "[1]"),
+                 good.replace('"epochs": 1', '"epochs": -3'), good.replace('"epochs": 1', '"dim": 3'),
+                 good.replace("pairwise", "nope"), good.replace('"recipe": null', '"recipe": "x.py"')):  # fmt: skip
+        (here / "run" / "run.json").write_text(form)
+        assert ran("evaluate", "run") == 2, form[:60]
+        assert len(capsys.readouterr().err.splitlines()) == 1, form[:60]
