@@ -35,7 +35,7 @@ def ladder(table: Table, found: Answer) -> str:
     rows = [r for r in found.rows if any(c.label in r.cells for c in columns)]
     rows.sort(key=lambda r: (s.mean if (s := r.cells.get(order.label)) else -1.0) * (1 if order.higher else -1))
     with styled():
-        figure, axes = figure_of(1, len(columns), (3.0 + 2.1 * len(columns), 0.8 + 0.2 * len(rows)))
+        figure, axes = figure_of(1, len(columns), (1.7 + 1.5 * len(columns), 0.7 + 0.19 * len(rows)))
         for axis, column in zip(axes, columns, strict=True):
             for place, row in enumerate(rows):
                 cell = row.cells.get(column.label)
