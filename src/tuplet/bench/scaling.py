@@ -19,7 +19,7 @@ from tuplet.bench.suite import Budget, Entry, Settings, Task
 from tuplet.bench.suites.entries import objectives
 from tuplet.bench.suites.papers import BASES
 from tuplet.data import SOURCES
-from tuplet.io.files import locked, write_atomic
+from tuplet.io import Between, locked, read_state, write_atomic
 from tuplet.objectives import Objective, OneVsAll, Structure
 from tuplet.types import Embeddings, InputError
 
@@ -33,6 +33,16 @@ POINTS = (
 """Numbers of modalities and rows."""
 Point = dict[str, float | str]
 """``entry, label, M, B, D, ms, low, high, MiB, turns, threads``; ``MiB`` is absent where the system cannot tell."""
+
+_SIZE, _MEASURED = Between(int, 1), Between(float, 0)
+MEASURED = {
+    "environment": {...: str},
+    "points": [
+        {"entry": str, "label": str, "M": _SIZE, "B": _SIZE, "D": _SIZE, "turns": _SIZE, "threads": _SIZE}
+        | {"ms": _MEASURED, "low": _MEASURED, "high": _MEASURED, "MiB?": _MEASURED}
+    ],
+}
+"""The file of a point."""
 
 
 def run_scaling(
@@ -137,8 +147,8 @@ def read_points(file: Path) -> list[Point]:
         []
     """
     try:
-        points: list[Point] = json.loads(file.read_text())["points"]
-    except (OSError, ValueError, KeyError, TypeError):
+        points: list[Point] = read_state(file, MEASURED)["points"]
+    except InputError:
         return []
     return points
 
@@ -191,7 +201,7 @@ def peak_memory(work: Callable[[], object]) -> float | None:
     """
     try:
         ctypes.CDLL(None).malloc_trim(0)  # memory that was freed before must not hide what is needed now
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
         before = _status("VmRSS")
         work()
         return max(_status("VmHWM") - before, 0) / 1024
@@ -201,7 +211,7 @@ def peak_memory(work: Callable[[], object]) -> float | None:
 
 
 def _status(name: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
         if line.startswith(name):
             return int(line.split()[1])
     raise OSError(f"no {name}")

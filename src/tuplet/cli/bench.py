@@ -151,7 +151,7 @@ def _scaling(command: Bench) -> None:
     with Progress(f"scaling -> {out}") as progress:
         points = run_scaling(out, only=command.only, repeats=repeats, threads=command.workers, report=progress.advance)
     file = write_scaling(points, out, repeats=repeats)
-    print((out / "table.md").read_text())
+    print((out / "table.md").read_text(encoding="utf-8"))
     print(f"report: {file}")
 
 

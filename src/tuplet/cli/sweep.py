@@ -128,5 +128,5 @@ def strategic(out: Path | None, *, seeds: int = 3, workers: int | None = None, a
             run_strategic(out, seeds=seeds, workers=workers, report=progress.advance)
     plan, records = read_strategic(out)
     file = write_strategic(records, out, plan=plan)
-    print((out / "table.md").read_text())
+    print((out / "table.md").read_text(encoding="utf-8"))
     return file

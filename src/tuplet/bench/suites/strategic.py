@@ -29,7 +29,7 @@ from tuplet.data.sources import redundancy
 from tuplet.diagnose.similarity import cka, mutual_knn, svcca
 from tuplet.information import discrete
 from tuplet.information.pid import PARTS, TERMS
-from tuplet.io.files import locked, write_atomic
+from tuplet.io import AnyOf, Between, locked, parse_state, write_atomic
 from tuplet.processes import Workers
 from tuplet.train import TrainConfig
 from tuplet.types import InputError
@@ -93,6 +93,24 @@ class Plan:
         return "strategic?" + urlencode({"plan": json.dumps(asdict(self))})
 
 
+_COUNT = Between(int, 1, 10**9)
+PLAN = {
+    "shared": [Between(int, 0, 10**3)],
+    "regimes": [
+        {"name": str, "rows": AnyOf(None, _COUNT), "epochs": _COUNT, "batch_size": _COUNT},
+    ],
+    "strengths": [Between(float, 0)],
+    "lrs": [Between(float, 0)],
+    "decays": [Between(float, 0)],
+    "trainings": _COUNT,
+    "rows": _COUNT,
+    "similar": _COUNT,
+    "queries": _COUNT,
+    "tau": Between(float, 0),
+}
+"""A `Plan` in the marker of a run folder."""
+
+
 def run_strategic(
     out: Path,
     *,
@@ -148,7 +166,11 @@ def run_strategic(
                     (Path(told) / f"{regime.name}.{r}.{d}").unlink(missing_ok=True)
                     report(done, len(files), f"{_name(regime, r, d)} done")
                 if not finished:
-                    report(done, len(files), "; ".join(sorted(f.read_text() for f in Path(told).glob("[!.]*"))))
+                    report(
+                        done,
+                        len(files),
+                        "; ".join(sorted(f.read_text(encoding="utf-8") for f in Path(told).glob("[!.]*"))),
+                    )
         return [record for file in files.values() for record in read_cell(file)]
 
 
@@ -172,13 +194,11 @@ def read_strategic(out: Path) -> tuple[Plan, list[Record]]:
     name, factory = read_marker(out)
     if name != NAME:
         raise InputError(f"{out} holds the suite {name!r}, expected {NAME!r}")
-    try:
-        found = json.loads(dict(parse_qsl(factory.partition("?")[2]))["plan"])
-        regimes = tuple(Regime(**r) for r in found.pop("regimes"))
-        known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
-        plan = Plan(regimes=regimes, **known)
-    except (KeyError, TypeError, ValueError):
-        raise InputError(f"{out}/suite.json does not say what was run; use another folder") from None
+    text = dict(parse_qsl(factory.partition("?")[2])).get("plan", "")
+    found = parse_state(text, PLAN, where=f"{out}/suite.json: the plan", fix="use another folder")
+    regimes = tuple(Regime(**r) for r in found.pop("regimes"))
+    known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
+    plan = Plan(regimes=regimes, **known)
     files = [
         out / "cells" / g.name / f"shared-{r}.data-{d}.jsonl" for g in regimes for r in plan.shared for d in range(99)
     ]

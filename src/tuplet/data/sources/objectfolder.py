@@ -213,7 +213,7 @@ def load(
 def _instances(file: Path) -> list[tuple[int, str, int]]:
     """Read the split as (part, object, number), in the order of the file."""
     try:
-        content = json.loads(file.read_text())
+        content = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{file} cannot be read ({error.strerror}); give the folder that holds it") from None
     except (ValueError, RecursionError):
