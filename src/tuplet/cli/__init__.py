@@ -109,7 +109,8 @@ def _guarded(arguments: list[str], stop: _Stop) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
-        return _end(f"{one_line(error)}; choose another --out, or free the disk", 2)
+        what = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else one_line(error)
+        return _end(f"{what}; choose another --out, or free the disk", 2)
     except Exception as error:
         from tuplet.cli.terminal import internal, out_of_memory
 
@@ -136,8 +137,10 @@ def _run(arguments: list[str]) -> int:
     command = parsed(arguments)
     if isinstance(command, int):
         return command
+    from tuplet.cli import limits
     from tuplet.cli.commands import RUN
 
+    limits.check(command)
     RUN[type(command)](command)
     sys.stdout.flush()
     return 0

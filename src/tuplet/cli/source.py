@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+from tuplet.cli.limits import SEED
 from tuplet.errors import InputError
 
 if TYPE_CHECKING:
@@ -118,6 +119,8 @@ def _catalog(name: str, text: str, how: Reading) -> Source:
     for key, value in options.items():
         if isinstance(value, int | float) and abs(value) > MOST and "seed" not in key:
             raise InputError(f"{name}?{key} is {value:g}, expected at most {MOST:,}: it would fill the memory")
+        if "seed" in key and isinstance(value, int) and not 0 <= value < SEED:
+            raise InputError(f"{name}?{key} is {value}, expected a whole number from 0 to {SEED - 1}")
         if isinstance(value, float) and isinstance(known[key].default, int):
             raise InputError(f"{name}?{key} is {value:g}, expected a whole number")
     try:

@@ -23,11 +23,17 @@ def cache_folder() -> Path:
     Returns:
         ``$TUPLET_CACHE``, or ``~/.cache/tuplet`` when it is not set.
 
+    Raises:
+        InputError: if neither can be told.
+
     Example:
         >>> cache_folder().is_absolute()
         True
     """
-    return Path(os.environ.get("TUPLET_CACHE") or "~/.cache/tuplet").expanduser().absolute()
+    try:
+        return Path(os.environ.get("TUPLET_CACHE") or "~/.cache/tuplet").expanduser().absolute()
+    except RuntimeError:  # a user without a home
+        raise InputError("there is no home folder to keep a cache in; set TUPLET_CACHE to a folder") from None
 
 
 def cached(
@@ -75,6 +81,6 @@ def cached(
         with FileLock(path.with_suffix(".lock")):
             if not path.is_file():
                 write_table(path, make(), about=text)
-    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+    except OSError as error:
         raise InputError(f"the cache {path.parent} is not writable ({error}); set TUPLET_CACHE to a folder") from None
     return path

@@ -1,0 +1,191 @@
+"""The command line in places and ways that nobody plans for: encodings, closed pipes, signals, sizes, no home."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.test_processes import alive, gone
+from tuplet.cli import main
+from tuplet.cli.terminal import internal, one_line, out_of_memory
+
+PLAIN = {k: v for k, v in os.environ.items() if not k.startswith(("LC_", "LANG", "PYTHONUTF8", "TUPLET_DEBUG"))}
+ASCII = PLAIN | {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+
+
+def tuplet(*arguments, cwd=None, env=PLAIN, **options):
+    command = [sys.executable, "-m", "tuplet", *arguments]
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, timeout=200, check=False, **options)
+
+
+def one(done):
+    """Return the one line on standard error."""
+    lines = done.stderr.decode(errors="replace").splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("tuplet: ")
+    return lines[0]
+
+
+def test_mistakes_are_one_short_line(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for words, message in {
+        "benhc quickstart": "the command is 'benhc', did you mean 'bench'?",
+        "zzz": "the command is 'zzz', expected one of audit, bench",
+        "bench quickstart --foo 3": "unrecognized options: --foo, 3; see `tuplet bench --help`",
+        "bench": "missing from tuplet bench:",
+        "bench quickstart --seeds x": "--seeds",
+        "bench quickstart --preset foo": "invalid choice 'foo' for argument '--preset'",
+        "data": "expected one of {list, info, show, verify, convert, simulate}; see `tuplet data --help`",
+        "data simulate push": "--episodes",
+        "data info a\0b": "has a NUL character",
+        "data info a\udcffb": "is no text in",
+        "data info blocks?rows=100000000000": "rows is 1e+11, expected at most",
+        "data info blocks?seed=-1": "seed is -1, expected a whole number from 0",
+        "bench quickstart --workers 100000": "workers is 100000, expected at most 512",
+        "bench quickstart --seeds 1000000000": "seeds is 1000000000, expected at most",
+        "data simulate push --episodes 100000000000": "episodes is 100000000000, expected at most",
+        "data simulate push --episodes 2 --size 1000000": "size is 1000000, expected at most",
+        "train digits --seed -1": "seed is -1, expected a whole number from 0",
+    }.items():
+        assert main(words.split(" ")) == 2, words
+        seen = capsys.readouterr().err
+        assert message in seen, (words, seen)
+        assert seen.count("\n") == 1
+        assert len(seen) < 300
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_errors_that_nobody_foresaw_are_one_line_without_the_switch(capsys, monkeypatch):
+    def broken(command):
+        raise error
+
+    monkeypatch.setitem(sys.modules["tuplet.cli.commands"].RUN, type(_parsed()), broken)
+    for error, code, message in (
+        (KeyError("x"), 1, "KeyError: 'x' (test_terminal.py, line"),
+        (MemoryError(), 2, "not enough memory"),
+        (RuntimeError("[enforce] DefaultCPUAllocator: can't allocate memory: 9 bytes"), 2, "not enough memory"),
+        (OSError(28, "No space left on device", "a/b"), 2, "a/b: No space left on device"),
+        (PermissionError(13, "Permission denied\nx", "a"), 2, "a: Permission denied"),
+    ):
+        monkeypatch.setenv("TUPLET_DEBUG", "0")
+        assert main(["data", "list"]) == code
+        seen = capsys.readouterr().err
+        assert message in seen
+    error = KeyError("x")
+    monkeypatch.setenv("TUPLET_DEBUG", "1")
+    with pytest.raises(KeyError):
+        main(["data", "list"])
+    assert out_of_memory(ValueError("a")) is None
+    assert "TUPLET_DEBUG=1" in internal(ValueError("a\nb"))
+    assert one_line(ValueError()) == "ValueError"
+
+
+def _parsed():
+    from tuplet.cli.terminal import parsed
+
+    return parsed(["data", "list"])
+
+
+@pytest.mark.slow
+def test_the_command_answers_before_pytorch_is_there():
+    code = "import sys; from tuplet.cli import main; main({!r}); assert 'torch' not in sys.modules"
+    for arguments in (["--version"], ["--help"], [], ["bench", "--help"], ["data", "simulate", "--help"]):
+        done = subprocess.run(
+            [sys.executable, "-c", code.format(arguments)], env=PLAIN, capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert len(done.stdout) > 10
+    assert re.fullmatch(rb"tuplet \d+\.\d+\.\d+\S*\n", tuplet("--version").stdout)
+
+
+@pytest.mark.slow
+def test_terminals_pipes_and_places(tmp_path):
+    x = np.random.default_rng(0).normal(size=(100, 5)).astype("f4")
+    np.savez(tmp_path / "my.npz", force=x, sound=x[:, :3], label=(x[:, 0] > 0).astype(int))
+    sweep = ["sweep", "my.npz", "--pair", "force", "sound", "--lambdas", "0", "1", "--seeds", "1", "--steps", "2"]
+    done = tuplet(*sweep, cwd=tmp_path, env=ASCII)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+    assert "λ" in (tmp_path / "runs/sweep/my-force-sound/report.html").read_text(encoding="utf-8")
+    assert "触".encode() not in done.stdout
+    (tmp_path / "触.npz").write_bytes((tmp_path / "my.npz").read_bytes())
+    assert tuplet("data", "info", "触.npz", cwd=tmp_path).returncode == 0
+    assert "is no text in ascii" in one(tuplet("data", "info", "触.npz", cwd=tmp_path, env=ASCII))
+    assert "is no text in utf-8" in one(
+        tuplet("data", "info", b"\xff.npz", cwd=tmp_path, env=PLAIN | {"LC_ALL": "C.UTF-8"})
+    )
+    closed = subprocess.run(
+        f"{sys.executable} -m tuplet data list | true", shell=True, env=PLAIN, capture_output=True, check=False
+    )
+    assert closed.stderr == b""
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        done = subprocess.run(
+            [sys.executable, "-m", "tuplet", "data", "list"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=PLAIN,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert "No space left" in one(done)
+    lost = PLAIN | {"HOME": "/proc", "TUPLET_CACHE": ""}
+    done = tuplet("data", "simulate", "push", "--episodes", "1", "--size", "8", cwd=tmp_path, env=lost)
+    assert done.returncode == 2
+    assert "set TUPLET_CACHE" in one(done)
+
+
+def workers_of(pid):
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            if folder.name.isdigit() and (folder / "stat").read_text().rpartition(")")[2].split()[3] == str(pid):
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words",
+    [
+        "data simulate push --episodes 5000 --workers 2 --out x.safetensors",
+        "bench quickstart --workers 2 --only raw none pairwise",
+        "train digits --objective pairwise --epochs 2000 --out run",
+        "sweep digits --pair fourier zernike --steps 3000",
+    ],
+)
+def test_signals_end_a_command_and_its_workers(words, tmp_path):
+    for sent, code, wait in (
+        (signal.SIGINT, 130, 0.3),
+        (signal.SIGTERM, 143, 1.0),
+        (signal.SIGINT, 130, 7.0),
+        (signal.SIGTERM, 143, 7.0),
+    ):
+        with subprocess.Popen(
+            [sys.executable, "-m", "tuplet", *words.split()],
+            cwd=tmp_path,
+            env=PLAIN,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # a session of its own: Ctrl-C reaches the workers too
+        ) as process:
+            time.sleep(wait)
+            members = workers_of(process.pid)
+            began = time.monotonic()
+            (os.killpg if sent == signal.SIGINT else os.kill)(process.pid, sent)
+            said = process.communicate(timeout=60)[1].decode()
+        assert process.returncode == code, said
+        assert time.monotonic() - began < 15
+        assert [line for line in said.splitlines() if " -> " not in line] == [
+            "tuplet: stopped; run the same command again to continue"
+        ]
+        assert process.pid in members
+        assert gone(members), [p for p in members if alive(p)]
+    assert not list(tmp_path.rglob("*.part"))
