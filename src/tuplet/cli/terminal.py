@@ -82,11 +82,15 @@ def parsed(arguments: list[str]) -> Any:
 
 
 def _condensed(box: str) -> str:
-    """Make one line of the box in which tyro explains an error: what stands above its first rule."""
-    lines = [line.strip("│|") for line in box.splitlines()[1:]]
-    lines = [line.strip() for line in lines if not line.startswith(" " * 9)]  # those are help texts
-    rule = next((i for i, line in enumerate(lines) if line.startswith(("─", "---"))), len(lines))
-    text = " ".join(lines[:rule]).rstrip(".")
+    """Make one line of the box in which tyro explains an error: what stands between its title and its next rule."""
+    words: list[str] = []
+    for line in [line.strip("│|") for line in box.splitlines()[1:]]:
+        if not line.strip("─- "):  # a rule, or nothing
+            if words:
+                break
+        elif not line.startswith(" " * 9):  # those are help texts
+            words.append(line.strip())
+    text = " ".join(words).rstrip(".")
     return text[:1].lower() + (text[1:] if len(text) <= 200 else f"{text[1:197]} ...")
 
 
