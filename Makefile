@@ -16,7 +16,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 demo: setup
-	$(BIN)/tuplet bench quickstart
+	$(BIN)/tuplet demo
 
 test: setup
 	$(BIN)/ruff check .

@@ -57,7 +57,10 @@ ALLOWED = {
         "functional",
     },
     "__main__": {"cli"},
+    "report": {"io", "data"},
+    "demo": {"audit", "data", "evaluate", "io", "model", "objectives", "report", "train"},
     "cli": {
+        "demo",
         "processes",
         "__init__",
         "io",

@@ -10,13 +10,15 @@ import tyro
 from tuplet.cli.audit import Audit, audit
 from tuplet.cli.bench import Bench, Report, bench, report
 from tuplet.cli.data import Data, data
+from tuplet.cli.demo import Demo, demo
 from tuplet.cli.embed import Embed, embed
 from tuplet.cli.evaluate import Evaluate, evaluate
 from tuplet.cli.sweep import Sweep, sweep
 from tuplet.cli.train import Train, train
 
 Command = (
-    Annotated[Bench, tyro.conf.subcommand("bench")]
+    Annotated[Demo, tyro.conf.subcommand("demo")]
+    | Annotated[Bench, tyro.conf.subcommand("bench")]
     | Annotated[Audit, tyro.conf.subcommand("audit")]
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
@@ -26,6 +28,7 @@ Command = (
     | Annotated[Sweep, tyro.conf.subcommand("sweep")]
 )
 RUN: dict[type, Callable[..., None]] = {
+    Demo: demo,
     Audit: audit,
     Bench: bench,
     Train: train,
@@ -35,4 +38,4 @@ RUN: dict[type, Callable[..., None]] = {
     Data: data,
     Sweep: sweep,
 }
-NAMES = ("audit", "bench", "train", "evaluate", "embed", "sweep", "report", "data")
+NAMES = ("demo", "audit", "bench", "train", "evaluate", "embed", "sweep", "report", "data")

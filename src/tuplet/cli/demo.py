@@ -1,0 +1,71 @@
+"""The ``tuplet demo`` command."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tuplet.errors import InputError
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Audit, compare, train and search the packaged emoji, and write one page about it; a stopped demo continues."""
+
+    out: Path = Path("runs/demo")
+    """Folder of the page, the trained models and the finished pieces."""
+    fresh: bool = False
+    """Start the folder anew: forget what an earlier demo left there."""
+
+
+def demo(command: Demo) -> None:
+    """Run the demo, print the verdict and say where the page is.
+
+    Args:
+        command: the parsed options.
+
+    Raises:
+        InputError: if the folder cannot be used.
+
+    Example:
+        >>> Demo().out.as_posix()
+        'runs/demo'
+    """
+    from tuplet.bench.show import Progress
+    from tuplet.data import SOURCES
+    from tuplet.data.sources.emoji import contents
+    from tuplet.demo import measure, tell, verdict
+    from tuplet.demo.question import ask
+    from tuplet.io import locked
+
+    out = command.out
+    if out.exists() and not out.is_dir():
+        raise InputError(f"out is {out}, which is a file; choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    with locked(out):
+        if command.fresh:
+            for part in ("audit", "models", "records"):
+                if (out / part).is_dir() and not (out / part).is_symlink():
+                    shutil.rmtree(out / part)
+        source = SOURCES["emoji"]().select(["noto", "fluent", "twemoji", "english", "french"])
+        shown = contents()
+        names = [shown.names["english"][i] for i in source.split.test]
+        with Progress("1 of 2: audit, whether to align names and pictures") as progress:
+            audit = ask(source, out / "audit", progress.advance)
+        with Progress("2 of 2: train and measure three objectives and three baselines") as progress:
+            found = measure(source, names, out=out, report=progress.advance)
+        said = verdict(found, names, audit)
+        page = tell(found, source, shown, said, out / "report.html")
+    for question, answer in said:
+        print(f"\n{question}")
+        _wrapped(answer)
+    print(f"\n{time.monotonic() - began:.0f} s; pictures and tables: {page}")
+
+
+def _wrapped(text: str) -> None:
+    import textwrap
+
+    print(textwrap.fill(text, 78, initial_indent="  ", subsequent_indent="  "))

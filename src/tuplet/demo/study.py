@@ -1,0 +1,140 @@
+"""Train or build each method on the training rows, and measure it on the test rows; finished pieces are kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tuplet.data import Source
+from tuplet.evaluate import Result, embed, evaluate, evaluate_inputs, linear_baseline, mean_cosine
+from tuplet.evaluate.search import search
+from tuplet.io import read_state, write_atomic
+from tuplet.model import AlignmentModel
+from tuplet.objectives import Gram, Objective, OneVsAll, Pairwise
+from tuplet.train import TrainConfig, fit
+
+METHODS = {
+    "pairwise": "Pairwise",
+    "gram": "GRAM",
+    "ova_ib": "OVA-IB",
+    "linear": "Linear closed form",
+    "random": "Random encoders",
+    "inputs": "Plain inputs",
+}
+"""Method -> what the page calls it."""
+TRAINED: dict[str, Callable[[], Objective]] = {"pairwise": Pairwise, "gram": Gram, "ova_ib": OneVsAll}
+SEEDS = (0, 1)
+QUERY, INTO = "english", ("noto", "twemoji")
+EPOCHS = 20
+SHOWN = 7
+"""Pictures shown per search."""
+KEPT = {
+    "probe/linear": "linear",
+    "probe/few_shot": "few",
+    "retrieval/own/R@10": "own",
+    "retrieval/cosine/R@10": "cosine",
+    "space/positive_cosine": "positive",
+}
+SCHEMA = {"data": str, "numbers": {...: float}, "ranks": [int], "cosine_ranks": [int], "top": [[int]]}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was measured of one method with one seed.
+
+    Attributes:
+        numbers: short name -> value on test rows.
+        ranks: of the right picture for each test row's English name, 1 is first, by the method's own score; may be empty.
+        cosine_ranks: likewise by mean cosine.
+        top: for each test row's name, the positions of the test rows found first.
+    """
+
+    numbers: dict[str, float]
+    ranks: NDArray[np.int64]
+    cosine_ranks: NDArray[np.int64]
+    top: NDArray[np.int64]
+
+
+def measure(
+    source: Source,
+    names: list[str],
+    *,
+    out: Path,
+    epochs: int = EPOCHS,
+    report: Callable[[int, int, str], None] = lambda done, total, line: None,
+) -> dict[str, list[Found]]:
+    """Measure all methods.
+
+    Args:
+        source: with the modalities ``english``, ``noto`` and ``twemoji``, and the target ``group``.
+        names: what is typed for each test row.
+        out: folder that keeps finished pieces and trained models.
+        epochs: of every training.
+        report: called with pieces done, pieces in all, and what was done.
+
+    Returns:
+        Method -> one `Found` per seed; methods without random numbers have one.
+
+    Example:
+        >>> list(METHODS)[:2], SEEDS
+        (['pairwise', 'gram'], (0, 1))
+    """
+    cells = [(m, s) for m in METHODS for s in (SEEDS if m in TRAINED or m == "random" else SEEDS[:1])]
+    found: dict[str, list[Found]] = {m: [] for m in METHODS}
+    key = f"{source.fingerprint} {epochs}"
+    for done, (method, seed) in enumerate(cells):
+        report(done, len(cells), f"{METHODS[method]}, seed {seed}")
+        file = out / "records" / f"{method}-{seed}.json"
+        state = read_state(file, SCHEMA) if file.exists() else {}
+        if state.get("data") != key:
+            state = {"data": key, **_measured(method, seed, source, names, out, epochs)}
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(file, json.dumps(state).encode())
+        arrays = (np.array(state[k], dtype=np.int64) for k in ("ranks", "cosine_ranks", "top"))
+        found[method].append(Found(state["numbers"], *arrays))
+    report(len(cells), len(cells), "done")
+    return found
+
+
+def _measured(method: str, seed: int, source: Source, names: list[str], out: Path, epochs: int) -> dict[str, object]:
+    whole = (tuple(source.modalities),)
+    if method == "inputs":
+        results = evaluate_inputs(source, target="group", which=whole)
+        return {"numbers": _numbers(results), "ranks": [], "cosine_ranks": [], "top": []}
+    objective = TRAINED[method]() if method in TRAINED else None
+    if method == "linear":
+        model = linear_baseline(source)
+    elif objective is None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = AlignmentModel.for_source(source)
+    else:
+        config = TrainConfig(epochs=epochs, seed=seed, out=out / "models" / f"{method}-{seed}-{epochs}")
+        model = fit(None, objective, train=source.train, val=source.val, config=config).model
+    results = evaluate(model, objective, source, target="group", which=whole)
+    pool = embed(model, source.test)
+    own = getattr(objective, "score", None) or mean_cosine
+    by_own, by_cosine = (search(model, source, {QUERY: names}, pool, INTO, score=s).numpy() for s in (own, mean_cosine))
+    order = np.argsort(-by_own, axis=1, kind="stable")
+    return {
+        "numbers": _numbers(results),
+        "ranks": _ranks(by_own).tolist(),
+        "cosine_ranks": _ranks(by_cosine).tolist(),
+        "top": order[:, :10].tolist(),
+    }
+
+
+def _numbers(results: Sequence[Result]) -> dict[str, float]:
+    return {KEPT[r.metric]: float(r.value) for r in results if r.metric in KEPT and r.detail in ("", "mean")}
+
+
+def _ranks(scores: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Rank row i's own picture in row i; an equal score counts as better, so that a constant score is last."""
+    right = np.diag(scores)[:, None]
+    return np.asarray((scores >= right).sum(axis=1), dtype=np.int64)

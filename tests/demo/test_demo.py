@@ -1,0 +1,61 @@
+"""The verdict follows the numbers, in both directions; search finds the row whose text was typed."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+
+from tuplet.data import from_arrays
+from tuplet.demo import verdict
+from tuplet.demo.study import METHODS, Found, _ranks
+from tuplet.evaluate import embed, linear_baseline
+from tuplet.evaluate.search import search
+
+N = 300
+AUDIT = SimpleNamespace(pairs=[SimpleNamespace(advice=SimpleNamespace(words="Align."))])
+
+
+def method(share, probe=0.5):
+    """A method that finds this share of the names."""
+    ranks = np.where(np.random.default_rng(0).permutation(N) < share * N, 1, 200)
+    return [Found({"linear": probe}, ranks, ranks, np.zeros((N, 10), np.int64))]
+
+
+def answers(**shares):
+    found = {m: method(shares.get(m, 0.03)) for m in METHODS}
+    found["inputs"] = [Found({"linear": 0.9}, *[np.zeros(0, np.int64)] * 3)]
+    return [answer for _, answer in verdict(found, [f"row {i}" for i in range(N)], AUDIT)]
+
+
+def test_the_best_objective_is_named_with_those_like_it():
+    align, which, gain, _ = answers(pairwise=0.3, gram=0.6, ova_ib=0.59, linear=0.2)
+    assert align.startswith("Yes")
+    assert which.startswith("GRAM finds most: 60%")
+    assert "OVA-IB cannot be told apart" in which
+    assert "Pairwise cannot" not in which
+    assert "GRAM finds more than" in gain
+
+
+def test_a_closed_form_that_wins_and_alignment_without_gain_are_said():
+    align, _, gain, _ = answers(linear=0.9)
+    assert align.startswith("No gain was found")
+    assert "finds fewer than" in gain
+    assert "try the closed form first" in gain
+
+
+def test_ranks_count_ties_against_the_method():
+    assert _ranks(np.zeros((4, 4))).tolist() == [4] * 4
+    assert _ranks(np.eye(4)).tolist() == [1] * 4
+
+
+def test_search_finds_the_row_that_was_typed():
+    rng = np.random.default_rng(0)
+    words = [f"{a} {b}" for a in ("red", "blue", "green", "old", "new") for b in ("cup", "ball", "box", "hat")] * 5
+    codes = {w: rng.normal(size=12) for w in set(words)}
+    x = np.array([codes[w] for w in words]) + 0.01 * rng.normal(size=(len(words), 12))
+    source = from_arrays({"text": words, "picture": x}, scaling={"picture": "none"})
+    model, rows = linear_baseline(source, dim=8), source.split.test
+    found = search(model, source, {"text": [words[i] for i in rows]}, embed(model, source.test), ("picture",))
+    best = [words[rows[i]] for i in found.argmax(dim=1)]
+    assert np.mean([a == words[i] for a, i in zip(best, rows, strict=True)]) > 0.9
+    assert torch.isfinite(found).all()
