@@ -62,13 +62,14 @@ def bench(command: Bench) -> None:
     Example:
         >>> bench(Bench("nothing"))
         Traceback (most recent call last):
-        tuplet.types.InputError: source is 'nothing', expected one of ...
+        tuplet.types.InputError: suite is 'nothing', expected one of ['missing', 'ova-ib', ...
     """
     from tuplet.bench.cell import load_suite
     from tuplet.bench.runner import check_arguments, read_run, run_suite
     from tuplet.bench.samples import keep_samples
     from tuplet.bench.show import Progress
     from tuplet.bench.suites import SUITES
+    from tuplet.data import READERS, SOURCES
     from tuplet.io import fresh, safe_name
 
     ready = sorted([*(k for k in SUITES if k != "own"), "scaling", "strategic"])
@@ -76,6 +77,11 @@ def bench(command: Bench) -> None:
         for name in ("target", "modalities", "group", "id", "kind", "scaling", "target_kind"):
             if value := getattr(command, name):
                 raise InputError(f"{name} is {value!r}, but {command.suite} is a ready comparison; leave it out")
+    elif command.suite.partition("?")[0] not in (*SOURCES, *READERS) and "." not in command.suite:
+        raise InputError(
+            f"suite is {command.suite!r}, expected one of {ready}, a source (`tuplet data list` names them), or the path of an "
+            f".npz or .safetensors file"
+        )
     if command.suite in ("scaling", "strategic") and command.fresh:
         raise InputError(f"fresh is for comparisons with cells; give {command.suite} another --out instead")
     if command.suite == "scaling":
