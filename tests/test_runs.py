@@ -123,6 +123,15 @@ def test_wrong_arguments_leave_nothing_behind(here, capsys):
         assert not (here / "run").exists(), wrong
 
 
+def test_rows_that_nothing_pairs_are_refused(here, capsys):
+    odd = np.arange(100)[:, None] % 2 == 1
+    x = np.load("my.npz")
+    np.savez("apart.npz", force=np.where(odd, x["force"], np.nan), sound=np.where(odd, np.nan, x["sound"]))
+    assert ran("train", "apart.npz", "--out", "run") == 2
+    assert "nothing to align" in capsys.readouterr().err
+    assert not (here / "run").exists()
+
+
 def test_a_recipe_decides_and_nothing_else(here, capsys):
     (here / "r.py").write_text(
         "import tuplet\nfrom tuplet.data import SOURCES\ndef recipe():\n"

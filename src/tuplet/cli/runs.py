@@ -83,6 +83,7 @@ def data_recipe(note: dict[str, Any]) -> Recipe:
     from tuplet.model import AlignmentModel
     from tuplet.train import Recipe, TrainConfig
     from tuplet.train.recipe import DIM, OBJECTIVES
+    from tuplet.train.validate import lacks_pairs
 
     settings = {k: v for k, v in note["settings"].items() if v is not None}
     width = int(settings.pop("dim", DIM))
@@ -101,6 +102,11 @@ def data_recipe(note: dict[str, Any]) -> Recipe:
         raise InputError(
             f"{objective} needs {bound} modalities, but {source.name} has {', '.join(source.modalities)}; name some with "
             f"--modalities"
+        )
+    if lacks_pairs(source.train):
+        raise InputError(
+            f"{source.name} has fewer than two training rows with two modalities: there is nothing to align; check that rows "
+            f"of the modalities share their ids"
         )
     if "epochs" not in whole:
         per_epoch = max(1, len(source.train) // config.batch_size)

@@ -67,7 +67,7 @@ class Recipe:
     target: str = "label"
 
 
-def digits(objective: str = "one_vs_all", seed: int = 0) -> Recipe:
+def digits(objective: str = "pairwise", seed: int = 0) -> Recipe:
     """Align the six views of the packaged digits (three of them for the triangle).
 
     Args:
