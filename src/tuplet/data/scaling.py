@@ -156,7 +156,7 @@ def fit_array(
     return Scale(np.asarray(mean), np.asarray(np.where(low == high, 0.0, deviation)))
 
 
-def _check_spread(name: str, deviation: NDArray[Any]) -> None:
+def _check_spread(name: str, deviation: NDArray[Any] | np.floating[Any]) -> None:
     if not np.isfinite(deviation).all():
         raise InputError(f"modalities[{name!r}] has values too large for a variance; rescale them")
 

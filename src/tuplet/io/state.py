@@ -44,8 +44,8 @@ class Between:
     """A number from ``low`` to ``high``, both included."""
 
     kind: type[int] | type[float]
-    low: float = -math.inf
-    high: float = math.inf
+    low: float | int = -math.inf
+    high: float | int = math.inf
 
 
 class AnyOf:
