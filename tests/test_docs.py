@@ -86,7 +86,9 @@ def test_the_navigation_names_every_page_once():
     assert sorted(named) == sorted(str(p.relative_to(DOCS)) for p in PAGES)
 
 
-@pytest.mark.parametrize("page", ["index", "missing", "scale", "logs", "data_formats", "information", "similarity"])
+@pytest.mark.parametrize(
+    "page", ["index", "start", "missing", "scale", "logs", "data_formats", "information", "similarity"]
+)
 def test_examples_print_what_is_shown(page):
     found = FENCE.findall((DOCS / f"{page}.md").read_text())
     names, printed, ran = {}, "", 0
