@@ -68,7 +68,7 @@ def estimate(estimator: str, table: Table, n: int, seed: int) -> PID:
     if estimator == "batch":
         return batch(np.eye(2)[a], np.eye(2)[b], y, model="logistic", folds=3, bootstrap=60, seed=seed)
     first, second = table.sum(1), table.sum(0)
-    given = [t / t.sum(-1, keepdims=True) for t in (first, second, table)]
+    given = [t / np.maximum(t.sum(-1, keepdims=True), 1e-12) for t in (first, second, table)]
     return from_posteriors(given[0][a], given[1][b], given[2][a, b], y, bootstrap=60, seed=seed)
 
 
@@ -81,7 +81,8 @@ def main() -> None:
     torch.set_num_threads(1)
     print(f"{args.draws} draws, seeds 0 to {args.draws - 1}; share of 95 % intervals that hold the truth: R, U1, U2, S")
     for estimator in args.estimators:
-        print(f"\n| `{estimator}` | R, U1, U2, S, bits | " + " | ".join(f"n = {n:,}" for n in args.rows) + " | called, true 0 |")
+        sizes = " | ".join(f"n = {n:,}" for n in args.rows)
+        print(f"\n| `{estimator}` | R, U1, U2, S, bits | {sizes} | called, true 0 |")
         print("| --- | --- |" + " --- |" * (len(args.rows) + 1))
         least = 1.0
         for name, table in CASES.items():

@@ -10,13 +10,17 @@ from typing import Any
 
 import torch
 
-from tuplet.audit._rows import groups, some
 from tuplet.audit.advice import FEW, FEW_GROUPS
 from tuplet.audit.pilot import STEPS, STRENGTHS
 from tuplet.data import Source
 from tuplet.data.targets import target_of
+from tuplet.train._fits import check_rows, rows_with
+from tuplet.train._rows import groups, some
 from tuplet.train.config import TrainConfig
 from tuplet.types import InputError, in_range
+
+LEAST_GROUPS = 4
+"""Two to find codes on and two to count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,12 @@ def asked(
     """
     names = sorted(source.modalities)
     target = target_of(source, target)
+    about = source.targets[target]
+    if about.kind == "real" and about.size != 1:
+        raise InputError(
+            f"the target {target!r} has {about.size} columns, an audit asks about one; give them as targets of their own, "
+            "and name one with --target"
+        )
     wanted = []
     for pair in combinations(names, 2) if pairs is None else pairs:
         if len(pair) != 2 or len(set(pair)) != 2 or set(pair) - set(names):
@@ -94,6 +104,10 @@ def asked(
     in_range("permutations", permutations, 1)
     in_range("bootstrap", bootstrap, 0)
     config = TrainConfig(lr=3e-3) if config is None else config
+    present = rows_with(source, ("train", "val"))
+    for pair in wanted:
+        check_rows(present, pair)
+        _check_groups(source, pair)
     return Question(
         target,
         tuple(dict.fromkeys(wanted)),
@@ -109,6 +123,22 @@ def asked(
             "weight_decay": config.weight_decay,
         },
     )
+
+
+def _check_groups(source: Source, pair: tuple[str, str]) -> None:
+    """Refuse a pair whose rows come from so few groups that they cannot be split and resampled by group."""
+    held = set[int]()
+    for part in (source.train, source.val):
+        rows = some(part)
+        ids = groups(source, rows)
+        if ids is None:
+            return
+        held |= set(ids[rows.present[pair[0]] & rows.present[pair[1]]].tolist())
+    if len(held) < LEAST_GROUPS:
+        raise InputError(
+            f"training and validation rows of {pair[0]!r} and {pair[1]!r} come from {len(held)} groups, expected "
+            f"{LEAST_GROUPS} or more; give rows of more groups, or leave the group out if rows are independent of each other"
+        )
 
 
 def limits(source: Source, question: Question) -> list[str]:

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 
 from tuplet.audit._question import asked
-from tuplet.audit._rows import ROWS, groups, some
 from tuplet.audit.advice import Advice, advise
 from tuplet.audit.keep import COMPARED, DECOMPOSED, TRIED, Kept
 from tuplet.audit.parts import decompose
@@ -22,6 +21,8 @@ from tuplet.data import Source
 from tuplet.data.labels import labelled
 from tuplet.diagnose.similarity import similarity
 from tuplet.information import PID
+from tuplet.train._fits import LEAST
+from tuplet.train._rows import ROWS, groups, some
 from tuplet.train.config import TrainConfig
 from tuplet.train.strategic import strategic
 from tuplet.types import Batch, Embeddings
@@ -159,6 +160,8 @@ def audit(
     both = _labelled(source, target)
     flat = {k: both.inputs[k].flatten(1) for k in names}
 
+    whole = torch.stack([both.present[k] for k in names]).all(dim=0)
+
     def parts(first: str, others: Sequence[str]) -> PID:
         here = torch.stack([both.present[k] for k in (first, *others)]).all(dim=0)
         return decompose(
@@ -173,7 +176,7 @@ def audit(
     rest, found = {}, []
     with kept:
         if len(names) > 2:
-            for name in names:
+            for name in names if int(whole.sum()) >= LEAST["train"] + LEAST["val"] else ():
                 others = [k for k in names if k != name]
                 rest[name] = kept.get(f"rest {name!r}", partial(parts, name, others), DECOMPOSED, PID)
                 say(f"{name} against the rest decomposed")
@@ -230,8 +233,8 @@ def _compared(alone: Callable[[], Embeddings], a: str, b: str) -> Numbers:
     scores = similarity(emb.h[a][here], emb.h[b][here], k=min(10, len(here) - 1))
     found = {}
     for name, score in scores.items():
-        assert score.null is not None
-        known = {"value": score.value, "chance": score.chance, "low": score.null.low, "high": score.null.high}
+        low, high = (math.nan, math.nan) if score.null is None else (score.null.low, score.null.high)  # does not vary
+        known = {"value": score.value, "chance": score.chance, "low": low, "high": high}
         found[name] = {k: v for k, v in known.items() if v is not None}
     return found
 

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 from torch.nn import functional as F
 
-from tuplet.audit._rows import ROWS, groups, some
 from tuplet.audit.keep import tuples
 from tuplet.bench.stats import by_group
 from tuplet.data import Source
@@ -24,6 +23,7 @@ from tuplet.data.batch import order_of
 from tuplet.model import AlignmentModel
 from tuplet.objectives import Pairwise
 from tuplet.objectives.unimodal import UnimodalTask
+from tuplet.train._rows import ROWS, groups, some
 from tuplet.train.config import TrainConfig
 from tuplet.train.loop import fit
 from tuplet.train.rate import learning_rate

@@ -16,7 +16,7 @@ from tuplet.data.labels import labelled
 from tuplet.diagnose.similarity import similarity
 from tuplet.io.files import locked
 from tuplet.train import StrategicRun, TrainConfig, strategic
-from tuplet.train._threshold import check_threshold
+from tuplet.train._fits import check_rows, check_threshold, rows_with
 from tuplet.train.recipe import DIM, OBJECTIVES
 from tuplet.train.strategic import GRID
 from tuplet.types import InputError, one_of
@@ -80,7 +80,9 @@ class Sweep:
         if self.target not in source.targets:
             raise InputError(f"target is {self.target!r}, expected one of {sorted(source.targets)}")
         check_threshold(self.threshold, self.target, source.targets[self.target])
-        return labelled(source.select(self.pair), self.target)
+        paired = labelled(source.select(self.pair), self.target)
+        check_rows(rows_with(paired, ("train", "val", "test")), self.pair)
+        return paired
 
     def identity(self, source: Source) -> str:
         """Return what marks a run folder: everything that a cell depends on but its strength and seed."""

@@ -188,7 +188,7 @@ def from_posteriors(
     values, gap = _decomposed(merged, label, weights, factor)
     best = {k: float(v[0]) for k, v in values.items()}
     null, p = _gains(post, label, kin, factor)
-    interval = intervals(best, {k: v[1:] for k, v in values.items()}, level) if bootstrap else {}
+    interval = intervals(best, {k: v[1:] for k, v in values.items()}, level, biased=True) if bootstrap else {}
     frequency = np.bincount(label) / n
     least = RESOLUTION * float(-(frequency * np.log(frequency)).sum()) * factor
     said = f"merging {n} samples into {atoms} atoms lost {lost:.1%} of a term; give more atoms"

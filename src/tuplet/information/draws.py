@@ -145,8 +145,13 @@ def holm(p: dict[str, float]) -> dict[str, float]:
     return adjusted
 
 
+WIDER = 1.4
+"""Factor on the spread of resamples. Parts are minima and maxima of information terms, and some sixty resamples know little of
+their tails: with 1 instead, 95 % intervals held the truth in 60 to 90 % of the draws of ``benchmarks/coverage.py``."""
+
+
 def intervals(
-    best: Mapping[str, float], drawn: Mapping[str, NDArray[np.float64]], level: float
+    best: Mapping[str, float], drawn: Mapping[str, NDArray[np.float64]], level: float, *, biased: bool = False
 ) -> dict[str, tuple[float, float]]:
     """Put the spread of resamples around the estimates.
 
@@ -154,12 +159,15 @@ def intervals(
         best: name -> estimate.
         drawn: name -> its resamples.
         level: one less the coverage, in (0, 1).
+        biased: whether the estimates are plug-in values as the resamples are. What the resamples have more than the estimate,
+            the estimate may have more than the truth, so the interval then reaches around the corrected estimate too.
 
     Returns:
         Name -> (low, high), not below zero.
 
     Notes:
         Quantiles about the resamples' own mean: resampled tables are more clumped than the data, which inflates information.
+        The spread is widened by `WIDER`.
 
     Source:
         Percentile bootstrap with the bias removed (Efron, Tibshirani, An Introduction to the Bootstrap, 1993, chapter 10).
@@ -167,10 +175,12 @@ def intervals(
     Example:
         >>> low, high = intervals({"synergy": 0.5}, {"synergy": np.array([0.6, 0.7, 0.8])}, 0.1)["synergy"]
         >>> round(low, 2), round(high, 2)
-        (0.41, 0.59)
+        (0.37, 0.63)
     """
     found = {}
     for name, value in best.items():
-        low, high = np.quantile(drawn[name], [level / 2, 1 - level / 2]) - drawn[name].mean()
-        found[name] = (max(0.0, value + float(low)), max(0.0, value + float(high)))
+        middle = float(drawn[name].mean())
+        low, high = WIDER * (np.quantile(drawn[name], [level / 2, 1 - level / 2]) - middle)
+        corrected = 2 * value - middle if biased else value
+        found[name] = (max(0.0, min(value, corrected) + float(low)), max(0.0, max(value, corrected) + float(high)))
     return found

@@ -20,7 +20,7 @@ from tuplet.nets.encoders import encoders as preset_encoders
 from tuplet.objectives import Objective, Pairwise, Schedule, Sum
 from tuplet.objectives.among import Among
 from tuplet.objectives.unimodal import UnimodalTask
-from tuplet.train._threshold import check_threshold
+from tuplet.train._fits import check_threshold
 from tuplet.train.config import TrainConfig
 from tuplet.train.loop import Run, fit
 from tuplet.types import Embeddings, InputError, one_of

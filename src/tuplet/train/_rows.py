@@ -1,4 +1,4 @@
-"""The rows that an audit reads."""
+"""A bounded number of rows of a part, and the groups that they belong to."""
 
 from __future__ import annotations
 
