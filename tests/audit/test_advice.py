@@ -7,6 +7,8 @@ import pytest
 
 from tuplet.audit import Pilot, advise, gain_curve, pilot
 from tuplet.audit.advice import FEW, GRID, SPREAD, WARP, Curve, judge
+from tuplet.audit.audit import PairAudit
+from tuplet.audit.report import answer
 from tuplet.data import from_arrays
 from tuplet.information import PID
 
@@ -69,7 +71,11 @@ def test_verdicts(gain, deviation, verdict):
     assert found.verdict == verdict
     assert (found.strength > 0) == (verdict == "helps")
     assert found.interval[0] <= found.interval[1]
-    assert found.words.endswith(".")
+    assert spoken(found, tried(gain, deviation)).startswith("Align a and b: ")
+
+
+def spoken(advice, pilot):
+    return answer(PairAudit(("a", "b"), None, {}, pilot, advice))
 
 
 @pytest.mark.parametrize(("groups", "verdict"), [(None, "helps"), (10, "helps"), (9, "unclear")])
@@ -120,12 +126,19 @@ def test_where_no_modality_tells_the_target_nothing_can_be_gained(joint, verdict
 
 def test_a_handful_of_rows_says_nothing_and_a_guess_is_called_one():
     assert advise(("a", "b"), None, None, tried([0, 1, 2, 3, 3], 0.4, rows=20)).verdict == "unclear"
-    assert advise(("a", "b"), None, None, tried([0, 1, 2, 3, 3], 0.4)).words.startswith("Align:")
+    sure = tried([0, 1, 2, 3, 3], 0.4)
+    assert spoken(advise(("a", "b"), None, None, sure), sure).startswith("Align a and b: yes, at strength ")
     guess = advise(("a", "b"), None, None, tried([0, 0.6, 1, 1, 0.5], 1.5))
     assert guess.verdict == "helps"
     assert 0.7 < guess.curve.helps < 0.9
-    assert guess.words.startswith("Perhaps align")
-    assert "tuplet sweep" in guess.words
+    said = spoken(guess, tried([0, 0.6, 1, 1, 0.5], 1.5))
+    assert said.startswith("Align a and b: perhaps, at strength ")
+    assert "check it with a sweep" in said
+    i = guess.curve.strengths.index(guess.strength)
+    assert f"{guess.curve.mean[i]:+.1f} points" in said
+    assert f"{guess.curve.low[i]:+.1f} to {guess.curve.high[i]:+.1f}" in said
+    worse = tried([0, -1, -2, -4, -6], 0.4)
+    assert ": no. At strength 1: validation accuracy -" in spoken(advise(("a", "b"), None, None, worse), worse)
 
 
 def test_labels_that_mean_nothing_are_not_worth_aligning_for():

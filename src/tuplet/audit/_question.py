@@ -15,7 +15,7 @@ from tuplet.audit.pilot import STEPS, STRENGTHS
 from tuplet.data import Source
 from tuplet.data.targets import target_of
 from tuplet.train._fits import check_rows, rows_with
-from tuplet.train._rows import groups, some
+from tuplet.train._rows import groups, labelled, some
 from tuplet.train.config import TrainConfig
 from tuplet.types import InputError, in_range
 
@@ -78,7 +78,13 @@ def asked(
         tuplet.types.InputError: seeds has 1 entry, expected two or more...
     """
     names = sorted(source.modalities)
+    if not source.targets:
+        raise InputError(
+            f"{source.name} has no target, and an audit asks what alignment does to the accuracy on one: add an array "
+            "'label' or name one with --target; without one, `tuplet train` aligns and `tuplet evaluate` measures retrieval"
+        )
     target = target_of(source, target)
+    source = labelled(source, target)
     about = source.targets[target]
     if about.kind == "real" and about.size != 1:
         raise InputError(
@@ -157,6 +163,7 @@ def limits(source: Source, question: Question) -> list[str]:
         >>> limits(few, asked(few))[0]
         'No verdict is possible: 20 validation rows hold both modalities, and a verdict needs 50 (about 250 rows in all).'
     """
+    source = labelled(source, question.target)
     val = some(source.val)
     ids = groups(source, val)
     share = len(source.val) / max(sum(len(part) for part in (source.train, source.val, source.test)), 1)

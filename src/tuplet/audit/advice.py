@@ -137,21 +137,6 @@ class Advice:
     curve: Curve
     evidence: tuple[str, ...]
 
-    @property
-    def words(self) -> str:
-        """Return the recommendation as a sentence."""
-        low, high = self.interval
-        sure = self.curve.helps if self.verdict == "helps" else self.curve.hurts
-        align, leave = ("Align", "Do not align") if sure >= FIRM else ("Perhaps align", "Perhaps do not align")
-        check = "" if sure >= FIRM else " That is a guess: verify it with `tuplet sweep`."
-        return {
-            "helps": f"{align}: start at strength {self.strength:g} (best between {low:g} and {high:g}); it gains with "
-            f"probability {sure:.2f}.{check}",
-            "hurts": f"{leave}: at strength 1 it costs accuracy with probability {sure:.2f}.{check}",
-            "no difference": "Alignment makes no difference to accuracy here; leave it out unless you need a shared space.",
-            "unclear": "Not enough data to tell; leave alignment out, or give more rows.",
-        }[self.verdict]
-
 
 def advise(
     pair: tuple[str, str], pid: PID | None, similarity: Mapping[str, Mapping[str, float]] | None, tried: Pilot

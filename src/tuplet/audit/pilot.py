@@ -23,7 +23,7 @@ from tuplet.data.batch import order_of
 from tuplet.model import AlignmentModel
 from tuplet.objectives import Pairwise
 from tuplet.objectives.unimodal import UnimodalTask
-from tuplet.train._rows import ROWS, groups, some
+from tuplet.train._rows import ROWS, groups, labelled, some
 from tuplet.train.config import TrainConfig
 from tuplet.train.loop import fit
 from tuplet.train.rate import learning_rate
@@ -123,7 +123,7 @@ def pilot(
     if len(seeds) < 2:
         raise InputError(f"seeds has {len(seeds)} entry, expected two or more: one says nothing of the spread")
     levels = tuple(sorted({0.0, *map(float, strengths)}))
-    source = source.select(pair)
+    source = labelled(source.select(pair), target)
     config = TrainConfig(lr=3e-3) if config is None else config
     size = min(config.batch_size, len(source.train))
     config = replace(config, epochs=-(-steps // (min(len(source.train), ROWS) // size)), batch_size=size)

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from tuplet.audit.advice import FIRM
 from tuplet.audit.audit import Audit, PairAudit
 from tuplet.audit.figures import information_figure, pilot_figure, similarity_figure
 from tuplet.audit.pilot import STEPS
@@ -56,7 +57,7 @@ def write_report(audit: Audit, out: Path, *, given: str = "") -> Path:
             {
                 "name": " + ".join(p.pair),
                 "verdict": p.advice.verdict,
-                "words": p.advice.words,
+                "words": answer(p),
                 "evidence": p.advice.evidence,
                 "verify": verify(audit, p, given) if given else "",
                 "warnings": p.pid.warnings,
@@ -75,14 +76,49 @@ def write_report(audit: Audit, out: Path, *, given: str = "") -> Path:
     return Path(out) / "report.html"
 
 
+def answer(found: PairAudit) -> str:
+    """Answer for one pair whether to align it, with the measured change.
+
+    Args:
+        found: the pair.
+
+    Returns:
+        One or two sentences.
+
+    Example:
+        >>> from tuplet.audit import audit
+        >>> from tuplet.data.sources import blocks
+        >>> few = audit(blocks.load(rows=200), seeds=(0, 1), strengths=(1.0,), steps=4, permutations=20, bootstrap=20)
+        >>> answer(few.pairs[0])
+        'Align x1 and x2: unknown. 40 validation rows are too few: below 50 nothing is concluded.'
+    """
+    advice, curve, (a, b) = found.advice, found.advice.curve, found.pair
+    accuracy = found.pilot.metric == "accuracy"
+    what, unit = ("validation accuracy", "points") if accuracy else ("validation R2", "hundredths")
+    i = curve.strengths.index(advice.strength or 1.0)
+    change = f"{what} {curve.mean[i]:+.1f} {unit}, 80 % interval {curve.low[i]:+.1f} to {curve.high[i]:+.1f}"
+    ask = f"Align {a} and {b}:"
+    if advice.verdict == "helps":
+        if curve.helps >= FIRM:
+            return f"{ask} yes, at strength {advice.strength:g} ({change})."
+        return f"{ask} perhaps, at strength {advice.strength:g} ({change}). This is a guess: check it with a sweep."
+    if advice.verdict == "hurts":
+        sure = "no" if curve.hurts >= FIRM else "rather not"
+        return f"{ask} {sure}. At strength 1: {change}."
+    if advice.verdict == "no difference":
+        return f"{ask} not for the sake of {what}, which it hardly changes (at strength 1: {change})."
+    short = [e for e in advice.evidence if "too few" in e or "no encoder beats" in e]
+    return f"{ask} unknown. " + (short[0] if short else f"The pilot is too noisy (at strength 1: {change}).")
+
+
 def conclusion(audit: Audit) -> str:
-    """Put an audit into a sentence or two.
+    """Answer whether to align, in a sentence or two.
 
     Args:
         audit: the audit.
 
     Returns:
-        How many pairs alignment helps, hurts, leaves alone, and for how many there is not enough data.
+        `answer` for one pair; for several, which to align how strongly, which not, and which cannot be told.
 
     Example:
         >>> conclusion(Audit("none", "", "label", {}, (), {}, 0.0, {}))
@@ -91,18 +127,23 @@ def conclusion(audit: Audit) -> str:
     if not audit.pairs:
         return "No pair was asked about."
     if len(audit.pairs) == 1:
-        return audit.pairs[0].advice.words
+        return answer(audit.pairs[0])
     said = []
     for verdict, words in (
-        ("helps", "alignment helps"),
-        ("hurts", "alignment hurts"),
-        ("no difference", "it makes no difference for"),
-        ("unclear", "there is not enough data to tell for"),
+        ("helps", "Align"),
+        ("hurts", "Do not align"),
+        ("no difference", "It makes no difference to"),
+        ("unclear", "There is not enough data to tell for"),
     ):
-        names = [" + ".join(p.pair) for p in audit.pairs if p.advice.verdict == verdict]
+        there = [p for p in audit.pairs if p.advice.verdict == verdict]
+        names = [
+            " + ".join(p.pair) + (f" (strength {p.advice.strength:g})" if verdict == "helps" else "") for p in there
+        ]
         if names:
-            said.append(f"{words} {', '.join(names) if len(names) <= 4 else f'{len(names)} pairs'}")
-    return f"Of {len(audit.pairs)} pairs: {'; '.join(said)}."
+            said.append(
+                f"{words} {', '.join(names) if len(names) <= 4 else f'{len(names)} of {len(audit.pairs)} pairs'}."
+            )
+    return " ".join(said if audit.plan else ["Align no pair.", *said])
 
 
 def verify(audit: Audit, found: PairAudit, given: str) -> str:
@@ -152,9 +193,12 @@ def baseline(audit: Audit) -> str:
         for name, scores in p.pilot.scores.items():
             alone.setdefault(name, sum(scores[0]) / len(scores[0]))
     if audit.pairs[0].pilot.metric != "accuracy":
-        return f"R2 alone: {', '.join(f'{k} {v:.2f}' for k, v in alone.items())}; a constant has 0."
+        return f"R2 without alignment: {', '.join(f'{k} {v:.2f}' for k, v in alone.items())}; a constant prediction 0."
     chance = audit.pairs[0].pilot.chance
-    return f"Right alone: {', '.join(f'{k} {v:.0%}' for k, v in alone.items())}; the most frequent class: {chance:.0%}."
+    return (
+        f"Accuracy without alignment: {', '.join(f'{k} {v:.0%}' for k, v in alone.items())}; always the "
+        f"most frequent class {chance:.0%}."
+    )
 
 
 def legend(audit: Audit) -> str:
@@ -174,10 +218,9 @@ def legend(audit: Audit) -> str:
         return ""
     unit = "points of accuracy" if audit.pairs[0].pilot.metric == "accuracy" else "hundredths of R2"
     return (
-        f"strength: weight of alignment [where the best lies]; gain: {unit} [80 %]; shared, unique 1, 2 (only the first, "
-        "second of the pair), jointly (only both together): bits about the target, (in brackets) where not found by both "
-        "models and clusters; "
-        "kNN: nearest neighbours in common (by chance)"
+        f"strength: weight of the alignment loss [80 % interval of the best]; gain: {unit} [80 % interval]; shared, unique 1, "
+        "2 (only the first, second of the pair), jointly (only both together): bits about the target, in (brackets) if not "
+        "found by both models and clusters; kNN: nearest neighbours in common (by chance)"
     )
 
 
@@ -189,17 +232,18 @@ def summary(audit: Audit, *, given: str = "") -> str:
         given: as in `write_report`.
 
     Returns:
-        A table of pairs, those that alignment helps first, and the conclusion.
+        The conclusion, a table of pairs, those that alignment helps first, and the command that checks the first.
 
     Example:
         >>> print(summary(Audit("none", "", "label", {"train": 0, "val": 0, "test": 0}, (), {}, 0.0, {})))
-        none: about label, 0 training and 0 validation rows
         No pair was asked about.
+        Data: none, target label, 0 training and 0 validation rows
     """
     order = ("helps", "hurts", "unclear", "no difference")
     pairs = sorted(audit.pairs, key=lambda p: (order.index(p.advice.verdict), -max(p.advice.curve.mean)))
     lines = [
-        f"{audit.source}: about {audit.target}, {audit.rows['train']} training and {audit.rows['val']} validation rows"
+        conclusion(audit),
+        f"Data: {audit.source}, target {audit.target}, {audit.rows['train']} training and {audit.rows['val']} validation rows",
     ]
     if pairs:
         grid = [HEAD, *(row(p) for p in pairs[:LINES])]
@@ -213,8 +257,8 @@ def summary(audit: Audit, *, given: str = "") -> str:
         if len(pairs) > LINES:
             lines.append(f"and {len(pairs) - LINES} more in the report")
         lines += [legend(audit), baseline(audit)]
-    check = [f"verify: {verify(audit, pairs[0], given)}"] if pairs and given else []
-    return "\n".join([*lines, conclusion(audit), *check])
+    check = [f"Check on test rows: {verify(audit, pairs[0], given)}"] if pairs and given else []
+    return "\n".join([*lines, *check])
 
 
 def row(found: PairAudit) -> tuple[str, ...]:

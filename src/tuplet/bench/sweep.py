@@ -17,6 +17,7 @@ from tuplet.diagnose.similarity import similarity
 from tuplet.io.files import locked
 from tuplet.train import StrategicRun, TrainConfig, strategic
 from tuplet.train._fits import check_rows, check_threshold, rows_with
+from tuplet.train._rows import labelled
 from tuplet.train.recipe import DIM, OBJECTIVES
 from tuplet.train.strategic import GRID
 from tuplet.types import InputError, one_of
@@ -77,6 +78,11 @@ class Sweep:
         """Return the pair's part of a source, or refuse a pair, target or threshold that does not fit it."""
         if unknown := sorted(set(self.pair) - set(source.modalities)):
             raise InputError(f"pair names {unknown}, expected two of {sorted(source.modalities)}")
+        if not source.targets:
+            raise InputError(
+                f"{source.name} has no target, and a sweep measures what alignment does to the accuracy on one: add an array "
+                "'label' or name one with --target"
+            )
         if self.target not in source.targets:
             raise InputError(f"target is {self.target!r}, expected one of {sorted(source.targets)}")
         check_threshold(self.threshold, self.target, source.targets[self.target])

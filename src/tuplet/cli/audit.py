@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
-from tuplet.cli.source import Reading
+from tuplet.cli.source import Reading, opened
 from tuplet.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,21 +19,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Audit(Reading):
-    """Before training: whether and how strongly to align each pair of modalities, and why; a stopped audit continues."""
+    """Find out, before any long training, whether and how strongly to align each pair of modalities.
+
+    An audit that was stopped continues when the same command is run again.
+    """
 
     source: Positional[str]
-    """A source that ships (digits, blocks, ...), a reader of real data (with --root), or your own file.npz: an array per
-    modality, 'label' or 'target', perhaps 'group'."""
+    """Name of a source (see `tuplet data list`), or a file such as my.npz: an array per modality, a 'label' or 'target', and
+    perhaps a 'group'."""
     pairs: tuple[str, ...] = ()
-    """Names of modalities, two by two, such as: fourier zernike pixels zernike [default: all pairs]."""
+    """Pairs of modalities, one name after the other, such as: fourier zernike pixels zernike [default: all pairs]."""
     seeds: int = 3
-    """Trainings of the pilot per strength."""
+    """Pilot trainings per strength, 2 or more."""
     steps: int = 300
-    """Of every training of the pilot: give what you will train, an audit speaks of trainings of that length."""
+    """Steps per pilot training. Use the number you plan to train for: the advice is only valid for that length."""
     out: Path | None = None
     """Folder of the report [default: runs/audit/SOURCE]."""
     fresh: bool = False
-    """Start the folder anew: forget what an earlier command left there."""
+    """Remove what an earlier command left in the folder, and start anew."""
 
 
 def audit(command: Audit) -> None:
@@ -55,7 +58,6 @@ def audit(command: Audit) -> None:
     from tuplet.audit._question import limits
     from tuplet.audit.report import summary, write_report
     from tuplet.bench.show import Progress, contents
-    from tuplet.cli.source import opened
     from tuplet.io import fresh, locked, safe_name
 
     if len(command.pairs) % 2:
@@ -76,10 +78,20 @@ def audit(command: Audit) -> None:
         fresh(out)
     with locked(out), Progress(f"audit of {source.name} -> {out}") as progress:
         found = run(source, **asked, out=out, report=progress.advance)
-        given = shlex.quote(command.source) + (f" --root {shlex.quote(str(command.root))}" if command.root else "")
+        given = shlex.join([command.source, *given_options(command)])
         file = write_report(found, out, given=given)
     print(summary(found, given=given))
     print(f"{found.seconds:.0f} s; report: {file}")
+
+
+def given_options(command: Reading) -> list[str]:
+    """Write the options by which data were read, but for the target, as a command line has them."""
+    words: list[str] = []
+    for name in ("root", "modalities", "group", "id", "kind", "scaling", "target_kind"):
+        value = getattr(command, name)
+        if value:
+            words += [f"--{name.replace('_', '-')}", *(map(str, value) if isinstance(value, tuple) else [str(value)])]
+    return words
 
 
 LONGEST = 1200

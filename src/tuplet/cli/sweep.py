@@ -8,40 +8,43 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from tuplet.cli.source import Reading
+from tuplet.cli.source import Reading, opened
 from tuplet.io import fresh, safe_name
 
 
 @dataclass(frozen=True)
 class Sweep(Reading):
-    """Train two modalities on a target, aligned with several strengths; a stopped run continues."""
+    """Train two modalities on a target with several alignment strengths, and measure on test rows what each one changes.
+
+    A sweep that was stopped continues when the same command is run again.
+    """
 
     source: Positional[str]
-    """Name of a source or reader (`tuplet data list`), or the path of an .npz file."""
+    """Name of a source (see `tuplet data list`), or a file such as my.npz."""
     pair: tuple[str, str]
     """The two modalities."""
     lambdas: tuple[float, ...] = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
-    """Strengths; 0 is always among them."""
+    """Alignment strengths to try. Strength 0, no alignment, is always added."""
     seeds: int = 3
     """Trainings per strength."""
     objective: str = "pairwise"
-    """What aligns: a name as in `tuplet train --objective`."""
+    """Objective that aligns, by its name in `tuplet train --objective`."""
     steps: int = 300
-    """Of every training, as in the audit; passes over the training rows follow from it."""
+    """Steps per training, rounded up to whole passes over the training rows."""
     epochs: int | None = None
-    """Passes over the training rows, in place of steps."""
+    """Passes over the training rows. Replaces --steps."""
     batch_size: int = 128
     """Rows per step."""
     lr: float = 3e-3
-    """Peak learning rate, the same for all strengths; that of the audit."""
+    """Peak learning rate, the same for all strengths. The default is that of an audit."""
     projector: Literal["mlp", "none"] = "mlp"
-    """Align a projection of the representations, or the representations themselves."""
+    """mlp: align a projection of the representations. none: align the representations themselves."""
     threshold: float | None = None
-    """Score a real target by accuracy on either side of this number, as MOSEI at 0."""
+    """Score a real target by accuracy: is the prediction on the right side of this number?"""
     out: Path | None = None
-    """Run folder [default: runs/sweep/SOURCE-A-B]."""
+    """Folder of the runs and the report [default: runs/sweep/SOURCE-A-B]."""
     fresh: bool = False
-    """Start the folder anew: forget what an earlier command left there."""
+    """Remove what an earlier command left in the folder, and start anew."""
 
 
 def sweep(command: Sweep) -> None:
@@ -61,7 +64,6 @@ def sweep(command: Sweep) -> None:
     from tuplet.bench import sweep as room
     from tuplet.bench import sweep_report
     from tuplet.bench.show import Progress, contents
-    from tuplet.cli.source import opened
     from tuplet.data.targets import target_of
     from tuplet.train import TrainConfig
     from tuplet.types import in_range
@@ -73,7 +75,7 @@ def sweep(command: Sweep) -> None:
     passes = -(-command.steps // (rows // min(command.batch_size, rows)))
     plan = room.Sweep(
         pair=command.pair,
-        target=target_of(source, command.target),
+        target=target_of(source, command.target) if source.targets else "label",
         strengths=command.lambdas,
         seeds=command.seeds,
         objective=command.objective,

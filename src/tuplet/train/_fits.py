@@ -73,15 +73,16 @@ def check_rows(present: Mapping[str, Mapping[str, Tensor]], pair: tuple[str, str
         InputError: naming the pair, the part, the number of rows and what is enough.
 
     Example:
-        >>> from tuplet.data.sources import blocks
-        >>> check_rows(rows_with(blocks.load(rows=10), ("train", "val")), ("x1", "x2"))
+        >>> from tuplet.data import from_arrays
+        >>> x = [[float(i)] for i in range(10)]
+        >>> check_rows(rows_with(from_arrays({"a": x, "b": x}), ("train", "val")), ("a", "b"))
         Traceback (most recent call last):
-        tuplet.types.InputError: 6 training rows hold both 'x1' and 'x2', expected 8 or more (about 20 rows in all); give ...
+        tuplet.types.InputError: 6 training rows hold both 'a' and 'b', expected 8 or more (about 20 rows in all); give ...
     """
     for part, has in present.items():
         both = int((has[pair[0]] & has[pair[1]]).sum())
         if both < LEAST[part]:
             raise InputError(
-                f"{both} {_WORDS[part]} rows hold both {pair[0]!r} and {pair[1]!r}, expected {LEAST[part]} or more (about 20 "
-                "rows in all); give more rows, or name another pair"
+                f"{both} {_WORDS[part]} rows hold both {pair[0]!r} and {pair[1]!r}, expected {LEAST[part]} or more (about "
+                "20 rows in all); give more rows, or name another pair"
             )

@@ -21,6 +21,7 @@ from tuplet.objectives import Objective, Pairwise, Schedule, Sum
 from tuplet.objectives.among import Among
 from tuplet.objectives.unimodal import UnimodalTask
 from tuplet.train._fits import check_threshold
+from tuplet.train._rows import labelled
 from tuplet.train.config import TrainConfig
 from tuplet.train.loop import Run, fit
 from tuplet.types import Embeddings, InputError, one_of
@@ -137,6 +138,7 @@ def strategic(
         raise InputError(f"target is {target!r}, expected one of {sorted(source.targets)}")
     about = source.targets[target]
     check_threshold(threshold, target, about)
+    source = labelled(source, target)
     config = config or TrainConfig()
     align = Pairwise(tau=0.07) if objective is None else objective
 
