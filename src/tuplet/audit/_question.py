@@ -13,9 +13,10 @@ import torch
 from tuplet.audit.advice import FEW, FEW_GROUPS
 from tuplet.audit.pilot import STEPS, STRENGTHS
 from tuplet.data import Source
+from tuplet.data.labels import labelled
 from tuplet.data.targets import target_of
 from tuplet.train._fits import check_rows, rows_with
-from tuplet.train._rows import groups, labelled, some
+from tuplet.train._rows import groups, some
 from tuplet.train.config import TrainConfig
 from tuplet.types import InputError, in_range
 

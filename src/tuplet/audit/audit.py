@@ -22,7 +22,7 @@ from tuplet.data.labels import labelled
 from tuplet.diagnose.similarity import similarity
 from tuplet.information import PID
 from tuplet.train._fits import LEAST
-from tuplet.train._rows import ROWS, groups, labelled, some
+from tuplet.train._rows import ROWS, groups, some
 from tuplet.train.config import TrainConfig
 from tuplet.train.strategic import strategic
 from tuplet.types import Batch, Embeddings

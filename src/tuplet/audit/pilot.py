@@ -20,10 +20,11 @@ from tuplet.audit.keep import tuples
 from tuplet.bench.stats import by_group
 from tuplet.data import Source
 from tuplet.data.batch import order_of
+from tuplet.data.labels import labelled
 from tuplet.model import AlignmentModel
 from tuplet.objectives import Pairwise
 from tuplet.objectives.unimodal import UnimodalTask
-from tuplet.train._rows import ROWS, groups, labelled, some
+from tuplet.train._rows import ROWS, groups, some
 from tuplet.train.config import TrainConfig
 from tuplet.train.loop import fit
 from tuplet.train.rate import learning_rate

@@ -17,7 +17,6 @@ from tuplet.diagnose.similarity import similarity
 from tuplet.io.files import locked
 from tuplet.train import StrategicRun, TrainConfig, strategic
 from tuplet.train._fits import check_rows, check_threshold, rows_with
-from tuplet.train._rows import labelled
 from tuplet.train.recipe import DIM, OBJECTIVES
 from tuplet.train.strategic import GRID
 from tuplet.types import InputError, one_of

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from tuplet.data import Rows, Source
-from tuplet.data.arrays import Arrays
 from tuplet.data.batch import order_of
 from tuplet.types import Batch
 
@@ -52,29 +49,3 @@ def groups(source: Source, batch: Batch) -> Tensor | None:
     """
     known = getattr(source, "group", None)
     return batch.group if known is None else torch.as_tensor(np.asarray(known))[batch.index]
-
-
-def labelled(source: Source, target: str) -> Source:
-    """Leave out the rows whose class is not known.
-
-    Args:
-        source: the data.
-        target: a target of it.
-
-    Returns:
-        The source itself where every row has a class, or the target is real.
-
-    Example:
-        >>> from tuplet.data.sources import blocks
-        >>> made = blocks.load(rows=100)
-        >>> labelled(made, "label") is made
-        True
-    """
-    if not isinstance(source, Arrays) or source.targets[target].kind != "class":
-        return source
-    known = (source.values[target] >= 0).numpy()
-    if known.all():
-        return source
-    split = source.split
-    parts = {name: getattr(split, name) for name in ("train", "val", "test")}
-    return replace(source, split=replace(split, **{name: rows[known[rows]] for name, rows in parts.items()}))

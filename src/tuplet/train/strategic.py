@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tuplet.data import Modality, Rows, Source, Target
+from tuplet.data.labels import labelled
 from tuplet.model import AlignmentModel
 from tuplet.nets import Projection
 from tuplet.nets.encoders import WIDTHS
@@ -21,7 +22,6 @@ from tuplet.objectives import Objective, Pairwise, Schedule, Sum
 from tuplet.objectives.among import Among
 from tuplet.objectives.unimodal import UnimodalTask
 from tuplet.train._fits import check_threshold
-from tuplet.train._rows import labelled
 from tuplet.train.config import TrainConfig
 from tuplet.train.loop import Run, fit
 from tuplet.types import Embeddings, InputError, one_of
