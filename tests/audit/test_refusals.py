@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from tests.audit.malformed import files as files_of_malformed
 from tuplet import InputError
 from tuplet.audit._question import asked, limits
 from tuplet.cli import main
@@ -130,3 +131,40 @@ def test_a_malformed_audit_file_is_one_line(tmp_path, capsys, monkeypatch):
         assert line.startswith("tuplet: "), form[:200]
     (tmp_path / "out" / "audit.json").write_text(good)
     assert main(command) == 0
+
+
+SLOW = ("rows", "signals", "pictures", "a thousand columns", "300 classes")
+"""Files that differ from others in size only."""
+
+
+def test_malformed_files_come_out_right_or_as_one_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    wrong, refused = {}, 0
+    for i, (name, arrays) in enumerate(malformed()):
+        np.savez(f"f{i}.npz", **arrays)
+        pair = sorted(k for k in arrays if k not in ("label", "target", "group"))[:2]
+        commands = [["audit", f"f{i}.npz", "--seeds", "2", "--steps", "1", "--out", f"a{i}"]]
+        if not any(k.startswith("-") for k in pair):
+            commands.append(
+                ["sweep", f"f{i}.npz", "--lambdas", "1", "--seeds", "1", "--steps", "1", "--pair", *(pair * 2)[:2]]
+            )
+        for command in commands:
+            code = main(command)
+            out, err = capsys.readouterr()
+            said = [line for line in err.strip().splitlines() if line.startswith("tuplet: ")]
+            if code not in (0, 2) or len(said) != (code == 2) or "nan" in out.replace("nano", ""):
+                wrong[name, command[0]] = err[-300:]
+            left = [str(p) for p in tmp_path.rglob("audit.json") if p.parent.name == f"a{i}"]
+            if code == 2 and left:
+                wrong[name, command[0]] = left
+            refused += code == 2
+    assert not wrong
+    assert refused > 20
+    names = {"runs"} | {f"{c}{i}{e}" for i in range(99) for c, e in (("f", ".npz"), ("a", ""))}
+    assert {p.name for p in tmp_path.iterdir()} <= names
+
+
+def malformed():
+    """Files whose refusal or whose run takes a moment."""
+    made = files_of_malformed()
+    return [(k, v) for k, v in made.items() if not k.endswith(SLOW) or k in ("5 rows", "15 rows", "20 rows")]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from tuplet.audit.audit import PairAudit
-from tuplet.bench.figures import COLOURS, INK, figure_of, styled, svg
-from tuplet.bench.strength_figures import PART_COLOURS
+from tuplet.bench.figures import COLOURS, INK, figure_of, svg
+from tuplet.bench.strength_figures import PART_COLOURS, cut, drawing
 from tuplet.information import PID
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ def information_figure(found: PairAudit) -> str:
         >>> information_figure(found.pairs[0])[:4]
         '<svg'
     """
-    with styled():
+    with drawing():
         figure, (axis,) = figure_of(1, 1, (3.9, 2.5))
-        a, b = found.pair
+        a, b = (cut(name) for name in found.pair)
         pid_bars(axis, found.pid, ("shared", f"only {a}", f"only {b}", "only jointly"))
         return svg(figure)
 
@@ -55,7 +55,7 @@ def pilot_figure(found: PairAudit) -> str:
         >>> pilot_figure(found.pairs[0])[:4]
         '<svg'
     """
-    with styled():
+    with drawing():
         figure, (axis,) = figure_of(1, 1, (3.9, 2.5))
         _curve(axis, found)
         return svg(figure)
@@ -135,13 +135,13 @@ def similarity_figure(pairs: Sequence[PairAudit], metric: Literal["mutual_knn", 
     """
     if not pairs:
         return ""
-    with styled():
+    with drawing():
         figure, (axis,) = figure_of(1, 1, (3.9, 0.9 + 0.24 * len(pairs)))
         for i, found in enumerate(pairs):
             score = found.similarity[metric]
             axis.plot([score["low"], score["high"]], [i, i], color=COLOURS[7], linewidth=4, alpha=0.5)
             axis.plot(score["value"], i, "o", color=COLOURS[0], markersize=5)
-        axis.set_yticks(range(len(pairs)), [" + ".join(p.pair) for p in pairs])
+        axis.set_yticks(range(len(pairs)), [" + ".join(cut(name) for name in p.pair) for p in pairs])
         axis.set(
             title={"mutual_knn": "mutual kNN, k = 10", "cka": "CKA, unbiased"}[metric],
             xlim=(min(-0.02, axis.get_xlim()[0]), max(1.0, axis.get_xlim()[1])),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +20,46 @@ if TYPE_CHECKING:
 ENCODERS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 PART_COLOURS = dict(zip(PARTS, ("#009e73", "#0072b2", "#56b4e9", "#d55e00"), strict=True))
 LABELS = {"redundancy": "redundancy", "unique1": "unique to 1", "unique2": "unique to 2", "synergy": "synergy"}
+
+
+LONGEST = 28
+"""Characters of a name in a figure."""
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Set the style of a figure; names may be of any script, which the reader's browser draws.
+
+    Yields:
+        Nothing.
+
+    Example:
+        >>> with drawing():
+        ...     pass
+    """
+    with styled(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")
+        warnings.filterwarnings("ignore", message="constrained_layout not applied")
+        import matplotlib as mpl
+
+        with mpl.rc_context({"text.parse_math": False}):
+            yield
+
+
+def cut(name: str) -> str:
+    """Shorten a name for a figure.
+
+    Args:
+        name: any text.
+
+    Returns:
+        At most `LONGEST` characters.
+
+    Example:
+        >>> cut("force"), cut("x" * 200)
+        ('force', 'xxxxxxxxxxxxxxxxxxxxxxxxxxx…')
+    """
+    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
 
 
 def strength_axis(axis: Axes, strengths: Sequence[float]) -> None:
@@ -93,13 +135,13 @@ def curves_over_strength(
         '<svg'
     """
     n = len(titles)
-    with styled():
+    with drawing():
         figure, axes = figure_of(2, n, (max(2.0 * n + 0.6, 5.2), 4.9))
         top, bottom = np.array(axes).reshape(2, n)
         for c in range(n):
             for i, (name, found) in enumerate(accuracy[c].items()):
                 colour = ENCODERS[i % len(ENCODERS)]
-                draw_curve(top[c], found, colour=colour, label=name)
+                draw_curve(top[c], found, colour=colour, label=cut(name))
                 if tuned and name in tuned[c]:
                     draw_curve(
                         top[c], tuned[c][name], colour=colour, label=f"{name}, tuned at each strength", dashed=True
@@ -159,7 +201,7 @@ def change_map(
         >>> change_map({"x1": np.array([[0.0, -1.0]])}, rows=["R = 0"], strengths=(0.5, 1.0), unit="points")[:4]
         '<svg'
     """
-    with styled():
+    with drawing():
         figure, axes = figure_of(
             len(changes), 1, (max(7.2, 0.6 * len(strengths) + 1.3), (0.34 * len(rows) + 0.75) * len(changes))
         )
@@ -200,7 +242,7 @@ def similarity_scatter(
         '<svg'
     """
     names = list(similarity[0])
-    with styled():
+    with drawing():
         figure, axes = figure_of(1, len(names), (2.4 * len(names), 3.2))
         for axis, name in zip(axes, names, strict=True):
             for i, (found, fraction) in enumerate(zip(similarity, fractions, strict=True)):
@@ -231,7 +273,7 @@ def parts_bars(parts: Sequence[Mapping[str, float]], *, titles: Sequence[str]) -
         >>> parts_bars([{"redundancy": 0.4, "unique1": 0.1, "unique2": 0.3, "synergy": 0.9}], titles=["R = 0"])[:4]
         '<svg'
     """
-    with styled():
+    with drawing():
         figure, (axis,) = figure_of(1, 1, (5.2, 0.4 * len(titles) + 1.1))
         left = np.zeros(len(titles))
         at = np.arange(len(titles))[::-1]
