@@ -133,14 +133,10 @@ def test_a_malformed_audit_file_is_one_line(tmp_path, capsys, monkeypatch):
     assert main(command) == 0
 
 
-SLOW = ("rows", "signals", "pictures", "a thousand columns", "300 classes")
-"""Files that differ from others in size only."""
-
-
 def test_malformed_files_come_out_right_or_as_one_line(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     wrong, refused = {}, 0
-    for i, (name, arrays) in enumerate(malformed()):
+    for i, (name, arrays) in enumerate(files_of_malformed().items()):
         np.savez(f"f{i}.npz", **arrays)
         pair = sorted(k for k in arrays if k not in ("label", "target", "group"))[:2]
         commands = [["audit", f"f{i}.npz", "--seeds", "2", "--steps", "1", "--out", f"a{i}"]]
@@ -162,9 +158,3 @@ def test_malformed_files_come_out_right_or_as_one_line(tmp_path, capsys, monkeyp
     assert refused > 20
     names = {"runs"} | {f"{c}{i}{e}" for i in range(99) for c, e in (("f", ".npz"), ("a", ""))}
     assert {p.name for p in tmp_path.iterdir()} <= names
-
-
-def malformed():
-    """Files whose refusal or whose run takes a moment."""
-    made = files_of_malformed()
-    return [(k, v) for k, v in made.items() if not k.endswith(SLOW) or k in ("5 rows", "15 rows", "20 rows")]

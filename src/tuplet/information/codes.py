@@ -137,4 +137,4 @@ def axes_of(fit: Features, components: int) -> Features:
         return np.asarray(np.linalg.eigh(fit.T @ fit)[1][:, ::-1][:, :keep])
     size, vectors = np.linalg.eigh(fit @ fit.T)
     size, vectors = size[::-1][:keep], vectors[:, ::-1][:, :keep]
-    return np.asarray(fit.T @ vectors / np.sqrt(np.maximum(size, 1e-12 * size[0])))
+    return np.asarray(fit.T @ vectors / np.sqrt(np.maximum(size, max(1e-12 * size[0], 1e-300))))
