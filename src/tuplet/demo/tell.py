@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import t
 
 from tuplet.audit import Audit
+from tuplet.audit.report import answer
 from tuplet.data import Source
 from tuplet.data.sources.emoji import Emoji
 from tuplet.demo.study import INTO, METHODS, SHOWN, TRAINED, Found
@@ -57,7 +58,7 @@ def verdict(found: dict[str, list[Found]], names: Sequence[str], audit: Audit) -
             "Should names and pictures be aligned?",
             f"{align}: type a name, and aligned encoders show its picture among the first {FIRST} in {share[best]} of "
             f"{len(names)} test names; encoders that are not aligned in {share['random']}, chance in {chance:.0%}. "
-            f"To predict the emoji's group, a short audit says: {audit.pairs[0].advice.words}",
+            f"To predict the emoji's group, a short audit says: {answer(audit.pairs[0])}",
         ),
         (
             "With which objective?",
