@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from tuplet.cli.audit import aligned
 from tuplet.cli.runs import NOTE, data_recipe, file_recipe, read_note, reading_note
 from tuplet.cli.source import Reading
 from tuplet.errors import InputError
+from tuplet.io import AnyOf, parse_state
 
 if TYPE_CHECKING:
     from tuplet.train.recipe import Recipe
@@ -107,6 +107,7 @@ def _recipe(command: Evaluate, note: dict[str, Any]) -> Recipe:
 def _history(folder: Path) -> list[dict[str, float]]:
     """Read the log of a run; a damaged one tells nothing."""
     try:
-        return [dict(json.loads(line)) for line in (folder / "train.jsonl").read_text().splitlines()]
-    except (OSError, ValueError, TypeError, RecursionError):
+        lines = (folder / "train.jsonl").read_text(encoding="utf-8").splitlines()
+        return [parse_state(line, {...: AnyOf(None, float)}, where="train.jsonl") for line in lines]
+    except (OSError, ValueError):
         return []

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tuplet.data import Rows
-from tuplet.io import Between, parse_state, write_atomic
+from tuplet.io import AnyOf, Between, parse_state, read_state, write_atomic
 from tuplet.model import CONFIG, WEIGHTS, AlignmentModel
 from tuplet.nets.described import describe, plain
 from tuplet.train import checkpoint
@@ -88,6 +88,19 @@ def write_config(
     write_atomic(out / CONFIG, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
 
 
+_ABOUT: dict[Any, Any] = {
+    "modalities": {
+        ...: {"shape": object, "kind": AnyOf(None, str), "encoder": {"class": str, ...: object}, ...: object}
+    },
+    "objective": {"name": str, ...: object},
+    "data": {"name": str, "fingerprint": str, "rows": int, ...: object},
+    "seed": int,
+    "versions": {"tuplet": str, ...: str},
+    ...: object,
+}
+"""What the card repeats of `CONFIG`."""
+
+
 def write_weights(out: Path, tensors: dict[str, Tensor], progress: dict[str, int | bool]) -> None:
     """Write the weights that are kept, and how far training has come.
 
@@ -157,7 +170,7 @@ def write_card(out: Path, progress: dict[str, Any], history: Sequence[dict[str, 
         >>> list(inspect.signature(write_card).parameters)
         ['out', 'progress', 'history', 'measured']
     """
-    about = json.loads((out / CONFIG).read_text())
+    about = read_state(out / CONFIG, _ABOUT, fix="restore it, or train again with --fresh")
     lines = []
     for name, m in about["modalities"].items():
         lines.append(
@@ -167,7 +180,7 @@ def write_card(out: Path, progress: dict[str, Any], history: Sequence[dict[str, 
     done = f"{progress['done']} of {progress['epochs']} epochs" + ("" if progress["finished"] else ", unfinished")
     kept = history[progress["kept"] - 1] if 0 < progress["kept"] <= len(history) else {}
     losses = ", ".join(
-        f"{word} {kept[k]:.4f}" for k, word in (("loss", "training"), ("val", "validation")) if k in kept
+        f"{word} {kept[k]:.4f}" for k, word in (("loss", "training"), ("val", "validation")) if kept.get(k) is not None
     )
     text = f"""# Model card
 
