@@ -69,7 +69,6 @@ def answer(command, capsys):
 def test_damaged_state_of_every_file_is_one_line(made, capsys):
     for name, command in {
         "run/run.json": ["evaluate", "run"],
-        "sweep/cells/0.s0.jsonl": SWEEP,
         "bench/suite.json": ["report", "bench"],
     }.items():
         file = made / name
