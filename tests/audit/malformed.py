@@ -20,7 +20,6 @@ def files():
 
     made = {
         "constant": of(a=np.ones((n, 3))),
-        "nanoseconds": of(a=np.full((n, 2), 1_764_000_000_123_456_789)),
         "denormal": of(a=a * 1e-310),
         "above float32": of(a=a * 1e200),
         "one huge outlier": of(a=some(a, 3, 1e20)),
@@ -52,7 +51,6 @@ def files():
         "label of two columns": of(label=np.c_[y, y]),
         "label NaN": of(label=some(y, 2)),
         "one modality": of(b=None),
-        "twins of a name": {"x y": a, "x": b, "y": a + 1, "label": y},
         "names": {"$\\frac{$": a, "[/x]": b, "label": y},
         "more names": {"<b>": a, "触覚": b, "label": y},
         "dots": {"a.b": a, "../c": b, "label": y},
