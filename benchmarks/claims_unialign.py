@@ -2,7 +2,7 @@
 
     python benchmarks/claims_unialign.py [--threads 1] [--only zeta chi divergence training]
 
-Prints Markdown tables; mean +- standard deviation over the seeds. About two minutes on one core.
+Prints Markdown tables; mean +- standard deviation over the seeds. About three minutes on one core.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from tuplet.functional.derivative import first_order
-from tuplet.types import in_range, one_of
+from tuplet.types import InputError, in_range, one_of
 
 Logits = Callable[[slice, slice], Tensor]
 """Logits of a slice of the queries against a slice of the candidates, ``(b, n)``."""
@@ -46,6 +46,7 @@ def contrast(
     *,
     rows: slice,
     valid: Bool[Tensor, " N"] | None = None,
+    counted: Bool[Tensor, " N"] | None = None,
     group: Int[Tensor, " N"] | None = None,
     positives: Positives = "own",
     keep: Keep | None = None,
@@ -67,6 +68,7 @@ def contrast(
         positive: ``(N,)`` logits of the matching pairs; they replace the diagonal of ``logits``.
         rows: the slice of queries (and candidates) that this process owns.
         valid: ``(N,)`` rows that take part; None for all.
+        counted: ``(N,)`` valid rows whose losses are summed, over the number of all valid rows; None for all of these.
         group: ``(N,)`` ids; None for no groups.
         positives: what rows of one group are to each other. ``"own"``: nothing, :math:`P_i = \{i\}` and the others of the
             group are left out of :math:`K_i`. ``"group"``: positives too, :math:`P_i` is the group, in :math:`K_i` as well
@@ -155,12 +157,13 @@ def contrast(
         per_row = sums.lse - (1 - label_smoothing) * pull
         if label_smoothing:
             per_row = per_row - label_smoothing * sums.total / sums.size.clamp_min(1)
-        if valid is None and keep is None and (include_positive or n > 1):
+        if valid is None and keep is None and counted is None and (include_positive or n > 1):
             losses.append(per_row.mean())
             continue
-        counted = torch.ones_like(positive, dtype=torch.bool) if valid is None else valid
-        local = counted[rows] if include_positive else counted[rows] & (sums.size > 0)
-        total = counted.sum() if include_positive else _with_negative(counted, group)
+        everyone = torch.ones_like(positive, dtype=torch.bool) if valid is None else valid
+        local = (everyone if counted is None else counted)[rows]
+        local = local if include_positive else local & (sums.size > 0)
+        total = everyone.sum() if include_positive else _with_negative(everyone, group)
         losses.append(torch.where(local, per_row, 0.0).sum() * world / total.clamp_min(1))
     return losses[0] if len(losses) == 1 else (losses[0] + losses[1]) / 2
 
@@ -190,6 +193,8 @@ def size_of_block(block_size: BlockSize, candidates: int) -> int | None:
     if isinstance(block_size, str):
         one_of("block_size", block_size, ("auto",))
         return max(1, BLOCK // candidates)
+    if not isinstance(block_size, int) or isinstance(block_size, bool):
+        raise InputError(f"block_size is {block_size!r}, expected 'auto', None or a whole number >= 1")
     in_range("block_size", block_size, 1)
     return block_size
 
@@ -323,11 +328,11 @@ def _joined(parts: tuple[Sums, ...], dim: int) -> Sums:
     return Sums(torch.stack(lse).logsumexp(0), *(torch.stack(some).sum(0) for some in others))
 
 
-def _with_negative(counted: Tensor, group: Tensor | None) -> Tensor:
+def _with_negative(valid: Tensor, group: Tensor | None) -> Tensor:
     """Count, over all processes, the rows that take part and have a negative."""
     if group is None:
-        return counted.sum() * (counted.sum() > 1)
-    apart = torch.where(counted, group, torch.iinfo(group.dtype).max)
+        return valid.sum() * (valid.sum() > 1)
+    apart = torch.where(valid, group, torch.iinfo(group.dtype).max)
     in_order = apart.sort().values
     sizes = torch.searchsorted(in_order, apart, right=True) - torch.searchsorted(in_order, apart)
-    return (counted & (sizes < counted.sum())).sum()
+    return (valid & (sizes < valid.sum())).sum()

@@ -31,8 +31,10 @@ def unit(z: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
         z: ``(..., D)``.
 
     Returns:
-        ``(..., D)``. Rows whose norm is already 1 within 1e-6 come back bit by bit, so normalising twice changes
-        neither value nor gradient; a zero row stays zero with a finite gradient.
+        ``(..., D)``. Rows whose norm is already 1 within 1e-6 (half the spacing of 16-bit numbers) come back bit by bit, so
+        normalising twice changes neither value nor gradient; a zero row stays zero with a finite gradient. Every other row
+        gets unit length, however long or short it is, subnormal numbers included; the gradient of rows shorter than 4e-16
+        (float32; 6e-151 in float64) is that of a row of this length, so that it stays finite.
 
     Source:
         Elementary.
@@ -51,19 +53,36 @@ class _Unit(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, z: Tensor) -> Tensor:
-        norm = torch.linalg.vector_norm(z, dim=-1, keepdim=True)
-        as_is = ((norm - 1).abs() <= 1e-6) | (norm == 0)
-        scale = torch.where(as_is, 1.0, 1 / norm)
-        out = torch.where(as_is, z, z / norm)
+        wide = z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
+        limits = torch.finfo(wide.dtype)
+        short, long = limits.tiny**0.5 * 2**12, limits.max**0.5 / 2**12  # between them squares are exact enough
+        norm = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
+        as_is = ((norm - 1).abs() <= max(1e-6, torch.finfo(z.dtype).eps / 2)) | (norm == 0)
+        usual = (norm >= short) & (norm <= long)
+        if torch.compiler.is_compiling() or not bool(usual.all()):
+            peak = wide.abs().amax(dim=-1, keepdim=True) if wide.shape[-1] else norm
+            peak = torch.where(usual | (peak == 0), 1.0, peak)
+            as_is &= usual | (norm == 0) & (peak == 1)
+            wide = wide / peak
+            norm = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
+            scale = torch.where(as_is, 1.0, (1 / norm / peak).clamp_max(1 / short))
+        else:
+            scale = torch.where(as_is, 1.0, 1 / norm)
+        out = torch.where(as_is, wide, wide / norm)
         ctx.save_for_backward(out, scale, as_is)
-        return out
+        return out.to(z.dtype)
 
     @staticmethod
     @first_order
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         out, scale, as_is = ctx.saved_tensors
-        along = torch.where(as_is, 0.0, torch.linalg.vecdot(grad, out)[..., None])
-        return torch.addcmul(grad, along, out, value=-1).mul_(scale)
+        wide = grad.to(out.dtype)
+        along = torch.where(as_is, 0.0, torch.linalg.vecdot(wide, out)[..., None])
+        over = torch.addcmul(wide, along, out, value=-1).mul_(scale)
+        if over.dtype == grad.dtype:
+            return over
+        largest = torch.finfo(grad.dtype).max
+        return over.clamp(-largest, largest).to(grad.dtype)
 
 
 def cosine(anchor: Float[Tensor, "B D"], rest: Sequence[Float[Tensor, "N D"]]) -> Float[Tensor, "B N"]:

@@ -218,7 +218,8 @@ class _Left(torch.autograd.Function):
         left: Tensor = torch.addcmul(length.square(), parts[0], parts[0], value=-1)
         for part in parts[1:]:
             left.addcmul_(part, part, value=-1)
-        floor = (2 * torch.finfo(left.dtype).eps ** 0.5 * length).clamp_min(torch.finfo(left.dtype).tiny)
+        # no floor is so low that its reciprocal overflows: a zero query has 0 in its place, and 0 times that
+        floor = (2 * torch.finfo(left.dtype).eps ** 0.5 * length).clamp_min(torch.finfo(left.dtype).tiny ** 0.5)
         left.mul_(left > floor.square()).sqrt_()
         ctx.save_for_backward(anchor, basis, length, volume, left, floor, *parts)
         scaled: Tensor = left * volume

@@ -11,6 +11,7 @@ from torch import Tensor
 from tuplet.functional.contrast import BlockSize, Positives
 from tuplet.functional.scores import unit
 from tuplet.nets.fusion import Fusion
+from tuplet.objectives._checks import check_options
 from tuplet.objectives.cmc import nt_xent
 from tuplet.objectives.compose import Objective
 from tuplet.objectives.temperature import Temperature, temperature
@@ -70,6 +71,7 @@ class CoMM(Objective):
         block_size: BlockSize = "auto",
     ) -> None:
         super().__init__()
+        check_options(block_size=block_size)
         one_of("positives", positives, ("own", "group"))
         if isinstance(modalities, str):
             raise InputError(f"modalities is {modalities!r}, expected a sequence of names, such as ('force', 'sound')")

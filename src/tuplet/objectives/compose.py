@@ -215,13 +215,14 @@ def rows_with(emb: Embeddings, names: Sequence[str]) -> Tensor | None:
     return None if not torch.compiler.is_compiling() and bool(mask.all()) else mask
 
 
-def row_mean(per_row: Tensor, valid: Tensor | None, rows: slice) -> Tensor:
+def row_mean(per_row: Tensor, valid: Tensor | None, rows: slice, counted: Tensor | None = None) -> Tensor:
     """Average per-row values over the valid rows, as this process's share of the global mean.
 
     Args:
         per_row: ``(B,)`` values of all rows.
         valid: bool ``(B,)``; None for all.
         rows: the slice of rows this process owns.
+        counted: bool ``(B,)`` valid rows whose values are summed, as in `contrast`; None for all valid ones.
 
     Returns:
         Scalar whose mean over processes is the mean over all valid rows; 0 when there is none.
@@ -236,7 +237,9 @@ def row_mean(per_row: Tensor, valid: Tensor | None, rows: slice) -> Tensor:
     if valid is None:
         return per_row[rows].mean()
     world = per_row.shape[0] / (rows.stop - rows.start)
-    total: Tensor = torch.where(valid, per_row, 0.0)[rows].sum() * world / valid.sum().clamp_min(1)
+    total: Tensor = (
+        torch.where(valid if counted is None else counted, per_row, 0.0)[rows].sum() * world / valid.sum().clamp_min(1)
+    )
     return total
 
 

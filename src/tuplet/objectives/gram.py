@@ -12,7 +12,9 @@ from torch import Tensor
 from tuplet.functional.contrast import BlockSize, Positives, contrast, cut
 from tuplet.functional.scores import paired_volume
 from tuplet.functional.span import Span, span_and_height, span_of, volume_over
+from tuplet.objectives._checks import check_options, check_width
 from tuplet.objectives.compose import Objective, check_weights, rows_with, weight_of, weighted_mean
+from tuplet.objectives.patterns import COUNTED
 from tuplet.objectives.sign import Sign, SignMode
 from tuplet.objectives.temperature import Tau, at, temperature
 from tuplet.types import Embeddings, InputError, Traits, one_of
@@ -80,6 +82,7 @@ class Gram(Objective):
         block_size: BlockSize = "auto",
     ) -> None:
         super().__init__()
+        check_options(block_size=block_size, label_smoothing=label_smoothing, weights=weights)
         check_anchors(anchors, anchor, weights, tau)
         one_of("positives", positives, ("own", "group"))
         if anchors == "all":
@@ -116,6 +119,7 @@ class Gram(Objective):
         is divided by the volumes of both sides, that of a single unit vector being 1.
         """
         queries, others = self._sides(query, candidates)
+        check_width(len(queries) + len(others), queries[0].shape[1], "volumes need D >= M")
         if len(queries) == 1:
             return -volume_over(queries[0], self._volumes(span_of(others)))
         if len(others) == 1:
@@ -133,8 +137,7 @@ class Gram(Objective):
 
     def _anchored(self, emb: Embeddings, name: str) -> Tensor:
         q, rest = emb.z[name], [emb.z[k] for k in emb.modalities if k != name]
-        if q.shape[1] <= len(rest):
-            raise InputError(f"z has D = {q.shape[1]} for {len(rest) + 1} modalities; volumes need D >= M")
+        check_width(len(rest) + 1, q.shape[1], "volumes need D >= M")
         span, height = span_and_height(rest, q)
         span, tau = self._volumes(span), at(self.tau, name)
         span = span._replace(volume=span.volume / -tau)  # tau on N volumes instead of B * N
@@ -146,6 +149,7 @@ class Gram(Objective):
             group=emb.group,
             positives=self.positives,
             label_smoothing=self.label_smoothing,
+            counted=emb.aux.get(COUNTED),
             block_size=self.block_size,
         )
 

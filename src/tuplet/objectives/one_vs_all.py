@@ -12,7 +12,16 @@ from torch import Tensor, nn
 from tuplet.functional.contrast import BlockSize, Positives, contrast, cut
 from tuplet.functional.scores import cosine, unit
 from tuplet.functional.span import Span, paired_projection, projection_on, span_of
-from tuplet.objectives.compose import Objective, check_weights, row_mean, rows_with, weight_of, weighted_mean
+from tuplet.objectives._checks import check_options, check_width
+from tuplet.objectives.compose import (
+    Objective,
+    check_weights,
+    row_mean,
+    rows_with,
+    weight_of,
+    weighted_mean,
+)
+from tuplet.objectives.patterns import COUNTED
 from tuplet.objectives.sign import Sign, SignMode
 from tuplet.objectives.temperature import Tau, at, temperature
 from tuplet.types import Embeddings, InputError, Traits, in_range, one_of
@@ -95,6 +104,7 @@ class OneVsAll(Objective):
         block_size: BlockSize = "auto",
     ) -> None:
         super().__init__()
+        check_options(block_size=block_size, weights=weights)
         in_range("beta", beta, 0)
         in_range("ridge", ridge, 0)
         one_of("negatives", negatives, ("query", "own"))
@@ -133,8 +143,7 @@ class OneVsAll(Objective):
         """Return sufficiency and weighted minimality."""
         names, valid = emb.modalities, rows_with(emb, emb.modalities)
         m, dim = len(names), emb.z[names[0]].shape[1]
-        if dim < m:
-            raise InputError(f"z has D = {dim} for {m} modalities; the others would span everything, use D >= M")
+        check_width(m, dim, "the others would span everything, use D >= M")
         if self.mlps is not None and len(self.mlps) != m:
             raise InputError(f"z has {m} modalities, but the projector was built for modalities={len(self.mlps)}")
         z = [emb.z[k] for k in names]
@@ -151,7 +160,8 @@ class OneVsAll(Objective):
         apart = (stacked - stacked.mean(dim=0)).square().sum(dim=2) * (m / (m - 1)) ** 2
         return {
             "sufficiency": sufficiency,
-            "minimality": self.beta * row_mean(weighted_mean(list(apart), shares), valid, emb.rows),
+            "minimality": self.beta
+            * row_mean(weighted_mean(list(apart), shares), valid, emb.rows, emb.aux.get(COUNTED)),
         }
 
     def score(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
@@ -163,6 +173,7 @@ class OneVsAll(Objective):
         queries, others = self._sides(query, candidates)
         if self.mlps is not None:
             return self._mlp_score(query, candidates, queries, others)
+        check_width(len(queries) + len(others), queries[0].shape[1], "the others would span everything, use D >= M")
         if len(queries) <= len(others):
             span = span_of(others, ridge=self.ridge)
             return torch.stack([projection_on(q, span) for q in queries]).mean(dim=0)
@@ -194,6 +205,7 @@ class OneVsAll(Objective):
             positives=self.positives,
             both=False,
             include_positive=self.include_positive,
+            counted=emb.aux.get(COUNTED),
             block_size=self.block_size,
         )
 

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from tuplet.functional.contrast import BlockSize, Positives, contrast, cut
+from tuplet.objectives._checks import check_options
 from tuplet.objectives.compose import Objective, Weights, check_weights, rows_with, weight_of
+from tuplet.objectives.patterns import COUNTED
 from tuplet.objectives.temperature import Tau, at, temperature
 from tuplet.types import Embeddings, InputError, Traits, one_of
 
@@ -78,6 +80,7 @@ class Pairwise(Objective):
         block_size: BlockSize = "auto",
     ) -> None:
         super().__init__()
+        check_options(block_size=block_size, label_smoothing=label_smoothing, weights=weights)
         if anchor is not None and pairs != "hub":
             raise InputError(f"anchor is {anchor!r}, which only pairs='hub' uses; leave it out or set pairs='hub'")
         if isinstance(pairs, str):
@@ -170,6 +173,7 @@ def pair_contrast(
         (x * y).sum(dim=1),
         rows=emb.rows,
         valid=valid,
+        counted=emb.aux.get(COUNTED),
         group=emb.group,
         positives=positives,
         both=direction == "both",

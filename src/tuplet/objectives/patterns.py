@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import combinations
 
 import torch
 from torch import Tensor
 
-from tuplet.types import Embeddings
+from tuplet.types import Embeddings, InputError
 
 Terms = Callable[[Embeddings], dict[str, Tensor]]
 
 POSITION = "pattern.position"
 """Name in ``aux`` of the rows' places in the whole batch."""
+
+COUNTED = "pattern.counted"
+"""Name in ``aux`` of the rows whose losses are summed; the others are there to be contrasted with."""
+
+MOST_COMPILED = 5
+"""Modalities whose patterns are all compiled."""
 
 
 def over_patterns(emb: Embeddings, terms: Terms) -> dict[str, Tensor]:
@@ -34,7 +41,11 @@ def over_patterns(emb: Embeddings, terms: Terms) -> dict[str, Tensor]:
 
     Notes:
         At most ``min(B, 2^M)`` batches, each with as many rows as have its modalities. With nothing absent, one. Under
-        ``torch.compile`` patterns cannot be read from the data and only complete rows count.
+        ``torch.compile`` patterns cannot be read from the data, so the whole batch is evaluated with masks for every set of
+        two or more modalities, whether a row has just these or not: the same loss at the cost of ``2^M - M - 1`` batches.
+
+    Raises:
+        InputError: under ``torch.compile``, with more than five modalities (57 batches and more).
 
     Source:
         Our definition; OVA-IB, GRAM and Symile train on complete tuples.
@@ -47,7 +58,9 @@ def over_patterns(emb: Embeddings, terms: Terms) -> dict[str, Tensor]:
     """
     names = emb.modalities
     present = torch.stack([emb.present[k] for k in names], dim=1)
-    if torch.compiler.is_compiling() or bool(present.all()):
+    if torch.compiler.is_compiling():
+        return _over_every_set(emb, terms)
+    if bool(present.all()):
         return terms(emb)
     patterns, which = torch.unique(present, dim=0, return_inverse=True)
     candidates = (present[None] | ~patterns[:, None]).all(dim=2)
@@ -67,6 +80,35 @@ def over_patterns(emb: Embeddings, terms: Terms) -> dict[str, Tensor]:
         for name, value in part.items():
             totals[name] = totals.get(name, 0.0) + value * (first * world / count)
     return totals or terms(emb)
+
+
+def _over_every_set(emb: Embeddings, terms: Terms) -> dict[str, Tensor]:
+    """Evaluate the whole batch once per set of modalities, by masks, which gives every tensor a fixed shape."""
+    names = emb.modalities
+    if len(names) > MOST_COMPILED:
+        raise InputError(
+            f"z has {len(names)} modalities under torch.compile, which compiles the loss of every set of them, expected at "
+            f"most {MOST_COMPILED}; leave the objective uncompiled (torch.compiler.disable) and compile the encoders only"
+        )
+    present = torch.stack([emb.present[k] for k in names], dim=1)
+    totals: dict[str, Tensor] = {}
+    count = present.new_zeros((), dtype=torch.long)
+    for size in range(2, len(names) + 1):
+        for kept in combinations(range(len(names)), size):
+            with_all = present[:, list(kept)].all(dim=1)
+            exactly = with_all & (present.sum(dim=1) == size) & (with_all.sum() >= 2)
+            chosen = [names[i] for i in kept]
+            part = replace(
+                emb,
+                z={k: emb.z[k] for k in chosen},
+                h={k: emb.h[k] for k in chosen},
+                present={k: emb.present[k] for k in chosen},
+                aux=emb.aux | {COUNTED: exactly},
+            )
+            for name, value in terms(part).items():  # summed over the counted rows, divided by all that have these
+                totals[name] = totals.get(name, 0.0) + value * with_all.sum()
+            count = count + exactly.sum()
+    return {name: value / count.clamp_min(1) for name, value in totals.items()}
 
 
 def _rows(emb: Embeddings, names: list[str], order: Tensor, rows: slice) -> Embeddings:

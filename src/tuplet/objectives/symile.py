@@ -14,9 +14,10 @@ from torch.utils.checkpoint import checkpoint
 from tuplet.functional.contrast import EMPTY, BlockSize, Keep, Partitions, contrast, cut
 from tuplet.functional.derivative import first_order
 from tuplet.functional.scores import multilinear
+from tuplet.objectives._checks import check_options
 from tuplet.objectives.compose import Objective, check_weights, row_mean, rows_with, weight_of, weighted_mean
 from tuplet.objectives.pairwise import pair_contrast
-from tuplet.objectives.patterns import POSITION
+from tuplet.objectives.patterns import COUNTED, POSITION
 from tuplet.objectives.temperature import Tau, at, temperature
 from tuplet.types import Embeddings, InputError, Traits, one_of
 
@@ -84,6 +85,7 @@ class Symile(Objective):
         block_size: BlockSize = "auto",
     ) -> None:
         super().__init__()
+        check_options(block_size=block_size, weights=weights)
         one_of("negatives", negatives, ("n", "n_squared"))
         one_of("scale", scale, ("none", "dimension"))
         one_of("rows_as", rows_as, ("unit", "given"))
@@ -160,6 +162,7 @@ class Symile(Objective):
             keep=keep,
             valid=valid,
             both=False,
+            counted=emb.aux.get(COUNTED),
             block_size=self.block_size,
         )
 
@@ -173,7 +176,7 @@ class Symile(Objective):
         if self.permutations is not None:
             whole = self.permutations.to(device)
             if position is None:
-                return whole
+                return whole if valid is None else _among(whole[:m, : m - 1], valid)
             place = torch.full((whole.shape[-1],), -1, device=device)
             place[position] = torch.arange(size, device=device)
             inside = place[whole[:m, : m - 1]]
@@ -185,9 +188,7 @@ class Symile(Objective):
             return order[keys.argsort(dim=-1)][..., order.argsort()]
         if valid is None:
             return keys.argsort(dim=-1)
-        last = torch.where(valid, 0.0, 2.0)
-        places = last.argsort(stable=True).expand(m, m - 1, size)
-        return torch.empty_like(places).scatter_(2, places, (keys + last).argsort(dim=-1))
+        return _among(keys.argsort(dim=-1), valid)
 
     def _every_tuple(
         self, emb: Embeddings, z: list[Tensor], valid: Tensor | None, factor: float | Tensor
@@ -215,7 +216,7 @@ class Symile(Objective):
             first, *others = zip(*blocks, strict=True)
             lses = (torch.cat(first), *(torch.stack(parts).logsumexp(dim=0) for parts in others))
         positive = reduce(torch.mul, z).sum(dim=1) * factor
-        return [row_mean(lse - positive, valid, emb.rows) for lse in lses]
+        return [row_mean(lse - positive, valid, emb.rows, emb.aux.get(COUNTED)) for lse in lses]
 
     def _allowed(self, emb: Embeddings, m: int, start: int, stop: int, valid: Tensor | None) -> Tensor:
         """Mask the tuples of valid rows that are the positive or do not lie in one group."""
@@ -232,6 +233,13 @@ class Symile(Objective):
             own = reduce(torch.logical_and, [axis(rows, d) == axis(rows, 0) for d in range(1, m)])
             allowed = allowed & (~same | own)
         return allowed
+
+
+def _among(orders: Tensor, valid: Tensor) -> Tensor:
+    """Let the valid rows of ``(.., B)`` permutations change places among themselves only, in the order they had."""
+    places = (~valid).long().argsort(stable=True).expand(orders.shape)
+    taken = orders.gather(-1, (~valid[orders]).long().argsort(dim=-1, stable=True))
+    return torch.empty_like(orders).scatter_(-1, places, taken)
 
 
 class _Shuffled(torch.autograd.Function):

@@ -10,9 +10,11 @@ from torch import Tensor
 
 from tuplet.functional.contrast import BlockSize, Positives, contrast, cut
 from tuplet.functional.scores import paired_area, triangle_area
+from tuplet.objectives._checks import check_options
 from tuplet.objectives.compose import Objective, rows_with, weight_of, weighted_mean
 from tuplet.objectives.gram import anchors_of, check_anchors, check_names
 from tuplet.objectives.pairwise import pair_contrast
+from tuplet.objectives.patterns import COUNTED
 from tuplet.objectives.temperature import Tau, at, temperature
 from tuplet.types import Embeddings, Traits, one_of
 
@@ -71,6 +73,7 @@ class Triangle(Objective):
         block_size: BlockSize = "auto",
     ) -> None:
         super().__init__()
+        check_options(block_size=block_size, label_smoothing=label_smoothing, weights=weights)
         check_anchors(anchors, anchor, weights, tau)
         one_of("positives", positives, ("own", "group"))
         if anchors == "all":
@@ -119,6 +122,7 @@ class Triangle(Objective):
             group=emb.group,
             positives=self.positives,
             label_smoothing=self.label_smoothing,
+            counted=emb.aux.get(COUNTED),
             block_size=self.block_size,
         )
 

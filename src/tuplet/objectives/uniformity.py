@@ -13,6 +13,7 @@ from tuplet.functional.contrast import BlockSize, size_of_block
 from tuplet.functional.density import Geometry, squared_distance
 from tuplet.functional.divergence import uniformity
 from tuplet.functional.scores import paired_volume, unit
+from tuplet.objectives._checks import check_width
 from tuplet.objectives.compose import Objective, row_mean, rows_with
 from tuplet.objectives.gram import Gram
 from tuplet.types import Embeddings, InputError, Traits, in_range, one_of
@@ -64,8 +65,8 @@ class UniAlign(Objective):
         ``1 / tau**2 = 204``, so from scratch it spreads and does not align; ``weighting="literal"`` restores it. From
         scratch, a detached anchor hardly learns either, since nothing asks it to be predictable from the others. Measured on
         three views of digits (20 epochs, seeds 0 to 2, test rows): positive cosine and R@1 by cosine (chance 0.25 %) are
-        -0.01 ± 0.00 and 0.1 ± 0.1 % for ``"literal"``, 0.98 ± 0.00 and 7.7 ± 0.7 % for the default (R@1 by volume
-        5.4 ± 0.5 %), 0.09 ± 0.02 and 1.3 ± 0.7 % with ``detach_anchor=True`` (``python benchmarks/claims_unialign.py``).
+        -0.01 ± 0.00 and 0.2 ± 0.0 % for ``"literal"``, 0.98 ± 0.00 and 7.7 ± 0.7 % for the default (R@1 by volume
+        5.4 ± 0.5 %), 0.09 ± 0.01 and 1.5 ± 0.2 % with ``detach_anchor=True`` (``python benchmarks/claims_unialign.py``).
         The volume score multiplies by the volume that each candidate spans on its own, and nothing here equalises
         those; hence cosine is the default. With ``"holder"`` value and gradient are of the order ``1 / tau**2``: add
         other objectives as ``tau**2 * UniAlign() + ...``. The bandwidth is fixed: a learnable one would only grow small.
@@ -112,6 +113,7 @@ class UniAlign(Objective):
         one_of("geometry", geometry, ("euclidean", "geodesic"))
         one_of("reduction", reduction, ("row", "global"))
         one_of("score_by", score_by, ("cosine", "volume"))
+        size_of_block(block_size, 1)  # refused now, if at all
         self.tau = _bandwidth(tau, temperature)
         self.tau_ctr = self.tau if tau_ctr is None else _bandwidth(tau_ctr, None)
         extra = 0.0 if weighting == "holder" else 1.0
@@ -199,8 +201,7 @@ class UniAlign(Objective):
     def _volume(self, emb: Embeddings) -> Tensor:
         members = _members(emb)
         m, dim = len(members), members[0].shape[1]
-        if dim < m:
-            raise InputError(f"z has D = {dim} for {m} modalities; volumes need D >= M, or set volume=0")
+        check_width(m, dim, "volumes need D >= M, or set volume=0")
         several = _several(emb)
         if several is not None:  # an absent member becomes an axis of its own, which leaves the others' volume
             axes = torch.eye(m, dtype=members[0].dtype, device=members[0].device)
