@@ -18,11 +18,11 @@ def built(name, m, dtype):
 
 def test_zero_rows_are_finite_in_value_gradient_and_score():
     present = {"m0": torch.tensor([1, 1, 1, 0, 1, 1]).bool(), "m1": torch.tensor([1, 1, 0, 1, 1, 1]).bool()}
-    for name, m in SIZED:
+    for name, m in [(name, m) for name, m in SIZED if m < 4]:
         for dtype in (torch.float32, torch.float64):
             objective = built(name, m, dtype)
-            for places in (*((k,) for k in range(m)), tuple(range(m))):
-                for rows in ([1], [0, 5], list(range(6))):
+            for places, some in [((k,), [[1]]) for k in range(m)] + [(tuple(range(m)), [[0, 5], list(range(6))])]:
+                for rows in some:
                     z = {k: v.clone() for k, v in embeddings(m, dtype=dtype).z.items()}
                     for k in places:
                         z[f"m{k}"][rows] = 0
