@@ -18,7 +18,7 @@ def built(name, m, dtype):
 
 def test_zero_rows_are_finite_in_value_gradient_and_score():
     present = {"m0": torch.tensor([1, 1, 1, 0, 1, 1]).bool(), "m1": torch.tensor([1, 1, 0, 1, 1, 1]).bool()}
-    for name, m in [(name, m) for name, m in SIZED if m < 4]:
+    for name, m in [(name, m) for name, m in SIZED if m < (4 if CASES[name].contrasts else 3)]:  # solvers are slow
         for dtype in (torch.float32, torch.float64):
             objective = built(name, m, dtype)
             for places, some in [((k,), [[1]]) for k in range(m)] + [(tuple(range(m)), [[0, 5], list(range(6))])]:
