@@ -209,8 +209,8 @@ def _about(source: Source, shown: Emoji) -> list[str]:
         "Modalities: Noto, Fluent and Twemoji pictures (32 x 32, small convolutional networks), English and French names "
         "with tags (hashed word and character n-grams, MLPs). A typed word is the name alone. Search ranks Noto and "
         "Twemoji pictures of the test rows together. Each objective has its default settings and 20 epochs; a tuned "
-        "or longer one may do better. The objective named best is the best on these test names. The audit is a quick one: one strength, "
-        "two pilots of 60 steps.",
+        "or longer one may do better. The objective named best is the best on these test names. The audit is a quick one: "
+        "one strength, two pilots of 60 steps.",
         "'Better' and 'fewer' mean that a paired 95 % interval over test names, averaged over seeds, leaves out 0.",
         f"Licences: {source.provenance.licence}. {source.provenance.citation}.",
     ]
