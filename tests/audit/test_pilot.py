@@ -1,16 +1,18 @@
 """The pilot is `strategic`, computed side by side."""
 
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from tuplet import InputError
-from tuplet.audit.pilot import _covariance, _one_by_one, _side_by_side, _some, _stackable, pilot
+from tuplet.audit.pilot import _covariance, _one_by_one, _side_by_side, _stackable, pilot
 from tuplet.data import from_arrays
 from tuplet.data.sources import blocks
 from tuplet.train import TrainConfig, strategic
+from tuplet.train._rows import some
 
 
 def real_source(seed=0, n=120):
@@ -23,7 +25,7 @@ def real_source(seed=0, n=120):
 )
 def test_side_by_side_is_one_after_the_other(source):
     config = TrainConfig(lr=3e-3, epochs=2, batch_size=32)
-    train, val = _some(source.train), _some(source.val)
+    train, val = some(source.train), some(source.val)
     assert _stackable(source, "label", train)
     arguments = (source, "label", (0.0, 0.7), (0, 3), config, train, val)
     fitted, outcomes = _side_by_side(*arguments)
@@ -50,7 +52,7 @@ def test_missing_rows_are_trained_one_after_the_other():
     hidden = x.copy()
     hidden[::5] = np.nan
     source = from_arrays({"a": hidden, "b": x, "c": x}, targets={"label": np.arange(90) % 3})
-    assert not _stackable(source.select(("a", "b")), "label", _some(source.train))
+    assert not _stackable(source.select(("a", "b")), "label", some(source.train))
     found = pilot(source, ("a", "b"), strengths=(1.0,), seeds=(0, 1), steps=2)
     assert sorted(found.scores) == ["a", "b"]
     assert np.isfinite(found.gain).all()
@@ -69,7 +71,7 @@ def grouped(repeats, groups=20, seed=0):
 
 def test_groups_are_the_unit_of_noise():
     source = grouped(10, groups=60)
-    train, val = _some(source.train), _some(source.val)
+    train, val = some(source.train), some(source.val)
     assert not _stackable(source, "label", train)
     config = TrainConfig(lr=3e-3, epochs=4, batch_size=120)
     steps = 4 * (len(train) // 120)
@@ -85,11 +87,15 @@ def test_groups_are_the_unit_of_noise():
 
 
 def test_both_ways_train_on_the_same_rows(monkeypatch):
-    monkeypatch.setattr(sys.modules["tuplet.audit.pilot"], "ROWS", 40)
+    for module in ("tuplet.audit.pilot", "tuplet.train._rows"):
+        monkeypatch.setattr(sys.modules[module], "ROWS", 40)
     seen = []
-    monkeypatch.setattr(
-        sys.modules["tuplet.audit.pilot"], "fit", lambda *a, train, config: seen.append((train, config))
-    )
+
+    def fit(*_, train, config):
+        seen.append((train, config))
+        return SimpleNamespace(stopped=False)
+
+    monkeypatch.setattr(sys.modules["tuplet.audit.pilot"], "fit", fit)
     source = grouped(5)
     pilot(source, ("a", "b"), strengths=(1.0,), seeds=(0, 1), steps=10, config=TrainConfig(batch_size=8))
     assert {len(train) for train, _ in seen} == {40}
