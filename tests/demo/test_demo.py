@@ -3,22 +3,30 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
 
 from tuplet.data import from_arrays
 from tuplet.demo import verdict
-from tuplet.demo.study import METHODS, Found, _ranks
+from tuplet.demo.study import METHODS, Found, _ranks, chosen
 from tuplet.evaluate import embed, linear_baseline
 from tuplet.evaluate.search import search
+from tuplet.io import fresh
+from tuplet.types import InputError
 
 N = 300
-AUDIT = SimpleNamespace(pairs=[SimpleNamespace(advice=SimpleNamespace(words="Align."))])
+CURVE = SimpleNamespace(strengths=(0.3,), mean=[0.0], low=[-1.0], high=[1.0])
+ADVICE = SimpleNamespace(verdict="unclear", strength=0.0, curve=CURVE, evidence=())
+AUDIT = SimpleNamespace(
+    pairs=[SimpleNamespace(pair=("english", "noto"), pilot=SimpleNamespace(metric="accuracy"), advice=ADVICE)]
+)
 
 
-def method(share, probe=0.5):
+def method(share, probe=0.5, validation=None):
     """A method that finds this share of the names."""
     ranks = np.where(np.random.default_rng(0).permutation(N) < share * N, 1, 200)
-    return [Found({"linear": probe}, ranks, ranks, np.zeros((N, 10), np.int64))]
+    validation = share if validation is None else validation
+    return [Found({"linear": probe, "validation": validation}, ranks, ranks, np.zeros((N, 10), np.int64))]
 
 
 def answers(**shares):
@@ -30,10 +38,19 @@ def answers(**shares):
 def test_the_best_objective_is_named_with_those_like_it():
     align, which, gain, _ = answers(pairwise=0.3, gram=0.6, ova_ib=0.59, linear=0.2)
     assert align.startswith("Yes")
-    assert which.startswith("GRAM finds most: 60%")
+    assert which.startswith("GRAM, which finds most on validation names. On test names it finds 60%")
     assert "OVA-IB cannot be told apart" in which
-    assert "Pairwise cannot" not in which
+    assert "Pairwise finds fewer" in which
     assert "GRAM finds more than" in gain
+
+
+def test_validation_names_choose_and_test_names_are_reported():
+    found = {m: method(0.03) for m in METHODS}
+    found |= {"pairwise": method(0.2, validation=0.5), "gram": method(0.6, validation=0.4)}
+    assert chosen(found) == "pairwise"
+    which = verdict(found, [f"row {i}" for i in range(N)], AUDIT)[1][1]
+    assert which.startswith("Pairwise, which finds most on validation names. On test names it finds 20%")
+    assert "GRAM finds more on them" in which
 
 
 def test_a_closed_form_that_wins_and_alignment_without_gain_are_said():
@@ -59,3 +76,15 @@ def test_search_finds_the_row_that_was_typed():
     best = [words[rows[i]] for i in found.argmax(dim=1)]
     assert np.mean([a == words[i] for a, i in zip(best, rows, strict=True)]) > 0.9
     assert torch.isfinite(found).all()
+
+
+def test_fresh_removes_a_demo_and_nothing_else(tmp_path):
+    for name in ("demo.json", "report.html", "records/gram-0.json", "models/gram-0-20/train.jsonl", "audit/audit.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    (tmp_path / "models" / "mine.txt").write_text("")
+    with pytest.raises(InputError, match=r"models/mine\.txt, which tuplet did not write"):
+        fresh(tmp_path)
+    (tmp_path / "models" / "mine.txt").unlink()
+    fresh(tmp_path)
+    assert [p.name for p in tmp_path.iterdir() if p.name != ".lock"] == []

@@ -95,7 +95,8 @@ def answer(found: PairAudit) -> str:
     advice, curve, (a, b) = found.advice, found.advice.curve, found.pair
     accuracy = found.pilot.metric == "accuracy"
     what, unit = ("validation accuracy", "points") if accuracy else ("validation R2", "hundredths")
-    i = curve.strengths.index(advice.strength or 1.0)
+    at = advice.strength or (1.0 if 1.0 in curve.strengths else curve.strengths[-1])
+    i = curve.strengths.index(at)
     change = f"{what} {curve.mean[i]:+.1f} {unit}, 80 % interval {curve.low[i]:+.1f} to {curve.high[i]:+.1f}"
     ask = f"Align {a} and {b}:"
     if advice.verdict == "helps":
@@ -104,11 +105,11 @@ def answer(found: PairAudit) -> str:
         return f"{ask} perhaps, at strength {advice.strength:g} ({change}). This is a guess: check it with a sweep."
     if advice.verdict == "hurts":
         sure = "no" if curve.hurts >= FIRM else "rather not"
-        return f"{ask} {sure}. At strength 1: {change}."
+        return f"{ask} {sure}. At strength {at:g}: {change}."
     if advice.verdict == "no difference":
-        return f"{ask} not for the sake of {what}, which it hardly changes (at strength 1: {change})."
+        return f"{ask} not for the sake of {what}, which it hardly changes (at strength {at:g}: {change})."
     short = [e for e in advice.evidence if "too few" in e or "no encoder beats" in e]
-    return f"{ask} unknown. " + (short[0] if short else f"The pilot is too noisy (at strength 1: {change}).")
+    return f"{ask} unknown. " + (short[0] if short else f"The pilot is too noisy (at strength {at:g}: {change}).")
 
 
 def conclusion(audit: Audit) -> str:

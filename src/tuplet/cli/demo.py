@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,26 +37,25 @@ def demo(command: Demo) -> None:
     from tuplet.data.sources.emoji import contents
     from tuplet.demo import measure, tell, verdict
     from tuplet.demo.question import ask
-    from tuplet.io import locked
+    from tuplet.io import fresh, locked, write_atomic
 
     out = command.out
     if out.exists() and not out.is_dir():
         raise InputError(f"out is {out}, which is a file; choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
+    if command.fresh:
+        fresh(out)
+    out.mkdir(parents=True, exist_ok=True)
     with locked(out):
-        if command.fresh:
-            for part in ("audit", "models", "records"):
-                if (out / part).is_dir() and not (out / part).is_symlink():
-                    shutil.rmtree(out / part)
+        write_atomic(out / "demo.json", b"{}")  # marks the folder as a demo's
         source = SOURCES["emoji"]().select(["noto", "fluent", "twemoji", "english", "french"])
         shown = contents()
-        names = [shown.names["english"][i] for i in source.split.test]
+        names = shown.names["english"]
         with Progress("1 of 2: audit, whether to align names and pictures") as progress:
             audit = ask(source, out / "audit", progress.advance)
         with Progress("2 of 2: train and measure three objectives and three baselines") as progress:
             found = measure(source, names, out=out, report=progress.advance)
-        said = verdict(found, names, audit)
+        said = verdict(found, [names[i] for i in source.split.test], audit)
         page = tell(found, source, shown, said, out / "report.html")
     for question, answer in said:
         print(f"\n{question}")

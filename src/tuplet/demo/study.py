@@ -1,8 +1,9 @@
-"""Train or build each method on the training rows, and measure it on the test rows; finished pieces are kept."""
+"""Train or build each method on training rows, choose on validation rows, measure on test rows; finished pieces are kept."""
 
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from tuplet.data import Source
 from tuplet.evaluate import Result, embed, evaluate, evaluate_inputs, linear_baseline, mean_cosine
+from tuplet.evaluate.retrieve import Score
 from tuplet.evaluate.search import search
 from tuplet.io import read_state, write_atomic
 from tuplet.model import AlignmentModel
@@ -34,6 +36,8 @@ QUERY, INTO = "english", ("noto", "twemoji")
 EPOCHS = 20
 SHOWN = 7
 """Pictures shown per search."""
+FIRST = 10
+"""A picture counts as found if it is among the first ten."""
 KEPT = {
     "probe/linear": "linear",
     "probe/few_shot": "few",
@@ -49,7 +53,7 @@ class Found:
     """What was measured of one method with one seed.
 
     Attributes:
-        numbers: short name -> value on test rows.
+        numbers: short name -> value on test rows; ``validation`` is the share of validation names found among the first ten.
         ranks: of the right picture for each test row's English name, 1 is first, by the method's own score; may be empty.
         cosine_ranks: likewise by mean cosine.
         top: for each test row's name, the positions of the test rows found first.
@@ -73,7 +77,7 @@ def measure(
 
     Args:
         source: with the modalities ``english``, ``noto`` and ``twemoji``, and the target ``group``.
-        names: what is typed for each test row.
+        names: what is typed for each row of the source.
         out: folder that keeps finished pieces and trained models.
         epochs: of every training.
         report: called with pieces done, pieces in all, and what was done.
@@ -116,18 +120,42 @@ def _measured(method: str, seed: int, source: Source, names: list[str], out: Pat
             model = AlignmentModel.for_source(source)
     else:
         config = TrainConfig(epochs=epochs, seed=seed, out=out / "models" / f"{method}-{seed}-{epochs}")
-        model = fit(None, objective, train=source.train, val=source.val, config=config).model
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "the gradient of")  # a comparison shows what comes of it
+            model = fit(None, objective, train=source.train, val=source.val, config=config).model
     results = evaluate(model, objective, source, target="group", which=whole)
-    pool = embed(model, source.test)
     own = getattr(objective, "score", None) or mean_cosine
-    by_own, by_cosine = (search(model, source, {QUERY: names}, pool, INTO, score=s).numpy() for s in (own, mean_cosine))
+
+    def scores(part: str, score: Score) -> NDArray[np.float64]:
+        typed = {QUERY: [names[i] for i in getattr(source.split, part)]}
+        return search(model, source, typed, embed(model, getattr(source, part)), INTO, score=score).numpy()
+
+    by_own, by_cosine = scores("test", own), scores("test", mean_cosine)
     order = np.argsort(-by_own, axis=1, kind="stable")
+    validation = float((_ranks(scores("val", own)) <= FIRST).mean())
     return {
-        "numbers": _numbers(results),
+        "numbers": {**_numbers(results), "validation": validation},
         "ranks": _ranks(by_own).tolist(),
         "cosine_ranks": _ranks(by_cosine).tolist(),
         "top": order[:, :10].tolist(),
     }
+
+
+def chosen(found: dict[str, list[Found]]) -> str:
+    """Name the objective that finds most on validation rows, averaged over seeds; the first among equals.
+
+    Args:
+        found: from `measure`.
+
+    Returns:
+        The method.
+
+    Example:
+        >>> none = np.zeros(0, np.int64)
+        >>> chosen({m: [Found({"validation": v}, none, none, none)] for m, v in zip(TRAINED, (0.1, 0.3, 0.2))})
+        'gram'
+    """
+    return max(TRAINED, key=lambda m: np.mean([run.numbers["validation"] for run in found[m]]))
 
 
 def _numbers(results: Sequence[Result]) -> dict[str, float]:

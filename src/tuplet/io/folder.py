@@ -11,7 +11,7 @@ from pathlib import Path
 from tuplet.errors import InputError
 from tuplet.io.files import locked
 
-MARKERS = ("run.json", "suite.json", "audit.json", "sweep.json", "checkpoint.safetensors", "config.json")
+MARKERS = ("run.json", "suite.json", "audit.json", "sweep.json", "checkpoint.safetensors", "config.json", "demo.json")
 """Files by which a folder is known to be a run's."""
 WRITTEN = (
     *MARKERS,
@@ -19,6 +19,7 @@ WRITTEN = (
     *("report.html", "table.md", "table.csv", "table.tex", "*.svg", "*.png"),
     *("cells/**.json", "cells/**.jsonl"),
     *(f"audit/{name}" for name in ("audit.json", "report.html", "table.md", "*.svg")),
+    *("records/*.json", *(f"models/*/{name}" for name in ("*.json", "*.jsonl", "*.safetensors", "README.md"))),
 )
 """All that commands write to a run folder; ``**`` stands for folders too. A command that writes more adds it here."""
 _SCRATCH = re.compile(r"\..+\.\d+\.part|\.lock")
