@@ -87,9 +87,10 @@ def test_the_navigation_names_every_page_once():
 
 
 @pytest.mark.parametrize(
-    "page", ["index", "start", "missing", "scale", "logs", "data_formats", "information", "similarity"]
+    "page", ["index", "start", "own_data", "missing", "scale", "logs", "data_formats", "information", "similarity"]
 )
-def test_examples_print_what_is_shown(page):
+def test_examples_print_what_is_shown(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # examples may write
     found = FENCE.findall((DOCS / f"{page}.md").read_text())
     names, printed, ran = {}, "", 0
     for kind, body in found:
