@@ -67,7 +67,7 @@ class Found:
 
 def measure(
     source: Source,
-    names: list[str],
+    names: Sequence[str],
     *,
     out: Path,
     epochs: int = EPOCHS,
@@ -106,7 +106,7 @@ def measure(
     return found
 
 
-def _measured(method: str, seed: int, source: Source, names: list[str], out: Path, epochs: int) -> dict[str, object]:
+def _measured(method: str, seed: int, source: Source, names: Sequence[str], out: Path, epochs: int) -> dict[str, object]:
     whole = (tuple(source.modalities),)
     if method == "inputs":
         results = evaluate_inputs(source, target="group", which=whole)
