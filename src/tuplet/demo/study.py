@@ -106,7 +106,9 @@ def measure(
     return found
 
 
-def _measured(method: str, seed: int, source: Source, names: Sequence[str], out: Path, epochs: int) -> dict[str, object]:
+def _measured(
+    method: str, seed: int, source: Source, names: Sequence[str], out: Path, epochs: int
+) -> dict[str, object]:
     whole = (tuple(source.modalities),)
     if method == "inputs":
         results = evaluate_inputs(source, target="group", which=whole)
