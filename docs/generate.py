@@ -221,7 +221,8 @@ def comparison() -> str:
 
 def code() -> str:
     """Write the page of the room's code."""
-    modules = [f"::: tuplet.objectives.{m.name}\n" for m in pkgutil.iter_modules(objectives.__path__)]
+    names = [m.name for m in pkgutil.iter_modules(objectives.__path__) if not m.name.startswith("_")]
+    modules = [f"::: tuplet.objectives.{name}\n" for name in names]
     return "# tuplet.objectives\n\n" + "\n".join(modules)
 
 
