@@ -42,7 +42,7 @@ class Workers(ProcessPoolExecutor):
         """End all workers now, whatever they do."""
         for process in list((self._processes or {}).values()):
             process.terminate()
-        self.shutdown(wait=False, cancel_futures=True)
+        self.shutdown(wait=True, cancel_futures=True)  # its thread and the exit would race otherwise
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> bool | None:
         """Wait for what runs; after an error, stop it."""
