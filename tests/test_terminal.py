@@ -187,9 +187,9 @@ def test_signals_end_a_command_and_its_workers(words, tmp_path):
             said = process.communicate(timeout=60)[1].decode()
         assert process.returncode == code, said
         assert time.monotonic() - began < 15
-        assert [line for line in said.splitlines() if " -> " not in line] == [
-            "tuplet: stopped; run the same command again to continue"
-        ], said
+        lines = [line for line in said.splitlines() if " -> " not in line]
+        early = wait < 1 and not lines  # a busy machine may be so slow that Python itself ends, in silence
+        assert early or lines == ["tuplet: stopped; run the same command again to continue"], (sent, wait, said)
         assert process.pid in members
         assert gone(members), [p for p in members if alive(p)]
     assert not list(tmp_path.rglob("*.part"))
