@@ -1,5 +1,6 @@
 """Embeddings.of: what it fills in, and what it refuses."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -44,7 +45,8 @@ ones = torch.ones(3, 2)
             {"present": {"a": torch.ones(2, dtype=torch.bool)}},
             r"present\['a'\] has shape \(2,\)",
         ),
-        ({"a": ones}, {"present": {"a": torch.ones(3)}}, "expected bool"),
+        ({"a": ones}, {"present": {"a": torch.full((3,), 2.0)}}, "expected bool"),
+        ({"a": [["x"]]}, {}, r"z\['a'\] is no array of numbers"),
         ({"a": ones}, {"group": torch.ones(2)}, "group has shape"),
         ({"a": ones, "b": ones}, {"h": {"a": ones}}, "h has modalities"),
         ({"a": ones}, {"target": {"y": torch.ones(2)}}, r"target\['y'\]"),
@@ -53,3 +55,16 @@ ones = torch.ones(3, 2)
 def test_bad_input_is_named(z, options, message):
     with pytest.raises(InputError, match=message):
         Embeddings.of(z, **options)
+
+
+def test_arrays_lists_and_strings_are_taken():
+    rng = np.random.default_rng(0)
+    z = {k: rng.normal(size=(4, 3)).astype("f4") for k in "ab"}
+    group = np.array(["s2", "s1", "s2", "s1"], dtype=object)
+    emb = Embeddings.of(z, present={"a": [1, 0, 1, 1]}, group=group, target={"y": [0, 1, 2, 3]})
+    assert emb.present["a"].tolist() == [True, False, True, True]
+    assert emb.z["a"][1].tolist() == [0, 0, 0]
+    assert emb.group.tolist() == [1, 0, 1, 0]
+    assert emb.target["y"].tolist() == [0, 1, 2, 3]
+    assert torch.equal(emb.z["b"], torch.from_numpy(z["b"]))
+    assert Embeddings.of(z, group=[5, 5, 7, 7]).group.tolist() == [5, 5, 7, 7]

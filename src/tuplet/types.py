@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -102,22 +102,22 @@ class Embeddings:
     @classmethod
     def of(
         cls,
-        z: dict[str, Tensor],
+        z: Mapping[str, Any],
         *,
-        present: dict[str, Tensor] | None = None,
-        group: Tensor | None = None,
-        h: dict[str, Tensor] | None = None,
-        target: dict[str, Tensor] | None = None,
+        present: Mapping[str, Any] | None = None,
+        group: Any = None,
+        h: Mapping[str, Any] | None = None,
+        target: Mapping[str, Any] | None = None,
     ) -> Embeddings:
-        """Build embeddings by hand from one ``(B, D)`` tensor per modality.
+        """Build embeddings by hand from one ``(B, D)`` tensor or NumPy array per modality.
 
         Args:
             z: modality -> floating ``(B, D)``; same ``B``, ``D``, dtype and device for all.
-            present: modality -> bool ``(B,)``; names left out are fully present. Missing rows are zero-filled, so
-                they may hold anything, NaN included.
-            group: integer ``(B,)``; rows of an equal group are not negatives of each other.
+            present: modality -> bool or 0 and 1, ``(B,)``; names left out are fully present. Missing rows are zero-filled,
+                so they may hold anything, NaN included.
+            group: ``(B,)`` integers or strings, also as a list; rows of an equal group are not negatives of each other.
             h: modality -> ``(B, H_m)`` encoder representation; ``z`` when left out.
-            target: target name -> tensor with ``B`` rows.
+            target: target name -> tensor or array with ``B`` rows.
 
         Returns:
             Embeddings that own all their rows.
@@ -132,8 +132,12 @@ class Embeddings:
             >>> emb.modalities, len(emb)
             (('sound', 'touch'), 4)
         """
+        z = {k: _tensor(f"z[{k!r}]", v) for k, v in z.items()}
+        h = None if h is None else {k: _tensor(f"h[{k!r}]", v) for k, v in h.items()}
+        target = {k: _tensor(f"target[{k!r}]", v) for k, v in (target or {}).items()}
         first, size = _check_z(z)
         device = z[first].device
+        group = None if group is None else _groups(group, device)
         names = sorted(z)
         for argument, given in (("present", present), ("h", h)):
             if unknown := sorted(set(given or {}) - set(names)):
@@ -244,11 +248,37 @@ def _check_z(z: dict[str, Tensor]) -> tuple[str, int]:
     return first, int(z[first].shape[0])
 
 
-def _mask(name: str, mask: Tensor | None, size: int, device: torch.device, first: str) -> Tensor:
-    if mask is None:
+def _tensor(name: str, value: Any) -> Tensor:
+    """Return a tensor as it is, and anything else that holds numbers as a tensor."""
+    if isinstance(value, Tensor):
+        return value
+    try:
+        return torch.as_tensor(value if hasattr(value, "__array__") else list(value))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"{name} is no array of numbers ({str(error).splitlines()[0]}); give a tensor or a NumPy array"
+        ) from None
+
+
+def _groups(value: Any, device: torch.device) -> Tensor:
+    """Return group ids as whole numbers; strings are numbered in sorted order."""
+    if isinstance(value, Tensor):
+        return value
+    ids = [str(v) if isinstance(v, str) else v for v in (value.tolist() if hasattr(value, "tolist") else value)]
+    if any(isinstance(v, str) for v in ids):
+        codes = {v: i for i, v in enumerate(sorted({str(v) for v in ids}))}
+        ids = [codes[str(v)] for v in ids]
+    return _tensor("group", ids).to(device)
+
+
+def _mask(name: str, given: Any, size: int, device: torch.device, first: str) -> Tensor:
+    if given is None:
         return torch.ones(size, dtype=torch.bool, device=device)
+    mask = _tensor(f"present[{name!r}]", given).to(device)
     if mask.dtype != torch.bool:
-        raise InputError(f"present[{name!r}] has dtype {mask.dtype}, expected bool; compare with != 0")
+        if not bool(((mask == 0) | (mask == 1)).all()):
+            raise InputError(f"present[{name!r}] has dtype {mask.dtype} and other values than 0 and 1, expected bool")
+        mask = mask != 0
     if mask.shape != (size,):
         raise InputError(f"present[{name!r}] has shape {tuple(mask.shape)}, expected ({size},) to match z[{first!r}]")
     return mask

@@ -88,3 +88,21 @@ def test_fresh_removes_a_demo_and_nothing_else(tmp_path):
     (tmp_path / "models" / "mine.txt").unlink()
     fresh(tmp_path)
     assert [p.name for p in tmp_path.iterdir() if p.name != ".lock"] == []
+
+
+def test_a_folder_that_is_not_tuplets_is_never_emptied(tmp_path):
+    for number, files in enumerate(
+        (
+            ("config.json", "model.safetensors", "README.md"),  # what other libraries write
+            ("run.json", "photo.png"),
+            ("run.json", "cells/a/b/mine.json"),
+            ("suite.json", "cells/a/notes.jsonl"),
+        )
+    ):
+        folder = tmp_path / str(number)
+        for name in files:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text("{}")
+        with pytest.raises(InputError):
+            fresh(folder)
+        assert all((folder / name).exists() for name in files)

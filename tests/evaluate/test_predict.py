@@ -231,7 +231,8 @@ def synergy(n=900, kind="class"):
     rng = np.random.default_rng(0)
     x = {k: rng.normal(size=(n, 3)) for k in "ab"}
     both = np.sign(x["a"][:, 0]) * np.sign(x["b"][:, 0])
-    return from_arrays(x, targets={"y": (both > 0).astype(int) if kind == "class" else 7 + both})
+    noise = 0.01 * rng.normal(size=n)  # whole numbers would be taken as classes
+    return from_arrays(x, targets={"y": (both > 0).astype(int) if kind == "class" else 7 + both + noise})
 
 
 @pytest.mark.parametrize("kind", ["class", "real"])

@@ -187,3 +187,19 @@ def test_it_adds_to_an_objective_and_asks_for_inputs():
 def test_bad_options_are_refused(options, message):
     with pytest.raises((InputError, TypeCheckError), match=rf"{message}|parameter '{next(iter(options))}'"):
         Structure(**options)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"kernels": "linear"}, {"coupling": "gw"}, {"coupling": "entropic", "epsilon": 0.05}]
+)
+def test_the_length_of_inputs_and_of_embeddings_does_not_matter(options):
+    g = torch.Generator().manual_seed(0)
+    z = {k: torch.nn.functional.normalize(torch.randn(12, 6, generator=g), dim=1) for k in "abc"}
+    h = {k: torch.randn(12, 5, generator=g) for k in "abc"}
+    objective = Structure(**options)
+    value = objective(Embeddings.of(z, h=h)).total
+    for power in (-100, -66, 66, 100):
+        scaled = objective(Embeddings.of(z, h={k: v * 2.0**power for k, v in h.items()})).total
+        torch.testing.assert_close(scaled, value, rtol=1e-6, atol=0)
+    long = Embeddings.of({k: v * 1e20 for k, v in z.items()}, h=h)
+    torch.testing.assert_close(objective(long).total, value, rtol=1e-4, atol=0)

@@ -42,6 +42,8 @@ def demo(command: Demo) -> None:
     out = command.out
     if out.exists() and not out.is_dir():
         raise InputError(f"out is {out}, which is a file; choose another --out")
+    if out.exists() and any(p.name != ".lock" for p in out.iterdir()) and not (out / "demo.json").exists():
+        raise InputError(f"out {out} holds something else than a demo; choose another --out")
     began = time.monotonic()
     if command.fresh:
         fresh(out)

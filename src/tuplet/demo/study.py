@@ -16,10 +16,11 @@ from tuplet.data import Source
 from tuplet.evaluate import Result, embed, evaluate, evaluate_inputs, linear_baseline, mean_cosine
 from tuplet.evaluate.retrieve import Score
 from tuplet.evaluate.search import search
-from tuplet.io import read_state, write_atomic
+from tuplet.io import Between, read_state, write_atomic
 from tuplet.model import AlignmentModel
 from tuplet.objectives import Gram, Objective, OneVsAll, Pairwise
 from tuplet.train import TrainConfig, fit
+from tuplet.train.checkpoint import describe
 
 METHODS = {
     "pairwise": "Pairwise",
@@ -45,7 +46,14 @@ KEPT = {
     "retrieval/cosine/R@10": "cosine",
     "space/positive_cosine": "positive",
 }
-SCHEMA = {"data": str, "numbers": {...: float}, "ranks": [int], "cosine_ranks": [int], "top": [[int]]}
+SCHEMA = {
+    "schema": Between(int, 1, 1),
+    "data": str,
+    "numbers": {...: float},
+    "ranks": [int],
+    "cosine_ranks": [int],
+    "top": [[int]],
+}
 
 
 @dataclass(frozen=True)
@@ -91,13 +99,14 @@ def measure(
     """
     cells = [(m, s) for m in METHODS for s in (SEEDS if m in TRAINED or m == "random" else SEEDS[:1])]
     found: dict[str, list[Found]] = {m: [] for m in METHODS}
-    key = f"{source.fingerprint} {epochs}"
+    made = {m: describe(TRAINED[m]()) if m in TRAINED else "" for m in METHODS}
     for done, (method, seed) in enumerate(cells):
         report(done, len(cells), f"{METHODS[method]}, seed {seed}")
         file = out / "records" / f"{method}-{seed}.json"
+        key = f"{source.fingerprint} {epochs} {made[method]}"
         state = read_state(file, SCHEMA) if file.exists() else {}
         if state.get("data") != key:
-            state = {"data": key, **_measured(method, seed, source, names, out, epochs)}
+            state = {"schema": 1, "data": key, **_measured(method, seed, source, names, out, epochs)}
             file.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(file, json.dumps(state).encode())
         arrays = (np.array(state[k], dtype=np.int64) for k in ("ranks", "cosine_ranks", "top"))

@@ -11,17 +11,17 @@ from pathlib import Path
 from tuplet.errors import InputError
 from tuplet.io.files import locked
 
-MARKERS = ("run.json", "suite.json", "audit.json", "sweep.json", "checkpoint.safetensors", "config.json", "demo.json")
+MARKERS = ("run.json", "suite.json", "audit.json", "demo.json")
 """Files by which a folder is known to be a run's."""
 WRITTEN = (
     *MARKERS,
-    *("model.safetensors", "train.jsonl", "README.md", "samples.json"),
-    *("report.html", "table.md", "table.csv", "table.tex", "*.svg", "*.png"),
-    *("cells/**.json", "cells/**.jsonl"),
+    *("checkpoint.safetensors", "config.json", "model.safetensors", "train.jsonl", "README.md", "samples.json"),
+    *("report.html", "table.md", "table.csv", "table.tex", "curve.svg", "retrieval.svg"),
+    *("cells/*/*.error.json", "cells/*/*.s*.jsonl", "cells/*.s*.jsonl"),
     *(f"audit/{name}" for name in ("audit.json", "report.html", "table.md", "*.svg")),
     *("records/*.json", *(f"models/*/{name}" for name in ("*.json", "*.jsonl", "*.safetensors", "README.md"))),
 )
-"""All that commands write to a run folder; ``**`` stands for folders too. A command that writes more adds it here."""
+"""All that commands write to a run folder; ``*`` stays within a folder. A command that writes more adds it here."""
 _SCRATCH = re.compile(r"\..+\.\d+\.part|\.lock")
 
 
@@ -84,5 +84,5 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _patterns(name: str) -> list[str]:
-    """Return the patterns of a file's depth: ``*`` alone must not reach into folders."""
-    return [p for p in WRITTEN if "**" in p or p.count("/") == name.count("/")]
+    """Return the patterns of a file's depth: ``*`` must not reach into folders."""
+    return [p for p in WRITTEN if p.count("/") == name.count("/")]

@@ -186,6 +186,8 @@ class Structure(Objective):
         x = emb.aux.get(f"input.{name}", emb.h[name])
         x = x.float() if x.dtype not in (torch.float32, torch.float64) else x
         x = torch.where(present.view(-1, *[1] * (x.ndim - 1)), x, 0.0)
+        # both kernels ignore the length of x, so a power of two keeps squares within range and every digit as it is
+        x = torch.ldexp(x, -torch.frexp(x.abs().amax()).exponent.clamp(-120, 120))
         kernel = self.kernels.get(name, self.default_kernel)
         if kernel == "rbf":
             return rbf(x, valid=present)
