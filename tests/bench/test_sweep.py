@@ -43,6 +43,12 @@ def test_cells_hold_what_strategic_measures_and_resume(tmp_path):
     assert all(f.stat().st_mtime_ns == then for f, then in files.items())
     with pytest.raises(InputError, match="choose another folder"):
         run_sweep(data, Sweep(("left", "other"), config=SWEEP.config), out=tmp_path)
+    cut = tmp_path / "cells" / "1.s0.jsonl"
+    cut.write_text(cut.read_text().splitlines()[0] + "\n")
+    with pytest.raises(InputError, match="remove it to compute it again"):
+        run_sweep(data, more, out=tmp_path)
+    cut.unlink()
+    assert len(run_sweep(data, more, out=tmp_path)) > len(records)
 
 
 @pytest.mark.parametrize("options", [{"missing": True}, {"grouped": True}])

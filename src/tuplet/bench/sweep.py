@@ -134,7 +134,10 @@ def run_sweep(
                 file = out / "cells" / f"{strength:g}.s{seed}.jsonl"
                 if not file.exists():
                     write_cell(file, _cell(paired, sweep, strength, seed))
-                records += read_cell(file)
+                found = read_cell(file)
+                if lacking := {"score/test", "score/val"} - {r.metric for r in found}:
+                    raise InputError(f"{file} is cut off: {min(lacking)} is missing; remove it to compute it again")
+                records += found
                 report(number, len(cells), f"strength {strength:g}, seed {seed}")
         except InputError:
             if new and not records:  # refused before its first cell: the corrected command may use this folder

@@ -92,6 +92,11 @@ def _file(command: Embed, model: AlignmentModel) -> Iterator[Part]:
     """Embed raw rows of a file, which may hold any of the model's modalities."""
     from tuplet.data.npz import members
 
+    for option in ("group", "kind", "scaling", "root"):
+        if getattr(command, option):
+            raise InputError(
+                f"{option} is {getattr(command, option)!r}, but the model says how rows are read; leave it out"
+            )
     arrays, _ = members(Path(command.data.partition("?")[0]))
     wanted = command.modalities or tuple(k for k in model.encoders if k in arrays)
     if missing := [k for k in wanted if k not in arrays or k not in model.encoders]:

@@ -89,7 +89,7 @@ def train(command: Train) -> None:
             print(f"{lacking}: the last epoch is kept")
     if command.fresh:
         fresh(command.out)
-    plan = _owned(command, note)
+    plan = _owned(command, note) if first else None  # the others may come while the first one empties the folder
     if command.align:
         plan = _plan(command, recipe) if plan is None else plan
         recipe = replace(recipe, objective=aligned(recipe, plan))
