@@ -155,8 +155,8 @@ def _details(
     for r in peers:
         groups[table.sign(best, r, column)].append(r.entry.label)
     if peers and best.seeds > 1:
-        parts = (("not told apart from it", groups[0]), ("worse", groups[1]), ("better", groups[-1]))
-        said.append(f"{name} in {words}: " + "; ".join(f"{how}: {', '.join(v)}" for how, v in parts if v) + ".")
+        parts = (("better than", groups[1]), ("worse than", groups[-1]), ("not told apart from", groups[0]))
+        said.append(f"In {words}, {name} is " + "; ".join(f"{how} {', '.join(v)}" for how, v in parts if v) + ".")
     known = [r for r in others if column.label in r.cells and column.label in best.cells]
     if known:
         how = {1: "better than", 0: "not told apart from", -1: "worse than"}

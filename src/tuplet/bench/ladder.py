@@ -54,4 +54,7 @@ def ladder(table: Table, found: Answer) -> str:
             axis.set(title=f"{column.label}{', %' if column.percent else ''}", yticks=range(len(rows)))
             axis.set_yticklabels([r.entry.label for r in rows] if axis is axes[0] else [])
             axis.tick_params(axis="y", length=0)
+            if column.percent:  # intervals of few seeds are wider than what is possible
+                low, high = axis.get_xlim()
+                axis.set_xlim(max(low, -3), min(high, 103))
         return svg(figure)
