@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
         (["data", "show", "nowhere.safetensors"], "nowhere.safetensors"),
         (["data", "simulate", "cats", "--episodes", "1"], "name is 'cats', expected"),
         (["data", "simulate", "push", "--episodes", "0"], "episodes is 0"),
-        (["data", "verify", "digits", "--root", "."], "name is 'digits', expected one of ['av_mnist'"),
+        (["data", "verify", "digits", "--root", "."], "root is ., but digits ships with tuplet"),
         (["data", "verify", "mosei", "--root", "nowhere"], "root nowhere holds none of mosei_senti_data.pkl"),
         (["data", "convert", "wesad", "--root", "nowhere", "--out", "w.safetensors"], "root nowhere has no S2/S2.pkl"),
         (["data", "convert", "wesad", "--root", "nowhere", "--out", "w.csv"], "out is w.csv"),

@@ -178,8 +178,19 @@ def test_a_run_keeps_its_pictures_and_the_report_shows_them(tmp_path):
     out = tmp_path / "toy"
     keep_samples(toy.suite().tasks, out)
     (tmp_path / "scaling" / "cells").mkdir(parents=True)
-    point = {"entry": "gram", "label": "GRAM", "M": 2, "B": 64, "ms": 1.0, "low": 0.9, "high": 1.2, "MiB": 1.0}
-    (tmp_path / "scaling" / "cells" / "M2.B64.json").write_text(json.dumps({"points": [point]}))
+    point = {
+        "entry": "gram",
+        "label": "GRAM",
+        "M": 2,
+        "B": 64,
+        "D": 256,
+        "ms": 1.0,
+        "low": 0.9,
+        "high": 1.2,
+        "MiB": 1.0,
+    }
+    point |= {"turns": 5, "threads": 1}
+    (tmp_path / "scaling" / "cells" / "M2.B64.json").write_text(json.dumps({"environment": {}, "points": [point]}))
     page = write_report(toy.suite(), [], out).read_text()
     assert "<strong>toy</strong>: toy task" in page
     assert "../scaling/report.html" in page

@@ -71,7 +71,7 @@ def test_what_fails_leaves_nothing_behind(tmp_path):
         yield np.zeros((2, 3))
         raise OSError("disk full")
 
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(InputError, match="disk full"):
         cached("x", {"seed": 0}, lambda: {"a": fail()}, folder=tmp_path)
     assert not list(tmp_path.glob("*.safetensors"))
     assert not list(tmp_path.glob(".*part"))
