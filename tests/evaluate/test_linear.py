@@ -67,3 +67,16 @@ def test_refuses_rows_that_never_meet():
         linear_baseline(from_arrays({"a": x, "b": x}, present={"a": first, "b": ~first}))
     with pytest.raises(InputError, match="dim"):
         linear_baseline(from_arrays({"a": x, "b": x}), dim=0)
+
+
+def test_the_closed_form_takes_raw_rows():
+    rng = np.random.default_rng(0)
+    x = rng.normal(3, 5, size=(120, 4))
+    raw = {"a": x, "b": x[:, ::-1] + 0.1 * rng.normal(size=x.shape)}
+    source = from_arrays(raw)
+    model = linear_baseline(source, dim=4)
+    rows = source.split.test
+    z = model.encode({k: v[rows] for k, v in raw.items()})
+    own = embed(model, source.test).z
+    assert all(np.allclose(z[k], own[k], atol=1e-6) for k in z)
+    assert (z["a"] @ z["b"].T).argmax(axis=1).tolist() == list(range(len(rows)))

@@ -145,4 +145,6 @@ def _model(source: Source, maps: dict[str, tuple[Tensor, Tensor]], dim: int) -> 
     for k, (mean, w) in maps.items():
         linear = encoders[k].layers[1]
         linear.load_state_dict({"weight": w.mT.float().contiguous(), "bias": -(mean @ w).float()})
-    return AlignmentModel(encoders, {k: nn.Identity() for k in encoders})
+    model = AlignmentModel(encoders, {k: nn.Identity() for k in encoders})
+    model.preprocessing = dict(source.preprocessing)
+    return model
