@@ -167,7 +167,7 @@ def workers_of(pid):
 )
 def test_signals_end_a_command_and_its_workers(words, tmp_path):
     for sent, code, wait in (
-        (signal.SIGINT, 130, 0.3),
+        (signal.SIGINT, 130, 0.8),
         (signal.SIGTERM, 143, 1.0),
         (signal.SIGINT, 130, 7.0),
         (signal.SIGTERM, 143, 7.0),
@@ -185,11 +185,12 @@ def test_signals_end_a_command_and_its_workers(words, tmp_path):
             began = time.monotonic()
             (os.killpg if sent == signal.SIGINT else os.kill)(process.pid, sent)
             said = process.communicate(timeout=60)[1].decode()
-        assert process.returncode == code, said
+        started = wait >= 1  # before, on a busy machine, Python may not have read a line of ours
+        assert process.returncode == code or (not started and process.returncode == -sent), said
         assert time.monotonic() - began < 15
         lines = [line for line in said.splitlines() if " -> " not in line]
-        early = wait < 1 and not lines  # a busy machine may be so slow that Python itself ends, in silence
-        assert early or lines == ["tuplet: stopped; run the same command again to continue"], (sent, wait, said)
+        silent = not started and not lines
+        assert silent or lines == ["tuplet: stopped; run the same command again to continue"], (sent, wait, said)
         assert process.pid in members
         assert gone(members), [p for p in members if alive(p)]
     assert not list(tmp_path.rglob("*.part"))
