@@ -1,14 +1,17 @@
 """Numbers that would mislead a careless report: validation and test disagree, scores tie, are NaN or come in another order."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tuplet import InputError
+from tuplet.bench.answer import Answer, trial_scores
 from tuplet.bench.cell import CRITERION
 from tuplet.bench.columns import Column
-from tuplet.bench.record import Record
+from tuplet.bench.ladder import ladder
+from tuplet.bench.record import Record, write_cell
 from tuplet.bench.runner import _Plan, check_budget
 from tuplet.bench.stats import compare, paired_difference, spread
 from tuplet.bench.strengths import Curve, curve, judge
@@ -219,3 +222,33 @@ def test_one_seed_is_never_clear():
     assert np.isnan([one.sd, one.low, one.high]).all()
     assert not compare(records("a", "up", [0.9]), records("b", "up", [0.1])).clear
     assert judge(flat([0.5, 0.9], seeds=1), flat([0.5, 0.9], seeds=1)).kind == "flat"
+
+
+@pytest.mark.parametrize("values", [(0.2, 0.9, 0.4), (0.9, 0.2, 0.4), (0.2, 0.4, 0.9)])
+def test_an_entry_is_worth_its_best_trial_wherever_that_is(tmp_path, values):
+    folder = tmp_path / "cells" / "t"
+    folder.mkdir(parents=True)
+    for k, value in enumerate(values):
+        (record,) = records("ours", CRITERION, [value])
+        write_cell(folder / f"ours.trial-{k}.jsonl", [replace(record, metric="test/accuracy", value=5.0), record])
+    write_cell(folder / "base.trial-0.jsonl", records("base", CRITERION, [-0.3]))
+    write_cell(folder / "ours.default.jsonl", records("ours", CRITERION, [7.0]))
+    assert trial_scores(SUITE, tmp_path) == {("t", "ours"): 0.9, ("t", "base"): -0.3}
+
+
+@pytest.mark.parametrize("higher", [True, False])
+def test_the_best_entry_is_on_top_of_the_ladder(monkeypatch, higher):
+    column = Column("retrieval/cosine/R@1", "", "R", "", higher=higher, headline="R")
+    suite = replace(SUITE, tasks=(replace(TASK, columns=(column,)),))
+    shares = {"raw": 0.5, "base": 0.1, "ours": 0.9}
+    made = [r for k, v in shares.items() for r in records(k, column.metric, [v, v + 0.01, v + 0.02])]
+    (table,) = tables(suite, made)
+    rows, drawn = tuple(table.rows), []
+    monkeypatch.setattr(sys.modules[ladder.__module__], "svg", lambda figure: drawn.append(figure) or "")
+    for order in (rows, rows[::-1]):
+        ladder(table, Answer("T", "", (), next(r for r in rows if r.entry.name == "ours"), order))
+        axis = drawn[-1].axes[0]
+        height = axis.transData.transform([(0, y) for y in axis.get_yticks()])[:, 1]
+        labels = [t.get_text() for t in axis.get_yticklabels()]
+        from_top = [labels[i] for i in np.argsort(-height)]
+        assert from_top == (["Ours", "Raw", "Base"] if higher else ["Base", "Raw", "Ours"])

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tuplet.data import from_arrays
-from tuplet.demo import verdict
-from tuplet.demo.study import METHODS, Found, _ranks, chosen
+from tuplet.demo import study, verdict
+from tuplet.demo.study import METHODS, Found, _measured, _ranks, chosen
 from tuplet.evaluate import embed, linear_baseline
 from tuplet.evaluate.search import search
 from tuplet.io import fresh
@@ -106,3 +106,26 @@ def test_a_folder_that_is_not_tuplets_is_never_emptied(tmp_path):
         with pytest.raises(InputError):
             fresh(folder)
         assert all((folder / name).exists() for name in files)
+
+
+def test_pictures_are_shown_best_first_and_the_share_that_chooses_is_of_validation_names(monkeypatch, tmp_path):
+    """Each validation name finds its own picture first, each test name its own last."""
+    parts = {"train": range(5), "val": range(5, 20), "test": range(20, 35)}
+    source = SimpleNamespace(modalities=dict.fromkeys(("english", "noto", "twemoji")), split=SimpleNamespace(**parts))
+    source.val, source.test = parts["val"], parts["test"]
+    names = [f"name {i}" for i in range(35)]
+
+    def found(model, source, query, candidates, into, score):
+        assert query["english"] == [names[i] for i in candidates]
+        n = len(candidates)
+        away = (np.arange(n)[None] - np.arange(n)[:, None]) % n  # 0 for a name's own picture
+        return torch.from_numpy((-away if candidates is source.val else -((away - 1) % n)).astype(float))
+
+    monkeypatch.setattr(study, "linear_baseline", lambda source: None)
+    monkeypatch.setattr(study, "evaluate", lambda *a, **k: [])
+    monkeypatch.setattr(study, "embed", lambda model, rows: rows)
+    monkeypatch.setattr(study, "search", found)
+    made = _measured("linear", 0, source, names, tmp_path, 1)
+    assert made["numbers"] == {"validation": 1.0}
+    assert made["ranks"] == made["cosine_ranks"] == [15] * 15
+    assert made["top"] == [[(row + k) % 15 for k in range(1, 11)] for row in range(15)]

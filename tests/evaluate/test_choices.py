@@ -1,12 +1,14 @@
 """What is chosen is chosen on validation rows, what is fitted on training rows, and test rows are only counted."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 
 from tuplet.data import from_arrays
 from tuplet.data.splits import Split
-from tuplet.evaluate import PredictorConfig, late_fusion, linear_probe, mlp_probe
+from tuplet.evaluate import PredictorConfig, Result, late_fusion, linear_baseline, linear_probe, mlp_probe, summary
 from tuplet.evaluate.predictor import Examples, fit_predictor
 from tuplet.nets import MLP
 
@@ -79,3 +81,30 @@ def test_chance_of_a_probe_is_of_training_rows():
     x = torch.randn(60, 2, generator=torch.Generator().manual_seed(2))
     y, y_test = torch.tensor([0] * 40 + [1] * 20), torch.tensor([0] * 10 + [1] * 50)
     assert linear_probe((x, y), (x, y_test)).chance == pytest.approx(10 / 60)  # says 0, which test rows seldom are
+
+
+def test_the_ridge_is_the_validations(monkeypatch):
+    """Few training rows with much noise: they themselves prefer the smallest ridge, rows not trained on the largest."""
+    rng = np.random.default_rng(0)
+    shared = rng.normal(size=(240, 3))
+    x = {k: shared @ rng.normal(size=(3, 30)) + 2 * rng.normal(size=(240, 30)) for k in "ab"}
+    train, val, rest = np.arange(40), np.arange(40, 140), np.arange(140, 240)
+    module = sys.modules[linear_baseline.__module__]
+
+    def weight(ridges, held):
+        monkeypatch.setattr(module, "RIDGES", ridges)
+        return linear_baseline(from_arrays(x, split=Split(train, held, rest)), dim=8).encoders["a"].layers[1].weight
+
+    small, large = weight((0.001,), val), weight((10.0,), val)
+    assert not torch.allclose(small, large)
+    for ridges in ((0.001, 10.0), (10.0, 0.001)):
+        assert torch.equal(weight(ridges, val), large)
+
+
+@pytest.mark.parametrize("higher", [True, False])
+def test_the_best_and_the_worst_single_modality_are_not_mixed_up(higher):
+    values = {"a": 0.5, "b": 0.9, "c": 0.1, "a+b": 0.99, "b+c": 0.01}
+    lines = summary([Result("subset", v, k, higher) for k, v in values.items()]).splitlines()
+    best, worst = ("b", "c") if higher else ("c", "b")
+    said = [line.split() for line in lines if "modality alone" in line]
+    assert said == [[w, "modality", "alone:", k, f"{values[k]:.3f}"] for w, k in (("best", best), ("worst", worst))]
