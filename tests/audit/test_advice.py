@@ -1,6 +1,7 @@
 """The curve against a joint normal written out, and what follows from curves."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from tuplet.audit import Pilot, advise, gain_curve, pilot
 from tuplet.audit.advice import FEW, GRID, SPREAD, WARP, Curve, judge
 from tuplet.audit.audit import PairAudit
-from tuplet.audit.report import answer
+from tuplet.audit.report import answer, unpaired
 from tuplet.data import from_arrays
 from tuplet.information import PID
 
@@ -200,3 +201,15 @@ def test_joint_information_asks_for_fusion_only_where_it_outweighs_the_shared():
             significant={"redundancy": True, "unique1": False, "unique2": False, "synergy": True},
         )
         assert advise(("a", "b"), pid, None, tried([0, 1, 2, 3, 3], 0.4)).objective == objective
+
+
+def test_pairs_that_look_like_shuffled_rows_are_sent_to_the_pairing_first():
+    def pair(shared, value, high=0.2):
+        pid = None if shared is None else {"redundancy": shared}
+        similarity = {"cka": {"value": value, "high": high}, "mutual_knn": {"value": 0.1, "high": 0.2}}
+        return SimpleNamespace(pid=SimpleNamespace(significant=pid), similarity=similarity)
+
+    for shared, value, doubted in ((False, 0.1, True), (True, 0.1, False), (False, 0.3, False), (None, 0.1, False)):
+        assert unpaired(pair(shared, value)) == doubted
+    nothing = SimpleNamespace(pid=SimpleNamespace(significant={"redundancy": False}), similarity={})
+    assert not unpaired(nothing)  # what was not measured is no doubt

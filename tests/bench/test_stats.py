@@ -6,7 +6,8 @@ from scipy import stats
 
 from tuplet import InputError
 from tuplet.bench.record import Record
-from tuplet.bench.stats import average_ranks, by_group, compare, paired_difference, spread
+from tuplet.bench.stats import average_ranks, compare, paired_difference, spread
+from tuplet.evaluate.units import by_group
 
 
 def test_the_interval_is_the_t_interval():

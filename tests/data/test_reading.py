@@ -216,3 +216,30 @@ def test_hints_come_when_they_should_and_only_then():
     assert said(*words, x={"a": X, "b": missing}, target={"y": X[:, 0] > 3}) == [False, False, False, True]
     random = np.where(rng.random((N, 1)) < 0.5, np.nan, Z)
     assert said("tells y", x={"a": X, "b": random}, target={"y": X[:, 0] > 3}) == [False]
+
+
+def test_rows_in_another_order_are_never_paired_by_position():
+    n = 60
+    rng = np.random.default_rng(0)
+    x, order = rng.normal(size=(n, 4)), rng.permutation(n)
+    force, sound, label = pd.DataFrame(x), pd.DataFrame(x[:, :3]), np.arange(n) % 2
+    moved = force.iloc[order]
+    for given, words in (
+        ({"force": moved, "sound": sound, "label": label}, "has no ids"),
+        ({"force": moved, "sound": x}, "has no ids"),
+        ({"force": moved, "sound": sound.iloc[order], "label": label}, "has no ids"),
+    ):
+        with pytest.raises(InputError, match=words):
+            read(given)
+    with pytest.raises(InputError, match="'force' and 'sound' have different indexes"):
+        from_arrays({"force": moved, "sound": sound})
+    with pytest.raises(InputError, match="different indexes"):
+        from_arrays({"force": force, "sound": sound}, targets={"y": pd.Series(label)[::-1]})
+    # what the messages advise works
+    joined = read({"force": moved, "sound": sound, "label": pd.Series(label)})
+    assert joined.values["label"].tolist() == label[order].tolist()
+    from_arrays({"force": moved.to_numpy(), "sound": sound.to_numpy()})
+    # frames in one order, and ids that say nothing about an order, stand beside plain arrays
+    named = force.set_index(np.array([f"s{i}" for i in order]))
+    for given in ({"force": force, "sound": x, "label": label}, {"force": named, "sound": x, "label": label}):
+        assert read(given).values["label"].tolist() == label.tolist()

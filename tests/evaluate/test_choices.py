@@ -7,9 +7,21 @@ import pytest
 import torch
 
 from tuplet.data import from_arrays
-from tuplet.data.splits import Split
-from tuplet.evaluate import PredictorConfig, Result, late_fusion, linear_baseline, linear_probe, mlp_probe, summary
+from tuplet.data.splits import Split, split_rows
+from tuplet.evaluate import (
+    PredictorConfig,
+    Result,
+    baselines,
+    evaluate,
+    few_shot_probe,
+    late_fusion,
+    linear_baseline,
+    linear_probe,
+    mlp_probe,
+    summary,
+)
 from tuplet.evaluate.predictor import Examples, fit_predictor
+from tuplet.evaluate.summary import _sign
 from tuplet.nets import MLP
 
 PARTS = {"train": 200, "val": 100, "test": 100}
@@ -108,3 +120,62 @@ def test_the_best_and_the_worst_single_modality_are_not_mixed_up(higher):
     best, worst = ("b", "c") if higher else ("c", "b")
     said = [line.split() for line in lines if "modality alone" in line]
     assert said == [[w, "modality", "alone:", k, f"{values[k]:.3f}"] for w, k in (("best", best), ("worst", worst))]
+
+
+def test_groups_are_the_unit_of_every_comparison():
+    """A label that is chance per subject: rows of a subject agree, so rows as units would call noise a difference."""
+    called, pairs = 0, (("inputs", "random"), ("inputs", "linear"), ("random", "linear"))
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        subject = np.repeat(np.arange(30), 20)
+        u = rng.normal(size=(30, 8)) * 2
+        x = u[subject] + 0.3 * rng.normal(size=(600, 8))
+        y = rng.integers(0, 2, 30)[subject]
+        source = from_arrays({"a": x[:, :5], "b": x[:, 3:]}, targets={"y": y}, group=subject)
+        rows = {k: next(r for r in v if r.metric == "probe/linear") for k, v in baselines(source).items()}
+        assert {len(r.items) for r in rows.values()} == {len(set(subject[source.split.test]))}
+        assert all(np.mean(r.items) == pytest.approx(r.value, abs=1e-4) for r in rows.values())
+        called += sum(_sign(rows[a], rows[b]) != 0 for a, b in pairs)
+    assert called <= 5  # of 36; rows as units call about 12
+
+
+def test_retrieval_and_unlabelled_rows_are_gathered_by_group_too():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 4))
+    a = np.where((np.arange(200) % 7 == 0)[:, None], np.nan, x)
+    y = np.where(np.arange(200) % 5 == 0, None, np.where(x[:, 0] > 0, "high", "low"))
+    subject = np.arange(200) // 4
+    source = from_arrays({"a": a, "b": x}, targets={"y": y}, group=subject)
+    results = evaluate(linear_baseline(source, dim=4), None, source)
+    test = source.split.test
+    for metric, here in (("probe/linear", y[test] != None), ("retrieval/cosine/mAP", np.isfinite(a[test, 0]))):  # noqa: E711
+        found = next(r for r in results if r.metric == metric and r.detail in ("", "mean"))
+        assert len(found.items) == len(set(subject[test][here])) < here.sum() == found.pool
+        assert np.mean(found.items) == pytest.approx(found.value, abs=1e-4)
+    assert "groups of rows)" in summary(results, baselines(source))
+
+
+def test_chance_does_not_depend_on_how_classes_are_numbered():
+    x = np.random.default_rng(0).normal(size=(1000, 5))
+    y = (np.random.default_rng(1).random(1000) < 0.9).astype(int)
+    for labels in (y, 1 - y):
+        x_, y_ = torch.from_numpy(x).float(), torch.from_numpy(labels)
+        assert few_shot_probe((x_[:600], y_[:600]), (x_[600:], y_[600:])).chance == pytest.approx(0.5)
+        full = linear_probe((x_[:600], y_[:600]), (x_[600:], y_[600:]))
+        assert full.chance == pytest.approx(max(y[600:].mean(), 1 - y[600:].mean()))
+
+
+def test_the_ridge_without_validation_pairs_is_the_stated_one(monkeypatch):
+    from tuplet.evaluate import linear
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(150, 6))
+    split = split_rows(150, seed=0)
+    a = x.copy()
+    a[split.val] = np.nan
+    source = from_arrays({"a": a, "b": x[:, ::-1] + rng.normal(size=x.shape)}, split=split)
+    untuned = linear_baseline(source, dim=4).encoders["a"].layers[1].weight
+    for ridges, same in (((0.1,), True), ((0.01,), False)):
+        monkeypatch.setattr(linear, "UNTUNED", ridges[0])
+        again = linear_baseline(source, dim=4).encoders["a"].layers[1].weight
+        assert torch.equal(untuned, again) == same

@@ -17,10 +17,10 @@ from torch.func import functional_call, stack_module_state
 from torch.nn import functional as F
 
 from tuplet.audit.keep import tuples
-from tuplet.bench.stats import by_group
 from tuplet.data import Source
 from tuplet.data.batch import order_of
 from tuplet.data.labels import labelled
+from tuplet.evaluate.units import by_group
 from tuplet.model import AlignmentModel
 from tuplet.objectives import Pairwise
 from tuplet.objectives.unimodal import UnimodalTask

@@ -76,6 +76,26 @@ def write_report(audit: Audit, out: Path, *, given: str = "") -> Path:
     return Path(out) / "report.html"
 
 
+def unpaired(found: PairAudit) -> bool:
+    """Tell whether a pair looks as if its rows did not belong together, as shuffled rows or unrelated sensors do.
+
+    Args:
+        found: the pair.
+
+    Returns:
+        True where shared information was looked for and not found, and every similarity lies within that of shuffled rows.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> alike = {"cka": {"value": 0.5, "high": 0.1}}
+        >>> unpaired(SimpleNamespace(pid=SimpleNamespace(significant={"redundancy": False}), similarity=alike))
+        False
+    """
+    looked = found.pid.significant or {}
+    nulls = [n for n in found.similarity.values() if "high" in n]
+    return bool(looked) and not looked.get("redundancy") and bool(nulls) and all(n["value"] <= n["high"] for n in nulls)
+
+
 def answer(found: PairAudit) -> str:
     """Answer for one pair whether to align it, with the measured change.
 
@@ -99,6 +119,11 @@ def answer(found: PairAudit) -> str:
     i = curve.strengths.index(at)
     change = f"{what} {curve.mean[i]:+.1f} {unit}, 80 % interval {curve.low[i]:+.1f} to {curve.high[i]:+.1f}"
     ask = f"Align {a} and {b}:"
+    if unpaired(found):
+        return (
+            f"{ask} check the pairing first. Nothing shows that row i of {a} and of {b} are the same thing: their shared bits "
+            f"were not found, and separately trained encoders are no more alike than on shuffled rows."
+        )
     if advice.verdict == "helps":
         if curve.helps >= FIRM:
             return f"{ask} yes, at strength {advice.strength:g} ({change})."

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from tuplet import objectives
 from tuplet.bench.columns import Column
-from tuplet.bench.stats import by_group
 from tuplet.bench.suite import Budget, Objective, Task
 from tuplet.data import Pairs, Source, pair_parts
 from tuplet.data.splits import PARTS
@@ -29,6 +28,7 @@ from tuplet.evaluate import (
 )
 from tuplet.evaluate.evaluation import space_results
 from tuplet.evaluate.subsets import subsets
+from tuplet.evaluate.units import by_group
 from tuplet.model import AlignmentModel
 from tuplet.nets import Projection, encoders
 from tuplet.objectives import Structure

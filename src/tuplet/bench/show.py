@@ -198,7 +198,7 @@ def print_source(source: Source) -> None:
     for name, m in source.modalities.items():
         kind = m.kind or kind_of(m.shape)
         what = f"{m.shape} {m.dtype}" + (f", {kind}" if kind else "")
-        console.print(f"  modality {name}: {what}  {m.unit}", highlight=False)
+        console.print(f"  modality {name}: {what}{absent(source, name)}  {m.unit}", highlight=False)
     for name, t in source.targets.items():
         what = f"{t.size} classes" if t.kind == "class" else f"{t.size} real numbers {t.unit}"
         console.print(f"  target {name}: {what}", highlight=False)
@@ -225,11 +225,33 @@ def contents(source: Source) -> str:
         modalities: x1 32 (vector), x2 32 (vector); target: label (16 classes), ...
     """
     views = ", ".join(
-        f"{k} {'x'.join(map(str, m.shape))} ({m.kind or kind_of(m.shape)})" for k, m in source.modalities.items()
+        f"{k} {'x'.join(map(str, m.shape))} ({m.kind or kind_of(m.shape)}{absent(source, k)})"
+        for k, m in source.modalities.items()
     )
     asked = ", ".join(f"{k} ({t.size} {'classes' if t.kind == 'class' else 'real'})" for k, t in source.targets.items())
     line = f"modalities: {views}; target: {asked or 'none'}; group: {_groups(source)}"
     return "\n".join([line, *(f"note: {note}" for note in source.provenance.notes)])
+
+
+def absent(source: Source, modality: str) -> str:
+    """Say how many rows lack a modality.
+
+    Args:
+        source: the data set.
+        modality: its name.
+
+    Returns:
+        Such as ``, absent in 60 of 600 rows``; nothing where none does, or where nobody knows without reading.
+
+    Example:
+        >>> from tuplet.data import from_arrays
+        >>> x = np.arange(40.0).reshape(20, 2)
+        >>> absent(from_arrays({"a": x, "b": np.where(x < 4, np.nan, x)}), "b")
+        ', absent in 2 of 20 rows'
+    """
+    here = getattr(source, "present", {}).get(modality, np.ones(1, dtype=bool))
+    gone = int((~here).sum())
+    return f", absent in {gone} of {len(here)} rows" if gone else ""
 
 
 def _groups(source: Source) -> str:

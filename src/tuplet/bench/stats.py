@@ -83,7 +83,7 @@ def paired_difference(entry: ArrayLike, baseline: ArrayLike) -> Difference:
     .. math:: \bar d \pm \sqrt{(t_{S-1}\, s_{seeds})^2 + (t_{N-1}\, s_{rows})^2}
 
     Args:
-        entry: ``(S, N)`` outcomes per seed and test row (or group of rows, see `by_group`).
+        entry: ``(S, N)`` outcomes per seed and test row (or group of rows, see `tuplet.evaluate.units.by_group`).
         baseline: the same shape, same seeds and rows.
 
     Returns:
@@ -162,32 +162,6 @@ def told_apart(apart: Difference | None, *, higher: bool = True) -> int:
     if apart is None or not apart.clear:
         return 0
     return 1 if (apart.mean > 0) == higher else -1
-
-
-def by_group(outcomes: ArrayLike, group: ArrayLike) -> tuple[float, ...]:
-    r"""Gather outcomes of rows into one per group, so that groups are the unit of an interval.
-
-    .. math:: o_g = \frac{G}{N} \sum_{i \in g} o_i
-
-    Args:
-        outcomes: ``(N,)``, one per test row.
-        group: ``(N,)`` ids; rows of one trajectory or subject are no independent draws.
-
-    Returns:
-        ``G`` values, groups in order, whose mean is that of the rows.
-
-    Raises:
-        InputError: if the lengths differ.
-
-    Example:
-        >>> by_group([1.0, 0.0, 1.0, 1.0], [7, 7, 9, 9])
-        (0.5, 1.0)
-    """
-    x, (_, codes) = np.asarray(outcomes, dtype=np.float64), np.unique(np.asarray(group), return_inverse=True)
-    if len(x) != len(codes):
-        raise InputError(f"outcomes has {len(x)} rows and group {len(codes)}; give one group id per row")
-    sums = np.bincount(codes, weights=x)
-    return tuple((sums * len(sums) / len(x)).tolist())
 
 
 def average_ranks(columns: Sequence[Mapping[str, float]], higher: Sequence[bool]) -> dict[str, float]:

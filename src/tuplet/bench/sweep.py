@@ -10,10 +10,10 @@ from typing import Literal
 
 from tuplet.bench.folder import claim
 from tuplet.bench.record import Record, environment, read_cell, write_cell
-from tuplet.bench.stats import by_group
 from tuplet.data import Source
 from tuplet.data.labels import labelled
 from tuplet.diagnose.similarity import similarity
+from tuplet.evaluate.units import by_group
 from tuplet.io.files import locked
 from tuplet.train import StrategicRun, TrainConfig, strategic
 from tuplet.train._fits import check_rows, check_threshold, rows_with

@@ -32,6 +32,8 @@ def demo(command: Demo) -> None:
         >>> Demo().out.as_posix()
         'runs/demo'
     """
+    import torch
+
     from tuplet.bench.show import Progress
     from tuplet.data import SOURCES
     from tuplet.data.sources.emoji import contents
@@ -44,6 +46,7 @@ def demo(command: Demo) -> None:
         raise InputError(f"out is {out}, which is a file; choose another --out")
     if out.exists() and any(p.name != ".lock" for p in out.iterdir()) and not (out / "demo.json").exists():
         raise InputError(f"out {out} holds something else than a demo; choose another --out")
+    torch.set_num_threads(1)  # the numbers do not depend on how many cores there are
     began = time.monotonic()
     if command.fresh:
         fresh(out)

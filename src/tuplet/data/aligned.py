@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tuplet.data.arrays import Arrays
 from tuplet.data.columns import as_array, group_codes
+from tuplet.data.frames import is_frame, is_series
 from tuplet.data.names import check_names
 from tuplet.data.preprocessing import present_rows
 from tuplet.data.raw import Raw, raw_rows, scaling_words
@@ -94,6 +95,7 @@ def from_arrays(
     ):
         if unknown := sorted(set(given or {}) - set(allowed)):
             raise InputError(f"{argument} names {unknown}, expected some of {allowed}")
+    _one_index({**modalities, **(targets or {}), "group": group})
     words = scaling_words(scaling, names)
     raw = {k: raw_rows(k, modalities[k], (kinds or {}).get(k)) for k in names}
     n = len(raw[names[0]].array)
@@ -143,3 +145,14 @@ def _asked(name: str, given: ArrayLike | None, raw: Raw, n: int) -> NDArray[np.b
     if asked.shape != (n,) or asked.dtype != bool:
         raise InputError(f"present[{name!r}] has shape {asked.shape} and dtype {asked.dtype}, expected bool ({n},)")
     return asked if raw.present is None else asked & raw.present
+
+
+def _one_index(given: Mapping[str, object]) -> None:
+    """Refuse frames whose rows are in different orders, which pairing by position would mix up."""
+    found = {k: v.index for k, v in given.items() if is_frame(v) or is_series(v)}  # type: ignore[attr-defined]
+    first = next(iter(found), "")
+    if other := [k for k, index in found.items() if not index.equals(found[first])]:
+        raise InputError(
+            f"{first!r} and {other[0]!r} have different indexes, and from_arrays pairs rows by position; use "
+            f"tuplet.data.read, which joins them, or give .to_numpy() of both"
+        )

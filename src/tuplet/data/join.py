@@ -26,16 +26,23 @@ class Joined:
         present: modality -> bool ``(n,)``, for those that lack rows.
         ids: of the rows; None where rows are paired by position.
         notes: how many rows each modality has.
+        moved: whether rows are in another order than they may have had where values without ids were made.
     """
 
     arrays: dict[str, Any]
     present: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     ids: Ids | None = None
     notes: tuple[str, ...] = ()
+    moved: bool = False
 
     def column(self, argument: str, values: Any) -> Any:
         """Bring a target or a group to the order of the rows; rows that it lacks have None."""
         if self.ids is None or not (is_series(values) or is_frame(values)):
+            if self.moved:
+                raise InputError(
+                    f"{argument} has no ids, but those of the modalities are in another order than that of the rows; give it "
+                    f"as a Series with the same ids"
+                )
             return values
         own = index_of(values)
         _same_type(argument, own, "the modalities", self.ids)
@@ -88,8 +95,9 @@ def join(modalities: Mapping[str, Any], ids: Mapping[str, Any] | None = None) ->
         _unique(f"modalities[{name!r}]", rows)
     plain = [k for k, v in own.items() if v is None]
     aligned = all(rows == named[first] for rows in named.values())
-    if aligned:
-        return Joined(dict(modalities), ids=named[first])
+    shuffled = _shuffled(named[first])
+    if aligned and not (plain and shuffled):
+        return Joined(dict(modalities), ids=named[first], moved=shuffled)
     if plain:
         raise InputError(
             f"modalities[{plain[0]!r}] has no ids, but {', '.join(named)} are joined by id and differ in rows or order; give "
@@ -115,7 +123,14 @@ def join(modalities: Mapping[str, Any], ids: Mapping[str, Any] | None = None) ->
     every = len(set.intersection(*(set(rows) for rows in named.values())))
     counts = ", ".join(f"{k} {len(rows)}" for k, rows in named.items())
     both = "both" if len(named) == 2 else "all"
-    return Joined(arrays, present, order, (f"rows joined by id: {counts}, {both} {every}",))
+    return Joined(arrays, present, order, (f"rows joined by id: {counts}, {both} {every}",), moved=True)
+
+
+def _shuffled(ids: Ids) -> bool:
+    """Tell whether these are the default ids 0, 1, 2 ... in another order: rows that were moved after they were numbered."""
+    return (
+        all(isinstance(i, int) for i in ids) and ids != tuple(range(len(ids))) and sorted(ids) == list(range(len(ids)))
+    )
 
 
 def index_of(values: Any) -> Ids:

@@ -207,7 +207,8 @@ def _about(source: Source, shown: Emoji) -> list[str]:
         "are absent and masked.",
         "Modalities: Noto, Fluent and Twemoji pictures (32 x 32, small convolutional networks), English and French names "
         "with tags (hashed word and character n-grams, MLPs). A typed word is the name alone. Search ranks Noto and "
-        "Twemoji pictures of the test rows together. Each objective has its default settings and 20 epochs; a tuned "
+        "Twemoji pictures of the test rows together. Validation rows choose the ridge of the linear closed form. Each "
+        "objective has its default settings and 20 epochs; a tuned "
         "or longer one may do better. Validation names choose the objective that is named best; the seeds are 0 and 1. The "
         "audit is a quick one: one strength, two pilots of 60 steps.",
         "'Better' and 'fewer' mean that a paired 95 % interval over test names, averaged over seeds, leaves out 0.",

@@ -18,6 +18,7 @@ from tuplet.evaluate.features import pixels
 from tuplet.evaluate.probe import few_shot_probe, linear_probe, mlp_probe
 from tuplet.evaluate.retrieve import Score, mean_cosine, retrieve
 from tuplet.evaluate.subsets import joined, subset_probes, subsets
+from tuplet.evaluate.units import by_group, unit_ids
 from tuplet.model import AlignmentModel
 from tuplet.types import Embeddings, InputError, Loss
 
@@ -34,7 +35,8 @@ class Result:
         higher: whether higher is better.
         chance: value without information, or None where that has no meaning.
         pool: number of candidates, or of test rows.
-        items: one value per test row, query or group of them, for paired statistics; empty where there are none.
+        items: one value per test row or query, or per group of them where the source has groups, whose rows are no independent
+            draws; for paired statistics, empty where there are none.
     """
 
     metric: str
@@ -85,8 +87,19 @@ def evaluate(
     own = getattr(objective, "score", None)
     name = _target(source, target)
     return [
-        *(probe_results(*[(e.h, e.target[name]) for e in parts.values()], which=which) if name else ()),
-        *retrieval_results(parts[part], {"cosine": mean_cosine} | ({"own": own} if own else {}), relevance=relevance),
+        *(
+            probe_results(
+                *[(e.h, e.target[name]) for e in parts.values()], which=which, groups=unit_ids(source, "test")
+            )
+            if name
+            else ()
+        ),
+        *retrieval_results(
+            parts[part],
+            {"cosine": mean_cosine} | ({"own": own} if own else {}),
+            relevance=relevance,
+            groups=unit_ids(source, part),
+        ),
         *space_results(parts[part]),
     ]
 
@@ -117,9 +130,14 @@ def evaluate_inputs(
     """
     name = _target(source, target)
     parts = [pixels(rows, size=1 << 30) for rows in (source.train, source.val, source.test)]
-    probed = probe_results(*[(p.x, p.target[name]) for p in parts], which=which) if name else []
+    groups = unit_ids(source, "test")
+    probed = probe_results(*[(p.x, p.target[name]) for p in parts], which=which, groups=groups) if name else []
     test, same = parts[-1], len({x.shape[1] for x in parts[-1].x.values()}) == 1
-    found = retrieval_results(Embeddings.of(test.x, present=test.present), {"cosine": mean_cosine}) if same else []
+    found = (
+        retrieval_results(Embeddings.of(test.x, present=test.present), {"cosine": mean_cosine}, groups=groups)
+        if same
+        else []
+    )
     if not probed and not found:
         raise InputError(f"{source.name} has no target; inputs of different shapes have nothing else to compare")
     return [*probed, *found]
@@ -131,6 +149,7 @@ def probe_results(
     test: tuple[Mapping[str, Tensor], Tensor],
     *,
     which: Sequence[tuple[str, ...]] | None = None,
+    groups: Tensor | None = None,
 ) -> list[Result]:
     """Run the three probes on all modalities, and the linear one on every subset.
 
@@ -139,6 +158,7 @@ def probe_results(
         val: likewise.
         test: likewise.
         which: the subsets; all when left out.
+        groups: ``(n,)`` ids of the test rows, for ``items`` per group.
 
     Returns:
         The results.
@@ -149,6 +169,8 @@ def probe_results(
         >>> [r.metric for r in probe_results(data, data, data, which=[("a",)])]
         ['probe/linear', 'probe/mlp', 'probe/few_shot', 'subset']
     """
+    if groups is not None and not test[1].is_floating_point():
+        groups = groups[test[1] >= 0]
     train, val, test = _labelled(train), _labelled(val), _labelled(test)
     names = sorted(train[0])
     flat = [(joined(h, names), y) for h, y in (train, val, test)]
@@ -169,19 +191,22 @@ def probe_results(
             p.metric == "accuracy",
             p.chance,
             len(p.items),
-            _items(p.items) if keep else (),
+            _items(p.items, groups) if keep else (),
         )
         for metric, detail, p, keep in rows
     ]
 
 
-def retrieval_results(emb: Embeddings, scores: Mapping[str, Score], *, relevance: str = "instance") -> list[Result]:
+def retrieval_results(
+    emb: Embeddings, scores: Mapping[str, Score], *, relevance: str = "instance", groups: Tensor | None = None
+) -> list[Result]:
     """Retrieve each modality from all the others, and all the others from each.
 
     Args:
         emb: embeddings of the test rows.
         scores: name -> score; ``own`` for an objective's, ``cosine`` for the common one.
         relevance: as in `retrieve`.
+        groups: ``(n,)`` ids of the rows, for ``items`` per group.
 
     Returns:
         Every metric per direction that some row has all modalities for, and its mean over directions with the mean of the
@@ -198,6 +223,8 @@ def retrieval_results(emb: Embeddings, scores: Mapping[str, Score], *, relevance
         directions += [(rest, (name,))] + ([((name,), rest)] if len(rest) > 1 else [])
     directions = [d for d in directions if bool(torch.stack([emb.present[k] for k in d[0] + d[1]]).all(dim=0).any())]
     results = []
+    if groups is not None:  # where there are items, every direction has the rows that have all modalities
+        groups = groups[torch.stack([emb.present[k].cpu() for k in emb.modalities]).all(dim=0)]
     for kind, score in scores.items():
         if not directions:  # no row has what a direction needs
             break
@@ -213,7 +240,9 @@ def retrieval_results(emb: Embeddings, scores: Mapping[str, Score], *, relevance
             )
             same = len({r.queries for r in runs.values()}) == 1
             items = (
-                _items(np.mean([r.items[metric] for r in runs.values()], axis=0)) if same and metric != "MdR" else ()
+                _items(np.mean([r.items[metric] for r in runs.values()], axis=0), groups)
+                if same and metric != "MdR"
+                else ()
             )
             results.append(Result(key, value, "mean", higher, chance, max(r.pool for r in runs.values()), items))
     return results
@@ -264,5 +293,6 @@ def _target(source: Source, name: str | None) -> str | None:
     return name
 
 
-def _items(values: NDArray[np.float64]) -> tuple[float, ...]:
-    return tuple(round(float(v), 5) for v in values)
+def _items(values: NDArray[np.float64], groups: Tensor | None) -> tuple[float, ...]:
+    per_unit = values if groups is None else by_group(values, groups)
+    return tuple(round(float(v), 5) for v in per_unit)

@@ -16,6 +16,8 @@ from tuplet.nets import MLP
 from tuplet.types import Embeddings, InputError, in_range
 
 RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0)
+UNTUNED = 0.1
+"""Ridge where validation rows cannot choose."""
 POOL = 1000
 """Validation rows that choose the ridge, at most."""
 
@@ -40,7 +42,7 @@ def linear_baseline(source: Source, *, dim: int = 64) -> AlignmentModel:
     Notes:
         Each modality is reduced to at most 100 principal components. Covariances are taken over the rows that have both
         modalities. The ridge is the one of `RIDGES` with the best mean average precision by cosine over all pairs of
-        modalities on validation rows, 0.1 where there are too few of them.
+        modalities on validation rows, `UNTUNED` where no pair has two of them.
 
     Source:
         `tuplet.functional.gcca`; weights by the square root of the correlation as in Kornblith et al. (2019) and Foster et
@@ -70,7 +72,9 @@ def linear_baseline(source: Source, *, dim: int = 64) -> AlignmentModel:
     parts = [(train.x[k].double() - axes[k][0]) @ axes[k][1] for k in names]
     covariance = joint_covariance(parts, [train.present[k] for k in names])
     best: tuple[float, dict[str, Tensor]] | None = None
-    for ridge in RIDGES:
+    together = torch.stack([val.present[k] for k in names]).long()
+    several = int((together @ together.T).fill_diagonal_(0).max()) > 1  # two rows of one pair can be told apart
+    for ridge in RIDGES if several else (UNTUNED,):
         found, strength = shared_directions(covariance, sizes, ridge=ridge, dim=dim)
         maps = {k: axes[k][1] @ w * strength.sqrt() for k, w in zip(names, found, strict=True)}
         score = _score(val, {k: (axes[k][0], maps[k]) for k in names})

@@ -201,7 +201,10 @@ def _standardised(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> 
 
 def _classified(predicted: NDArray[np.int64], y: Tensor, y_test: Tensor) -> Probe:
     hits = (predicted == y_test.numpy()).astype(np.float64)
-    return Probe("accuracy", float(hits.mean()), float((y_test == y.mode().values).double().mean()), hits)
+    counts = y.bincount()
+    common = (counts == counts.max()).nonzero()[:, 0]  # of equally frequent classes, one drawn at random
+    chance = float((y_test[:, None] == common).double().mean())
+    return Probe("accuracy", float(hits.mean()), chance, hits)
 
 
 def _regressed(predicted: NDArray[np.float64], y: Tensor, y_test: Tensor) -> Probe:

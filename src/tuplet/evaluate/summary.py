@@ -110,7 +110,8 @@ def _gains(results: Sequence[Result], baselines: Mapping[str, Sequence[Result]])
             for sign, how in groups.items()
             if (names := [f"{k} ({v.value:.3f})" for k, v in known.items() if signs[k] == sign])
         ]
-        evidence.append(f"- {words}: {ours.value:.3f}, {'; '.join(said)}")
+        units = f" (judged over {len(ours.items)} groups of rows)" if len(ours.items) < ours.pool else ""
+        evidence.append(f"- {words}: {ours.value:.3f}, {'; '.join(said)}{units}")
     if not evidence:
         return ["No baseline could be compared with this model."]
     first = f"The model beats every baseline in {listed(wins)}."
@@ -141,7 +142,7 @@ def _one(results: Sequence[Result], metric: str) -> Result | None:
 
 
 def _sign(ours: Result, theirs: Result) -> int:
-    """Compare two results of the same test rows: 1 better, -1 worse, 0 where a 95 % interval over rows holds 0."""
+    """Compare two results of the same test rows: 1 better, -1 worse, 0 where a 95 % interval over rows or groups holds 0."""
     from scipy.stats import t
 
     if len(ours.items) != len(theirs.items) or len(ours.items) < 2:
