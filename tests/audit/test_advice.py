@@ -76,7 +76,7 @@ def test_verdicts(gain, deviation, verdict):
 
 
 def spoken(advice, pilot):
-    return answer(PairAudit(("a", "b"), None, {}, pilot, advice))
+    return answer(PairAudit(("a", "b"), SimpleNamespace(significant=None), {}, pilot, advice))
 
 
 @pytest.mark.parametrize(("groups", "verdict"), [(None, "helps"), (10, "helps"), (9, "unclear")])

@@ -18,7 +18,15 @@ N = 300
 CURVE = SimpleNamespace(strengths=(0.3,), mean=[0.0], low=[-1.0], high=[1.0])
 ADVICE = SimpleNamespace(verdict="unclear", strength=0.0, curve=CURVE, evidence=())
 AUDIT = SimpleNamespace(
-    pairs=[SimpleNamespace(pair=("english", "noto"), pilot=SimpleNamespace(metric="accuracy"), advice=ADVICE)]
+    pairs=[
+        SimpleNamespace(
+            pair=("english", "noto"),
+            pid=SimpleNamespace(significant=None),
+            similarity={},
+            pilot=SimpleNamespace(metric="accuracy"),
+            advice=ADVICE,
+        )
+    ]
 )
 
 
