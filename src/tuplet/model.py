@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import Any, Literal
@@ -287,20 +288,22 @@ def _fill(model: AlignmentModel, tensors: dict[str, Tensor], folder: Path) -> No
     model.load_state_dict(tensors)
 
 
-def read_weights(folder: Path) -> dict[str, Tensor]:
-    """Read the weights of a model folder.
+@contextmanager
+def opened_weights(folder: Path) -> Iterator[Any]:
+    """Open the weights of a model folder; what goes wrong inside is one line too.
 
     Args:
         folder: of a run.
 
-    Returns:
-        Key of the model's state dict, or ``objective.`` and that of the objective's -> tensor.
+    Yields:
+        The file, with ``keys``, ``get_tensor`` and ``metadata``.
 
     Raises:
         InputError: if the file is missing or damaged.
 
     Example:
-        >>> read_weights(Path("nowhere"))
+        >>> with opened_weights(Path("nowhere")):
+        ...     pass
         Traceback (most recent call last):
         tuplet.types.InputError: nowhere has no model.safetensors yet; run the same `tuplet train` command again
     """
@@ -311,6 +314,27 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
         raise InputError(f"{folder} has no {WEIGHTS} yet; run the same `tuplet train` command again")
     try:
         with safe_open(path, framework="pt") as file:
-            return {k: file.get_tensor(k).clone() for k in file.keys()}  # noqa: SIM118 (not a dict)
+            yield file
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({str(error).splitlines()[0]}); restore it, or train again") from None
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """Read the weights of a model folder.
+
+    Args:
+        folder: of a run.
+
+    Returns:
+        Key of the model's state dict, or ``objective.`` and that of the objective's -> tensor.
+
+    Raises:
+        InputError: as `opened_weights` does.
+
+    Example:
+        >>> read_weights(Path("nowhere"))
+        Traceback (most recent call last):
+        tuplet.types.InputError: nowhere has no model.safetensors yet; run the same `tuplet train` command again
+    """
+    with opened_weights(folder) as file:
+        return {k: file.get_tensor(k).clone() for k in file.keys()}  # noqa: SIM118 (not a dict)

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from tuplet.data import Rows
 from tuplet.io import AnyOf, Between, parse_state, read_state, write_atomic
-from tuplet.model import CONFIG, WEIGHTS, AlignmentModel
+from tuplet.model import CONFIG, WEIGHTS, AlignmentModel, opened_weights
 from tuplet.nets.described import describe, plain
 from tuplet.train import checkpoint
 from tuplet.train.config import TrainConfig
-from tuplet.types import Embeddings, InputError, Loss
+from tuplet.types import Embeddings, Loss
 
 CARD = "README.md"
 MEASURED = "## Measured\n"
@@ -141,16 +141,9 @@ def read_progress(folder: Path) -> dict[str, Any]:
         Traceback (most recent call last):
         tuplet.types.InputError: nowhere has no model.safetensors yet; run the same `tuplet train` command again
     """
-    from safetensors import SafetensorError, safe_open
-
+    with opened_weights(folder) as file:
+        content = (file.metadata() or {}).get("tuplet", "")
     path = folder / WEIGHTS
-    if not path.exists():
-        raise InputError(f"{folder} has no {WEIGHTS} yet; run the same `tuplet train` command again")
-    try:
-        with safe_open(path, framework="pt") as file:
-            content = (file.metadata() or {}).get("tuplet", "")
-    except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({str(error).splitlines()[0]}); restore it, or train again") from None
     found: dict[str, Any] = parse_state(content, _PROGRESS, where=str(path), fix="restore it, or train again")
     return found
 
