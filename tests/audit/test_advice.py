@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tuplet.audit import Pilot, advise, gain_curve, pilot
-from tuplet.audit.advice import FEW, GRID, SPREAD, WARP, Curve, judge
+from tuplet.audit.advice import FEW, GRID, SPREAD, WARP, Curve, judge, unpaired
 from tuplet.audit.audit import PairAudit
-from tuplet.audit.report import answer, unpaired
+from tuplet.audit.words import WORDS, answer
 from tuplet.data import from_arrays
 from tuplet.information import PID
 
@@ -204,12 +204,26 @@ def test_joint_information_asks_for_fusion_only_where_it_outweighs_the_shared():
 
 
 def test_pairs_that_look_like_shuffled_rows_are_sent_to_the_pairing_first():
-    def pair(shared, value, high=0.2):
-        pid = None if shared is None else {"redundancy": shared}
-        similarity = {"cka": {"value": value, "high": high}, "mutual_knn": {"value": 0.1, "high": 0.2}}
-        return SimpleNamespace(pid=SimpleNamespace(significant=pid), similarity=similarity)
-
-    for shared, value, doubted in ((False, 0.1, True), (True, 0.1, False), (False, 0.3, False), (None, 0.1, False)):
-        assert unpaired(pair(shared, value)) == doubted
-    nothing = SimpleNamespace(pid=SimpleNamespace(significant={"redundancy": False}), similarity={})
-    assert not unpaired(nothing)  # what was not measured is no doubt
+    terms = {"redundancy": 0.0, "unique1": 0.5, "unique2": 0.0, "synergy": 0.0}
+    totals = {"information1": 0.5, "information2": 0.0, "information12": 0.5}
+    for shared, joint, value, doubted in (
+        (False, False, 0.1, True),
+        (True, False, 0.1, False),
+        (False, True, 0.1, False),  # what shows only jointly needs the pairing
+        (False, False, 0.3, False),
+        (None, None, 0.1, False),  # not looked for
+    ):
+        there = {"redundancy": shared, "unique1": True, "unique2": False, "synergy": joint}
+        pid = PID(**terms, **totals, gap=0.0, significant=None if shared is None else there)
+        near = {"value": value, "high": 0.2, "chance": 0.02}
+        similarity = {"cka": near, "mutual_knn": {"value": 0.1, "high": 0.2, "chance": 0.02}}
+        assert unpaired(pid, similarity) == doubted
+        pilots = tried([0, 1, 2, 3, 3], 0.4)
+        found = advise(("a", "b"), pid, similarity, pilots)
+        assert (found.verdict == "unpaired") == doubted
+        assert (found.strength == 0) == doubted  # never aligned by a plan either
+        assert found.word in spoken(found, pilots)
+        assert found.word in WORDS
+    assert not unpaired(pid, {})
+    few = advise(("a", "b"), pid, similarity, tried([0, 1, 2, 3, 3], 0.4, rows=20))
+    assert few.word == "unknown"

@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ import pytest
 from tuplet import InputError
 from tuplet.audit import Pilot, audit, pilot
 from tuplet.audit.keep import DECOMPOSED, TRIED, Kept
-from tuplet.audit.report import answer, summary, write_report
+from tuplet.audit.report import summary, write_report
+from tuplet.audit.words import answer
 from tuplet.bench.record import read_cell
 from tuplet.cli import main
 from tuplet.data import SOURCES, from_arrays
@@ -94,6 +96,21 @@ def test_summary_of_many_pairs_stays_short(found):
     assert "10 more in the report" in "\n".join(lines)
 
 
+def test_terminal_table_and_page_give_one_answer_and_the_table_fits_80_columns(found, tmp_path):
+    made, _ = found
+    long = [replace(p, pair=("x" * 40, "y" * 40)) for p in made.pairs]
+    for pairs in (made.pairs, long):
+        kept = replace(made, pairs=tuple(pairs))
+        text = html.unescape(write_report(kept, tmp_path).read_text())
+        lines = summary(kept).splitlines()
+        table = lines[2 : 3 + len(pairs)]
+        assert max(map(len, table)) <= 80
+        for p, line in zip(pairs, sorted(table[1:]), strict=True):
+            assert f"  {p.advice.word}  " in line
+            assert f"<h2>{' + '.join(p.pair)}: {p.advice.word}</h2>" in text
+            assert f"{p.advice.word.capitalize()}: " in lines[0]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -126,8 +143,8 @@ def test_command_audits_a_users_file(tmp_path, capsys):
     assert "a + b" in shown
     assert "report.html" in shown
     assert len(shown.splitlines()) <= 20
-    assert "only the first, second of the pair" in shown
-    assert "always the most frequent class 50%" in shown
+    assert "bits about label in both" in shown
+    assert "always the most frequent class 50 %" in shown
     (check,) = (line for line in shown.splitlines() if line.startswith("Check on test rows: "))
     words = shlex.split(check.removeprefix("Check on test rows: tuplet "))
     assert main([*words, "--out", str(tmp_path / "sweep")]) == 0

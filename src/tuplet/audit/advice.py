@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tuplet.audit.pilot import Pilot
 from tuplet.information import PID
 
-Verdict = Literal["helps", "hurts", "no difference", "unclear"]
+Verdict = Literal["helps", "hurts", "no difference", "unclear", "unpaired"]
 GRID = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
 SPREAD, WARP = 1.5, 0.1
 """Standard deviation of the gain in points at ``t = 1``, and where ``t`` turns from linear to logarithmic. This and the
@@ -121,8 +121,8 @@ class Advice:
     """What to do about one pair.
 
     Attributes:
-        verdict: whether alignment ``"helps"``, ``"hurts"``, makes ``"no difference"``, or there is not enough data to tell
-            (``"unclear"``).
+        verdict: whether alignment ``"helps"``, ``"hurts"``, makes ``"no difference"``, there is not enough data to tell
+            (``"unclear"``), or nothing shows that the rows of the two modalities belong together (``"unpaired"``).
         strength: to start with; 0 unless it helps.
         interval: where the best strength lies with probability 0.8.
         objective: what to align with first.
@@ -136,6 +136,15 @@ class Advice:
     objective: str
     curve: Curve
     evidence: tuple[str, ...]
+
+    @property
+    def word(self) -> str:
+        """Return the answer to "should I align?" in a word or two, as every report gives it."""
+        if self.verdict == "helps":
+            return "yes" if self.curve.helps >= FIRM else "perhaps"
+        if self.verdict == "hurts":
+            return "no" if self.curve.hurts >= FIRM else "rather not"
+        return {"unclear": "unknown", "unpaired": "check the pairing"}.get(self.verdict, self.verdict)
 
 
 def advise(
@@ -151,8 +160,8 @@ def advise(
 
     Returns:
         The `Advice`. The pilot decides the sign and the strength, because only it saw training, unless none of its encoders
-        beats the best constant prediction or it has too few rows; the decomposition and the similarity say why, and choose
-        the objective.
+        beats the best constant prediction, it has too few rows or nothing shows that rows belong together (`unpaired`); the
+        decomposition and the similarity say why, and choose the objective.
 
     Example:
         >>> tried = Pilot((0.0, 0.3, 1.0), (0, 1), "accuracy", {"a": [[0.5, 0.5]] * 3, "b": [[0.5, 0.5]] * 3},
@@ -178,6 +187,8 @@ def advise(
             f"Alone, no encoder beats the best constant prediction ({tried.chance:.2f}): there is nothing that its accuracy "
             f"could gain."
         )
+    elif unpaired(pid, similarity):
+        verdict = "unpaired"
     if pid is not None:
         evidence.append(_said_by_pid(pair, pid))
         if _there(pid, "synergy") and pid.synergy > pid.redundancy:
@@ -196,6 +207,27 @@ def advise(
         curve=curve,
         evidence=tuple(evidence),
     )
+
+
+def unpaired(pid: PID | None, similarity: Mapping[str, Mapping[str, float]] | None) -> bool:
+    """Tell whether a pair looks as if its rows did not belong together, as shuffled rows or unrelated sensors do.
+
+    Args:
+        pid: as in `advise`.
+        similarity: as in `advise`.
+
+    Returns:
+        True where information that needs the pairing (shared or joint) was looked for and not found, and every similarity lies
+        within that of shuffled rows.
+
+    Example:
+        >>> unpaired(None, {"cka": {"value": 0.0, "high": 0.1}})
+        False
+    """
+    looked = {} if pid is None else pid.significant or {}
+    nulls = [n for n in (similarity or {}).values() if "high" in n]
+    alone = bool(looked) and not looked["redundancy"] and not looked["synergy"]
+    return alone and bool(nulls) and all(n["value"] <= n["high"] for n in nulls)
 
 
 def judge(curve: Curve) -> Verdict:
@@ -236,13 +268,15 @@ def _said_by_pilot(curve: Curve, tried: Pilot) -> str:
         i = GRID.index(strength)
         return f"{curve.mean[i]:+.1f} [{curve.low[i]:+.1f}, {curve.high[i]:+.1f}]"
 
-    unit = "accuracy, in points," if tried.metric == "accuracy" else "R2, in hundredths,"
+    what, unit = ("accuracy", "points") if tried.metric == "accuracy" else ("R2", "hundredths")
     shown = dict.fromkeys([curve.best, 1.0] if curve.best else [1.0])
-    changes = " and ".join(f"by {at(strength)} at strength {strength:g}" for strength in shown)
+    measured = ", ".join(f"{g:+.1f} at {s:g}" for s, g in zip(tried.strengths, tried.gain, strict=True) if s)
+    changes = " and ".join(f"{at(strength)} at strength {strength:g}" for strength in shown)
     rows = f"{tried.rows} validation rows" + ("" if tried.groups is None else f" in {tried.groups} groups")
-    return f"The pilot ({len(tried.seeds)} seeds, {rows}) changes {unit} {changes}; brackets hold 80 %." + (
-        "" if curve.best else " No strength gains."
-    )
+    return (
+        f"Short trainings ({len(tried.seeds)} seeds, {rows}) changed {what} by this many {unit}, by strength: {measured}. The "
+        f"estimate, which leaves 0 only as far as the noise of these numbers allows, is {changes} [80 % interval]."
+    ) + ("" if curve.best else " No strength gains.")
 
 
 def _said_by_pid(pair: tuple[str, str], pid: PID) -> str:

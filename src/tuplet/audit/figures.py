@@ -56,8 +56,9 @@ def pilot_figure(found: PairAudit) -> str:
         '<svg'
     """
     with drawing():
-        figure, (axis,) = figure_of(1, 1, (3.9, 2.5))
+        figure, (axis,) = figure_of(1, 1, (3.9, 3.0))
         _curve(axis, found)
+        figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2)
         return svg(figure)
 
 
@@ -86,7 +87,7 @@ def pid_bars(axis: Axes, pid: PID, names: Sequence[str]) -> None:
     axis.axvline(0, color=INK, linewidth=0.6)
     axis.set_yticks(range(4), names)
     axis.invert_yaxis()
-    axis.set(xlabel=f"{pid.units} about the target", title="what they say")
+    axis.set(xlabel=f"{pid.units} about the target", title="information about the target")
     axis.set_xlim(min(0.0, axis.get_xlim()[0]), max(axis.get_xlim()[1], 0.05))
 
 
@@ -99,9 +100,14 @@ def _curve(axis: Axes, found: PairAudit) -> None:
 
     if found.advice.verdict == "helps":
         low, high = found.advice.interval
-        axis.axvspan(place(low), place(high), color=COLOURS[2], alpha=0.14, linewidth=0)
+        axis.axvspan(place(low), place(high), color=COLOURS[2], alpha=0.14, linewidth=0, label="best strength, 80 %")
     axis.fill_between(at, curve.low, curve.high, color=COLOURS[0], alpha=0.18, linewidth=0)
-    axis.plot(at, curve.mean, color=COLOURS[0], linewidth=1.5)
+    axis.plot(at, curve.mean, color=COLOURS[0], linewidth=1.5, label="estimate, 80 % band")
+    i = curve.strengths.index(found.advice.strength or 1.0)
+    ends = [curve.low[i], curve.high[i]]
+    axis.plot(
+        [i, i], ends, color=COLOURS[0], linewidth=4, alpha=0.6, label="quoted in the answer", solid_capstyle="butt"
+    )
     deviation = np.sqrt(np.diag(np.array(tried.covariance)))
     inside = [i for i, s in enumerate(tried.strengths) if 0 < s <= curve.strengths[-1]]
     axis.errorbar(
@@ -112,11 +118,12 @@ def _curve(axis: Axes, found: PairAudit) -> None:
         color=INK,
         markersize=3.5,
         linewidth=1,
+        label="measured ± standard error",
     )
     axis.axhline(0, color=INK, linewidth=0.6)
     axis.set_xticks(at, [f"{s:g}" for s in curve.strengths])
     unit = "points of accuracy" if tried.metric == "accuracy" else "hundredths of R2"
-    axis.set(xlabel="strength of alignment", ylabel=f"change, {unit}", title="what a pilot measured")
+    axis.set(xlabel="strength of alignment", ylabel=f"change, {unit}", title="change of the score by strength")
 
 
 def similarity_figure(pairs: Sequence[PairAudit], metric: Literal["mutual_knn", "cka"]) -> str:

@@ -191,7 +191,10 @@ def from_posteriors(
     interval = intervals(best, {k: v[1:] for k, v in values.items()}, level, biased=True) if bootstrap else {}
     frequency = np.bincount(label) / n
     least = RESOLUTION * float(-(frequency * np.log(frequency)).sum()) * factor
-    said = f"merging {n} samples into {atoms} atoms lost {lost:.1%} of a term; give more atoms"
+    said = (
+        f"grouping {n} samples by similar posteriors into {atoms} atoms lost {lost:.1%} of one information term; with more "
+        "samples, or `batch(..., atoms=...)` above that, less is lost"
+    )
     return PID(
         redundancy=best["redundancy"],
         unique1=best["unique1"],

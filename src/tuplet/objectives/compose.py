@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from tuplet.functional.scores import cosine, unit
 from tuplet.objectives.patterns import over_patterns
 from tuplet.objectives.schedule import Schedule
+from tuplet.objectives.temperature import PerModality
 from tuplet.types import Embeddings, InputError, Loss, Traits, in_range
 
 Score = Callable[[dict[str, Tensor], dict[str, Tensor]], Tensor]
@@ -78,6 +79,9 @@ class Objective(nn.Module, ABC):
             )
         first = next(iter(emb.z.values()))
         ready = replace(emb, z={k: self._ready(emb.z[k]) for k in emb.modalities})
+        for part in self.children():
+            if isinstance(part, PerModality):
+                part.check(emb.modalities)
         self.check(ready)
         with torch.autocast(first.device.type, enabled=False):
             terms = over_patterns(ready, self.terms) if self.traits.missing == "patterns" else self.terms(ready)

@@ -105,6 +105,8 @@ class PerModality(nn.Module):
         if not values:
             raise InputError("tau is empty; give a number, or one per modality or pair of modalities")
         self.places = {_key(k): i for i, k in enumerate(values)}
+        if long := [k for k in self.places if not 1 <= len(k) <= 2]:
+            raise InputError(f"tau has the key {long[0]!r}, expected a modality or a pair of modalities")
         self.parts = nn.ModuleList(v if isinstance(v, Temperature) else Fixed(v) for v in values.values())
 
     def forward(self, *names: str) -> float | Tensor:
@@ -122,6 +124,13 @@ class PerModality(nn.Module):
         for name in names:
             scale = scale * self.parts[self.places[(name,)]]()
         return scale ** (1 / len(names))
+
+    def check(self, names: Sequence[str]) -> None:
+        """Refuse temperatures of modalities that are not among the names."""
+        for key in self.places:
+            for name in key:
+                if name not in names:
+                    raise InputError(f"tau names {name!r}, which z does not have; z has {list(names)}")
 
 
 Tau = float | Temperature | PerName

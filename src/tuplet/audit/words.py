@@ -1,0 +1,220 @@
+"""The words of an audit: one answer per pair, and the sentences and cells around it, for terminal and page alike."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from tuplet.audit.audit import Audit, PairAudit
+from tuplet.audit.pilot import STEPS
+from tuplet.information import PID
+from tuplet.information.pid import PARTS
+
+HEAD = (
+    "pair", "align?", "change [80 %]", "best strength [80 %]", "shared", "only in 1st", "only in 2nd", "only jointly",
+    "neighbours in common (chance)",
+)  # fmt: skip
+WORDS = ("yes", "perhaps", "check the pairing", "no", "rather not", "unknown", "no difference")
+"""Answers to "should I align?", those first that ask for something to be done."""
+LR, BATCH = 3e-3, 128
+"""What a sweep takes when left alone; with `tuplet.audit.pilot.STEPS` steps it is what a pilot takes."""
+
+
+def answer(found: PairAudit) -> str:
+    """Answer for one pair whether to align it, with the measured change.
+
+    Args:
+        found: the pair.
+
+    Returns:
+        One or two sentences; the first words are those of the table, `Advice.word`.
+
+    Example:
+        >>> from tuplet.audit import audit
+        >>> from tuplet.data.sources import blocks
+        >>> few = audit(blocks.load(rows=200), seeds=(0, 1), strengths=(1.0,), steps=4, permutations=20, bootstrap=20)
+        >>> answer(few.pairs[0])
+        'Align x1 and x2: unknown. 40 validation rows are too few: below 50 nothing is concluded.'
+    """
+    advice, (a, b) = found.advice, found.pair
+    what, unit = ("validation accuracy", "points") if _classes(found) else ("validation R2", "hundredths")
+    mean, low, high, at = _change(found)
+    change = f"{what} {mean:+.1f} {unit}, 80 % interval {low:+.1f} to {high:+.1f}"
+    said = f"Align {a} and {b}: {advice.word}"
+    if advice.verdict == "unpaired":
+        return (
+            f"{said} first. Nothing shows that row i of {a} and row i of {b} are the same thing: no shared bits were found, "
+            f"and separately trained encoders are no more alike than on shuffled rows."
+        )
+    if advice.verdict == "helps":
+        guess = " This is a guess: check it with a sweep." * (advice.word == "perhaps")
+        return f"{said}, at strength {at:g} ({change}).{guess}"
+    if advice.verdict == "unclear":
+        short = [e for e in advice.evidence if "too few" in e or "no encoder beats" in e]
+        return f"{said}. " + (short[0] if short else f"The pilot is too noisy (at strength {at:g}: {change}).")
+    return f"{said}. At strength {at:g}: {change}."
+
+
+def conclusion(audit: Audit) -> str:
+    """Answer whether to align, in a sentence or two.
+
+    Args:
+        audit: the audit.
+
+    Returns:
+        `answer` for one pair; for several, how many to align, and which pairs have which answer.
+
+    Example:
+        >>> conclusion(Audit("none", "", "label", {}, (), {}, 0.0, {}))
+        'No pair was asked about.'
+    """
+    if not audit.pairs:
+        return "No pair was asked about."
+    if len(audit.pairs) == 1:
+        return answer(audit.pairs[0])
+    count = len(audit.plan)
+    said = [f"Align {count or 'none'} of {len(audit.pairs)} pairs."]
+    for word in WORDS:
+        there = [p for p in audit.pairs if p.advice.word == word]
+        names = [
+            " + ".join(p.pair) + (f" (strength {p.advice.strength:g})" if p.advice.strength else "") for p in there
+        ]
+        if names:
+            said.append(f"{word.capitalize()}: {', '.join(names) if len(names) <= 4 else f'{len(names)} pairs'}.")
+    return " ".join(said)
+
+
+def verify(audit: Audit, found: PairAudit, given: str) -> str:
+    """Write the command that tries a pair on test rows with the steps, learning rate and batches of its pilot.
+
+    Args:
+        audit: the audit.
+        found: one of its pairs.
+        given: as in `write_report`.
+
+    Returns:
+        The command.
+
+    Example:
+        >>> from types import SimpleNamespace as Made
+        >>> found = Made(pair=("a", "b"), pilot=Made(strengths=(0.0, 1.0)), advice=Made(strength=0.3))
+        >>> verify(Made(target="label", settings={}), found, "my.npz")
+        'tuplet sweep my.npz --pair a b --target label --lambdas 0 0.3 1'
+    """
+    tried = sorted({*found.pilot.strengths, found.advice.strength})
+    words = ["--pair", *found.pair, "--target", audit.target, "--lambdas", *(f"{s:g}" for s in tried)]
+    for option, name, default in (("steps", "steps", STEPS), ("lr", "lr", LR), ("batch-size", "batch_size", BATCH)):
+        if (value := audit.settings.get(name, default)) != default:
+            words += [f"--{option}", f"{value:g}"]
+    if (seeds := len(audit.settings.get("seeds", range(3)))) != 3:
+        words += ["--seeds", f"{seeds}"]
+    return f"tuplet sweep {given} {shlex.join(words)}"
+
+
+def baseline(audit: Audit) -> str:
+    """Say what a constant prediction reaches, beside the encoders alone.
+
+    Args:
+        audit: the audit.
+
+    Returns:
+        A sentence; empty without pairs.
+
+    Example:
+        >>> baseline(Audit("none", "", "label", {}, (), {}, 0.0, {}))
+        ''
+    """
+    if not audit.pairs:
+        return ""
+    alone: dict[str, float] = {}
+    for p in audit.pairs:
+        for name, scores in p.pilot.scores.items():
+            alone.setdefault(name, sum(scores[0]) / len(scores[0]))
+    if audit.pairs[0].pilot.metric != "accuracy":
+        return f"R2 without alignment: {', '.join(f'{k} {v:.2f}' for k, v in alone.items())}; a constant prediction 0."
+    chance = audit.pairs[0].pilot.chance
+    return (
+        f"Accuracy without alignment: {', '.join(f'{k} {100 * v:.0f} %' for k, v in alone.items())}; always the "
+        f"most frequent class {100 * chance:.0f} %."
+    )
+
+
+def legend(audit: Audit, *, short: bool = False) -> str:
+    """Explain the columns of a table.
+
+    Args:
+        audit: the audit.
+        short: of the terminal's table.
+
+    Returns:
+        A sentence; empty without pairs.
+
+    Example:
+        >>> legend(Audit("none", "", "label", {}, (), {}, 0.0, {}))
+        ''
+    """
+    if not audit.pairs:
+        return ""
+    unit = "points of accuracy" if _classes(audit.pairs[0]) else "hundredths of R2"
+    change = f"change: {unit} on validation rows at that strength of alignment [80 % interval]"
+    if short:
+        return f"{change}; shared: bits about {audit.target} in both, in (brackets) if not surely there"
+    return (
+        f"{change}; best strength: for pairs to align; shared, only in 1st, only in 2nd (modality of the pair), only jointly "
+        f"(visible in neither alone): bits about {audit.target}, in (brackets) if not found above chance by both models and "
+        "clusters; neighbours in common: share of the ten nearest neighbours that separately trained encoders agree on"
+    )
+
+
+def row(found: PairAudit) -> tuple[str, ...]:
+    """Write a pair as a line of a table.
+
+    Args:
+        found: the pair.
+
+    Returns:
+        Cells below `HEAD`.
+
+    Example:
+        >>> len(HEAD)
+        9
+    """
+    advice, knn = found.advice, found.similarity["mutual_knn"]
+    mean, low, high, at = _change(found)
+    return (
+        " + ".join(found.pair),
+        advice.word,
+        f"{mean:+.1f} [{low:+.1f}, {high:+.1f}] at {at:g}",
+        f"{advice.strength:g} [{advice.interval[0]:g}, {advice.interval[1]:g}]" if advice.strength else "none",
+        *parts_of(found.pid),
+        f"{knn['value']:.2f} ({knn['chance']:.2f})",
+    )
+
+
+def parts_of(pid: PID) -> Sequence[str]:
+    """Write the four parts of a decomposition, those in brackets that were not found.
+
+    Args:
+        pid: the decomposition.
+
+    Returns:
+        Four cells.
+
+    Example:
+        >>> parts_of(PID(redundancy=1, unique1=0, unique2=0, synergy=0, information1=1, information2=1, information12=1, gap=0))
+        ['1.00', '0.00', '0.00', '0.00']
+    """
+    there = pid.significant or dict.fromkeys(PARTS, True)
+    return [f"{getattr(pid, k):.2f}" if there[k] else f"({max(getattr(pid, k), 0.0):.2f})" for k in PARTS]
+
+
+def _classes(found: PairAudit) -> bool:
+    return found.pilot.metric == "accuracy"
+
+
+def _change(found: PairAudit) -> tuple[float, float, float, float]:
+    """Return the change that is quoted, its interval, and the strength: the recommended one, otherwise 1."""
+    curve = found.advice.curve
+    at = found.advice.strength or 1.0
+    i = curve.strengths.index(at)
+    return curve.mean[i], curve.low[i], curve.high[i], at
