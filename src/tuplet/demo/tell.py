@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import t
 
 from tuplet.audit import Audit
-from tuplet.audit.report import answer
+from tuplet.audit.words import answer
 from tuplet.data import Source
 from tuplet.data.sources.emoji import Emoji
 from tuplet.demo.study import FIRST, INTO, METHODS, SHOWN, TRAINED, Found, chosen
