@@ -7,9 +7,9 @@ from tuplet.bench.answer import answer
 from tuplet.bench.ladder import ladder
 from tuplet.bench.reading import reading
 from tuplet.bench.record import Record
-from tuplet.bench.stats import Difference, told_apart
 from tuplet.bench.suites.own import comparison
 from tuplet.bench.tables import mark, tables
+from tuplet.evaluate.paired import Difference, told_apart
 
 R1, PROBE = ("retrieval/cosine/R@1", "mean"), ("probe/linear", "")
 SUITE = comparison(

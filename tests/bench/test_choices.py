@@ -13,11 +13,12 @@ from tuplet.bench.columns import Column
 from tuplet.bench.ladder import ladder
 from tuplet.bench.record import Record, write_cell
 from tuplet.bench.runner import _Plan, check_budget
-from tuplet.bench.stats import compare, paired_difference, spread
+from tuplet.bench.stats import compare, spread
 from tuplet.bench.strengths import Curve, curve, judge
 from tuplet.bench.suite import TUNING_SEED, Cell, Entry, Suite, Task
 from tuplet.bench.tables import mark, number, tables
 from tuplet.bench.verdicts import Comparison, Run, against, counted, mean_ranks
+from tuplet.evaluate.paired import paired_difference
 
 UP, DOWN = Column("up", "", "Up", "", headline="U"), Column("down", "", "Down", "", higher=False, headline="D")
 SHOWN = Column("shown", "", "Shown", "", ranked=False)

@@ -6,7 +6,8 @@ from scipy import stats
 
 from tuplet import InputError
 from tuplet.bench.record import Record
-from tuplet.bench.stats import average_ranks, compare, paired_difference, spread
+from tuplet.bench.stats import average_ranks, compare, spread
+from tuplet.evaluate.paired import paired_difference, told_apart
 from tuplet.evaluate.units import by_group
 
 
@@ -55,6 +56,28 @@ def test_rows_widen_the_interval_where_seeds_agree():
     d = paired_difference(delta, np.zeros_like(delta))
     low, high = stats.t.interval(0.95, 99, loc=delta[0].mean(), scale=stats.sem(delta[0]))
     assert (d.low, d.high) == pytest.approx((low, high))
+
+
+def test_two_models_as_they_are_are_judged_over_rows_or_groups_of_them():
+    rng = np.random.default_rng(4)
+    a, b, group = rng.random(90) + 0.2, rng.random(90), np.repeat(np.arange(18), 5)
+    low, high = stats.t.interval(0.95, 89, loc=(a - b).mean(), scale=stats.sem(a - b))
+    d = paired_difference(a, b)
+    assert (d.mean, d.low, d.high) == pytest.approx(((a - b).mean(), low, high))
+    means = (a - b).reshape(18, 5).mean(axis=1)
+    low, high = stats.t.interval(0.95, 17, loc=means.mean(), scale=stats.sem(means))
+    d = paired_difference(a, b, group=group)
+    assert (d.low, d.high) == pytest.approx((low, high))
+    assert paired_difference(a, b, group=np.arange(90)) == paired_difference(a, b)
+    both = paired_difference(np.stack([a, a]), np.stack([b, b]), group=group)  # seeds that agree add nothing
+    assert (both.low, both.high) == pytest.approx((low, high))
+    assert told_apart(paired_difference(a, b)) == -told_apart(paired_difference(b, a)) == 1
+    assert not paired_difference([a], [b]).clear  # a method with one seed
+    assert not paired_difference([1.0], [0.0]).clear
+    assert not paired_difference(a, b, group=np.zeros(90)).clear
+    for wrong in (np.zeros((2, 3, 4)), np.zeros(()), np.zeros((2, 0))):
+        with pytest.raises(InputError, match="expected outcomes of"):
+            paired_difference(wrong, wrong)
 
 
 def test_ranks_follow_the_direction_and_share_ties():

@@ -1,13 +1,19 @@
 """The verdict follows the numbers, in both directions; search finds the row whose text was typed."""
 
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from tests.demo.victim import small
 from tuplet.data import from_arrays
-from tuplet.demo import study, verdict
+from tuplet.demo import measure, study, verdict
 from tuplet.demo.study import METHODS, Found, _measured, _ranks, chosen
 from tuplet.evaluate import embed, linear_baseline
 from tuplet.evaluate.search import search
@@ -37,10 +43,10 @@ def method(share, probe=0.5, validation=None):
     return [Found({"linear": probe, "validation": validation}, ranks, ranks, np.zeros((N, 10), np.int64))]
 
 
-def answers(**shares):
+def answers(concepts=range(N), **shares):
     found = {m: method(shares.get(m, 0.03)) for m in METHODS}
     found["inputs"] = [Found({"linear": 0.9}, *[np.zeros(0, np.int64)] * 3)]
-    return [answer for _, answer in verdict(found, [f"row {i}" for i in range(N)], AUDIT)]
+    return [answer for _, answer in verdict(found, [f"row {i}" for i in range(N)], concepts, AUDIT)]
 
 
 def test_the_best_objective_is_named_with_those_like_it():
@@ -56,9 +62,22 @@ def test_validation_names_choose_and_test_names_are_reported():
     found = {m: method(0.03) for m in METHODS}
     found |= {"pairwise": method(0.2, validation=0.5), "gram": method(0.6, validation=0.4)}
     assert chosen(found) == "pairwise"
-    which = verdict(found, [f"row {i}" for i in range(N)], AUDIT)[1][1]
+    which = verdict(found, [f"row {i}" for i in range(N)], range(N), AUDIT)[1][1]
     assert which.startswith("Pairwise, which finds most on validation names. On test names it finds 20%")
     assert "GRAM finds more on them" in which
+
+
+def test_variants_of_one_concept_are_one_draw():
+    """Sixty variants that GRAM alone finds are a clear difference as rows, and two concepts of 300 names are not."""
+    found = {m: method(0.03) for m in METHODS}
+    found["inputs"] = [Found({"linear": 0.9}, *[np.zeros(0, np.int64)] * 3)]
+    first = found["gram"][0]
+    ranks = np.where(np.arange(N) < 60, 1, first.ranks)
+    found["gram"] = [Found({"linear": 0.5, "validation": 0.9}, ranks, ranks, first.top)]
+    names, concepts = [f"row {i}" for i in range(N)], np.maximum(np.arange(N) - 59, 0)
+    concepts[30:60] = N
+    assert verdict(found, names, range(N), AUDIT)[0][1].startswith("Yes")
+    assert verdict(found, names, concepts, AUDIT)[0][1].startswith("No gain was found")
 
 
 def test_a_closed_form_that_wins_and_alignment_without_gain_are_said():
@@ -137,3 +156,30 @@ def test_pictures_are_shown_best_first_and_the_share_that_chooses_is_of_validati
     assert made["numbers"] == {"validation": 1.0}
     assert made["ranks"] == made["cosine_ranks"] == [15] * 15
     assert made["top"] == [[(row + k) % 15 for k in range(1, 11)] for row in range(15)]
+
+
+def test_a_demo_that_was_killed_goes_on_with_the_same_digits(tmp_path):
+    """Killed after its first record, it computes the others only, and ends as one that nobody disturbed."""
+    torch.set_num_threads(1)
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    command = [sys.executable, "-m", "tests.demo.victim", str(killed)]
+    process = subprocess.Popen(command, cwd=Path(__file__).parents[2])
+    until = time.monotonic() + 120
+    while not list(killed.glob("records/*.json")) and time.monotonic() < until:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    before = {p.name: (p.stat().st_ino, p.stat().st_mtime_ns) for p in killed.glob("records/*.json")}
+    assert 1 <= len(before) < 10
+    again = measure(*small(), out=killed, epochs=1)
+    after = {p.name: (p.stat().st_ino, p.stat().st_mtime_ns) for p in killed.glob("records/*.json")}
+    assert len(after) == 10
+    assert {k: after[k] for k in before} == before  # finished pieces are read, not computed
+    once = measure(*small(), out=whole, epochs=1)
+    for name in after:
+        assert (killed / "records" / name).read_bytes() == (whole / "records" / name).read_bytes(), name
+    assert {m: [r.numbers for r in runs] for m, runs in again.items()} == {
+        m: [r.numbers for r in runs] for m, runs in once.items()
+    }
+    assert verdict(again, small()[1][:12], range(12), AUDIT) == verdict(once, small()[1][:12], range(12), AUDIT)

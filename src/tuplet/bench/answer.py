@@ -1,7 +1,7 @@
 """The first lines of a report: which entry to use, which others are not told apart from it, and what it gains.
 
 The entry is chosen on validation rows, by the score that chose its settings. What is said of it rests on test rows and on
-`tuplet.bench.stats.told_apart` alone.
+`tuplet.evaluate.paired.told_apart` alone.
 """
 
 from __future__ import annotations

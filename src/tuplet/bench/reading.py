@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tuplet.bench.stats import told_apart
 from tuplet.bench.suite import Suite
 from tuplet.bench.tables import Row, Table
+from tuplet.evaluate.paired import told_apart
 
 
 def reading(suite: Suite, table: Table) -> list[str]:

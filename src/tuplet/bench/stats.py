@@ -1,4 +1,4 @@
-"""Statistics of a comparison: spread over seeds, paired differences, average ranks."""
+"""Statistics of a comparison: spread over seeds, differences of records, average ranks."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from tuplet.bench.record import Record
+from tuplet.evaluate.paired import Difference, paired_difference
 from tuplet.types import InputError
 
 
@@ -29,26 +30,6 @@ class Spread:
     low: float
     high: float
     n: int
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Difference of two entries.
-
-    Attributes:
-        mean: entry minus baseline.
-        low: lower end of its 95 % interval; NaN for one seed.
-        high: upper end.
-    """
-
-    mean: float
-    low: float
-    high: float
-
-    @property
-    def clear(self) -> bool:
-        """Return whether the interval leaves 0 out."""
-        return self.low > 0 or self.high < 0
 
 
 def spread(values: ArrayLike) -> Spread:
@@ -77,48 +58,6 @@ def spread(values: ArrayLike) -> Spread:
     return Spread(mean, sd, mean - half, mean + half, n)
 
 
-def paired_difference(entry: ArrayLike, baseline: ArrayLike) -> Difference:
-    r"""Compare two entries, paired by seed and by test row.
-
-    .. math:: \bar d \pm \sqrt{(t_{S-1}\, s_{seeds})^2 + (t_{N-1}\, s_{rows})^2}
-
-    Args:
-        entry: ``(S, N)`` outcomes per seed and test row (or group of rows, see `tuplet.evaluate.units.by_group`).
-        baseline: the same shape, same seeds and rows.
-
-    Returns:
-        The `Difference`: ``s_seeds`` is the standard error of the seeds' means, ``s_rows`` that of the rows' means, so that the
-        interval speaks of other seeds and other rows. One seed knows no spread: its interval is NaN and never clear.
-
-    Raises:
-        InputError: if the shapes differ.
-
-    Notes:
-        A percentile bootstrap over three seeds, and any interval over the rows of one, call differences clear too often.
-
-    Source:
-        Two crossed random effects, with the t-quantile of each; wider than exact.
-
-    Example:
-        >>> paired_difference([[1, 1, 0, 1], [1, 1, 1, 0]], [[0, 0, 0, 0], [0, 0, 0, 0]]).mean
-        0.75
-    """
-    from scipy.stats import t
-
-    a, b = (np.asarray(v, dtype=np.float64) for v in (entry, baseline))
-    if a.shape != b.shape:
-        raise InputError(f"entry has shape {a.shape} and baseline {b.shape}; pair the same seeds and test rows")
-    delta: NDArray[np.float64] = a - b
-    mean = float(delta.mean())
-    if len(delta) < 2:
-        return Difference(mean, np.nan, np.nan)
-    square = 0.0
-    for means in (delta.mean(axis=1), delta.mean(axis=0)):
-        if (n := len(means)) > 1:
-            square += float(t.ppf(0.975, n - 1)) ** 2 * float(means.var(ddof=1)) / n
-    return Difference(mean, mean - square**0.5, mean + square**0.5)
-
-
 def compare(ours: Sequence[Record], theirs: Sequence[Record]) -> Difference | None:
     """Compare one metric of two entries, paired by seed and, where the records hold them, by test row.
 
@@ -143,25 +82,6 @@ def compare(ours: Sequence[Record], theirs: Sequence[Record]) -> Difference | No
         return paired_difference(np.array(items[0]), np.array(items[1]))
     apart = spread([sides[0][s].value - sides[1][s].value for s in seeds])
     return Difference(apart.mean, apart.low, apart.high)
-
-
-def told_apart(apart: Difference | None, *, higher: bool = True) -> int:
-    """Decide whether an entry is better or worse than another: the one rule of tables, marks, sentences and pictures.
-
-    Args:
-        apart: from `compare`; None where there is nothing to compare.
-        higher: whether higher is better.
-
-    Returns:
-        1 for better, -1 for worse, 0 for not told apart: the 95 % interval of the paired difference holds 0, or there is none.
-
-    Example:
-        >>> told_apart(Difference(0.2, 0.1, 0.3)), told_apart(Difference(0.2, 0.1, 0.3), higher=False), told_apart(None)
-        (1, -1, 0)
-    """
-    if apart is None or not apart.clear:
-        return 0
-    return 1 if (apart.mean > 0) == higher else -1
 
 
 def average_ranks(columns: Sequence[Mapping[str, float]], higher: Sequence[bool]) -> dict[str, float]:

@@ -9,11 +9,11 @@ from typing import Literal
 import numpy as np
 
 from tuplet.bench.record import Record
-from tuplet.bench.stats import Difference
 from tuplet.bench.strength_figures import LABELS
 from tuplet.bench.strengths import Curve, Verdict, curve, judge
 from tuplet.bench.suites.strategic import METRICS, Plan
 from tuplet.data.sources import redundancy
+from tuplet.evaluate.paired import Difference
 from tuplet.information.pid import PARTS
 
 Variant = Literal["default", "tuned"]

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuplet.bench.record import Record
-from tuplet.bench.stats import Difference, Spread, paired_difference, spread
+from tuplet.bench.stats import Spread, spread
+from tuplet.evaluate.paired import Difference, paired_difference
 from tuplet.types import InputError
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from tuplet.bench import strength_figures as figures
 from tuplet.bench.record import Record
-from tuplet.bench.stats import Difference
 from tuplet.bench.strengths import Curve, curve, judge
 from tuplet.bench.sweep import METRICS, Sweep
 from tuplet.data import Source
+from tuplet.evaluate.paired import Difference
 from tuplet.io.files import write_atomic
 
 FEW = 50

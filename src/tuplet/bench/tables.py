@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 from tuplet.bench.columns import Column
 from tuplet.bench.record import Record
-from tuplet.bench.stats import Difference, Spread, average_ranks, compare, spread, told_apart
+from tuplet.bench.stats import Spread, average_ranks, compare, spread
 from tuplet.bench.suite import Entry, Suite, Task
+from tuplet.evaluate.paired import Difference, told_apart
 
 
 @dataclass(frozen=True, slots=True)

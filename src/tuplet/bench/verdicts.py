@@ -10,9 +10,10 @@ import numpy as np
 
 from tuplet.bench.columns import Column
 from tuplet.bench.record import Record
-from tuplet.bench.stats import average_ranks, compare, spread, told_apart
+from tuplet.bench.stats import average_ranks, compare, spread
 from tuplet.bench.suite import Suite, Task
 from tuplet.bench.tables import number
+from tuplet.evaluate.paired import told_apart
 
 Word = Literal["seen", "partly seen", "not seen"]
 

@@ -60,7 +60,8 @@ def demo(command: Demo) -> None:
             audit = ask(source, out / "audit", progress.advance)
         with Progress("2 of 2: train and measure three objectives and three baselines") as progress:
             found = measure(source, names, out=out, report=progress.advance)
-        said = verdict(found, [names[i] for i in source.split.test], audit)
+        rows = source.split.test
+        said = verdict(found, [names[i] for i in rows], source.group[rows], audit)
         page = tell(found, source, shown, said, out / "report.html")
     for question, answer in said:
         print(f"\n{question}")

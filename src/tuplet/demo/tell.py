@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.stats import t
+from numpy.typing import ArrayLike, NDArray
 
 from tuplet.audit import Audit
 from tuplet.audit.words import answer
 from tuplet.data import Source
 from tuplet.data.sources.emoji import Emoji
 from tuplet.demo.study import FIRST, INTO, METHODS, SHOWN, TRAINED, Found, chosen
+from tuplet.evaluate.paired import paired_difference, told_apart
 from tuplet.report import Section, Sheet, Table, Tile, data_uri, write_page
 
 WORDS = 6
@@ -21,12 +21,13 @@ WORDS = 6
 Answers = list[tuple[str, str]]
 
 
-def verdict(found: dict[str, list[Found]], names: Sequence[str], audit: Audit) -> Answers:
+def verdict(found: dict[str, list[Found]], names: Sequence[str], concepts: ArrayLike, audit: Audit) -> Answers:
     """Answer the four questions of the first screen.
 
     Args:
         found: from `measure`.
         names: of the test rows.
+        concepts: group of each test row; near variants are one draw, not several.
         audit: of the pair of names and pictures.
 
     Returns:
@@ -38,17 +39,20 @@ def verdict(found: dict[str, list[Found]], names: Sequence[str], audit: Audit) -
     """
     hits = {m: _hit(runs) for m, runs in found.items() if len(runs[0].ranks)}
     best = chosen(found)
+
+    def against(other: str) -> int:
+        return told_apart(paired_difference(hits[best], hits[other], group=concepts))
+
     share = {m: f"{h.mean():.0%}" for m, h in hits.items()}
     chance = FIRST / len(names)
-    aligned = _compare(hits[best], hits["random"])
-    align = {1: "Yes, to search", -1: "No", 0: "No gain was found"}[aligned]
-    rivals = {m: _compare(hits[best], hits[m]) for m in TRAINED if m != best}
+    align = {1: "Yes, to search", -1: "No", 0: "No gain was found"}[against("random")]
+    rivals = {m: against(m) for m in TRAINED if m != best}
     others = ", ".join(f"{METHODS[m]} {share[m]}" for m in rivals)
     words = {1: "finds fewer", 0: "cannot be told apart from it", -1: "finds more on them"}
     told = ", ".join(f"{METHODS[m]} {words[c]}" for m, c in rivals.items())
-    against = _compare(hits[best], hits["linear"])
-    gain = {1: "finds more than", 0: "cannot be told apart from", -1: "finds fewer than"}[against]
-    fix = " With so few rows, try the closed form first: it needs no training." if against < 0 else ""
+    linear = against("linear")
+    gain = {1: "finds more than", 0: "cannot be told apart from", -1: "finds fewer than"}[linear]
+    fix = " With so few rows, try the closed form first: it needs no training." if linear < 0 else ""
     probe = {m: f"{_mean(found[m], 'linear'):.0%}" for m in (best, "inputs", "linear")}
     lost = np.mean([(run.ranks > 100).mean() for run in found[best]])
     worst = int(np.argmax(found[best][0].ranks))
@@ -200,18 +204,20 @@ def _numbers(found: dict[str, list[Found]], hits: dict[str, NDArray[np.float64]]
 def _about(source: Source, shown: Emoji) -> list[str]:
     """Say what was done."""
     sizes = [len(getattr(source.split, part)) for part in ("train", "val", "test")]
+    concepts = len(set(np.asarray(source.group)[source.split.test].tolist()))
     absent = int((~shown.present["fluent"]).sum())
     return [
         f"{sizes[0]} rows to train, {sizes[1]} to validate, {sizes[2]} to test. Variants of one concept (man, woman, person; "
-        f"colours of hearts; clock faces) are in the same part and are not negatives of each other. {absent} Fluent pictures "
-        "are absent and masked.",
+        f"hearts; arrows; an open and a closed mailbox) are in the same part and are not negatives of each other. {absent} "
+        "Fluent pictures are absent and masked.",
         "Modalities: Noto, Fluent and Twemoji pictures (32 x 32, small convolutional networks), English and French names "
         "with tags (hashed word and character n-grams, MLPs). A typed word is the name alone. Search ranks Noto and "
         "Twemoji pictures of the test rows together. Validation rows choose the ridge of the linear closed form. Each "
         "objective has its default settings and 20 epochs; a tuned "
         "or longer one may do better. Validation names choose the objective that is named best; the seeds are 0 and 1. The "
         "audit is a quick one: one strength, two pilots of 60 steps.",
-        "'Better' and 'fewer' mean that a paired 95 % interval over test names, averaged over seeds, leaves out 0.",
+        f"'More' and 'fewer' mean that a paired 95 % interval over the {concepts} concepts of the test names, averaged over "
+        "both seeds, leaves out 0. It speaks of other names, not of other trainings.",
         f"Licences: {source.provenance.licence}. {source.provenance.citation}.",
     ]
 
@@ -219,13 +225,6 @@ def _about(source: Source, shown: Emoji) -> list[str]:
 def _hit(runs: Sequence[Found]) -> NDArray[np.float64]:
     """Return for each name the share of seeds that found it."""
     return np.asarray(np.mean([run.ranks <= FIRST for run in runs], axis=0), dtype=np.float64)
-
-
-def _compare(a: NDArray[np.float64], b: NDArray[np.float64]) -> int:
-    """Compare two methods on the same names: 1 better, -1 worse, 0 where a 95 % interval holds 0."""
-    delta = a - b
-    half = float(t.ppf(0.975, len(delta) - 1)) * float(delta.std(ddof=1)) / len(delta) ** 0.5
-    return int(np.sign(delta.mean())) if abs(delta.mean()) > half else 0
 
 
 def _mean(runs: Sequence[Found], name: str) -> float:

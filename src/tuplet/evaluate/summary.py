@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from tuplet.evaluate.evaluation import Result
+from tuplet.evaluate.paired import paired_difference, told_apart
 
 LINES = {
     "probe/linear": "linear probe, all modalities",
@@ -142,11 +141,7 @@ def _one(results: Sequence[Result], metric: str) -> Result | None:
 
 
 def _sign(ours: Result, theirs: Result) -> int:
-    """Compare two results of the same test rows: 1 better, -1 worse, 0 where a 95 % interval over rows or groups holds 0."""
-    from scipy.stats import t
-
-    if len(ours.items) != len(theirs.items) or len(ours.items) < 2:
+    """Compare two results of the same test rows or groups: 1 better, -1 worse, 0 not told apart (see `told_apart`)."""
+    if not ours.items or len(ours.items) != len(theirs.items):
         return 0
-    delta = np.subtract(ours.items, theirs.items) * (1 if ours.higher else -1)
-    half = float(t.ppf(0.975, len(delta) - 1)) * float(delta.std(ddof=1)) / len(delta) ** 0.5
-    return int(np.sign(delta.mean())) if abs(delta.mean()) > half else 0
+    return told_apart(paired_difference(ours.items, theirs.items), higher=ours.higher)

@@ -86,7 +86,8 @@ def write_page(
         sections: what follows.
 
     Returns:
-        The file. All text is escaped; the page follows the reader's light or dark setting and suits a phone.
+        The file. All text is escaped, and what stands between back-ticks is set as code; the page follows the reader's light or
+        dark setting and suits a phone.
 
     Example:
         >>> import tempfile
@@ -104,6 +105,17 @@ def write_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["code"] = _code
     page = made.get_template("page.html").render(title=title, lead=lead, verdict=verdict, sections=sections)
     write_atomic(out, page.encode())
     return out
+
+
+def _code(text: str) -> str:
+    """Escape a text and set what stands between two back-ticks as code."""
+    from markupsafe import Markup, escape
+
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # one back-tick is alone
+        parts = [*parts[:-2], "`".join(parts[-2:])]
+    return Markup("").join(Markup("<code>{}</code>").format(t) if i % 2 else escape(t) for i, t in enumerate(parts))

@@ -1,5 +1,7 @@
 """The packaged emoji: what belongs together stays together, absent pictures are masked, texts are what a person would say."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -29,14 +31,58 @@ def test_names_and_pictures_are_those_of_the_concept():
         assert red - max(green, blue) > 100
 
 
+FAMILIES = (
+    "man cook|woman cook|cook",
+    "red heart|blue heart|heart with arrow|broken heart|two hearts|heart suit",
+    "one o\u2019clock|seven-thirty",
+    "frowning face|slightly frowning face|frowning face with open mouth",
+    "enraged face|angry face",
+    "locked|unlocked|locked with key",
+    "open mailbox with raised flag|closed mailbox with lowered flag",
+    "up arrow|down-left arrow|right arrow curving left|up-down arrow",
+    "snowman|snowman without snow",
+    "magnifying glass tilted left|magnifying glass tilted right",
+    "raised hand|raised back of hand|hand with fingers splayed",
+    "backhand index pointing left|index pointing up",
+    "dog face|dog|guide dog",
+    "bell|bell with slash",
+    "new moon|full moon face|crescent moon",
+    "person biking|woman mountain biking",
+    "umbrella|closed umbrella|umbrella with rain drops",
+)
+APART = (
+    "grinning face|crying face",
+    "red heart|red circle",
+    "dog|cat",
+    "bow and arrow|up arrow",
+    "envelope|red envelope",
+)
+SIDES = re.compile(
+    r"\b(?:left|right|up|down)(?:wards)?\b|"
+    r"\b(?:open|closed|raised|lowered|oncoming|horizontal|vertical|slightly|small|large|medium)\b"
+    r"|\b(?:red|green|blue|yellow|orange|purple|brown|black|white|grey|pink)\b|\b(?:man|woman|person|men|women|people)\b"
+    r"|\b(?:no|non|not|with|without|face|tilted|pointing|facing|waxing|waning|low|high|old|bubble)\b|[^a-z ]"
+)
+
+
+HOMONYMS = {"tongue", "mouth", "thermometer", "frowning", "crown", "luggage", "envelope", "button"}  # not one concept
+
+
 def test_variants_share_a_group_and_stay_in_one_part(source):
-    families = (("man cook", "woman cook", "cook"), ("red heart", "blue heart"), ("one o\u2019clock", "seven-thirty"))
-    for family in families:
-        codes = {int(source.group[row(name)]) for name in family}
+    for family in FAMILIES:
+        codes = {int(source.group[row(name)]) for name in family.split("|")}
         assert len(codes) == 1, family
-    assert source.group[row("red heart")] != source.group[row("heart with arrow")]
+    for pair in APART:
+        assert len({int(source.group[row(name)]) for name in pair.split("|")}) == 2, pair
     parts = [set(source.group[getattr(source.split, p)].tolist()) for p in ("train", "val", "test")]
     assert sum(map(len, parts)) == len(set.union(*parts))  # no group is in two parts
+
+
+def test_names_that_differ_in_side_colour_or_state_alone_are_one_concept():
+    found, seen = emoji.contents(), {}
+    for name, concept in zip(found.names["english"], found.concept, strict=True):
+        seen.setdefault(" ".join(SIDES.sub(" ", name.lower()).split()), set()).add(concept)
+    assert {k for k, v in seen.items() if len(v) > 1} - HOMONYMS == {""}
 
 
 def test_absent_pictures_are_zero_and_masked(source):

@@ -8,9 +8,10 @@ from itertools import pairwise
 import numpy as np
 
 from tuplet.bench.downstream import PAIR
-from tuplet.bench.stats import compare, told_apart
+from tuplet.bench.stats import compare
 from tuplet.bench.suite import Task
 from tuplet.bench.verdicts import Run, Verdict, Word, against, counted, mean_ranks
+from tuplet.evaluate.paired import told_apart
 
 COMPARED = ("pairwise", "bottleneck", "symile", "gram", "one_vs_all")
 """OVA-IB's rows that every number of modalities has."""

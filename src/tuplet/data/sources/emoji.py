@@ -19,7 +19,7 @@ from tuplet.data.aligned import from_arrays
 from tuplet.data.source import Provenance, Source
 from tuplet.types import InputError
 
-SHA256 = "c220b6699fd5d4f68943fa0f83db667de811a84fbddb8825ae1aad3e791716af"
+SHA256 = "f085927684700175e26bbda07cdf1ecff0c8a2e5293386eb25168b521d91d82c"
 PICTURES = ("noto", "fluent", "twemoji")
 LANGUAGES = ("english", "french", "german", "spanish", "italian", "japanese")
 PROVENANCE = Provenance(
@@ -46,7 +46,7 @@ class Emoji:
         pictures: artist -> uint8 ``(n, 32, 32, 3)`` on white.
         present: artist -> bool ``(n,)``.
         group: one of nine, such as ``food-drink``.
-        concept: near variants (man, woman, person; colours of hearts; clock faces) have the same one.
+        concept: name of its family; near variants (man, woman, person; hearts; arrows; an open and a closed mailbox) share one.
     """
 
     characters: tuple[str, ...]
