@@ -32,6 +32,7 @@ def demo(command: Demo) -> None:
         >>> Demo().out.as_posix()
         'runs/demo'
     """
+    import numpy as np
     import torch
 
     from tuplet.bench.show import Progress
@@ -39,6 +40,7 @@ def demo(command: Demo) -> None:
     from tuplet.data.sources.emoji import contents
     from tuplet.demo import measure, tell, verdict
     from tuplet.demo.question import ask
+    from tuplet.evaluate.units import unit_ids
     from tuplet.io import fresh, locked, write_atomic
 
     out = command.out
@@ -60,8 +62,8 @@ def demo(command: Demo) -> None:
             audit = ask(source, out / "audit", progress.advance)
         with Progress("2 of 2: train and measure three objectives and three baselines") as progress:
             found = measure(source, names, out=out, report=progress.advance)
-        rows = source.split.test
-        said = verdict(found, [names[i] for i in rows], source.group[rows], audit)
+        concepts = np.asarray(unit_ids(source, "test"))
+        said = verdict(found, [names[i] for i in source.split.test], concepts, audit)
         page = tell(found, source, shown, said, out / "report.html")
     for question, answer in said:
         print(f"\n{question}")

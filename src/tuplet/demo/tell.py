@@ -14,6 +14,7 @@ from tuplet.data import Source
 from tuplet.data.sources.emoji import Emoji
 from tuplet.demo.study import FIRST, INTO, METHODS, SHOWN, TRAINED, Found, chosen
 from tuplet.evaluate.paired import paired_difference, told_apart
+from tuplet.evaluate.units import unit_ids
 from tuplet.report import Section, Sheet, Table, Tile, data_uri, write_page
 
 WORDS = 6
@@ -204,7 +205,7 @@ def _numbers(found: dict[str, list[Found]], hits: dict[str, NDArray[np.float64]]
 def _about(source: Source, shown: Emoji) -> list[str]:
     """Say what was done."""
     sizes = [len(getattr(source.split, part)) for part in ("train", "val", "test")]
-    concepts = len(set(np.asarray(source.group)[source.split.test].tolist()))
+    concepts = len(np.unique(np.asarray(unit_ids(source, "test"))))
     absent = int((~shown.present["fluent"]).sum())
     return [
         f"{sizes[0]} rows to train, {sizes[1]} to validate, {sizes[2]} to test. Variants of one concept (man, woman, person; "
