@@ -1,12 +1,17 @@
 """The verdict says no more than paired comparisons on test rows do, and chooses on validation rows."""
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from tuplet.bench.answer import answer
+from tuplet.bench.answer import answer, doubtful, trial_scores
 from tuplet.bench.ladder import ladder
+from tuplet.bench.narrow import blocks, narrow
 from tuplet.bench.reading import reading
-from tuplet.bench.record import Record
+from tuplet.bench.record import Record, write_cell
+from tuplet.bench.show import print_answers, print_tables
 from tuplet.bench.suites.own import comparison
 from tuplet.bench.tables import mark, tables
 from tuplet.evaluate.paired import Difference, told_apart
@@ -126,3 +131,64 @@ def test_told_apart_knows_the_direction_and_not_a_number():
     assert told_apart(Difference(0.2, np.nan, np.nan)) == 0
     assert told_apart(Difference(0.0, 0.0, 0.0)) == 0
     assert [told_apart(Difference(m, m - 0.1, m + 0.1)) for m in (0.2, 0.05, -0.2)] == pytest.approx([1, 0, -1])
+
+
+def test_where_no_trial_retrieves_the_pairing_comes_first(tmp_path):
+    def trial(entry, k, value):
+        content = [
+            Record("own", "data", entry, f"trial-{k}", 1000, {}, "tuning/score", 0.5),
+            Record("own", "data", entry, f"trial-{k}", 1000, {}, "tuning/mAP", value, chance=0.1),
+        ]
+        write_cell(tmp_path / "cells" / "data" / f"{entry}.trial-{k}.s1000.jsonl", content)
+
+    best = ("retrieval/cosine/mAP", "mean")
+    records = [*cell("pairwise", 0.5), *cell("linear", 0.02), *cell("linear", 0.12, metric=best)]
+    records = [replace(r, chance=0.1) if r.metric == best[0] else r for r in records]
+    (table,) = tables(SUITE, records)
+    assert doubtful(SUITE, [table], tmp_path) == {}  # nothing was tried
+    trial("pairwise", 0, 0.11)
+    trial("gram", 0, 0.12)
+    doubts = doubtful(SUITE, [table], tmp_path)
+    found = answer(table, {("data", "pairwise"): 1.0}, doubts)
+    assert found.first.startswith(
+        "Retrieval on validation rows is near chance (mAP 0.120, chance 0.100). Check the pairing"
+    )
+    assert found.details[0].startswith("Use Pairwise CLIP")
+    trial("gram", 1, 0.4)  # one that retrieves is enough
+    assert doubtful(SUITE, [table], tmp_path) == {}
+    trial("gram", 1, 0.1)
+    (good,) = tables(SUITE, [replace(r, value=0.9) if r.metric == best[0] else r for r in records])
+    assert doubtful(SUITE, [good], tmp_path) == {}  # the closed form shows that rows belong together
+    assert trial_scores(SUITE, tmp_path) == {("data", "pairwise"): 0.5, ("data", "gram"): 0.5}
+
+
+def test_what_a_terminal_shows_is_80_wide_and_has_the_columns_of_the_verdict(capsys):
+    cells = [c for e in ("pairwise", "gram", "linear", "one_vs_all_sufficiency") for c in cell(e, 0.5)]
+    cells += [replace(r, metric="probe/linear", detail="") for r in cells]
+    cells += [replace(r, metric="probe/mlp", detail="") for r in cells if r.metric == PROBE[0]]
+    cells += [replace(r, variant="tuned", value=0.91234) for r in cells if r.entry == "gram"]
+    (table,) = tables(SUITE, cells)
+    found = answer(table, {("data", "pairwise"): 1.0})
+    print_answers([found, found])
+    print_tables(SUITE, [table], answered=[found.task])
+    print_tables(SUITE, [table])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    (head, again) = (line for line in lines if line.startswith("objective"))
+    assert head == again
+    assert {"Linear", "R@1 cos"} <= set(re.split(r"\s{2,}", head))
+    assert sum(line.startswith("GRAM ") for line in lines) == 2  # one line per entry, the tuned one
+    assert all("91.2" in line for line in lines if line.startswith("GRAM "))
+    assert "settings, " in " ".join(lines)  # the sentences, where nothing was answered
+    for width in (30, 50, 80, 120):
+        columns, head, rows = narrow(table, width)
+        assert sum(max(map(len, c)) + 2 for c in zip(head, *rows, strict=True)) - 2 <= width
+        assert [c.label for c in columns] == head[1:]
+
+
+def test_blocks_keep_every_column_and_repeat_the_first():
+    head, lines = ["name", *(f"column {i}" for i in range(9))], [["x" * 20, *"123456789"]]
+    parts = blocks(head, lines, 50)
+    assert sorted(i for part in parts for i in part[1:]) == list(range(1, 10))
+    assert all(part[0] == 0 and 20 + 10 * (len(part) - 1) <= 50 for part in parts)
+    assert blocks(head, lines, 1000) == [list(range(10))]

@@ -16,7 +16,7 @@ import torch
 from tests.bench import toy
 from tuplet import AlignmentModel, InputError
 from tuplet.bench import record
-from tuplet.bench.cell import _validation_score
+from tuplet.bench.cell import _validated
 from tuplet.bench.record import Record, read_cell, write_cell
 from tuplet.bench.report import write_report
 from tuplet.bench.runner import check_budget, read_run, run_suite
@@ -72,7 +72,7 @@ def test_tuning_sees_validation_rows_only_and_its_own_seed(run):
     out, _ = run
     trials = [read_cell(p) for p in out.glob("cells/*/*.trial-*.jsonl")]
     assert len(trials) == 6
-    assert all([r.metric for r in cell] == ["tuning/score"] for cell in trials)
+    assert all([r.metric for r in cell] == ["tuning/score", "tuning/mAP"] for cell in trials)
     assert {cell[0].seed for cell in trials}.isdisjoint({0, 1})
     for entry in ("pairwise", "ova"):
         scores = {c[0].variant: c[0] for c in trials if c[0].entry == entry}
@@ -87,7 +87,7 @@ def test_the_tuning_score_is_probe_own_and_cosine_on_validation_rows():
 
     untouchable = replace(source.split, test=np.array([10**9]))  # reading a test row would fail
     blind = replace(source, split=untouchable)
-    score = _validation_score(model, OneVsAll(), blind, "label")
+    score = _validated(model, OneVsAll(), blind, "label")[0].value
     val, train = embed(model, source.val), embed(model, source.train)
     names = list(val.modalities)
     probe = linear_probe((joined(train.h, names), train.target["label"]), (joined(val.h, names), val.target["label"]))

@@ -57,7 +57,8 @@ def test_arguments_are_checked_before_anything_is_written(tmp_path, capsys, monk
     file(tmp_path, names=("force", "sound"))
     for wrong, word in (
         (["--seeds", "0"], "seeds is 0"),
-        (["--only", "triangle"], "only names"),
+        (["--only", "triangle"], "TRIANGLE is left out: it is defined here for 3 modalities"),
+        (["--only", "nobody"], "only names ['nobody']"),
         (["--target", "nope"], "nope"),
         (["--modalities", "force", "nope"], "nope"),
         (["--preset", "paper"], "preset is"),
@@ -68,6 +69,16 @@ def test_arguments_are_checked_before_anything_is_written(tmp_path, capsys, monk
         assert [p.name for p in tmp_path.iterdir()] == ["my.npz"]
     assert main(["bench", "quickstart", "--target", "label"]) == 2
     assert main(["bench", "nothing"]) == 2
+
+
+def test_a_selection_is_shown_beside_the_closed_form_and_says_nothing_of_others(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file(tmp_path, names=("force", "sound"))
+    assert main(["bench", "my.npz", "--only", "none", "--seeds", "2", "--workers", "1", "--out", "run"]) == 0
+    text = capsys.readouterr().out
+    assert "Linear closed form" in text
+    assert "left out" not in text + (tmp_path / "run" / "report.html").read_text()
+    assert max(map(len, text.splitlines()[1:])) <= 80
 
 
 def test_damaged_folders_are_one_line(tmp_path, capsys):

@@ -1,12 +1,15 @@
 """The first line of a summary says no more than paired intervals do."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from tuplet import AlignmentModel, InputError
 from tuplet.data import from_arrays
-from tuplet.evaluate import Result, baselines, evaluate, linear_baseline, summary
+from tuplet.evaluate import Result, baselines, evaluate, linear_baseline, mean_cosine, summary
+from tuplet.evaluate.pairing import doubt
 
 
 def row(metric, hits, n=200, *, higher=True):
@@ -16,15 +19,25 @@ def row(metric, hits, n=200, *, higher=True):
 
 
 def first(ours, **theirs):
-    return summary(ours, theirs).splitlines()[0]
+    """The sentences before the evidence, in one line."""
+    return " ".join(summary(ours, theirs).split("\n- ")[0].split("\n\n")[0].split())
 
 
 def test_gains_losses_and_nothing():
     both = [row("retrieval/cosine/mAP", 150), row("probe/linear", 100)]
     won = first(both, inputs=[row("probe/linear", 50)], linear=[row("retrieval/cosine/mAP", 40)])
-    assert won == "The model beats every baseline in retrieval by cosine and the linear probe."
+    assert won == "The model beats the linear closed form in retrieval by cosine; and plain inputs in the linear probe."
+    every = {"retrieval/cosine/mAP": 40, "probe/linear": 50}
+    rest = [row(k, v) for k, v in every.items()]
+    assert first(both, inputs=rest[1:], random=rest, linear=rest) == (
+        "The model beats random encoders and the linear closed form in retrieval by cosine; and plain inputs, random encoders "
+        "and the linear closed form in the linear probe."
+    )
+    text = summary(both, {"inputs": rest[1:], "random": rest, "linear": rest})
+    assert "plain inputs cannot be compared" in " ".join(text.split("- the linear probe")[0].split())
+    assert "cannot be compared" not in text.split("- the linear probe")[1]
     mixed = first(both, inputs=[row("probe/linear", 180)], linear=[row("retrieval/cosine/mAP", 40)])
-    assert mixed.startswith("The model beats every baseline in retrieval by cosine. Better than the model")
+    assert mixed.startswith("The model beats the linear closed form in retrieval by cosine. Better than the model")
     assert "in the linear probe: plain inputs (0.900 against 0.500)" in mixed
     lost = first(both, linear=[row("retrieval/cosine/mAP", 180)], random=[row("retrieval/cosine/mAP", 10)])
     assert lost.startswith("Nothing is gained for certain")
@@ -35,7 +48,7 @@ def test_gains_losses_and_nothing():
 def test_ties_single_rows_and_absent_rows_claim_nothing():
     same = [row("retrieval/cosine/mAP", 150)]
     assert first(same, linear=same).startswith("Nothing is gained for certain")
-    assert "not told apart from the linear closed form (0.750)" in summary(same, {"linear": same})
+    assert "not told apart from the linear closed form (0.750)" in " ".join(summary(same, {"linear": same}).split())
     near = first(same, linear=[row("retrieval/cosine/mAP", 149)])  # one row more than the other
     assert near.startswith("Nothing is gained for certain")
     bare = Result("retrieval/cosine/mAP", 0.9, "mean")  # no rows to pair by
@@ -47,7 +60,7 @@ def test_ties_single_rows_and_absent_rows_claim_nothing():
 
 def test_lower_is_better_for_errors():
     ours = [row("probe/linear", 20, higher=False)]
-    assert first(ours, inputs=[row("probe/linear", 90, higher=False)]).startswith("The model beats every")
+    assert first(ours, inputs=[row("probe/linear", 90, higher=False)]).startswith("The model beats plain inputs in")
     assert "Better than the model" in first([row("probe/linear", 90, higher=False)], inputs=ours)
 
 
@@ -62,10 +75,10 @@ def test_says_that_the_closed_form_retrieves_better_than_random_encoders():
     torch.manual_seed(1)
     text = summary(evaluate(AlignmentModel.for_source(source), None, source), rows)
     assert text.startswith("Nothing is gained for certain")
-    assert "the linear closed form (1.000 against" in text.splitlines()[0]
+    assert "the linear closed form (1.000 against" in " ".join(text.split("\n- ")[0].split())
     assert "Retrieval is near chance" not in text  # the closed form shows that rows belong together
-    assert all(len(line) <= 80 for line in text.split("\n\n")[1].splitlines())
-    assert "beats every" not in summary(evaluate(linear_baseline(source), None, source), rows).splitlines()[0]
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert "beats" not in summary(evaluate(linear_baseline(source), None, source), rows).splitlines()[0]
 
 
 def test_inputs_of_one_size_retrieve_and_rows_that_cannot_be_are_empty():
@@ -77,3 +90,19 @@ def test_inputs_of_one_size_retrieve_and_rows_that_cannot_be_are_empty():
     assert baselines(from_arrays({"a": x, "b": x[:, :3]}))["inputs"] == []
     with pytest.raises(InputError, match="target is 'nope'"):
         baselines(from_arrays({"a": x, "b": x}, targets={"even": even}), target="nope")
+
+
+def test_shuffled_rows_are_doubted_and_paired_ones_are_not():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 5))
+    paired = from_arrays({"a": x, "b": x @ rng.normal(size=(5, 8))})
+    shuffled = from_arrays({"a": x, "b": rng.permutation(x @ rng.normal(size=(5, 8)))})
+    model, wrong = linear_baseline(paired, dim=4), linear_baseline(shuffled, dim=4)
+    assert doubt(model, len, paired.val) == ""
+    said = doubt(wrong, len, shuffled.val)
+    assert said.startswith("Validation retrieval is near chance (mAP 0.")
+    assert "does row i mean the same thing" in said
+    assert "Check the pairing first" in summary(evaluate(wrong, None, shuffled))
+    assert "Check the pairing first" not in summary(evaluate(model, None, paired))
+    own = SimpleNamespace(score=lambda q, c: -mean_cosine(q, c))  # a wrong score of its own beside a cosine that finds
+    assert doubt(model, own, paired.val) == ""

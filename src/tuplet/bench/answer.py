@@ -6,15 +6,16 @@ The entry is chosen on validation rows, by the score that chose its settings. Wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tuplet.bench.cell import CRITERION
+from tuplet.bench.cell import CRITERION, VALIDATION
 from tuplet.bench.columns import Column
-from tuplet.bench.record import read_cell
+from tuplet.bench.record import Record, read_cell
 from tuplet.bench.suite import Suite
 from tuplet.bench.tables import Row, Table
+from tuplet.evaluate.pairing import ADVICE, FACTOR
 from tuplet.evaluate.summary import listed
 
 MEASURES = {"retrieval/cosine/R@1": "retrieval by cosine (R@1)", "probe/linear": "the linear probe"}
@@ -61,22 +62,67 @@ def trial_scores(suite: Suite, out: Path) -> Scores:
         {}
     """
     found: Scores = {}
-    for task in suite.tasks:
-        for entry in suite.of(task):
-            for path in sorted((out / "cells" / task.name).glob(f"{entry.name}.trial-*.jsonl")):
-                for record in read_cell(path):
-                    if record.metric == CRITERION:
-                        key = task.name, entry.name
-                        found[key] = max(record.value, found.get(key, record.value))
+    for task, entry, records in _trials(suite, out):
+        for record in records:
+            if record.metric == CRITERION:
+                found[task, entry] = max(record.value, found.get((task, entry), record.value))
     return found
 
 
-def answer(table: Table, scores: Scores) -> Answer | None:
+def doubtful(suite: Suite, made: Sequence[Table], out: Path) -> dict[str, str]:
+    """Find tasks on whose validation rows no trial retrieves, so that their rows may not belong together.
+
+    Args:
+        suite: the suite.
+        made: its tables; a closed form that retrieves clears a task.
+        out: the run folder.
+
+    Returns:
+        Name of a task -> what to check.
+
+    Raises:
+        InputError: if a trial's file is damaged.
+
+    Example:
+        >>> from tuplet.bench.suites.quickstart import quickstart
+        >>> doubtful(quickstart(), [], Path("nowhere"))
+        {}
+    """
+    best: dict[str, Record] = {}
+    for task, _, records in _trials(suite, out):
+        for r in records:
+            if r.metric == VALIDATION and (task not in best or r.value > best[task].value):
+                best[task] = r
+    paired = {
+        r.task
+        for table in made
+        for r in table.records
+        if r.entry == "linear"
+        and (r.metric, r.detail) == ("retrieval/cosine/mAP", "mean")
+        and r.value >= FACTOR * (r.chance or 0.0)
+    }
+    return {
+        task: f"Retrieval on validation rows is near chance (mAP {r.value:.3f}, chance {r.chance:.3f}). {ADVICE}"
+        for task, r in best.items()
+        if r.chance is not None and r.value < FACTOR * r.chance and task not in paired
+    }
+
+
+def _trials(suite: Suite, out: Path) -> Iterator[tuple[str, str, list[Record]]]:
+    """Read the trials of a run folder: task, entry, records."""
+    for task in suite.tasks:
+        for entry in suite.of(task):
+            for path in sorted((out / "cells" / task.name).glob(f"{entry.name}.trial-*.jsonl")):
+                yield task.name, entry.name, read_cell(path)
+
+
+def answer(table: Table, scores: Scores, doubts: Mapping[str, str] | None = None) -> Answer | None:
     """Answer for one task.
 
     Args:
         table: its table.
         scores: from `trial_scores`.
+        doubts: from `doubtful`; said first.
 
     Returns:
         The answer; None where no objective has a score on validation rows, as in suites without tuning.
@@ -97,18 +143,23 @@ def answer(table: Table, scores: Scores) -> Answer | None:
     others = [r for r in rows if r.entry.kind in NAMES]
     first = _first(table, best, others, columns)
     details = [d for c, words in columns.items() for d in _details(table, best, aligned, others, c, words)]
-    lacking = [NAMES[k] for k in ("linear", "random") if k not in {r.entry.kind for r in others}]
+    if doubt := (doubts or {}).get(table.task.name):  # who wins among arrays that do not belong together means nothing
+        details.insert(0, first)
+        first = doubt
+    wanted = ("linear", "random", *(["inputs"] if any(c.metric == "probe/linear" for c in columns) else []))
+    lacking = [NAMES[k] for k in wanted if k not in {r.entry.kind for r in others}]
     if lacking:
         details.append(f"Not run, so not compared: {listed(lacking)}.")
     return Answer(table.task.label, first, tuple(details), best, rows)
 
 
-def answers(made: Sequence[Table], scores: Scores) -> list[Answer]:
+def answers(made: Sequence[Table], scores: Scores, doubts: Mapping[str, str] | None = None) -> list[Answer]:
     """Answer for every task that can be answered for.
 
     Args:
         made: tables of a run.
         scores: from `trial_scores`.
+        doubts: from `doubtful`.
 
     Returns:
         The answers, in the order of the tables.
@@ -117,7 +168,7 @@ def answers(made: Sequence[Table], scores: Scores) -> list[Answer]:
         >>> answers([], {})
         []
     """
-    return [found for table in made if (found := answer(table, scores)) is not None]
+    return [found for table in made if (found := answer(table, scores, doubts)) is not None]
 
 
 def _first(table: Table, best: Row, others: Sequence[Row], columns: dict[Column, str]) -> str:

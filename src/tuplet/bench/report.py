@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tuplet.bench import figures
-from tuplet.bench.answer import answers, trial_scores
+from tuplet.bench.answer import answers, doubtful, trial_scores
 from tuplet.bench.ladder import ladder
 from tuplet.bench.overview import overview, overview_markdown
 from tuplet.bench.reading import reading
@@ -64,7 +64,7 @@ def write_report(suite: Suite, records: Sequence[Record], out: Path) -> Path:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     made = tables(suite, records)
-    said = {a.task: a for a in answers(made, trial_scores(suite, out))}
+    said = {a.task: a for a in answers(made, trial_scores(suite, out), doubtful(suite, made, out))}
     loader = Environment(loader=PackageLoader("tuplet.bench"), autoescape=True, undefined=StrictUndefined)
     sections = []
     for table in made:
@@ -89,8 +89,10 @@ def write_report(suite: Suite, records: Sequence[Record], out: Path) -> Path:
                 "data": here[0].data,
             }
         )
+    ran = {r.entry for r in records}  # a selection of entries speaks of no others
     page = loader.get_template("report.html").render(
         suite=suite,
+        left_out=list(suite.left_out.values()) if ran >= {e.name for e in suite.entries} else [],
         answers=[(a, ladder(t, a)) for t in made if (a := said.get(t.task.label)) is not None],
         baseline=next((e.label for e in suite.entries if e.name == suite.baseline), suite.baseline),
         sections=sections,

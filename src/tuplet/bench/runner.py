@@ -93,6 +93,8 @@ def check_arguments(suite: Suite, *, seeds: int, only: Sequence[str], workers: i
     for argument, value in (("seeds", seeds), ("workers", workers)):
         if value is not None and value < 1:
             raise InputError(f"{argument} is {value}, expected 1 or more")
+    if refused := [suite.left_out[name] for name in only if name in suite.left_out]:
+        raise InputError(f"only names an entry that these data do not allow: {' '.join(refused)}")
     if unknown := sorted(set(only) - {e.name for e in suite.entries}):
         raise InputError(f"only names {unknown}, expected some of {[e.name for e in suite.entries]}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import TracebackType
 
 import numpy as np
@@ -14,14 +14,17 @@ from rich.progress import Progress as Bar
 from rich.table import Table as Grid
 
 from tuplet.bench.answer import Answer
+from tuplet.bench.columns import Column
+from tuplet.bench.narrow import GAP, blocks, narrow
 from tuplet.bench.overview import marked, overview
 from tuplet.bench.reading import reading
 from tuplet.bench.record import Record
 from tuplet.bench.suite import Suite
-from tuplet.bench.tables import Table, grid
+from tuplet.bench.tables import Table
 from tuplet.bench.verdicts import Run
 from tuplet.data import Source
 from tuplet.evaluate import Result
+from tuplet.evaluate.summary import WIDTH, wrapped
 from tuplet.types import kind_of
 
 
@@ -75,46 +78,40 @@ class Progress:
             print(f"{done} of {total} cells: {line}", file=sys.stderr, flush=True)
 
 
-def print_tables(suite: Suite, made: Sequence[Table]) -> None:
-    """Print the tables and their reading.
+def print_tables(suite: Suite, made: Sequence[Table], *, answered: Collection[str] = ()) -> None:
+    """Print the tables, no wider than 80 characters, and their reading.
 
     Args:
         suite: the suite.
         made: its tables.
+        answered: labels of the tasks that `print_answers` spoke of; what else can be read off their tables is in the report.
 
     Example:
         >>> from tuplet.bench.suites.quickstart import quickstart
         >>> print_tables(quickstart(), [])
     """
-    console = _console()
-    narrow = console.width < 150
+    shown: dict[str, Column] = {}
     for table in made:
-        head, lines = grid(table)
-        if narrow:  # means only, settings in the report
-            head, *lines = [[t.split(" ±")[0] for i, t in enumerate(line) if i != 2] for line in (head, *lines)]
-        pool = f" (retrieval pool {table.pool})" if table.pool else ""
-        shown = Grid(title=f"{table.task.label}{pool}", title_justify="left", pad_edge=False)
-        for i, h in enumerate(head):
-            shown.add_column(h, justify="left" if i < 3 - narrow else "right", no_wrap=True)
-        for i, line in enumerate(lines):
-            ends = i + 1 < len(lines) and line[1] == "default" and lines[i + 1][1] == "tuned"
-            shown.add_row(*line, end_section=ends or i == len(lines) - 2)
-        console.print(shown)
-        for sentence in reading(suite, table):
-            console.print(f"- {sentence}", highlight=False)
-        console.print()
+        columns, head, lines = narrow(table, _width())
+        shown |= {c.label: c for c in columns}
+        seeds = max((r.seeds for r in table.rows), default=0)
+        pool = f"; retrieval pool {table.pool}" if table.pool else ""
+        _say(f"{table.task.label}: mean{' ± standard deviation' * (seeds > 1)}, seeds: {seeds}{pool}")
+        _print_grid(head, lines)
+        if table.task.label not in answered:
+            for sentence in reading(suite, table):
+                _say(sentence, bullet="- ")
+        print()
     if found := overview(made):
-        shown = Grid(
-            title="All tasks, ▲ ▼: clearly better or worse than the baseline", title_justify="left", pad_edge=False
-        )
-        for i, h in enumerate(found.head):
-            shown.add_column(h, justify="right" if i else "left", no_wrap=True)
-        for line in marked(found):
-            shown.add_row(*([t.split(" ±")[0] + t[-2:] * (t[-1] in "▲▼") for t in line] if narrow else line))
-        console.print(shown)
+        _say("All tasks; ▲ ▼: clearly better or worse than the baseline")
+        lines = [[t.split(" ±")[0] + t[-2:] * (t[-1] in "▲▼") for t in line] for line in marked(found)]
+        for part in blocks(found.head, lines, _width()):
+            _print_grid([found.head[i] for i in part], [[line[i] for i in part] for line in lines])
+            print()
+    for c in shown.values():
+        _say(f"{c.label}: {c.meaning}", style="dim")
     if made:
-        for c in {c.label: c for table in made for c in table.task.columns}.values():
-            console.print(f"{c.label}: {c.meaning}", highlight=False, style="dim")
+        _say("All columns and settings are in the report and in table.md.", style="dim")
 
 
 def print_answers(found: Sequence[Answer]) -> None:
@@ -126,14 +123,13 @@ def print_answers(found: Sequence[Answer]) -> None:
     Example:
         >>> print_answers([])
     """
-    console = _console()
     for a in found:
         if len(found) > 1:
-            console.print(a.task, highlight=False, style="dim")
-        console.print(a.first, highlight=False, style="bold")
+            _say(a.task, style="dim")
+        _say(a.first, style="bold")
         for line in a.details:
-            console.print(f"- {line}", highlight=False)
-        console.print()
+            _say(line, bullet="- ")
+        print()
 
 
 def print_claims(suite: Suite, records: Sequence[Record]) -> None:
@@ -148,11 +144,11 @@ def print_claims(suite: Suite, records: Sequence[Record]) -> None:
         >>> print_claims(quickstart(), [])
     """
     found = suite.claims(Run(suite, records)) if suite.claims else []
-    console = _console()
     if found:
-        console.print("\nWhat the paper claims, and what these data show (few seeds, one setting for all):")
-    for verdict in found:
-        console.print(f"- {verdict}", highlight=False)
+        print()
+        _say("What the paper claims, and what these data show (few seeds, one setting for all):")
+        for verdict in found:
+            _say(str(verdict), bullet="- ")
 
 
 def print_results(results: Sequence[Result]) -> None:
@@ -257,6 +253,26 @@ def absent(source: Source, modality: str) -> str:
 def _groups(source: Source) -> str:
     group = getattr(source, "group", None)
     return "none" if group is None else f"{len(set(np.asarray(group).tolist()))} of them"
+
+
+def _print_grid(head: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    grid = Grid(box=None, padding=(0, GAP, 0, 0), pad_edge=False)
+    for i, h in enumerate(head):
+        grid.add_column(h, justify="right" if i else "left", no_wrap=True)
+    for line in lines:
+        grid.add_row(*line)
+    _console().print(grid)
+
+
+def _say(text: str, *, bullet: str = "", style: str = "") -> None:
+    """Print a sentence in lines that fit."""
+    for line in wrapped(text, bullet=bullet):
+        _console().print(line, highlight=False, style=style)
+
+
+def _width() -> int:
+    """Return how many characters of a line are used: 80, or fewer in a small terminal."""
+    return min(Console().width, WIDTH) if sys.stdout.isatty() else WIDTH
 
 
 def _console() -> Console:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -150,7 +150,7 @@ class Suite:
         claims: judges the claims of a paper on a run.
         first: seeds that are reported first, such as a paper's.
         title: for people; the name when left out.
-        left_out: lines that say which entries the data do not allow.
+        left_out: name of an entry that the data do not allow -> a line that says why.
     """
 
     name: str
@@ -163,7 +163,7 @@ class Suite:
     claims: Callable[[Run], list[Verdict]] | None = None
     first: tuple[int, ...] = ()
     title: str = ""
-    left_out: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = [e.name for e in self.entries]

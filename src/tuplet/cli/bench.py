@@ -35,7 +35,7 @@ class Bench(Reading):
     fresh: bool = False
     """Start the folder anew: forget what an earlier command left there."""
     only: tuple[str, ...] = ()
-    """Names of entries to run, such as: gram one_vs_all."""
+    """Names of entries to run, such as: gram one_vs_all. The linear closed form is always run."""
     workers: int | None = None
     """Processes, one thread each [default: the number of cores]; for scaling, threads."""
     preset: Literal["small", "paper"] | None = None
@@ -70,6 +70,7 @@ def bench(command: Bench) -> None:
     from tuplet.bench.show import Progress
     from tuplet.bench.suites import SUITES
     from tuplet.data import READERS, SOURCES
+    from tuplet.evaluate.summary import wrapped
     from tuplet.io import fresh, safe_name
 
     ready = sorted([*(k for k in SUITES if k != "own"), "scaling", "strategic"])
@@ -105,14 +106,18 @@ def bench(command: Bench) -> None:
         how = Reading(**{f.name: getattr(command, f.name) for f in fields(Reading)})
         suite = load_suite(described(command.suite, how))
         out = command.out or Path("runs/bench") / safe_name(suite.title)
-    for line in suite.left_out:
-        print(line)
     check_arguments(suite, seeds=command.seeds, only=command.only, workers=command.workers)
+    only = command.only
+    if only:  # the closed form needs no training, and every objective has to beat it
+        only += tuple(e.name for e in suite.entries if e.kind == "linear" and e.name not in only)
+    else:
+        for text in suite.left_out.values():
+            print("\n".join(wrapped(text)))
     if command.fresh:
         fresh(out)
     with Progress(f"{suite.title or suite.name} -> {out}") as progress:
         records = run_suite(
-            suite, out=out, seeds=command.seeds, only=command.only, workers=command.workers, report=progress.advance
+            suite, out=out, seeds=command.seeds, only=only, workers=command.workers, report=progress.advance
         )
     if not records:
         raise InputError(f"no cell of {suite.title or suite.name} finished{_first_error(out)}")
@@ -169,14 +174,15 @@ def _first_error(out: Path) -> str:
 
 
 def _publish(suite: Suite, records: list[Record], out: Path) -> None:
-    from tuplet.bench.answer import answers, trial_scores
+    from tuplet.bench.answer import answers, doubtful, trial_scores
     from tuplet.bench.report import write_report
     from tuplet.bench.show import print_answers, print_claims, print_tables
     from tuplet.bench.tables import tables
 
     made = tables(suite, records)
-    print_answers(answers(made, trial_scores(suite, out)))
-    print_tables(suite, made)
+    answered = answers(made, trial_scores(suite, out), doubtful(suite, made, out))
+    print_answers(answered)
+    print_tables(suite, made, answered=[a.task for a in answered])
     print_claims(suite, records)
     failed = sorted(out.glob("cells/*/*.error.json"))
     if failed:

@@ -68,6 +68,8 @@ def train(command: Train) -> None:
         Traceback (most recent call last):
         tuplet.types.InputError: source is 'nothing', expected one of ...
     """
+    from tuplet.evaluate.pairing import doubt
+    from tuplet.evaluate.summary import wrapped
     from tuplet.io import fresh, locked, write_atomic
     from tuplet.train import fit
     from tuplet.train.validate import lacks_pairs
@@ -109,7 +111,10 @@ def train(command: Train) -> None:
     losses = f"loss {entry['loss']:.4f}" + (f", validation {entry['val']:.4f}" if "val" in entry else "")
     early = " (stopped early)" if len(run.history) < config.epochs else ""
     kept = f"epoch {run.best} is the best: {losses}" if run.best else losses
-    print(f"{len(run.history)} epochs{early}, {run.steps} steps, {run.seconds:.1f} s; {kept}")
+    said = [f"{len(run.history)} epochs{early}, {run.steps} steps, {run.seconds:.1f} s; {kept}"]
+    if config.devices == 1 and plan is None:
+        said.append(doubt(run.model, recipe.objective, recipe.source.val))
+    print("\n".join(line for text in said for line in wrapped(text)))
     print(f"model: {command.out}")
     print(f"now: tuplet evaluate {command.out}")
     print(f"or:  tuplet embed {command.out} DATA --out emb.npz")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from tuplet.evaluate.evaluation import Result
 from tuplet.evaluate.paired import paired_difference, told_apart
+from tuplet.evaluate.pairing import ADVICE, near_chance
 
+WIDTH = 80
+"""Characters of a line in a terminal."""
 LINES = {
     "probe/linear": "linear probe, all modalities",
     "probe/mlp": "MLP probe, all modalities",
@@ -37,10 +41,11 @@ def summary(results: Sequence[Result], baselines: Mapping[str, Sequence[Result]]
         baselines: from `tuplet.evaluate.baselines`; rows without a number are printed as ``-``.
 
     Returns:
-        With baselines, the first line says whether the model beats plain inputs, random encoders and the linear closed form,
-        in what, or in nothing. Better and worse mean that a 95 % interval over test rows, paired, leaves 0 out; one training
-        knows nothing of other seeds. Then probes, the best and the worst single modality, retrieval averaged over its
-        directions, and the shape of the space; and a warning when retrieval is near chance.
+        With baselines, the first sentence says which of plain inputs, random encoders and the linear closed form the model
+        beats, in what, or that nothing is gained. Better and worse mean that a 95 % interval over test rows, paired, leaves 0
+        out; one training knows nothing of other seeds. Then probes, the best and the worst single modality, retrieval averaged
+        over its directions, and the shape of the space; and a warning when retrieval is near chance.
+        Lines have at most 80 characters, unless a name is longer.
 
     Example:
         >>> print(summary([Result("probe/linear", 0.9, chance=0.5, pool=40)]))
@@ -72,20 +77,41 @@ def summary(results: Sequence[Result], baselines: Mapping[str, Sequence[Result]]
             for r, which in zip(single[-1:] + single[:1] if len(single) > 1 else [], ("best", "worst"), strict=False):
                 add(f"{which} modality alone: {r.detail}", r)
     near = [
-        all(r.value < 1.5 * (r.chance or 0.0) for r in found)
-        for row in (results, (baselines or {}).get("linear", ()))
-        if (found := [r for r in row if r.metric.endswith("/mAP") and r.detail == "mean" and r.chance is not None])
+        near_chance(row) for row in (results, (baselines or {}).get("linear", ())) if _one(row, "retrieval/cosine/mAP")
     ]
     if near and all(near):  # where the closed form finds pairs, rows do belong together
-        lines.append(
-            "Retrieval is near chance. Does row i mean the same thing in every array? If it does, train longer or raise tau."
-        )
+        lines += wrapped(f"Retrieval is near chance. {ADVICE}")
     return "\n".join(lines)
+
+
+def wrapped(text: str, *, bullet: str = "") -> list[str]:
+    """Break a sentence into lines for a terminal.
+
+    Args:
+        text: the sentence.
+        bullet: what its first line begins with, such as ``"- "``; the others are indented by as much.
+
+    Returns:
+        Lines of at most `WIDTH` characters; a longer word has a line of its own.
+
+    Example:
+        >>> wrapped("word " * 20, bullet="- ")[1]
+        '  word word word word word'
+    """
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=bullet,
+        subsequent_indent=" " * len(bullet),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _gains(results: Sequence[Result], baselines: Mapping[str, Sequence[Result]]) -> list[str]:
     """Compare the model with every baseline in every measure; the answer first, the evidence below."""
-    wins, losses, evidence = [], [], []
+    losses, evidence = [], []
+    wins: dict[tuple[str, ...], list[str]] = {}
     said_of: dict[str, tuple[float, ...]] = {}
     for metric, words in MEASURES.items():
         ours = _one(results, metric)
@@ -100,9 +126,9 @@ def _gains(results: Sequence[Result], baselines: Mapping[str, Sequence[Result]])
         said_of[metric] = ours.items
         signs = {k: _sign(ours, v) for k, v in known.items()}
         if all(sign > 0 for sign in signs.values()):
-            wins.append(words)
+            wins.setdefault(tuple(known), []).append(words)
         if better := [f"{k} ({v.value:.3f} against {ours.value:.3f})" for k, v in known.items() if signs[k] < 0]:
-            losses.append(f"better than the model in {words}: {listed(better)}")
+            losses.append(f"Better than the model in {words}: {listed(better)}.")
         groups = {1: "better than", 0: "not told apart from", -1: "worse than"}
         said = [
             f"{how} {listed(names)}"
@@ -110,14 +136,16 @@ def _gains(results: Sequence[Result], baselines: Mapping[str, Sequence[Result]])
             if (names := [f"{k} ({v.value:.3f})" for k, v in known.items() if signs[k] == sign])
         ]
         units = f" (judged over {len(ours.items)} groups of rows)" if len(ours.items) < ours.pool else ""
-        evidence.append(f"- {words}: {ours.value:.3f}, {'; '.join(said)}{units}")
+        lacking = [k for k in theirs if k not in known]
+        said += [f"{listed(lacking)} cannot be compared"] if lacking else []
+        evidence += wrapped(f"{words}: {ours.value:.3f}, {'; '.join(said)}{units}", bullet="- ")
     if not evidence:
-        return ["No baseline could be compared with this model."]
-    first = f"The model beats every baseline in {listed(wins)}."
+        return ["No baseline could be compared with this model.", ""]
+    first = f"The model beats {'; and '.join(f'{listed(names)} in {listed(words)}' for names, words in wins.items())}."
     if not wins:
         every = listed([WORDS.get(k, k) for k in baselines])
         first = f"Nothing is gained for certain: in no measure is the model better than all of {every}."
-    return [" ".join([first, *(f"{loss[0].upper()}{loss[1:]}." for loss in losses)]), *evidence, ""]
+    return [*wrapped(" ".join([first, *losses])), *evidence, ""]
 
 
 def listed(names: Sequence[str]) -> str:

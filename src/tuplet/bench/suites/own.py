@@ -110,7 +110,7 @@ def comparison(
 
     Example:
         >>> s = comparison(lambda: None, factory="", title="mine", modalities=("a", "b"), target="", kind="", size=0, rows=50)
-        >>> s.left_out[0]
+        >>> s.left_out["symile_n_squared"]
         'Symile all tuples is left out: it is defined here for 3 modalities, these data have 2.'
     """
     columns = (ERRORS if kind == "real" else COLUMNS[:3] if target else ()) + COLUMNS[3:]
@@ -129,10 +129,10 @@ def comparison(
             f"{', '.join(modalities)}; then frozen, they retrieve one modality from the others"
             + (f" and are probed for {target}." if target else ".")
         ),
-        left_out=tuple(
-            f"{e.label} is left out: it is defined here for {' or '.join(map(str, e.sizes or ()))} modalities, these data have "
-            f"{len(modalities)}."
+        left_out={
+            e.name: f"{e.label} is left out: it is defined here for {' or '.join(map(str, e.sizes or ()))} modalities, these "
+            f"data have {len(modalities)}."
             for e in entries
             if e not in fits
-        ),
+        },
     )
