@@ -126,6 +126,7 @@ def judged(record: dict[str, Any]) -> tuple[bool, float]:
         "hurts": at(1.0) < 0 and gain.max() < 1,
         "no difference": gain.max() < 1 and worst > -1,
         "unclear": False,
+        "unpaired": False,  # rows of these cases do belong together
     }[record["verdict"]]
     return bool(right), float(gain.max() - at(record["strength"]))
 

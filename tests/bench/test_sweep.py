@@ -8,7 +8,7 @@ from tuplet.bench.record import Record, read_cell
 from tuplet.bench.strength_figures import draw_curve
 from tuplet.bench.strengths import Curve
 from tuplet.bench.sweep import Sweep, run_sweep
-from tuplet.bench.sweep_report import markdown, reading, table, write_sweep
+from tuplet.bench.sweep_report import answer, decide, markdown, reading, summary, table, write_sweep
 from tuplet.cli import main
 from tuplet.data import from_arrays
 from tuplet.train import strategic
@@ -56,12 +56,12 @@ def test_report_table_and_sentences(tmp_path, options):
     data = source(**options)
     records = run_sweep(data, SWEEP, out=tmp_path)
     head, lines = table(records)
-    assert head[:3] == ["λ", "left", "change [95 %]"]
+    assert head[:3] == ["strength", "left", "change [95 %]"]
     assert [line[0] for line in lines] == ["0", "1", "chance"]
     assert len(reading(records)) == 2
     text = write_sweep(records, SWEEP, data, tmp_path).read_text()
     assert text.count("<svg") == 1
-    assert (tmp_path / "table.md").read_text() == markdown(records)
+    assert (tmp_path / "table.md").read_text() == markdown(records, "accuracy")
     if "grouped" in options:
         groups = len(np.unique(data.test[:].group))
         assert {len(r.items) for r in records if r.metric == "score/test"} == {groups}
@@ -93,7 +93,9 @@ def test_command_sweeps_a_file(tmp_path, capsys):
     np.savez(tmp_path / "my.npz", a=rng.normal(size=(60, 3)) + y[:, None], b=rng.normal(size=(60, 2)), label=y)
     short = ["--lambdas", "0.5", "--seeds", "1", "--epochs", "1", "--batch-size", "10", "--out", str(tmp_path / "out")]
     assert main(["sweep", str(tmp_path / "my.npz"), "--pair", "a", "b", *short]) == 0
-    assert "report:" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "report:" in shown
+    assert "\nAlign a and b: unknown." in shown
     assert main(["sweep", str(tmp_path / "my.npz"), "--pair", "a", "c", *short]) == 2
     assert "pair names ['c']" in capsys.readouterr().err
 
@@ -124,37 +126,59 @@ def test_another_budget_is_refused_by_its_name(tmp_path):
 def test_thin_evidence_is_named(tmp_path):
     data = source()
     records = run_sweep(data, Sweep(("left", "right"), strengths=(1.0,), seeds=1, config=SWEEP.config), out=tmp_path)
-    assert all("no verdict from one seed" in s for s in reading(records))
+    assert all("one seed gives no verdict" in s for s in reading(records))
     text = markdown(records)
     assert "Only 30 test rows: one row is 3.3 points" in text
     assert "ask for --seeds 3" in text
     assert "±" not in text
     assert "Not shown" not in text
     fewer = [r for r in records if r.metric != "similarity/cka"]
-    assert "Not shown: CKA," in markdown(fewer)
+    assert "Not shown: CKA. " in markdown(fewer)
 
 
-def test_a_sentence_does_not_say_the_same_strength_twice():
-    records = [
+def told(test, val, seeds=3, noise=0.001):
+    """Records of two encoders, whose scores rise with the strength as given."""
+    return [
         Record(
-            "s",
-            "t",
-            f"{x:g}",
-            "default",
-            seed,
-            {"strength": x},
-            f"score/{part}",
-            x + seed / 100,
-            detail="a",
-            chance=0.5,
+            "sweep", "a + b", f"{x:g}", "default", seed, {"strength": x}, f"score/{part}",
+            base + noise * (seed + (x == 1) * seed), detail=name, chance=0.5, pool=100,
         )
-        for x in (0.0, 1.0)
-        for seed in (0, 1)
-        for part in ("val", "test")
-    ]
-    (said,) = reading(records)
-    assert said.count("λ") == 1
-    assert "no larger one was tried" in said
+        for part, by in (("test", test), ("val", val))
+        for name, scores in by.items()
+        for x, base in zip((0.0, 1.0, 2.0), scores, strict=True)
+        for seed in range(seeds)
+    ]  # fmt: skip
+
+
+def test_the_first_line_answers_and_validation_rows_choose_the_strength():
+    up, down, flat = (0.5, 0.6, 0.7), (0.7, 0.6, 0.5), (0.5, 0.5, 0.5)
+    inner = (0.5, 0.7, 0.6)
+    for a, b, val_a, val_b, word, strength in (
+        (up, flat, up, flat, "yes", 2.0),
+        (inner, up, inner, inner, "yes", 1.0),
+        (inner, inner, up, up, "yes", 2.0),  # the best strength of test rows is 1: it must not be chosen
+        (up, down, up, flat, "it depends", 2.0),
+        (down, flat, down, flat, "no", 0.0),
+        (down, flat, up, flat, "no", 2.0),
+        (flat, flat, up, flat, "no clear difference", 2.0),
+        (up, up, down, down, "no clear difference", 0.0),  # nor may test rows overrule the choice
+    ):
+        records = told({"a": a, "b": b}, {"a": val_a, "b": val_b})
+        found = decide(records)
+        assert (found.word, found.strength) == (word, strength)
+        line = answer(records, "accuracy")
+        assert line.startswith(f"Align a and b: {word}")
+        assert f"{100 * (a[int(found.quoted)] - a[0]):+.0f}" in line.replace(".0", "").replace(".1", "")
+        assert ("No strength above 2 was tried" in line) == (strength == 2.0)
+        shown = summary(records, "accuracy").splitlines()
+        assert shown[0] == line
+        assert max(map(len, shown[1:6])) <= 80
+    assert answer(told({"a": up, "b": up}, {"a": up, "b": up}, seeds=1)).startswith("Align a and b: unknown.")
+    (_, said) = reading(told({"a": up, "b": up}, {"a": up, "b": up}))
+    assert "2, where its test score changes by +20" in said
+    assert "the largest that was tried" in said
+    assert "hundredths" in answer(records, "R2")
+    assert "points" not in answer(records, "R2")
 
 
 def test_no_band_exceeds_one():

@@ -8,6 +8,7 @@ from tuplet.audit.audit import Audit, PairAudit
 from tuplet.audit.figures import information_figure, pilot_figure, similarity_figure
 from tuplet.audit.words import HEAD, WORDS, answer, baseline, conclusion, legend, parts_of, row, verify
 from tuplet.bench.record import environment
+from tuplet.bench.strength_figures import cut
 from tuplet.information import consistency as disagreements
 from tuplet.io.files import write_atomic
 
@@ -134,6 +135,6 @@ def consistency(audit: Audit) -> str:
 
 def _short(found: PairAudit) -> tuple[str, ...]:
     """Write a pair as a line of the terminal's table."""
-    names = [k if len(k) <= _NAME else k[: _NAME - 1] + "…" for k in found.pair]
+    names = [cut(k, _NAME) for k in found.pair]
     _, word, change, _, shared, *_ = row(found)
     return " + ".join(names), word, change, shared

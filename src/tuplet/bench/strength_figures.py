@@ -1,4 +1,4 @@
-"""Pictures of what alignment of some strength does."""
+"""Figures of scores and similarities as functions of alignment strength."""
 
 from __future__ import annotations
 
@@ -46,28 +46,29 @@ def drawing() -> Iterator[None]:
             yield
 
 
-def cut(name: str) -> str:
-    """Shorten a name for a figure.
+def cut(name: str, longest: int = LONGEST) -> str:
+    """Shorten a name for a figure or a table.
 
     Args:
         name: any text.
+        longest: most characters to keep.
 
     Returns:
-        At most `LONGEST` characters.
+        At most ``longest`` characters.
 
     Example:
         >>> cut("force"), cut("x" * 200)
         ('force', 'xxxxxxxxxxxxxxxxxxxxxxxxxxx…')
     """
-    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
+    return name if len(name) <= longest else name[: longest - 1] + "…"
 
 
 def strength_axis(axis: Axes, strengths: Sequence[float]) -> None:
     """Give an axis a square-root scale of strengths, 0 included.
 
     Args:
-        axis: changed in place.
-        strengths: what is drawn.
+        axis: the axis to change.
+        strengths: the strengths that are drawn.
 
     Example:
         >>> strength_axis(figure_of(1, 1, (2, 2))[1][0], (0.0, 1.0, 4.0))
@@ -84,11 +85,11 @@ def draw_curve(axis: Axes, curve: Curve, *, colour: str, label: str, dashed: boo
     """Draw mean and 95 % interval over seeds.
 
     Args:
-        axis: to draw on.
-        curve: what.
-        colour: of line and band.
-        label: for the legend.
-        dashed: a thin dashed line without band.
+        axis: the axis to draw on.
+        curve: the values.
+        colour: colour of the line and of the band.
+        label: label in the legend.
+        dashed: draw a thin dashed line without a band.
 
     Example:
         >>> draw_curve(figure_of(1, 1, (2, 2))[1][0], Curve((0.0, 1.0), np.eye(2), np.zeros(2)), colour="k", label="a")
@@ -114,17 +115,17 @@ def curves_over_strength(
     common: Sequence[float] = (),
     ylabel: str = "test accuracy",
 ) -> str:
-    """Draw accuracy of every encoder above similarity between them, a column per data set: Figure 3 of the paper.
+    """Draw the accuracy of each encoder above the similarity between them, one column per data set: Figure 3 of the paper.
 
     Args:
-        accuracy: per column, encoder -> curve.
-        similarity: per column, metric -> curve.
-        titles: of the columns.
-        tuned: per column, encoder -> curve of networks tuned at each strength; dashed.
-        ceilings: per column, encoder -> best possible accuracy; dotted.
-        chance: per column, accuracy of a constant prediction; drawn where an encoder comes near it.
-        common: per column, best possible accuracy from what both encoders see; drawn where an encoder comes near it.
-        ylabel: of the upper row.
+        accuracy: for each column, encoder -> its curve.
+        similarity: for each column, metric -> its curve.
+        titles: titles of the columns.
+        tuned: for each column, encoder -> curve of networks that were tuned at each strength; dashed.
+        ceilings: for each column, encoder -> best possible accuracy; dotted.
+        chance: for each column, accuracy of a constant prediction; drawn where an encoder comes near it.
+        common: for each column, best possible accuracy from what both encoders see; drawn where an encoder comes near it.
+        ylabel: label of the upper row.
 
     Returns:
         SVG.
@@ -157,7 +158,7 @@ def curves_over_strength(
                     common[c], color=INK, linewidth=0.8, linestyle="-.", label="best possible from what both see"
                 )
             low, high = top[c].get_ylim()
-            if high - low < 0.05:  # noise is not to look like a trend
+            if high - low < 0.05:  # a narrow axis would make noise look like a trend
                 top[c].set_ylim((low + high - 0.05) / 2, (low + high + 0.05) / 2)
             for i, (name, found) in enumerate(similarity[c].items()):
                 draw_curve(bottom[c], found, colour=COLOURS[(i + 2) % len(COLOURS)], label=name)
@@ -167,9 +168,9 @@ def curves_over_strength(
                 strength_axis(axis, next(iter(accuracy[c].values())).strengths)
             if c:
                 bottom[c].set_yticklabels([])
-            bottom[c].set_xlabel("strength λ")
+            bottom[c].set_xlabel("alignment strength λ")
         top[0].set_ylabel(ylabel)
-        bottom[0].set_ylabel("similarity of h")
+        bottom[0].set_ylabel("similarity of encoders")
         columns = 3 if n > 1 else 2
         shown = {label: line for axis in top for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
         figure.legend(list(shown.values()), list(shown), loc="outside upper center", ncols=columns)
@@ -190,8 +191,8 @@ def change_map(
     Args:
         changes: encoder -> ``(rows, strengths)``.
         rows: names of the data sets.
-        strengths: of the columns.
-        unit: of the numbers.
+        strengths: strengths of the columns.
+        unit: unit of the numbers.
         marks: encoder -> where the change is clear; those numbers are bold.
 
     Returns:
@@ -229,9 +230,9 @@ def similarity_scatter(
     """Draw accuracy against similarity, a path over strengths per data set.
 
     Args:
-        similarity: per data set, metric -> curve.
-        fractions: per data set, the accuracy that goes with it.
-        titles: of the data sets.
+        similarity: for each data set, metric -> its curve.
+        fractions: for each data set, the curve of its accuracy.
+        titles: titles of the data sets.
 
     Returns:
         SVG, a panel per metric; rings mark strength 0.
@@ -263,8 +264,8 @@ def parts_bars(parts: Sequence[Mapping[str, float]], *, titles: Sequence[str]) -
     """Draw what two modalities say about the label, in bits.
 
     Args:
-        parts: per data set, part of the decomposition -> bits.
-        titles: of the data sets.
+        parts: for each data set, part of the decomposition -> bits.
+        titles: titles of the data sets.
 
     Returns:
         SVG.

@@ -1,4 +1,4 @@
-"""What alignment of some strength changes: values over strength and seed, differences to 0, and what they amount to."""
+"""Scores as a function of alignment strength, their differences from strength 0, and a verdict."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tuplet.types import InputError
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One number over strengths and seeds.
+    """One score for each strength and seed.
 
     Attributes:
-        strengths: ascending, 0 first.
-        values: ``(strengths, seeds)``; seed by seed, everything but the strength is the same.
-        blocks: ``(seeds,)`` number of the data set that a seed belongs to.
-        items: ``(strengths, seeds, rows)`` outcomes per test row, if they were kept.
+        strengths: strengths in ascending order; the first is 0.
+        values: ``(strengths, seeds)`` scores. Runs of one seed differ only in the strength.
+        blocks: ``(seeds,)`` number of the data set that each seed used.
+        items: ``(strengths, seeds, rows)`` outcome on each test row, if outcomes were kept.
     """
 
     strengths: tuple[float, ...]
@@ -33,7 +33,7 @@ class Curve:
 
     @property
     def mean(self) -> NDArray[np.float64]:
-        """Return the mean over seeds per strength."""
+        """Return the mean over seeds for each strength."""
         means: NDArray[np.float64] = self.values.mean(axis=1)
         return means
 
@@ -53,9 +53,9 @@ class Curve:
         return spread(self.at(strength))
 
     def change(self, strength: float, base: float = 0.0) -> Difference:
-        """Return the difference to another strength, paired by seed, with its 95 % interval.
+        """Return the difference from another strength, paired by seed, with its 95 % interval.
 
-        Over seeds and test rows where rows were kept, over the seeds' differences where not.
+        The interval is over seeds and test rows if outcomes of rows were kept, otherwise over seeds.
         """
         i, j = self.strengths.index(strength), self.strengths.index(base)
         if self.items is not None:
@@ -64,14 +64,14 @@ class Curve:
         return Difference(apart.mean, apart.low, apart.high)
 
     def clear(self, strength: float, base: float = 0.0) -> int:
-        """Return 1 or -1 if the difference's interval leaves 0 out and every data set agrees on the sign; 0 otherwise."""
+        """Return the sign of the difference if its interval excludes 0 and all data sets agree on the sign; 0 otherwise."""
         d = self.change(strength, base)
         delta = self.at(strength) - self.at(base)
         signs = {int(np.sign(delta[self.blocks == b].mean())) for b in np.unique(self.blocks)}
         return signs.pop() if d.clear and len(signs) == 1 else 0
 
     def trend(self) -> Spread:
-        """Return the rank correlation between strength and value, over seeds; 0 for a constant."""
+        """Return the rank correlation between strength and score over seeds; 0 if the score is constant."""
         from scipy.stats import rankdata
 
         x = rankdata(self.strengths)
@@ -84,13 +84,14 @@ class Verdict:
     """What alignment does to one encoder.
 
     Attributes:
-        kind: ``"gain"``: better where validation says so, and no worse at the end; ``"uneven"``: so too, with a clear fall
-            from one strength to the next on the way; ``"inner"``: better there and worse at the end; ``"decline"``: nowhere
-            better and worse at the end; ``"flat"``: none of these is clear.
-        best: the strength with the best mean validation value, chosen without test rows.
-        gain: test difference between ``best`` and 0.
-        end: test difference between the largest strength and 0.
-        drop: test difference between the largest strength and ``best``.
+        kind: ``"gain"``: clearly better than strength 0 at ``best``, and not clearly worse than that at the largest strength;
+            ``"uneven"``: the same, but the score clearly falls between two neighbouring strengths; ``"inner"``: clearly better
+            at ``best``, and clearly worse than that at the largest strength; ``"decline"``: not clearly better at ``best``, and
+            clearly worse than strength 0 at the largest; ``"flat"``: nothing of this is clear.
+        best: the strength with the best mean validation score. Test rows play no part in this choice.
+        gain: difference of the test score between ``best`` and 0.
+        end: difference of the test score between the largest strength and 0.
+        drop: difference of the test score between the largest strength and ``best``.
         largest: the largest strength.
     """
 
@@ -105,17 +106,17 @@ class Verdict:
 def curve(
     records: Sequence[Record], metric: str, *, detail: str = "", variant: str = "default", per_data: int = 0
 ) -> Curve | None:
-    """Collect one number over strengths.
+    """Collect the scores of one metric from records.
 
     Args:
-        records: of one task, their ``settings["strength"]`` a number.
+        records: records of one task; ``settings["strength"]`` holds the strength.
         metric: name of the metric.
-        detail: as in the records, such as a modality.
-        variant: as in the records.
-        per_data: seeds per data set, where ``seed = data set * per_data + k``; 0 if all are of one.
+        detail: detail of the records, such as a modality.
+        variant: variant of the records.
+        per_data: number of seeds per data set, where ``seed = data set * per_data + k``; 0 if all use one data set.
 
     Returns:
-        The curve over the seeds that every strength has; None without records, or without strength 0.
+        The curve over the seeds that all strengths have; None if there is no such seed, or no strength 0.
 
     Example:
         >>> made = [Record("s", "t", str(x), "default", 0, {"strength": x}, "accuracy", x / 2) for x in (1.0, 0.0)]
@@ -140,17 +141,17 @@ def curve(
 
 
 def judge(test: Curve, val: Curve) -> Verdict:
-    """Say what alignment does, from test values, where validation values choose the strength.
+    """Judge what alignment does to one encoder: validation rows choose the strength, test rows measure the change.
 
     Args:
-        test: on test rows.
-        val: on validation rows.
+        test: scores on test rows.
+        val: scores on validation rows.
 
     Returns:
         The verdict.
 
     Raises:
-        InputError: for a single strength.
+        InputError: if there is only one strength.
 
     Example:
         >>> rises = Curve((0.0, 1.0, 2.0), np.array([[0.1, 0.2], [0.5, 0.6], [0.3, 0.4]]), np.zeros(2))

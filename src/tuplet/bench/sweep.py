@@ -1,4 +1,4 @@
-"""Sweep the strength of alignment on any source: what every encoder gains or loses, beside how similar they become."""
+"""Train at several alignment strengths on any source, and measure the scores and the similarity of the encoders."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from tuplet.types import InputError, one_of
 
 METRICS = {"cka": "CKA", "svcca": "SVCCA", "mutual_knn": "mutual-kNN, k = 10"}
 SIMILAR = 4096
-"""Test rows that similarity is measured on, at most."""
+"""Similarity is measured on at most this many test rows."""
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a sweep runs.
+    """Settings of a sweep.
 
     Attributes:
-        pair: two modalities.
-        target: what the heads predict.
-        strengths: lambda; 0 is always among them.
-        seeds: of weights and batches: 0 .. seeds - 1, the same for all strengths.
-        objective: one of `tuplet.train.recipe.OBJECTIVES`.
+        pair: the two modalities.
+        target: name of the target that the heads predict.
+        strengths: weights of the alignment loss; 0 is always among them.
+        seeds: number of seeds of the weights and of the batch order. Seeds 0 to ``seeds - 1`` are used at each strength.
+        objective: name of the alignment loss, one of `tuplet.train.recipe.OBJECTIVES`.
         projector: as in `tuplet.train.strategic`.
-        preset: likewise.
-        threshold: likewise.
-        config: how to train.
+        preset: as in `tuplet.train.strategic`.
+        threshold: as in `tuplet.train.strategic`.
+        config: training settings.
 
     Raises:
         InputError: for two equal modalities, a negative strength, no seed, or an unknown objective.
@@ -74,7 +74,7 @@ class Sweep:
         object.__setattr__(self, "pair", tuple(sorted(self.pair)))
 
     def checked(self, source: Source) -> Source:
-        """Return the pair's part of a source, or refuse a pair, target or threshold that does not fit it."""
+        """Return the source with the two modalities only; refuse a pair, target or threshold that does not fit it."""
         if unknown := sorted(set(self.pair) - set(source.modalities)):
             raise InputError(f"pair names {unknown}, expected two of {sorted(source.modalities)}")
         if not source.targets:
@@ -90,7 +90,7 @@ class Sweep:
         return paired
 
     def identity(self, source: Source) -> str:
-        """Return what marks a run folder: everything that a cell depends on but its strength and seed."""
+        """Return the text that marks a run folder: all that a run depends on except its strength and seed."""
         settings = {k: v for k, v in asdict(self).items() if k not in ("strengths", "seeds", "config")}
         fixed = {k: v for k, v in self.config.fixed().items() if k != "seed"}
         return "sweep?" + json.dumps({**settings, "config": fixed, "data": source.fingerprint}, sort_keys=True)
@@ -99,19 +99,19 @@ class Sweep:
 def run_sweep(
     source: Source, sweep: Sweep, *, out: Path, report: Callable[[int, int, str], None] = lambda done, total, line: None
 ) -> list[Record]:
-    """Train the cells that are missing, one per strength and seed.
+    """Train once for each strength and seed, and measure on test rows.
 
     Args:
         source: the data.
-        sweep: what to run.
-        out: run folder; cells found there are kept. More strengths or seeds may be asked for later.
-        report: told after each cell.
+        sweep: the settings.
+        out: the run folder. Results that it holds are not computed again, so strengths and seeds can be added later.
+        report: function that is called after each training.
 
     Returns:
-        The records of this sweep's cells.
+        The records of this sweep.
 
     Raises:
-        InputError: for a folder of another sweep, or as `tuplet.train.strategic` does.
+        InputError: if the folder holds another sweep, or as `tuplet.train.strategic` does.
 
     Example:
         >>> import tempfile
@@ -187,7 +187,7 @@ def _cell(source: Source, sweep: Sweep, strength: float, seed: int) -> list[Reco
 
 
 def _items(run: StrategicRun, name: str) -> tuple[float, ...]:
-    """Return outcomes per test row, or per group of rows that are not independent."""
+    """Return the outcome on each test row, or the mean outcome of each group where rows are not independent."""
     emb = run.embeddings["test"]
     values = run.items[name].double().numpy()
     if emb.group is None:

@@ -1,10 +1,12 @@
-"""A sweep for readers: a table, a sentence per encoder, and one self-contained HTML file."""
+"""Report of a sweep: the answer, a table, a sentence per encoder, and one self-contained HTML file."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from tuplet.bench import strength_figures as figures
 from tuplet.bench.record import Record
@@ -15,17 +17,112 @@ from tuplet.evaluate.paired import Difference
 from tuplet.io.files import write_atomic
 
 FEW = 50
-"""Test rows below which a report says that they are few."""
+"""A report warns of fewer test rows than this."""
+WORDS = {
+    "gain": "alignment helps it",
+    "uneven": "alignment helps it, but between two neighbouring strengths it clearly loses",
+    "inner": "alignment helps it, but too much of it takes the gain away again",
+    "decline": "alignment hurts it",
+    "flat": "no clear effect",
+}
+"""Kind of `tuplet.bench.strengths.Verdict` -> what it means for an encoder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a sweep says about its pair of modalities.
+
+    Attributes:
+        word: should you align? ``"yes"``, ``"no"``, ``"it depends"`` (one encoder gains, the other one loses), ``"no clear
+            difference"`` or ``"unknown"`` (a single seed).
+        strength: the strength with the best mean validation score of the two encoders.
+        quoted: the strength whose changes are quoted: ``strength``, or the largest one if ``strength`` is 0.
+        changes: encoder -> change of its test score at ``quoted`` against strength 0.
+        seeds: number of seeds.
+    """
+
+    word: str
+    strength: float
+    quoted: float
+    changes: dict[str, Difference]
+    seeds: int
+
+
+def decide(records: Sequence[Record]) -> Decision | None:
+    """Decide whether to align: validation rows choose the strength, test rows say what it changes.
+
+    Args:
+        records: records of a sweep.
+
+    Returns:
+        The `Decision`; None if no strength above 0 was tried.
+
+    Example:
+        >>> decide([]) is None
+        True
+    """
+    test, _ = _curves(records)
+    val = {k: curve(records, "score/val", detail=k) for k in test}
+    chosen = [c.mean for c in val.values() if c is not None]
+    strengths = next(iter(test.values())).strengths if test else ()
+    if len(strengths) < 2 or not chosen:
+        return None
+    best = strengths[int(np.nan_to_num(np.mean(chosen, axis=0), nan=-np.inf).argmax())]
+    quoted = best or strengths[-1]
+    seeds = min(c.values.shape[1] for c in test.values())
+    signs = {c.clear(quoted) for c in test.values()}
+    if seeds == 1:
+        word = "unknown"
+    elif signs >= {1, -1}:
+        word = "it depends"
+    elif 1 in signs:
+        word = "yes" if best else "no clear difference"  # test rows must not overrule the choice of validation rows
+    else:
+        word = "no" if -1 in signs else "no clear difference"
+    return Decision(word, best, quoted, {k: c.change(quoted) for k, c in test.items()}, seeds)
+
+
+def answer(records: Sequence[Record], metric: str = "score") -> str:
+    """Answer in a line whether to align, how strongly, what is gained, and how sure that is.
+
+    Args:
+        records: records of a sweep.
+        metric: what the scores are, ``"accuracy"`` or ``"R2"``.
+
+    Returns:
+        The line.
+
+    Example:
+        >>> answer([])
+        'Only strength 0 was tried, so there is nothing to compare: add strengths with --lambdas.'
+    """
+    d = decide(records)
+    if d is None:
+        return "Only strength 0 was tried, so there is nothing to compare: add strengths with --lambdas."
+    names = list(d.changes)
+    rows = max(r.pool or 0 for r in records if r.metric == "score/test")
+    said = f"Align {' and '.join(names)}: {d.word}"
+    said += f", at strength {d.strength:g}." if d.word == "yes" else "."
+    if not d.strength:
+        where = f"Validation rows choose strength 0; at strength {d.quoted:g}, the largest, the"
+    else:
+        where = "The" if d.word == "yes" else f"At strength {d.quoted:g}, which validation rows choose, the"
+    changes = " and ".join(f"{_said(c, metric)} for {k}" for k, c in d.changes.items())
+    sure = (
+        f"{d.seeds} seeds and {rows} test rows" if d.seeds > 1 else "one seed, which shows no spread: ask for --seeds 3"
+    )
+    edge = f" No strength above {d.quoted:g} was tried." if d.strength == d.quoted == _largest(records) else ""
+    return f"{said} {where} test {metric} changes by {changes} ({sure}).{edge}"
 
 
 def table(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
-    """List, per strength, scores with their change against 0, and similarities.
+    """List for each strength the scores, their change against strength 0, and the similarities.
 
     Args:
-        records: of a sweep.
+        records: records of a sweep.
 
     Returns:
-        Head and lines.
+        Column heads, and lines of cells. The last line holds chance.
 
     Example:
         >>> table([])
@@ -34,13 +131,13 @@ def table(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
     test, similar = _curves(records)
     if not test:
         return [], []
-    head = ["λ", *(text for k in test for text in (k, "change [95 %]")), *similar]
+    head = ["strength", *(text for k in test for text in (k, "change [95 %]")), *similar]
     lines = []
     for s in next(iter(test.values())).strengths:
         line = [f"{s:g}"]
         for c in test.values():
-            found = c.spread(s)
-            line.append(f"{100 * found.mean:.1f}" + (f" ± {100 * found.sd:.1f}" if found.n > 1 else ""))
+            at = c.spread(s)
+            line.append(f"{100 * at.mean:.1f}" + (f" ± {100 * at.sd:.1f}" if at.n > 1 else ""))
             line.append(_points(c.change(s)) if s else "")
         lines.append([*line, *(f"{c.spread(s).mean:.2f}" for c in similar.values())])
     chances = {r.detail: r.chance for r in records if r.metric == "score/test"}
@@ -55,10 +152,10 @@ def table(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
 
 
 def reading(records: Sequence[Record]) -> list[str]:
-    """Say in a sentence per encoder what alignment did.
+    """Say in a sentence per encoder what alignment does to it.
 
     Args:
-        records: of a sweep.
+        records: records of a sweep.
 
     Returns:
         Sentences.
@@ -73,33 +170,21 @@ def reading(records: Sequence[Record]) -> list[str]:
         if val is None or len(test.strengths) < 2:
             continue
         v, last = judge(test, val), test.strengths[-1]
-        where = f"At λ = {v.best:g}, which validation picks, {name} changes by {_points(v.gain)} points"
-        end = f"; at λ = {last:g} it changes by {_points(v.end)}"
-        if not v.best:
-            where = f"Validation picks λ = 0 for {name}"
-        if v.best == last:
-            end = ", and no larger one was tried"
-        what = (
-            "no verdict from one seed"
-            if test.values.shape[1] == 1
-            else {
-                "gain": "alignment helps it",
-                "uneven": "alignment helps it, not steadily",
-                "inner": "alignment helps it, but not too much of it",
-                "decline": "alignment hurts it",
-                "flat": "no clear effect",
-            }[v.kind]
-        )
-        said.append(f"{where}{end}: {what}.")
+        what = "one seed gives no verdict" if test.values.shape[1] == 1 else WORDS[v.kind]
+        chosen = f"Its best strength on validation rows is {v.best:g}"
+        if v.best:
+            chosen += f", where its test score changes by {_points(v.gain)}"
+        end = f"; at {last:g} it changes by {_points(v.end)}" if v.best != last else ", the largest that was tried"
+        said.append(f"{name}: {what}. {chosen}{end}.")
     return said
 
 
 def notes(records: Sequence[Record], metric: str = "score") -> list[str]:
-    """Explain what the table holds, and name what is missing or thin.
+    """Explain the columns of the table, and warn of what is missing or too little.
 
     Args:
-        records: of a sweep.
-        metric: what the scores are, such as accuracy.
+        records: records of a sweep.
+        metric: what the scores are, ``"accuracy"`` or ``"R2"``.
 
     Returns:
         Sentences.
@@ -113,40 +198,82 @@ def notes(records: Sequence[Record], metric: str = "score") -> list[str]:
         return []
     rows = max(r.pool or 0 for r in records if r.metric == "score/test")
     seeds = min(c.values.shape[1] for c in test.values())
-    title = metric[0].upper() + metric[1:]
-    said = [
-        f"{title} in %: mean ± standard deviation over {seeds} seeds; change: points against λ = 0, with its 95 % interval "
-        "over seeds and test rows; chance: what a constant prediction gets."
-    ]
+    unit = _unit(metric)
+    title = f"Test {metric} of each encoder's own head" + (" in %" if metric == "accuracy" else " times 100")
     if seeds == 1:
-        said[0] = f"{title} in %; change: points against λ = 0; chance: what a constant prediction gets."
+        said = [f"{title}; change: {unit} against strength 0; chance: a constant prediction."]
         said.append("One seed shows no spread, so there is no interval and no verdict: ask for --seeds 3.")
+    else:
+        said = [
+            f"{title}: mean ± standard deviation over {seeds} seeds; change: {unit} against strength 0, with its 95 % interval "
+            "over seeds and test rows; chance: a constant prediction."
+        ]
     if rows < FEW:
         said.append(
             f"Only {rows} test rows: one row is {100 / max(rows, 1):.1f} points, so read small changes as noise."
         )
     if similar:
         said.append(
-            f"{', '.join(similar)}: how similar the two encoders' outputs h (before projection) are on test rows, 1 being the "
-            "same. CKA compares distances among all rows, SVCCA the strongest directions, mutual-kNN which rows are near. "
-            "Their chance is the upper end of shuffled pairs."
+            f"{', '.join(similar)}: how similar the outputs of the two encoders are on test rows; 1 is the same. CKA compares "
+            "distances between all rows, SVCCA the strongest directions, mutual-kNN the nearest neighbours. Their chance is "
+            "the 97.5 % quantile of shuffled pairs."
         )
     if absent := [label for label in METRICS.values() if label not in similar]:
         said.append(
-            f"Not shown: {', '.join(absent)}, for want of 12 test rows with both modalities, or since an encoder's output does "
-            "not vary."
+            f"Not shown: {', '.join(absent)}. Fewer than 12 test rows have both modalities, or an encoder's output is constant."
         )
     return said
+
+
+def summary(records: Sequence[Record], metric: str = "score") -> str:
+    """Write the answer, a table within 80 columns and a sentence per encoder for a terminal.
+
+    Args:
+        records: records of a sweep.
+        metric: what the scores are, ``"accuracy"`` or ``"R2"``.
+
+    Returns:
+        The text.
+
+    Example:
+        >>> summary([]).count("--lambdas")
+        1
+    """
+    head, lines = table(records)
+    columns = 1 + 2 * len(_curves(records)[0])  # similarities are in the report
+    grid = [[figures.cut(cell, 12) if i % 2 else cell for i, cell in enumerate(head[:columns])]]
+    grid += [line[:columns] for line in lines]
+    wide = [max(len(line[i]) for line in grid) for i in range(len(grid[0]))]
+    rows = ["  ".join(cell.ljust(w) for cell, w in zip(line, wide, strict=True)).rstrip() for line in grid]
+    return "\n".join([answer(records, metric), *rows, *reading(records), *notes(records, metric)[: 1 if lines else 0]])
+
+
+def metric_of(sweep: Sweep, source: Source) -> str:
+    """Name what the scores of a sweep are.
+
+    Args:
+        sweep: the settings of the sweep.
+        source: the data.
+
+    Returns:
+        ``"accuracy"`` or ``"R2"``.
+
+    Example:
+        >>> from tuplet.data.sources import blocks
+        >>> metric_of(Sweep(("x1", "x2")), blocks.load(rows=100))
+        'accuracy'
+    """
+    return "accuracy" if source.targets[sweep.target].kind == "class" or sweep.threshold is not None else "R2"
 
 
 def write_sweep(records: Sequence[Record], sweep: Sweep, source: Source, out: Path) -> Path:
     """Write report.html, table.md and curve.svg.
 
     Args:
-        records: from `run_sweep`.
-        sweep: what was run.
+        records: records from `run_sweep`.
+        sweep: the settings of the sweep.
         source: the data.
-        out: folder to write to.
+        out: the folder to write to.
 
     Returns:
         The HTML file.
@@ -165,8 +292,7 @@ def write_sweep(records: Sequence[Record], sweep: Sweep, source: Source, out: Pa
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     test, similar = _curves(records)
-    about = source.targets[sweep.target]
-    metric = "accuracy" if about.kind == "class" or sweep.threshold is not None else "R2"
+    metric = metric_of(sweep, source)
     chance = [r.chance or 0.0 for r in records if r.metric == "score/test"]
     drawn = figures.curves_over_strength(
         [test], [similar], titles=[""], chance=[sum(chance) / len(chance)], ylabel=f"test {metric} of {sweep.target}"
@@ -178,6 +304,7 @@ def write_sweep(records: Sequence[Record], sweep: Sweep, source: Source, out: Pa
         name=source.name,
         rows={k: len(getattr(source, k)) for k in ("train", "val", "test")},
         metric=metric,
+        answer=answer(records, metric),
         head=head,
         lines=lines,
         reading=reading(records),
@@ -186,16 +313,17 @@ def write_sweep(records: Sequence[Record], sweep: Sweep, source: Source, out: Pa
         environment=records[0].environment,
     )
     write_atomic(out / "report.html", page.encode())
-    write_atomic(out / "table.md", markdown(records).encode())
+    write_atomic(out / "table.md", markdown(records, metric).encode())
     write_atomic(out / "curve.svg", drawn.replace("currentColor", "#7a848d").encode())
     return out / "report.html"
 
 
-def markdown(records: Sequence[Record]) -> str:
-    """Write the table and its reading as Markdown.
+def markdown(records: Sequence[Record], metric: str = "score") -> str:
+    """Write the answer, the table and its explanation as Markdown.
 
     Args:
-        records: of a sweep.
+        records: records of a sweep.
+        metric: what the scores are, ``"accuracy"`` or ``"R2"``.
 
     Returns:
         The text.
@@ -208,19 +336,34 @@ def markdown(records: Sequence[Record]) -> str:
     if not head:
         return ""
     rows = [f"| {' | '.join(line)} |" for line in lines]
-    text = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|", *rows, "", *(f"- {s}" for s in reading(records))]
-    text += ["", *notes(records)]
+    text = [answer(records, metric), "", f"| {' | '.join(head)} |", "| --- " * len(head) + "|", *rows, ""]
+    text += [*(f"- {s}" for s in reading(records)), "", *notes(records, metric)]
     return "\n".join(text) + "\n"
 
 
 def _curves(records: Sequence[Record]) -> tuple[dict[str, Curve], dict[str, Curve]]:
+    """Return the test scores of each encoder and the similarities, over strengths."""
     names = sorted({r.detail for r in records if r.metric == "score/test"})
-    test: dict[str, Any] = {k: curve(records, "score/test", detail=k) for k in names}
-    similar: dict[str, Any] = {label: curve(records, f"similarity/{k}") for k, label in METRICS.items()}
+    test = {k: curve(records, "score/test", detail=k) for k in names}
+    similar = {label: curve(records, f"similarity/{k}") for k, label in METRICS.items()}
     return {k: c for k, c in test.items() if c is not None}, {k: c for k, c in similar.items() if c is not None}
+
+
+def _largest(records: Sequence[Record]) -> float:
+    return max(float(r.settings["strength"]) for r in records if "strength" in r.settings)
+
+
+def _unit(metric: str) -> str:
+    return "hundredths" if metric == "R2" else "points"
 
 
 def _points(d: Difference) -> str:
     if d.low != d.low:
-        return f"{100 * d.mean:+.2f}"
-    return f"{100 * d.mean:+.2f} [{100 * d.low:+.2f}, {100 * d.high:+.2f}]"
+        return f"{100 * d.mean:+.1f}"
+    return f"{100 * d.mean:+.1f} [{100 * d.low:+.1f}, {100 * d.high:+.1f}]"
+
+
+def _said(d: Difference, metric: str) -> str:
+    """Write a change for a sentence."""
+    sure = "" if d.low != d.low else f" (95 % interval {100 * d.low:+.1f} to {100 * d.high:+.1f})"
+    return f"{100 * d.mean:+.1f} {_unit(metric)}{sure}"

@@ -90,7 +90,7 @@ def sweep(command: Sweep) -> None:
         fresh(out)
     with Progress(f"sweep -> {out}") as progress:
         records = room.run_sweep(source, plan, out=out, report=progress.advance)
-    print(sweep_report.markdown(records))
+    print(sweep_report.summary(records, sweep_report.metric_of(plan, pair)))
     print(f"report: {sweep_report.write_sweep(records, plan, pair, out)}")
 
 
