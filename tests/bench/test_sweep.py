@@ -8,7 +8,8 @@ from tuplet.bench.record import Record, read_cell
 from tuplet.bench.strength_figures import draw_curve
 from tuplet.bench.strengths import Curve
 from tuplet.bench.sweep import Sweep, run_sweep
-from tuplet.bench.sweep_report import answer, decide, markdown, reading, summary, table, write_sweep
+from tuplet.bench.sweep_decision import answer, decide
+from tuplet.bench.sweep_report import markdown, reading, summary, table, write_sweep
 from tuplet.cli import main
 from tuplet.data import from_arrays
 from tuplet.train import strategic

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from tuplet.bench import strength_figures as figures
 from tuplet.bench.record import Record
-from tuplet.bench.strengths import Curve, curve, judge
+from tuplet.bench.strengths import curve, judge
 from tuplet.bench.sweep import METRICS, Sweep
+from tuplet.bench.sweep_decision import answer, curves_of, unit_of
 from tuplet.data import Source
 from tuplet.evaluate.paired import Difference
 from tuplet.io.files import write_atomic
@@ -28,93 +26,6 @@ WORDS = {
 """Kind of `tuplet.bench.strengths.Verdict` -> what it means for an encoder."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What a sweep says about its pair of modalities.
-
-    Attributes:
-        word: should you align? ``"yes"``, ``"no"``, ``"it depends"`` (one encoder gains, the other one loses), ``"no clear
-            difference"`` or ``"unknown"`` (a single seed).
-        strength: the strength with the best mean validation score of the two encoders.
-        quoted: the strength whose changes are quoted: ``strength``, or the largest one if ``strength`` is 0.
-        changes: encoder -> change of its test score at ``quoted`` against strength 0.
-        seeds: number of seeds.
-    """
-
-    word: str
-    strength: float
-    quoted: float
-    changes: dict[str, Difference]
-    seeds: int
-
-
-def decide(records: Sequence[Record]) -> Decision | None:
-    """Decide whether to align: validation rows choose the strength, test rows say what it changes.
-
-    Args:
-        records: records of a sweep.
-
-    Returns:
-        The `Decision`; None if no strength above 0 was tried.
-
-    Example:
-        >>> decide([]) is None
-        True
-    """
-    test, _ = _curves(records)
-    val = {k: curve(records, "score/val", detail=k) for k in test}
-    chosen = [c.mean for c in val.values() if c is not None]
-    strengths = next(iter(test.values())).strengths if test else ()
-    if len(strengths) < 2 or not chosen:
-        return None
-    best = strengths[int(np.nan_to_num(np.mean(chosen, axis=0), nan=-np.inf).argmax())]
-    quoted = best or strengths[-1]
-    seeds = min(c.values.shape[1] for c in test.values())
-    signs = {c.clear(quoted) for c in test.values()}
-    if seeds == 1:
-        word = "unknown"
-    elif signs >= {1, -1}:
-        word = "it depends"
-    elif 1 in signs:
-        word = "yes" if best else "no clear difference"  # test rows must not overrule the choice of validation rows
-    else:
-        word = "no" if -1 in signs else "no clear difference"
-    return Decision(word, best, quoted, {k: c.change(quoted) for k, c in test.items()}, seeds)
-
-
-def answer(records: Sequence[Record], metric: str = "score") -> str:
-    """Answer in a line whether to align, how strongly, what is gained, and how sure that is.
-
-    Args:
-        records: records of a sweep.
-        metric: what the scores are, ``"accuracy"`` or ``"R2"``.
-
-    Returns:
-        The line.
-
-    Example:
-        >>> answer([])
-        'Only strength 0 was tried, so there is nothing to compare: add strengths with --lambdas.'
-    """
-    d = decide(records)
-    if d is None:
-        return "Only strength 0 was tried, so there is nothing to compare: add strengths with --lambdas."
-    names = list(d.changes)
-    rows = max(r.pool or 0 for r in records if r.metric == "score/test")
-    said = f"Align {' and '.join(names)}: {d.word}"
-    said += f", at strength {d.strength:g}." if d.word == "yes" else "."
-    if not d.strength:
-        where = f"Validation rows choose strength 0; at strength {d.quoted:g}, the largest, the"
-    else:
-        where = "The" if d.word == "yes" else f"At strength {d.quoted:g}, which validation rows choose, the"
-    changes = " and ".join(f"{_said(c, metric)} for {k}" for k, c in d.changes.items())
-    sure = (
-        f"{d.seeds} seeds and {rows} test rows" if d.seeds > 1 else "one seed, which shows no spread: ask for --seeds 3"
-    )
-    edge = f" No strength above {d.quoted:g} was tried." if d.strength == d.quoted == _largest(records) else ""
-    return f"{said} {where} test {metric} changes by {changes} ({sure}).{edge}"
-
-
 def table(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
     """List for each strength the scores, their change against strength 0, and the similarities.
 
@@ -128,7 +39,7 @@ def table(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
         >>> table([])
         ([], [])
     """
-    test, similar = _curves(records)
+    test, similar = curves_of(records)
     if not test:
         return [], []
     head = ["strength", *(text for k in test for text in (k, "change [95 %]")), *similar]
@@ -165,7 +76,7 @@ def reading(records: Sequence[Record]) -> list[str]:
         []
     """
     said = []
-    for name, test in _curves(records)[0].items():
+    for name, test in curves_of(records)[0].items():
         val = curve(records, "score/val", detail=name)
         if val is None or len(test.strengths) < 2:
             continue
@@ -193,12 +104,12 @@ def notes(records: Sequence[Record], metric: str = "score") -> list[str]:
         >>> notes([])
         []
     """
-    test, similar = _curves(records)
+    test, similar = curves_of(records)
     if not test:
         return []
     rows = max(r.pool or 0 for r in records if r.metric == "score/test")
     seeds = min(c.values.shape[1] for c in test.values())
-    unit = _unit(metric)
+    unit = unit_of(metric)
     title = f"Test {metric} of each encoder's own head" + (" in %" if metric == "accuracy" else " times 100")
     if seeds == 1:
         said = [f"{title}; change: {unit} against strength 0; chance: a constant prediction."]
@@ -240,7 +151,7 @@ def summary(records: Sequence[Record], metric: str = "score") -> str:
         1
     """
     head, lines = table(records)
-    columns = 1 + 2 * len(_curves(records)[0])  # similarities are in the report
+    columns = 1 + 2 * len(curves_of(records)[0])  # similarities are in the report
     grid = [[figures.cut(cell, 12) if i % 2 else cell for i, cell in enumerate(head[:columns])]]
     grid += [line[:columns] for line in lines]
     wide = [max(len(line[i]) for line in grid) for i in range(len(grid[0]))]
@@ -291,7 +202,7 @@ def write_sweep(records: Sequence[Record], sweep: Sweep, source: Source, out: Pa
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    test, similar = _curves(records)
+    test, similar = curves_of(records)
     metric = metric_of(sweep, source)
     chance = [r.chance or 0.0 for r in records if r.metric == "score/test"]
     drawn = figures.curves_over_strength(
@@ -341,29 +252,7 @@ def markdown(records: Sequence[Record], metric: str = "score") -> str:
     return "\n".join(text) + "\n"
 
 
-def _curves(records: Sequence[Record]) -> tuple[dict[str, Curve], dict[str, Curve]]:
-    """Return the test scores of each encoder and the similarities, over strengths."""
-    names = sorted({r.detail for r in records if r.metric == "score/test"})
-    test = {k: curve(records, "score/test", detail=k) for k in names}
-    similar = {label: curve(records, f"similarity/{k}") for k, label in METRICS.items()}
-    return {k: c for k, c in test.items() if c is not None}, {k: c for k, c in similar.items() if c is not None}
-
-
-def _largest(records: Sequence[Record]) -> float:
-    return max(float(r.settings["strength"]) for r in records if "strength" in r.settings)
-
-
-def _unit(metric: str) -> str:
-    return "hundredths" if metric == "R2" else "points"
-
-
 def _points(d: Difference) -> str:
     if d.low != d.low:
         return f"{100 * d.mean:+.1f}"
     return f"{100 * d.mean:+.1f} [{100 * d.low:+.1f}, {100 * d.high:+.1f}]"
-
-
-def _said(d: Difference, metric: str) -> str:
-    """Write a change for a sentence."""
-    sure = "" if d.low != d.low else f" (95 % interval {100 * d.low:+.1f} to {100 * d.high:+.1f})"
-    return f"{100 * d.mean:+.1f} {_unit(metric)}{sure}"
