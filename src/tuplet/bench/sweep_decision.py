@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuplet.bench.record import Record
-from tuplet.bench.stats import Difference
 from tuplet.bench.strengths import Curve, curve
 from tuplet.bench.sweep import METRICS
+from tuplet.evaluate.paired import Difference
 
 
 @dataclass(frozen=True, slots=True)
