@@ -43,7 +43,8 @@ def test_a_file_becomes_a_model_numbers_and_vectors(here, capsys):
     assert np.array_equal(table["vector"][own], z)
     assert np.array_equal(table["id"][own], np.arange(100))
     assert np.array_equal(table["label"][own], raw["label"])
-    assert set(table.files) == {"id", "modality", "vector", "label"}
+    assert set(table.files) == {"id", "modality", "vector", "part", "label", "absent.id", "absent.modality"}
+    assert len(table["absent.id"]) == 0
     capsys.readouterr()
     assert ran("embed", "run", "my.npz", "--out", "emb.npz") == 2
     assert "--force" in capsys.readouterr().err
@@ -60,6 +61,8 @@ def test_new_rows_of_some_modalities_with_ids_and_absent_rows(here, capsys):
     table = np.load("emb.npz")
     assert table["id"].tolist() == ["v", "w", "y", "z"]
     assert table["vector"].shape == (4, 8)
+    assert (table["absent.id"].tolist(), table["absent.modality"].tolist()) == (["x"], ["force"])
+    assert set(table["part"].tolist()) == {""}  # other rows than those of the training
     capsys.readouterr()
     for content, message in (
         ({"force": x[:, :2]}, "force"),
@@ -73,11 +76,64 @@ def test_new_rows_of_some_modalities_with_ids_and_absent_rows(here, capsys):
         assert not (here / "bad-out.npz").exists()
 
 
+def test_the_part_of_each_row_is_that_of_the_training(here, capsys):
+    raw = dict(np.load("my.npz"))
+    raw["force"][::7] = np.nan
+    np.savez("holes.npz", **raw, subject=np.arange(100) // 4, id=np.array([f"item {i}" for i in range(99, -1, -1)]))
+    options = ("--group", "subject", "--target", "label", "--id", "id")
+    assert ran("train", "holes.npz", *options, "--epochs", 1, "--out", "run") == 0
+    assert ran("embed", "run", "holes.npz") == 0
+    table = np.load("emb.npz")
+    split = tuplet.data.read(here / "holes.npz", group="subject", target="label", id="id").split
+    for part in ("train", "val", "test"):
+        ids = {f"item {99 - i}" for i in getattr(split, part)}
+        assert set(table["id"][(table["part"] == part) & (table["modality"] == "sound")].tolist()) == ids
+    assert set(table["absent.id"].tolist()) == {f"item {99 - i}" for i in range(0, 100, 7)}
+    assert set(table["absent.modality"].tolist()) == {"force"}
+    assert len(table["id"]) + len(table["absent.id"]) == 200
+    np.savez("holes.npz", **{**raw, "sound": raw["sound"] + 1})  # the file has changed: nothing is known of its rows
+    assert ran("embed", "run", "holes.npz", "--force") == 0
+    assert set(np.load("emb.npz")["part"].tolist()) == {""}
+
+
+def test_parquet_holds_the_same_table(here, capsys):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    raw = dict(np.load("my.npz"))
+    raw["force"][3] = np.nan
+    np.savez("holes.npz", **raw)
+    assert ran("train", "holes.npz", "--epochs", 1, "--out", "run") == 0
+    for name in ("emb.npz", "emb.parquet"):
+        assert ran("embed", "run", "holes.npz", "--out", name) == 0
+    table, found = np.load("emb.npz"), parquet.read_table("emb.parquet")
+    assert found.column_names == ["id", "modality", "vector", "part", "label"]
+    for k in ("id", "modality", "part", "label"):
+        assert found[k].to_pylist() == table[k].tolist()
+    assert np.array_equal(np.array(found["vector"].to_pylist(), dtype="f4"), table["vector"])
+    assert found.schema.field("vector").type.list_size == table["vector"].shape[1]
+    assert json.loads(found.schema.metadata[b"absent.id"]) == [3]
+    assert json.loads(found.schema.metadata[b"absent.modality"]) == ["force"]
+
+
+def test_training_on_shuffled_rows_says_what_to_check(here, capsys):
+    raw = np.load("my.npz")
+    np.savez("bad.npz", force=raw["force"], sound=np.random.default_rng(1).permutation(raw["sound"]))
+    assert ran("train", "bad.npz", "--out", "bad", "--epochs", 5) == 0
+    text = capsys.readouterr().out
+    assert "Check the pairing first" in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 80
+    assert ran("train", "my.npz", "--out", "good") == 0
+    assert "pairing" not in capsys.readouterr().out
+
+
 def test_a_source_is_embedded_as_it_is_and_only_by_a_model_that_knows_its_scale(here, capsys):
     options = ("--modalities", "fourier", "zernike", "--epochs", 1)
     assert ran("train", "digits", *options, "--out", "run") == 0
     assert ran("embed", "run", "digits") == 0
-    assert len(np.load("emb.npz")["id"]) == 2 * 2000
+    table = np.load("emb.npz")
+    assert len(table["id"]) == 2 * 2000
+    split = tuplet.data.SOURCES["digits"]().split
+    assert set(table["id"][table["part"] == "test"].tolist()) == set(split.test.tolist())
+    assert not (table["part"] == "").any()
     assert ran("embed", "run", "digits?seed=3", "--out", "other.npz") == 2
     assert "scaled otherwise" in capsys.readouterr().err
 

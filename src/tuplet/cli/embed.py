@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,20 +19,22 @@ from tuplet.errors import InputError
 if TYPE_CHECKING:
     from tuplet.model import AlignmentModel
 
+PARTS = ("train", "val", "test")
 BLOCK = 4096
 """Rows that are embedded at a time."""
 
 
 @dataclass(frozen=True)
 class Embed(Reading):
-    """Embed data with a trained model: one row per item and modality, with its vector and what is known of the item."""
+    """Embed data with a trained model: one row per item and modality it has, with its vector and what is known of the item."""
 
     run: Positional[Path]
     """Folder of a model: `tuplet train` and tuplet.fit write one."""
     data: Positional[str]
     """What to embed: a file.npz with rows as they were before training, or the source that the model was trained on."""
     out: Path = Path("emb.npz")
-    """File to write: .npz, or .parquet if pyarrow is installed. Columns: id, modality, vector, and the targets."""
+    """File to write: .npz, or .parquet (pip install pyarrow). Columns: id, modality, vector, part (train, val or test of the
+    model's own training; empty for other rows) and the targets; absent.id and absent.modality say what has no row."""
     batch_size: int = 256
     """Rows per forward pass."""
     force: bool = False
@@ -63,32 +66,49 @@ def embed(command: Embed) -> None:
         raise InputError(f"batch_size is {command.batch_size}, expected a positive number")
     model = load(command.run)
     columns: dict[str, list[NDArray[Any]]] = {}
-    for part in _parts(command, model):
+    for part in _file(command, model) if _is_file(command) else _source(command, model):
         for k, v in part.items():
             columns.setdefault(k, []).append(v)
     if not columns or not sum(map(len, columns["id"])):
         raise InputError(f"{command.data} has no row that is present in any modality of the model; nothing was written")
     table = {k: np.concatenate(v) for k, v in columns.items()}
-    content = _parquet(table) if command.out.suffix == ".parquet" else _npz(table)
+    absent = {k: table.pop(f"absent.{k}") for k in ("id", "modality")}
+    content = _parquet(table, absent) if command.out.suffix == ".parquet" else _npz(table, absent)
     write_atomic(command.out, content)
     names, counts = np.unique(table["modality"], return_counts=True)
     counted = ", ".join(f"{k} {n}" for k, n in zip(names, counts, strict=True))
-    print(f"{len(table['id'])} vectors of {table['vector'].shape[1]} numbers ({counted}) -> {command.out}")
+    gone = f", {len(absent['id'])} absent" if len(absent["id"]) else ""
+    print(f"{len(table['id'])} vectors of {table['vector'].shape[1]} numbers ({counted}{gone}) -> {command.out}")
     print(f"columns: {', '.join(table)}")
 
 
-Part = dict[str, NDArray[Any]]
+Table = dict[str, NDArray[Any]]
 
 
-def _parts(command: Embed, model: AlignmentModel) -> Iterator[Part]:
-    """Embed some rows at a time; absent ones are left out."""
-    if Path(command.data.partition("?")[0]).suffix.lower() == ".npz":
-        yield from _file(command, model)
-    else:
-        yield from _source(command, model)
+def _is_file(command: Embed) -> bool:
+    return Path(command.data.partition("?")[0]).suffix.lower() == ".npz"
 
 
-def _file(command: Embed, model: AlignmentModel) -> Iterator[Part]:
+def _parts(command: Embed, n: int) -> NDArray[np.str_]:
+    """Say of each row in which part of the model's own training it was; nothing where the model was trained on other data."""
+    from tuplet.cli.runs import NOTE, noted_reading, read_note
+    from tuplet.cli.source import opened
+
+    parts = np.full(n, "", dtype="<U5")
+    if not (command.run / NOTE).exists():
+        return parts
+    note = read_note(command.run)
+    name, mark, options = command.data.partition("?")
+    if note["data"] != (str(Path(name).absolute()) if _is_file(command) else name) + mark + options:
+        return parts
+    source = opened(note["data"], noted_reading(note["reading"]))
+    if source.fingerprint == note["fingerprint"]:  # else the file has changed since
+        for part in PARTS:
+            parts[getattr(source.split, part)] = part
+    return parts
+
+
+def _file(command: Embed, model: AlignmentModel) -> Iterator[Table]:
     """Embed raw rows of a file, which may hold any of the model's modalities."""
     from tuplet.data.npz import members
 
@@ -118,14 +138,16 @@ def _file(command: Embed, model: AlignmentModel) -> Iterator[Part]:
         ids = np.arange(n)
     labels = {k for k in arrays if k in ("label", "target", "group", command.target) or k.startswith("target.")}
     known = {k: arrays[k] for k in sorted(labels - set(wanted)) if arrays[k].shape == (n,)}
+    known["part"] = _parts(command, n)
     for start in range(0, n, BLOCK):
         some = slice(start, min(start + BLOCK, n))
         vectors = model.encode({k: arrays[k][some] for k in wanted}, batch_size=command.batch_size)
         for name, z in vectors.items():
-            yield _rows(name, z, ids[some], {k: v[some] for k, v in known.items()})
+            here = model.preprocessing[name].apply(arrays[name][some], name=name)[1]
+            yield _rows(name, z, here, ids[some], {k: v[some] for k, v in known.items()})
 
 
-def _source(command: Embed, model: AlignmentModel) -> Iterator[Part]:
+def _source(command: Embed, model: AlignmentModel) -> Iterator[Table]:
     """Embed all rows of the source that the model was trained on, or of one that is scaled alike."""
     import torch
 
@@ -140,6 +162,8 @@ def _source(command: Embed, model: AlignmentModel) -> Iterator[Part]:
             f"{command.data} is scaled otherwise than the data that the model was trained on ({other[0]!r}); give the raw rows "
             f"as a file.npz"
         )
+    places = [getattr(source.split, part) for part in PARTS]
+    parts = _parts(command, 1 + max(int(rows.max(initial=0)) for rows in places))
     for rows in (source.train, source.val, source.test):
         for start in range(0, len(rows), command.batch_size):
             batch = rows[slice(start, min(start + command.batch_size, len(rows)))]
@@ -148,25 +172,30 @@ def _source(command: Embed, model: AlignmentModel) -> Iterator[Part]:
                 if about.kind == "class" and about.names and k in known:
                     words = np.array([*about.names, ""])
                     known[k] = words[known[k]]
+            ids = batch.index.numpy()
+            known["part"] = parts[ids]
             for name in names:
                 with torch.no_grad():
                     z = model.embed_one(name, batch.inputs[name], batch.present[name])
-                yield _rows(name, z.float().numpy(), batch.index.numpy(), known)
+                yield _rows(name, z.float().numpy(), batch.present[name].numpy(), ids, known)
 
 
-def _rows(name: str, z: NDArray[np.float32], ids: NDArray[Any], known: Part) -> Part:
-    here = (z != 0).any(axis=1)
-    found: Part = {"id": ids[here], "modality": np.full(int(here.sum()), name), "vector": z[here]}
-    return found | {k if k not in found else f"target.{k}": v[here] for k, v in known.items()}
+def _rows(name: str, z: NDArray[np.float32], here: NDArray[np.bool_], ids: NDArray[Any], known: Table) -> Table:
+    """Make rows of what is present, and name what is absent."""
+    modality = np.full(len(here), name)
+    found: Table = {"id": ids[here], "modality": modality[here], "vector": z[here], "part": known["part"][here]}
+    found |= {"absent.id": ids[~here], "absent.modality": modality[~here]}
+    return found | {k if k not in found else f"target.{k}": v[here] for k, v in known.items() if v is not known["part"]}
 
 
-def _npz(table: Part) -> bytes:
+def _npz(table: Table, absent: Table) -> bytes:
     file = io.BytesIO()
-    np.savez(file, **table)  # type: ignore[arg-type]
+    np.savez(file, **table, **{f"absent.{k}": v for k, v in absent.items()})  # type: ignore[arg-type]
     return file.getvalue()
 
 
-def _parquet(table: Part) -> bytes:
+def _parquet(table: Table, absent: Table) -> bytes:
+    """Write columns of one length; what is absent stands in the file's metadata."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -178,5 +207,6 @@ def _parquet(table: Part) -> bytes:
         for k, v in table.items()
     }
     file = io.BytesIO()
-    pq.write_table(pa.table(columns), file)
+    metadata = {f"absent.{k}": json.dumps(v.tolist()) for k, v in absent.items()}
+    pq.write_table(pa.table(columns).replace_schema_metadata(metadata), file)
     return file.getvalue()
