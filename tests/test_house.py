@@ -45,6 +45,7 @@ ALLOWED = {
     },
     "audit": {
         "io",
+        "report",
         "bench",
         "information",
         "evaluate",

@@ -3,5 +3,18 @@
 from tuplet.audit.advice import Advice, Curve, advise, gain_curve
 from tuplet.audit.audit import Audit, PairAudit, audit
 from tuplet.audit.pilot import Pilot, pilot
+from tuplet.audit.relation import Relation, related
 
-__all__ = ["Advice", "Audit", "Curve", "PairAudit", "Pilot", "advise", "audit", "gain_curve", "pilot"]
+__all__ = [
+    "Advice",
+    "Audit",
+    "Curve",
+    "PairAudit",
+    "Pilot",
+    "Relation",
+    "advise",
+    "audit",
+    "gain_curve",
+    "pilot",
+    "related",
+]

@@ -82,7 +82,7 @@ def asked(
     if not source.targets:
         raise InputError(
             f"{source.name} has no target, and an audit asks what alignment does to the accuracy on one: add an array "
-            "'label' or name one with --target; without one, `tuplet train` aligns and `tuplet evaluate` measures retrieval"
+            "'label' or name one with --target; `tuplet.audit.related` needs none, and says whether modalities are related"
         )
     target = target_of(source, target)
     source = labelled(source, target)

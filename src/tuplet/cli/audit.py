@@ -13,6 +13,7 @@ from tuplet.cli.source import Reading, opened
 from tuplet.errors import InputError
 
 if TYPE_CHECKING:
+    from tuplet.data import Source
     from tuplet.objectives import Objective
     from tuplet.train.recipe import Recipe
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 class Audit(Reading):
     """Find out, before any long training, whether and how strongly to align each pair of modalities.
 
-    An audit that was stopped continues when the same command is run again.
+    An audit that was stopped continues when the same command is run again. Without a target it only says whether the
+    modalities are related at all, and what a linear map retrieves.
     """
 
     source: Positional[str]
@@ -64,6 +66,9 @@ def audit(command: Audit) -> None:
         raise InputError(f"pairs has {len(command.pairs)} names, expected them two by two")
     source = opened(command.source, command)
     pairs = list(zip(command.pairs[::2], command.pairs[1::2], strict=True)) or None
+    if not source.targets:
+        _without_target(source, pairs, command.out)
+        return
     asked: dict[str, Any] = {
         "target": command.target,
         "pairs": pairs,
@@ -82,6 +87,21 @@ def audit(command: Audit) -> None:
         file = write_report(found, out, given=given)
     print(summary(found, given=given))
     print(f"{found.seconds:.0f} s; report: {file}")
+
+
+def _without_target(source: Source, pairs: list[tuple[str, str]] | None, out: Path | None) -> None:
+    """Say whether modalities are related at all, which needs no target, and what a target would add."""
+    from tuplet.audit.relation import LEGEND, NEEDS, related, relation_answer, relation_report, relation_table
+    from tuplet.io import locked, safe_name
+
+    found = related(source, pairs=pairs)
+    out = out or Path("runs/audit") / safe_name(source.name)
+    with locked(out):
+        file = relation_report(source, found, out)
+    grid = relation_table(found, longest=8)
+    wide = [max(map(len, column)) for column in zip(*grid, strict=True)]
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(line, wide, strict=True)).rstrip() for line in grid]
+    print("\n".join([relation_answer(found), *lines, LEGEND, NEEDS, f"report: {file}"]))
 
 
 def given_options(command: Reading) -> list[str]:
