@@ -28,7 +28,7 @@ LEVEL = 0.05
 NEEDS = "Whether alignment helps a task needs a target: add an array 'label', or name one with --target."
 HEAD = ("pair", "related?", "p", "top 1", "chance", "CKA (null)", "kNN (null)")
 LEGEND = (
-    "p: smallest of three tests against shuffled rows, times three. Top 1: test rows whose counterpart a linear map (CCA) ranks "
+    "p: smallest of three tests against shuffled rows, times three. Top 1: test rows whose counterpart a linear map (CCA) puts "
     "first. CKA, kNN: likeness of raw inputs (97.5 % quantile of shuffled rows)."
 )
 
