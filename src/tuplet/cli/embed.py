@@ -101,8 +101,11 @@ def _parts(command: Embed, n: int) -> NDArray[np.str_]:
     name, mark, options = command.data.partition("?")
     if note["data"] != (str(Path(name).absolute()) if _is_file(command) else name) + mark + options:
         return parts
-    source = opened(note["data"], noted_reading(note["reading"]))
-    if source.fingerprint == note["fingerprint"]:  # else the file has changed since
+    try:
+        source = opened(note["data"], noted_reading(note["reading"]))
+    except InputError:  # the file is no longer what was trained on
+        return parts
+    if source.fingerprint == note["fingerprint"]:
         for part in PARTS:
             parts[getattr(source.split, part)] = part
     return parts
