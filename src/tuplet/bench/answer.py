@@ -210,13 +210,14 @@ def _details(
         said.append(f"In {words}, {name} is " + "; ".join(f"{how} {', '.join(v)}" for how, v in parts if v) + ".")
     known = [r for r in others if column.label in r.cells and column.label in best.cells]
     if known:
-        how = {1: "better than", 0: "not told apart from", -1: "worse than"}
         unit = " %" if column.percent else ""
-        parts_ = [
-            f"{how[table.sign(best, r, column)]} {NAMES[r.entry.kind]} ({column.text(r.cells[column.label].mean)}{unit})"
-            for r in known
-        ]
-        said.append(f"{name} has {column.text(best.cells[column.label].mean)}{unit} in {words}: {', '.join(parts_)}.")
+        signs: dict[int, list[str]] = {1: [], 0: [], -1: []}
+        for r in known:
+            value = f"{column.text(r.cells[column.label].mean)}{unit}"
+            signs[table.sign(best, r, column)].append(f"{NAMES[r.entry.kind]} ({value})")
+        how = ((1, "better than"), (-1, "worse than"), (0, "not told apart from"))
+        compared = "; ".join(f"{words_} {listed(signs[sign])}" for sign, words_ in how if signs[sign])
+        said.append(f"{name} has {column.text(best.cells[column.label].mean)}{unit} in {words}: {compared}.")
     closed = next((r for r in known if r.entry.kind == "linear"), None)
     if closed and closed.seeds > 1:
         better = [r for r in [best, *peers] if table.sign(r, closed, column) > 0]
