@@ -29,3 +29,15 @@ def test_a_page_escapes_all_text_and_needs_no_other_file(tmp_path):
     assert "<script" not in text
     assert "http" not in text
     assert text.count('class="right"') == 2
+
+
+def test_what_stands_between_back_ticks_is_code_and_everything_is_escaped(tmp_path):
+    said = [("Why `<b>`?", "Run `tuplet sweep <my>`, then `report`; one ` alone stays."), ("So?", "``")]
+    table = Table(["a"], [["`b`"]], "see `c`")
+    sections = [Section("t", ["so `d` & <e>"], table=table)]
+    page = write_page(tmp_path / "a.html", title="t", lead="`x`", verdict=said, sections=sections).read_text()
+    assert "Run <code>tuplet sweep &lt;my&gt;</code>, then <code>report</code>; one ` alone stays." in page
+    assert "<code>x</code>" in page
+    assert "so <code>d</code> &amp; &lt;e&gt;" in page
+    assert "see <code>c</code>" in page
+    assert "<my>" not in page
