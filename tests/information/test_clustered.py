@@ -205,7 +205,7 @@ def test_holm_is_the_textbook_rule():
         (lambda x, y: counted(x, x, y, level=0.0), "level is 0"),
         (lambda x, y: counted(x, x, y, permutations=0), "permutations is 0"),
         (lambda x, y: clustered(x * np.nan, x, y), "x1 has NaN or infinite values in 10 of 10 rows"),
-        (lambda x, y: clustered(x, x, np.eye(10)), "one target at a time"),
+        (lambda x, y: clustered(x, x, np.eye(10)), "one value per sample"),
         (lambda x, y: clustered(x, x, y, held_out=1.5), "held_out is 1.5"),
         (lambda x, y: clustered(x, x, y, group=y * 0), "leaves a part empty"),
         (lambda x, y: clustered(x, x, y, fit=(x[:, None] * [1, 2], x)), "fit has 2 features, expected 1"),

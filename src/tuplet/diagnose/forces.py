@@ -8,6 +8,8 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
+from tuplet.types import InputError
+
 
 def forces(terms: Mapping[str, Tensor], leaves: Mapping[str, Tensor]) -> tuple[dict[str, float], dict[str, float]]:
     r"""Measure the gradient of every term at the embeddings.
@@ -20,7 +22,10 @@ def forces(terms: Mapping[str, Tensor], leaves: Mapping[str, Tensor]) -> tuple[d
 
     Returns:
         Name -> norm of the term's gradient over all embeddings; ``"a|b"`` -> cosine between two terms' gradients, for those
-        that are not 0.
+        that are not 0. A term that is NaN gives NaN.
+
+    Raises:
+        InputError: for a term that is no scalar, or a leaf that needs no gradient.
 
     Notes:
         One backward pass through the loss (not through the model) per term.
@@ -33,9 +38,13 @@ def forces(terms: Mapping[str, Tensor], leaves: Mapping[str, Tensor]) -> tuple[d
         >>> forces({"pull": z.sum(), "push": -2 * z.sum()}, {"a": z})[1]
         {'pull|push': -1.0}
     """
+    if idle := [k for k, z in leaves.items() if not z.requires_grad]:
+        raise InputError(f"leaves {idle} need no gradient; call requires_grad_() on them before computing the terms")
     found = {}
     for name, term in terms.items():
-        if not term.requires_grad:
+        if term.ndim:
+            raise InputError(f"terms[{name!r}] has shape {tuple(term.shape)}, expected a scalar; sum it")
+        if not term.requires_grad or not leaves:
             continue
         gradients = torch.autograd.grad(term, list(leaves.values()), retain_graph=True, allow_unused=True)
         parts = [torch.zeros_like(z) if g is None else g for z, g in zip(leaves.values(), gradients, strict=True)]

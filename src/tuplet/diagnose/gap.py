@@ -51,6 +51,9 @@ def centroid_gap(emb: Embeddings) -> float:
         Mean over pairs of modalities of the distance of their mean unit vectors, in [0, 2]. Small is not aligned: an
         untrained uniform space has a small gap too.
 
+    Raises:
+        InputError: if fewer than two modalities have a row.
+
     Source:
         Liang et al. (2022), Mind the gap.
 
@@ -58,7 +61,10 @@ def centroid_gap(emb: Embeddings) -> float:
         >>> centroid_gap(Embeddings.of({"a": torch.eye(2), "b": torch.eye(2)}))
         0.0
     """
-    centroids = [unit(emb.z[k][emb.present[k]]).mean(dim=0) for k in emb.modalities]
+    there = [k for k in emb.modalities if bool(emb.present[k].any())]
+    if len(there) < 2:
+        raise InputError(f"only {there} have a present row; a gap needs two modalities")
+    centroids = [unit(emb.z[k][emb.present[k]]).mean(dim=0) for k in there]
     gaps = [torch.linalg.vector_norm(a - b) for a, b in combinations(centroids, 2)]
     return float(torch.stack(gaps).mean())
 
@@ -106,6 +112,8 @@ def positive_quantile(emb: Embeddings, *, q: float = 0.05) -> float:
         >>> positive_quantile(Embeddings.of({"a": torch.eye(2), "b": torch.eye(2)}))
         1.0
     """
+    if not 0 <= q <= 1:
+        raise InputError(f"q is {q}, expected a number in [0, 1]")
     cosines = positive_cosine(emb).double().sort().values
     return float(cosines[int(q * (len(cosines) - 1))])
 

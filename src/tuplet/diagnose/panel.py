@@ -42,7 +42,7 @@ def panel(emb: Embeddings, *, tau: float = 0.07) -> dict[str, float]:
     rows = slice(0, MOST)
     emb = replace(
         emb,
-        z={k: unit(v[rows].detach().float()) for k, v in emb.z.items()},
+        z={k: unit(v[rows].detach().double()).float() for k, v in emb.z.items()},
         h={},
         present={k: v[rows] for k, v in emb.present.items()},
         index=emb.index[rows],

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tuplet.functional._given import LARGEST, numbers
 from tuplet.types import InputError, one_of
 
 Rows = Literal["unit", "clipped", "centred", "raw"]
@@ -91,16 +92,18 @@ def prepared(x: Float[Tensor, "n d"], *, rows: Rows = "unit") -> Float[Tensor, "
 
 
 def _checked(name: str, given: Array) -> Tensor:
-    x = torch.as_tensor(given).detach()
+    x = numbers(name, given).detach()
     if x.ndim != 2 or 0 in x.shape:
         raise InputError(f"{name} has shape {tuple(x.shape)}, expected (n, d) with n, d >= 1; flatten or pool it first")
-    if x.is_complex():
-        raise InputError(f"{name} has dtype {x.dtype}, expected real numbers; stack real and imaginary parts")
     if x.dtype not in (torch.float32, torch.float64):
         x = x.float() if x.is_floating_point() else x.double()
     if not bool(torch.isfinite(x.sum())) and not bool((finite := torch.isfinite(x).all(dim=1)).all()):
         bad = int((~finite).sum())
         raise InputError(
             f"{name} has NaN or infinite values in {bad} of {len(x)} rows; leave those rows out on both sides"
+        )
+    if x.dtype == torch.float64 and not float(x.abs().max()) <= LARGEST:
+        raise InputError(
+            f"{name} has values up to {float(x.abs().max()):.0e}, whose squares overflow; divide it by a constant"
         )
     return x

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from tuplet.functional._given import column, numbers, states
 from tuplet.information.codes import classes, features
 from tuplet.information.draws import holm, intervals
 from tuplet.information.pid import PARTS, PID, TERMS, Units
@@ -84,8 +85,8 @@ def batch(
         1.0
     """
     a, b, raw = features("x1", x1), features("x2", x2), classes(y, bins=bins)
-    kin = None if group is None else np.unique(np.asarray(group), return_inverse=True)[1].astype(np.int64)
-    for name, rows in (("x1", a), ("x2", b), ("group", raw if kin is None else kin)):
+    kin = None if group is None else states("group", group, len(raw))
+    for name, rows in (("x1", a), ("x2", b)):
         if len(rows) != len(raw):
             raise InputError(
                 f"{name} has {len(rows)} rows, expected {len(raw)} to match y; row i of each is one sample"
@@ -168,7 +169,7 @@ def from_posteriors(
     one_of("units", units, ("bits", "nats"))
     in_range("bootstrap", bootstrap, 0)
     in_range("level", level, 1e-6, 1)
-    label = np.asarray(y, dtype=np.int64)
+    label = _labels(y)
     given = [_checked(name, p, label) for name, p in (("p1", p1), ("p2", p2), ("p12", p12))]
     n, classes_ = given[0].shape
     if atoms is None:
@@ -176,7 +177,7 @@ def from_posteriors(
     in_range("atoms", atoms, 1)
     post = [calibrated(p, label) for p in given]
     rng = np.random.default_rng(seed)
-    kin = np.arange(n) if group is None else np.unique(np.asarray(group), return_inverse=True)[1]
+    kin = np.arange(n) if group is None else states("group", group, n)
     weights = np.full((1 + bootstrap, n), 1 / n)
     if bootstrap:
         groups = int(kin.max()) + 1
@@ -214,8 +215,15 @@ def from_posteriors(
     )
 
 
+def _labels(y: ArrayLike | Tensor) -> NDArray[np.int64]:
+    array = column("y", y)
+    if not len(array) or array.dtype.kind not in "iubf" or (array < 0).any() or (array != np.floor(array)).any():
+        raise InputError("y holds no classes 0 .. |Y| - 1; number the columns of p1 and give one number per sample")
+    return array.astype(np.int64)
+
+
 def _checked(name: str, values: ArrayLike | Tensor, y: NDArray[np.int64]) -> Posterior:
-    p = np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values, dtype=np.float64)
+    p = numbers(name, values).detach().cpu().double().numpy()
     if p.ndim != 2 or len(p) != len(y) or p.shape[1] <= y.max(initial=0):
         raise InputError(f"{name} has shape {p.shape}, expected ({len(y)}, |Y|) with |Y| > {y.max(initial=0)} as in y")
     if not (np.isfinite(p).all() and (p >= 0).all() and np.allclose(p.sum(1), 1, atol=1e-4)):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from tuplet.functional._given import states
 from tuplet.information.codes import classes, clusters_of, features
 from tuplet.information.counted import counted
 from tuplet.information.pid import PID, Units
@@ -93,8 +94,8 @@ def clustered(
     """
     a, b, target = features("x1", x1), features("x2", x2), classes(y, bins=bins)
     n = len(target)
-    kin = None if group is None else np.asarray(group)
-    for name, rows in (("x1", a), ("x2", b), ("group", target if kin is None else kin)):
+    kin = None if group is None else states("group", group, n)
+    for name, rows in (("x1", a), ("x2", b)):
         if len(rows) != n:
             raise InputError(f"{name} has {len(rows)} rows, expected {n} to match y; row i of each is one sample")
     if fit is None:

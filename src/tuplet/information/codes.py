@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from tuplet.functional._given import LARGEST, column, numbers
 from tuplet.information.draws import Codes
 from tuplet.types import InputError, in_range
 
@@ -31,12 +32,14 @@ def features(name: str, x: ArrayLike | Tensor) -> Features:
         >>> features("x1", np.zeros((5, 3, 2))).shape
         (5, 6)
     """
-    array = np.asarray(x.detach().cpu() if isinstance(x, Tensor) else x)
-    if array.ndim < 1 or not array.size:
-        raise InputError(f"{name} has shape {array.shape}, expected (n, ...) with samples and features")
-    flat = array.reshape(len(array), -1).astype(np.float64)
+    given = numbers(name, x).detach().cpu()
+    if given.ndim < 1 or not given.numel():
+        raise InputError(f"{name} has shape {tuple(given.shape)}, expected (n, ...) with samples and features")
+    flat = given.reshape(len(given), -1).double().numpy()
     if bad := int((~np.isfinite(flat).all(axis=1)).sum()):
         raise InputError(f"{name} has NaN or infinite values in {bad} of {len(flat)} rows; leave those samples out")
+    if (largest := float(np.abs(flat).max())) > LARGEST:
+        raise InputError(f"{name} has values up to {largest:.0e}, whose squares overflow; divide it by a constant")
     return flat
 
 
@@ -102,15 +105,11 @@ def classes(y: ArrayLike | Tensor, *, bins: int = 4) -> NDArray[Any]:
         [0, 0, 1, 1, 1]
     """
     in_range("bins", bins, 2)
-    array = np.asarray(y.detach().cpu() if isinstance(y, Tensor) else y)
-    if array.ndim > 1 and array.size == len(array):
-        array = array.reshape(len(array))
-    if array.ndim != 1:
-        raise InputError(f"y has shape {array.shape}, expected (n,); decompose one target at a time")
+    array = column("y", y)
+    if not len(array):
+        raise InputError("y has no rows, expected one value per sample")
     if array.dtype.kind != "f":
         return array
-    if not np.isfinite(array).all():
-        raise InputError("y has NaN or infinite entries; leave those samples out")
     if len(np.unique(array)) <= bins:
         return array
     edges = np.quantile(array, np.arange(1, bins) / bins)

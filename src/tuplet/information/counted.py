@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from tuplet.functional._given import states
 from tuplet.information.discrete import Components, components
 from tuplet.information.draws import Codes, Counts, holm, intervals, relabelled, resampled, tables
 from tuplet.information.pid import PARTS, PID, TERMS, Units
@@ -144,15 +145,8 @@ def counted(
 
 
 def _codes(name: str, values: ArrayLike) -> tuple[Codes, int]:
-    array = np.asarray(values)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1:
-        raise InputError(f"{name} has shape {array.shape}, expected (n,); one state per sample")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise InputError(f"{name} has NaN or infinite entries; leave those samples out")
-    states, code = np.unique(array, return_inverse=True)
-    return code.astype(np.int64), len(states)
+    code = states(name, values)
+    return code, int(code.max(initial=-1)) + 1
 
 
 def _solved(counts: Counts, units: Units, gap: float) -> Draws:

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tuplet.functional._given import numbers
 from tuplet.information.pid import PID, Units
 from tuplet.information.union import Solver, union_information
 from tuplet.types import InputError, in_range, one_of
@@ -145,9 +146,9 @@ def _information(joint: Tensor) -> Tensor:
 
 
 def _checked(table: Table, ndim: int) -> Tensor:
-    joint = torch.as_tensor(table).detach().double()
     axes = "(n1, n2, |Y|)" if ndim == 3 else "(T, n1, n2, |Y|)"
     name = "table" if ndim == 3 else "tables"
+    joint = numbers(name, table).detach().double()
     if joint.ndim != ndim or not joint.numel():
         raise InputError(
             f"{name} has shape {tuple(joint.shape)}, expected {axes}, none of them 0; axes are (x1, x2, y)"

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tuplet.functional._given import numbers
 from tuplet.information.pid import PID, Units
 from tuplet.types import InputError, in_range, one_of
 
@@ -53,10 +54,11 @@ def gaussian(
     """
     in_range("ridge", ridge, 0)
     given = {"target": target, "first": first, "second": second}
-    columns, n = [], len(torch.as_tensor(target))
+    columns: list[Tensor] = []
     for name, value in given.items():
-        rows = torch.as_tensor(value).detach().double().cpu()
+        rows = numbers(name, value).detach().double().cpu()
         rows = rows[:, None] if rows.ndim == 1 else rows
+        n = len(columns[0]) if columns else len(rows) if rows.ndim else 0
         if rows.ndim != 2 or not rows.numel() or len(rows) != n:
             raise InputError(f"{name} has shape {tuple(rows.shape)}, expected (n, d) with the n = {n} rows of target")
         if not bool(rows.isfinite().all()):
@@ -115,7 +117,7 @@ def gaussian_covariance(
         >>> pid.unique1, round(pid.redundancy, 4)
         (0.0, 0.2075)
     """
-    return _decompose(torch.as_tensor(covariance).detach().double().cpu(), sizes, units, gap)
+    return _decompose(numbers("covariance", covariance).detach().double().cpu(), sizes, units, gap)
 
 
 def _decompose(

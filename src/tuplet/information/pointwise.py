@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from tuplet.functional._given import states
 from tuplet.information.codes import Features, axes_of, classes, features
 from tuplet.information.posteriors import Model, calibrated, cross_fitted
 from tuplet.types import InputError, in_range
@@ -93,8 +94,8 @@ def pointwise(
     in_range("components", components, 1)
     in_range("mixture", mixture, 1)
     a, b, raw = features("x1", x1), features("x2", x2), classes(y, bins=bins)
-    kin = None if group is None else np.unique(np.asarray(group), return_inverse=True)[1].astype(np.int64)
-    for name, rows in (("x1", a), ("x2", b), ("group", raw if kin is None else kin)):
+    kin = None if group is None else states("group", group, len(raw))
+    for name, rows in (("x1", a), ("x2", b)):
         if len(rows) != len(raw):
             raise InputError(
                 f"{name} has {len(rows)} rows, expected {len(raw)} to match y; row i of each is one sample"
@@ -108,7 +109,7 @@ def pointwise(
     i1, i2, i12 = gain
     width = min(components, a.shape[1], b.shape[1])
     h1, h2 = (
-        -GaussianMixture(mixture, reg_covar=1e-3, random_state=seed).fit(w).score_samples(w)
+        -GaussianMixture(_distinct(w, mixture), reg_covar=1e-3, random_state=seed).fit(w).score_samples(w)
         for w in (_whitened(a, width), _whitened(b, width))
     )
     shared = np.minimum(h1, h2) - np.minimum(h1 - i1, h2 - i2)
@@ -120,3 +121,8 @@ def _whitened(x: Features, width: int) -> Features:
     scaled = (x - x.mean(0)) / np.where(spread > 1e-12, spread, 1.0)
     seen = scaled @ axes_of(scaled, width)
     return np.asarray(seen / np.maximum(seen.std(0), 1e-9))
+
+
+def _distinct(x: Features, most: int) -> int:
+    """Return a number of Gaussians that the distinct rows can hold."""
+    return min(most, len(np.unique(x.round(9), axis=0)))

@@ -61,6 +61,12 @@ def cross_fitted(
             f"class {int(size.argmin())} has {size.min()} rows, expected at least {folds}, one per fold; "
             "merge rare classes or take fewer folds"
         )
+    if len(size) == 1:
+        return np.ones((len(y), 1))  # one class is certain
+    if group is not None and (held := len(np.unique(group))) < folds:
+        raise InputError(
+            f"group has {held} groups, expected at least {folds}, one per fold; take fewer folds, or leave it out"
+        )
     cut = (StratifiedKFold if group is None else StratifiedGroupKFold)(folds, shuffle=True, random_state=seed)
     out = np.empty((len(y), len(size)))
     for train, test in cut.split(x, y, group):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from tuplet.functional._given import column
 from tuplet.information.clustered import clustered
 from tuplet.information.codes import Features, features
 from tuplet.information.pid import PID
@@ -96,7 +97,7 @@ def pairs(
     if len(sources) < 2:
         raise InputError(f"sources has {sorted(sources)}, expected two modalities or more")
     x = {name: features(f"sources[{name!r}]", sources[name]) for name in sorted(sources)}
-    target = np.asarray(y.detach().cpu() if isinstance(y, Tensor) else y)
+    target = column("y", y)
     for name, rows in x.items():
         if len(rows) != len(target):
             raise InputError(f"sources[{name!r}] has {len(rows)} rows, expected {len(target)} to match y")

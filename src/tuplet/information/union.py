@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from tuplet.functional._given import numbers
 from tuplet.information.certificate import TINY, Bounds
 from tuplet.information.conic import conic
 from tuplet.information.interior import interior
@@ -105,7 +106,7 @@ def _by_size(n: int, p: int, y: int, gap: float) -> tuple[str, ...]:
 
 
 def _checked(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    first, second = first.detach().double(), second.detach().double()
+    first, second = (numbers(k, v).detach().double() for k, v in (("first", first), ("second", second)))
     if (
         first.ndim != 3
         or second.ndim != 3

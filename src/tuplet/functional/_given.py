@@ -1,0 +1,81 @@
+"""Reading what a caller gives: numbers as a tensor, states as codes, and one line where they are neither."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tuplet.errors import InputError
+
+LARGEST = 1e150
+"""Largest number whose square is finite in float64."""
+
+
+def numbers(name: str, value: Any) -> Tensor:
+    """Return real numbers as a tensor, with its graph if it has one.
+
+    Source:
+        Elementary.
+    """
+    if not isinstance(value, Tensor):
+        try:
+            array = np.asarray(value)
+            array = array.astype(np.float64) if array.dtype.kind == "O" else array
+        except (TypeError, ValueError):
+            raise InputError(
+                f"{name} is not an array of numbers; give rows of equal length that hold numbers only"
+            ) from None
+        if array.dtype.kind not in "fiubc":
+            raise InputError(f"{name} has dtype {array.dtype}, expected real numbers; encode text first")
+        if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+            array = array.astype(np.float64)
+        native = array.astype(array.dtype.newbyteorder("="), copy=False)
+        value = torch.as_tensor(np.require(native, requirements=["C", "W"]))
+    tensor: Tensor = value
+    if tensor.is_complex():
+        raise InputError(f"{name} has dtype {tensor.dtype}, expected real numbers; stack real and imaginary parts")
+    return tensor
+
+
+def states(name: str, values: Any, n: int | None = None) -> NDArray[np.int64]:
+    """Number the distinct values of one column, 0 first, in sorted order.
+
+    Source:
+        Elementary.
+    """
+    array = column(name, values)
+    if n is not None and len(array) != n:
+        raise InputError(f"{name} has {len(array)} rows, expected {n} to match y; row i of each is one sample")
+    return np.asarray(np.unique(array, return_inverse=True)[1], dtype=np.int64)
+
+
+def column(name: str, values: Any) -> NDArray[Any]:
+    """Return one column of finite numbers or of words that can be sorted.
+
+    Source:
+        Elementary.
+    """
+    try:
+        array = np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
+    except ValueError:
+        raise InputError(f"{name} has entries of several lengths, expected one value per sample") from None
+    if array.ndim > 1 and array.size == len(array):
+        array = array.reshape(len(array))
+    if array.ndim != 1:
+        raise InputError(f"{name} has shape {array.shape}, expected (n,); one value per sample")
+    if array.dtype.kind == "c":
+        raise InputError(f"{name} has dtype {array.dtype}, expected real numbers or words")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise InputError(f"{name} has NaN or infinite entries; leave those samples out")
+    if array.dtype.kind == "O":
+        try:
+            np.unique(array)
+        except TypeError:
+            raise InputError(
+                f"{name} mixes values that cannot be sorted, such as None and text; give one kind only"
+            ) from None
+    return array

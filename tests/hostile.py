@@ -1,0 +1,97 @@
+"""Rows and labels that a caller may hand in by mistake, and what every function must make of them."""
+
+import math
+import warnings
+from dataclasses import fields, is_dataclass
+
+import numpy as np
+import torch
+
+from tuplet import InputError
+
+N = 24
+GOOD = np.random.default_rng(0).normal(size=(N, 3))
+CLASSES = np.arange(N) % 2
+_third = np.arange(N) == 3
+
+ROWS = {
+    "nan": np.where(_third[:, None], np.nan, GOOD),
+    "inf": np.where(_third[:, None], np.inf, GOOD),
+    "no rows": GOOD[:0],
+    "one row": GOOD[:1],
+    "no column": GOOD[:, :0],
+    "constant": np.ones_like(GOOD),
+    "zeros": np.zeros_like(GOOD),
+    "a constant column": np.c_[GOOD, np.ones(N)],
+    "a row short": GOOD[:-1],
+    "ties": np.repeat(GOOD[:4], N // 4, axis=0),
+    "1e39": GOOD * 1e39,
+    "1e300": GOOD * 1e300,
+    "denormal": GOOD * 1e-310,
+    "integers": (GOOD * 5).astype(int),
+    "bool": GOOD > 0,
+    "half": GOOD.astype(np.float16),
+    "objects": GOOD.astype(object),
+    "text": GOOD.astype(str),
+    "complex": GOOD + 0j,
+    "reversed": GOOD[::-1],
+    "big endian": GOOD.astype(">f8"),
+    "one axis": GOOD[:, 0],
+    "no axis": np.float64(3.0),
+    "list": GOOD.tolist(),
+    "ragged": [[1.0], [1.0, 2.0]],
+    "None": None,
+    "tensor": torch.tensor(GOOD),
+}
+LABELS = {
+    "one class": CLASSES * 0,
+    "halves": CLASSES + 0.5,
+    "nan": np.where(_third, np.nan, CLASSES),
+    "inf": np.where(_third, np.inf, CLASSES),
+    "negative": CLASSES - 1,
+    "far apart": CLASSES * 10**6,
+    "a row short": CLASSES[:-1],
+    "no rows": CLASSES[:0],
+    "words": np.array(["a", "b"])[CLASSES],
+    "words and None": np.array(["a", None], object)[CLASSES],
+    "bool": CLASSES > 0,
+    "a column": CLASSES[:, None],
+    "two columns": GOOD[:, :2],
+    "all different": np.arange(N),
+    "a rare class": (np.arange(N) == 0).astype(int),
+    "None": None,
+}
+
+
+def faults(name, function, *, undefined=()):
+    """What is wrong with a call: another error than one line of InputError, a warning, or NaN without a word."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            found = function()
+        except InputError as error:
+            return [f"{name}: two lines"] if "\n" in str(error) else []
+        except Exception as error:
+            return [f"{name}: {type(error).__name__} {error}"]
+    if getattr(found, "warnings", ()):
+        return []
+    return [f"{name}: {path} is {value}" for path, value in _numbers(found) if path not in undefined]
+
+
+def _numbers(value, path="result"):
+    """Numbers that are not finite, with where they are."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield path, value
+    elif isinstance(value, torch.Tensor | np.ndarray):
+        array = np.asarray(value)
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            yield path, "not finite"
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from _numbers(getattr(value, field.name), field.name)
+    elif isinstance(value, dict):
+        for k, v in value.items():
+            yield from _numbers(v, k)
+    elif isinstance(value, list | tuple):
+        for v in value:
+            yield from _numbers(v, path)
