@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from tests.demo.victim import small
+from tuplet.audit.advice import Advice, gain_curve
 from tuplet.data import from_arrays
 from tuplet.demo import measure, study, verdict
 from tuplet.demo.study import METHODS, Found, _measured, _ranks, chosen
@@ -21,8 +22,8 @@ from tuplet.io import fresh
 from tuplet.types import InputError
 
 N = 300
-CURVE = SimpleNamespace(strengths=(0.3,), mean=[0.0], low=[-1.0], high=[1.0])
-ADVICE = SimpleNamespace(verdict="unclear", strength=0.0, curve=CURVE, evidence=())
+CURVE = gain_curve([0.0, 0.0, 0.0], np.eye(3), (0.0, 0.3, 1.0))
+ADVICE = Advice("unclear", 0.0, CURVE.interval, "", CURVE, ())
 AUDIT = SimpleNamespace(
     pairs=[
         SimpleNamespace(
