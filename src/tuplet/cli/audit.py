@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,7 +78,7 @@ def audit(command: Audit) -> None:
     }
     if short := limits(source, question(source, **asked)):
         print("\n".join([*short, "Everything else is still measured."]))
-    print(contents(source))
+    print(contents(source), file=sys.stderr)
     out = command.out or Path("runs/audit") / safe_name(source.name)
     if command.fresh:
         fresh(out)

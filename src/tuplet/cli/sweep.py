@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -84,7 +85,7 @@ def sweep(command: Sweep) -> None:
         config=replace(settings, epochs=passes if command.epochs is None else command.epochs),
     )
     pair = plan.checked(source)
-    print(contents(source))
+    print(contents(source), file=sys.stderr)
     out = command.out or Path("runs/sweep") / _folder(Path(command.source.partition("?")[0]).stem, *command.pair)
     if command.fresh:
         fresh(out)
