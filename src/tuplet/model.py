@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tuplet.data.preprocessing import Preprocessing
-from tuplet.functional.scores import unit
+from tuplet.functional.rows import unit
 from tuplet.io import Between, read_state
 from tuplet.nets import MLP, Named, Projection, encoders
 from tuplet.nets.described import build, plain

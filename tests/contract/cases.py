@@ -14,6 +14,7 @@ from tuplet.objectives import (
     CMC,
     Bottleneck,
     CoMM,
+    Cone,
     Gram,
     Objective,
     OneVsAll,
@@ -127,6 +128,8 @@ CASES = {
     "one-vs-all-own": Case(
         lambda **o: OneVsAll(tau=0.1, negatives="own", **o), lambda z: oracle.one_vs_all(z, tau=0.1, negatives="own")
     ),
+    "cone": Case(Cone, oracle.cone),
+    "cone-minimal": Case(lambda **o: Cone(tau=0.2, beta=0.5, **o), lambda z: oracle.cone(z, tau=0.2, beta=0.5)),
     # alignment that stops at the anchor has no gradient to check by differences: see test_uniformity
     "uni-align": Case(lambda **o: UniAlign(**o), uni_align),
     "uni-align-literal": Case(

@@ -7,7 +7,7 @@ import torch
 
 from tests.contract.cases import CASES, SIZED, embeddings, gradients
 from tuplet import Embeddings, InputError
-from tuplet.functional.scores import unit
+from tuplet.functional.rows import unit
 from tuplet.objectives import Gram, OneVsAll, UniAlign
 
 

@@ -1,6 +1,7 @@
 """The objectives once more, as NumPy loops written from the papers."""
 
 import numpy as np
+from scipy.optimize import nnls
 
 
 def unit(z):
@@ -84,6 +85,26 @@ def one_vs_all(z, *, tau=0.01, beta=1.0, ridge=1e-8, include_positive=False, neg
         sufficiency.append(cross_entropy(s / tau, include_positive=include_positive))
         minimality.append(np.mean([np.sum((z[i][a] - np.mean([c[a] for c in others], axis=0)) ** 2) for a in range(n)]))
     return np.mean(sufficiency) + beta * np.mean(minimality)
+
+
+def conic(q, members):
+    """Best cosine of a query with a non-negative mixture; the best single one where none is in front of it."""
+    q, members = q / np.linalg.norm(q), [np.asarray(c, dtype=float) / np.linalg.norm(c) for c in members]
+    single = max(float(q @ c) for c in members)
+    a, _ = nnls(np.stack(members, axis=1), q)
+    mixed = a @ np.stack(members)
+    return single if single <= 0 else max(single, float(q @ mixed / np.linalg.norm(mixed)))
+
+
+def cone(z, *, tau=0.1, beta=0.0):
+    m, n = len(z), len(z[0])
+    contrasts, minimality = [], []
+    for i in range(m):
+        others = [c for k, c in enumerate(z) if k != i]
+        s = np.array([[conic(z[i][a], [c[b] for c in others]) for b in range(n)] for a in range(n)]) / tau
+        contrasts.append((cross_entropy(s) + cross_entropy(s.T)) / 2)
+        minimality.append(np.mean([np.sum((z[i][a] - np.mean([c[a] for c in others], axis=0)) ** 2) for a in range(n)]))
+    return np.mean(contrasts) + beta * np.mean(minimality)
 
 
 def symile(z, permutations, *, tau=0.07):

@@ -10,7 +10,7 @@ from torch import nn
 
 from tuplet import InputError, TrainConfig
 from tuplet.data import batches, from_arrays
-from tuplet.functional.scores import unit
+from tuplet.functional.rows import unit
 from tuplet.nets import MLP
 from tuplet.objectives import Gram, Pairwise, Schedule
 from tuplet.objectives.among import Among

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tuplet.functional.contrast import EMPTY
-from tuplet.functional.scores import unit
+from tuplet.functional.rows import unit
 from tuplet.types import Embeddings, InputError, in_range
 
 

@@ -7,7 +7,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from tuplet.functional.scores import unit
+from tuplet.functional.rows import unit
 from tuplet.types import Embeddings, InputError
 
 

@@ -9,7 +9,7 @@ import torch
 from tuplet.diagnose.conflict import conflict
 from tuplet.diagnose.gap import centroid_gap, positive_cosine, positive_quantile
 from tuplet.diagnose.geometry import effective_rank, uniformity
-from tuplet.functional.scores import unit
+from tuplet.functional.rows import unit
 from tuplet.types import Embeddings
 
 MOST = 512

@@ -10,7 +10,7 @@ from tuplet.evaluate.evaluation import Result, evaluate, evaluate_inputs
 from tuplet.evaluate.features import Features, pixels
 from tuplet.evaluate.retrieve import mean_cosine, retrieve
 from tuplet.functional.gcca import joint_covariance, principal_axes, shared_directions
-from tuplet.functional.scores import unit
+from tuplet.functional.rows import unit
 from tuplet.model import AlignmentModel
 from tuplet.nets import MLP
 from tuplet.types import Embeddings, InputError, in_range

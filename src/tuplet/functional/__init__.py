@@ -2,6 +2,7 @@
 
 from tuplet.functional import (
     cluster_kernel,
+    cone,
     contrast,
     density,
     divergence,
@@ -9,6 +10,7 @@ from tuplet.functional import (
     gromov,
     kernels,
     mixture,
+    rows,
     scores,
     sigmoid,
     span,
@@ -17,6 +19,7 @@ from tuplet.functional import (
 
 __all__ = [
     "cluster_kernel",
+    "cone",
     "contrast",
     "density",
     "divergence",
@@ -24,6 +27,7 @@ __all__ = [
     "gromov",
     "kernels",
     "mixture",
+    "rows",
     "scores",
     "sigmoid",
     "span",

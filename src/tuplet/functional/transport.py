@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tuplet.functional.derivative import first_order
-from tuplet.functional.scores import unit
+from tuplet.functional.rows import unit
 from tuplet.types import InputError, in_range, one_of
 
 SWEEPS = 20

@@ -4,6 +4,7 @@ from tuplet.objectives.bottleneck import Bottleneck
 from tuplet.objectives.cmc import CMC
 from tuplet.objectives.comm import CoMM
 from tuplet.objectives.compose import Objective, Sum
+from tuplet.objectives.cone import Cone
 from tuplet.objectives.gram import Gram
 from tuplet.objectives.one_vs_all import OneVsAll
 from tuplet.objectives.pairwise import Pairwise
@@ -22,6 +23,7 @@ __all__ = [
     "CMC",
     "Bottleneck",
     "CoMM",
+    "Cone",
     "Gram",
     "Objective",
     "OneVsAll",

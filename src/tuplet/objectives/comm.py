@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from tuplet.functional.contrast import BlockSize, Positives
-from tuplet.functional.scores import unit
+from tuplet.functional.rows import unit
 from tuplet.nets.fusion import Fusion
 from tuplet.objectives._checks import check_options
 from tuplet.objectives.cmc import nt_xent

@@ -11,7 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from tuplet.functional.scores import cosine, unit
+from tuplet.functional.rows import unit
+from tuplet.functional.scores import cosine
 from tuplet.objectives.patterns import over_patterns
 from tuplet.objectives.schedule import Schedule
 from tuplet.objectives.temperature import PerModality

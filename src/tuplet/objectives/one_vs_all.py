@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from tuplet.functional.contrast import BlockSize, Positives, contrast, cut
-from tuplet.functional.scores import cosine, unit
+from tuplet.functional.rows import unit
+from tuplet.functional.scores import cosine
 from tuplet.functional.span import Span, paired_projection, projection_on, span_of
 from tuplet.objectives._checks import check_options, check_width
 from tuplet.objectives.compose import (
@@ -156,13 +157,7 @@ class OneVsAll(Objective):
                 others = span_of([torch.cat(parts) for parts in zip(*rests, strict=True)], ridge=self.ridge).split(m)
         shares = [weight_of(self.weights, k) for k in names]
         sufficiency = weighted_mean([self._one(emb, k, others[i], i, valid) for i, k in enumerate(names)], shares)
-        stacked = torch.stack(z)
-        apart = (stacked - stacked.mean(dim=0)).square().sum(dim=2) * (m / (m - 1)) ** 2
-        return {
-            "sufficiency": sufficiency,
-            "minimality": self.beta
-            * row_mean(weighted_mean(list(apart), shares), valid, emb.rows, emb.aux.get(COUNTED)),
-        }
+        return {"sufficiency": sufficiency, "minimality": self.beta * minimality(emb, names, shares)}
 
     def score(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
         """Return the projection score, ``(Nq, Nc)`` in [0, 1].
@@ -234,3 +229,29 @@ class OneVsAll(Objective):
         if len(queries) == 1:
             return cosine(queries[0], [self._mapped(others, names.index(next(iter(query))))])
         return cosine(others[0], [self._mapped(queries, names.index(next(iter(candidates))))]).mT
+
+
+def minimality(emb: Embeddings, anchors: Sequence[str], weights: Sequence[float]) -> Tensor:
+    r"""Average :math:`|z^m_n - \frac{1}{M-1} \sum_{i \ne m} z^i_n|^2` over anchors by weight and over rows.
+
+    Args:
+        emb: embeddings whose modalities are all present in the rows that count.
+        anchors: modalities ``m``.
+        weights: as many numbers >= 0.
+
+    Returns:
+        Scalar, this process's share of the mean over all rows.
+
+    Source:
+        OVA-IB (Li et al., 2026), equation 12.
+
+    Example:
+        >>> e = torch.eye(2)
+        >>> float(minimality(Embeddings.of({"a": e, "b": e.flip(0)}), ["a"], [1.0]))
+        2.0
+    """
+    names = emb.modalities
+    stacked = torch.stack([emb.z[k] for k in names])
+    apart = (stacked - stacked.mean(dim=0)).square().sum(dim=2) * (len(names) / (len(names) - 1)) ** 2
+    per_row = weighted_mean([apart[names.index(k)] for k in anchors], weights)
+    return row_mean(per_row, rows_with(emb, names), emb.rows, emb.aux.get(COUNTED))

@@ -12,7 +12,8 @@ from torch import Tensor
 from tuplet.functional.contrast import BlockSize, size_of_block
 from tuplet.functional.density import Geometry, squared_distance
 from tuplet.functional.divergence import uniformity
-from tuplet.functional.scores import paired_volume, unit
+from tuplet.functional.rows import unit
+from tuplet.functional.scores import paired_volume
 from tuplet.objectives._checks import check_width
 from tuplet.objectives.compose import Objective, row_mean, rows_with
 from tuplet.objectives.gram import Gram

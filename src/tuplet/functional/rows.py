@@ -1,0 +1,101 @@
+"""Rows as every score takes them: of unit length, and multiplied so that equal rows get equal scores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tuplet.functional.derivative import first_order
+
+SHARE = 48
+"""Rows that matrix kernels take at a time divide this."""
+
+
+def unit(z: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
+    r"""Scale rows to unit length, :math:`z / \lVert z \rVert`.
+
+    Args:
+        z: ``(..., D)``.
+
+    Returns:
+        ``(..., D)``. Rows whose norm is already 1 within 1e-6 (half the spacing of 16-bit numbers) come back bit by bit, so
+        normalising twice changes neither value nor gradient; a zero row stays zero with a finite gradient. Every other row
+        gets unit length, however long or short it is, subnormal numbers included; the gradient of rows shorter than 4e-16
+        (float32; 6e-151 in float64) is that of a row of this length, so that it stays finite.
+
+    Source:
+        Elementary.
+
+    Example:
+        >>> unit(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+        tensor([[0.6000, 0.8000],
+                [0.0000, 0.0000]])
+    """
+    rows: Tensor = _Unit.apply(z)
+    return rows
+
+
+class _Unit(torch.autograd.Function):
+    r"""Rows over their length, where that is neither 0 nor 1: :math:`dz = (g - (g \cdot u)\, u) / |z|`."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor) -> Tensor:
+        wide = z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
+        limits = torch.finfo(wide.dtype)
+        short, long = limits.tiny**0.5 * 2**12, limits.max**0.5 / 2**12  # between them squares are exact enough
+        norm = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
+        as_is = ((norm - 1).abs() <= max(1e-6, torch.finfo(z.dtype).eps / 2)) | (norm == 0)
+        usual = (norm >= short) & (norm <= long)
+        if torch.compiler.is_compiling() or not bool(usual.all()):
+            peak = wide.abs().amax(dim=-1, keepdim=True) if wide.shape[-1] else norm
+            peak = torch.where(usual | (peak == 0), 1.0, peak)
+            as_is &= usual | (norm == 0) & (peak == 1)
+            wide = wide / peak
+            norm = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
+            scale = torch.where(as_is, 1.0, (1 / norm / peak).clamp_max(1 / short))
+        else:
+            scale = torch.where(as_is, 1.0, 1 / norm)
+        out = torch.where(as_is, wide, wide / norm)
+        ctx.save_for_backward(out, scale, as_is)
+        return out.to(z.dtype)
+
+    @staticmethod
+    @first_order
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        out, scale, as_is = ctx.saved_tensors
+        wide = grad.to(out.dtype)
+        along = torch.where(as_is, 0.0, torch.linalg.vecdot(wide, out)[..., None])
+        over = torch.addcmul(wide, along, out, value=-1).mul_(scale)
+        if over.dtype == grad.dtype:
+            return over
+        largest = torch.finfo(grad.dtype).max
+        return over.clamp(-largest, largest).to(grad.dtype)
+
+
+def even_product(x: Float[Tensor, "B D"], y: Float[Tensor, "N D"]) -> Float[Tensor, "B N"]:
+    r"""Inner products :math:`x_i \cdot y_j` that are equal, bit by bit, for equal rows.
+
+    Matrix kernels take some rows at a time and treat what is left over in another order of summation, so equal rows may get
+    scores that differ by rounding, and a tie turns into an order. Rows of zeros fill up the last share here.
+
+    Args:
+        x: ``(B, D)``.
+        y: ``(N, D)``.
+
+    Returns:
+        ``(B, N)``.
+
+    Source:
+        Elementary.
+
+    Example:
+        >>> even_product(torch.ones(2, 3), torch.ones(1, 3))
+        tensor([[3.],
+                [3.]])
+    """
+    b, n = len(x), len(y)
+    filled = [torch.nn.functional.pad(z, (0, 0, 0, -len(z) % SHARE)) for z in (x, y)]
+    return (filled[0] @ filled[1].mT)[:b, :n]
