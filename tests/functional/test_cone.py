@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from tests.oracles.objectives import conic
-from tuplet.functional.cone import SHARE, best_mixture, between, gram_of
+from tuplet.functional.cone import between, gram_of
+from tuplet.functional.nnls import SHARE, best_mixture
 from tuplet.functional.scores import conic_cosine, cosine, span_projection
 
 KINDS = {"independent": (0.0, 1.0), "alike": (1.0, 0.6), "close": (1.0, 1e-3), "coincident": (1.0, 1e-9)}

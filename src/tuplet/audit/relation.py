@@ -17,7 +17,7 @@ from tuplet.diagnose.score import shuffles_of
 from tuplet.diagnose.similarity import Score, cka, mutual_knn
 from tuplet.evaluate.linear import linear_baseline
 from tuplet.evaluate.retrieve import retrieve
-from tuplet.functional.scores import unit
+from tuplet.functional.rows import unit
 from tuplet.report import Section, Table, write_page
 from tuplet.train._fits import check_rows, rows_with
 from tuplet.train._rows import groups, some

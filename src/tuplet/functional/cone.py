@@ -1,10 +1,4 @@
-r"""Best non-negative mixtures: for every query and every candidate tuple, a small non-negative least-squares problem.
-
-With unit members :math:`c_1 .. c_k`, :math:`t_j = q \cdot c_j` and :math:`G = C C^\top`, the mixture :math:`\sum_j a_j c_j`,
-:math:`a \ge 0`, closest in angle to the query solves :math:`G_{AA} a_A = t_A` on the set ``A`` of members that it uses. Two
-members have a closed form. More are solved exactly: members are exchanged between the used and the unused set until the signs
-of both agree with their set (Kim and Park 2011).
-"""
+"""The cosine of a query with the cone of a tuple, the non-negative mixtures of its members; and between two cones."""
 
 from __future__ import annotations
 
@@ -16,66 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tuplet.functional.derivative import first_order
-
-SHARE = 2**15
-"""Pairs that are solved at a time on a CPU: few enough that all working memory stays in the cache."""
-ROUNDS = 6
-"""Exchanges under compilation, where a loop cannot wait for the last pair."""
-PATIENCE = 3
-"""Rounds in which all offending members are exchanged although their number does not fall; then one at a time."""
-
-
-def best_mixture(
-    products: Float[Tensor, "k B N"], gram: Float[Tensor, "k k N"]
-) -> tuple[Float[Tensor, "B N"], Float[Tensor, "k B N"]]:
-    r"""Solve :math:`s = \max_{a \ge 0, a \ne 0} a \cdot t / \sqrt{a^\top G a}` for every pair.
-
-    Args:
-        products: ``(k, B, N)`` with ``k >= 1``, :math:`t_j`, of queries of any length with members of unit length (or zero).
-        gram: ``(k, k, N)`` inner products of the members of each candidate.
-
-    Returns:
-        ``(B, N)`` the score, the cosine times the length of the query, and ``(k, B, N)`` the weights of the unit vector that
-        reaches it, :math:`b = a / \sqrt{a^\top G a}`. Not differentiable; `conic` is.
-
-    Notes:
-        Where every :math:`t_j \le 0` the best mixture is the best single member. Members that cancel each other to within
-        rounding are not mixed. In float32 the score is right to a few 1e-7 however close the members are; the weights of
-        nearly coincident members are not determined, and neither matters to the score.
-
-    Source:
-        Kim and Park (2011), Fast nonnegative matrix factorization: block principal pivoting.
-
-    Example:
-        >>> t = torch.tensor([[[3.0, -1.0]], [[4.0, -2.0]]])
-        >>> s, b = best_mixture(t, torch.eye(2)[..., None].expand(2, 2, 2))
-        >>> s.tolist(), b[:, 0].T.tolist()
-        ([[5.0, -1.0]], [[0.6000000238418579, 0.800000011920929], [1.0, 0.0]])
-    """
-    k, rows, columns = products.shape
-    if k == 1:
-        return products[0].clone(), torch.ones_like(products)
-    if torch.compiler.is_compiling():
-        return _of_two(products, gram) if k == 2 else _compiled(products, gram)
-    score = products.new_empty(rows, columns)
-    weights = score.new_empty(k, rows, columns)
-    doubtful, behind = score.new_zeros(2, rows, columns, dtype=torch.bool)
-    step = max(1, rows if score.is_cuda else SHARE // max(columns, 1))
-    for i in range(0, rows, step):
-        share = slice(i, i + step)
-        t = torch.stack([p[share] for p in products])
-        if k == 2:
-            score[share], weights[:, share] = _of_two(t, gram)
-        else:
-            score[share], weights[:, share], doubtful[share], behind[share] = _of_many(t, gram)
-    flat, flat_weights = score.view(-1), weights.flatten(1)
-    if k > 2 and len(pair := behind.flatten().nonzero()[:, 0]):
-        flat[pair], which = products.flatten(1)[:, pair].max(dim=0)
-        flat_weights[:, pair] = torch.nn.functional.one_hot(which, k).mT.to(score.dtype)
-    if k > 2 and len(pair := doubtful.flatten().nonzero()[:, 0]):
-        t = products.flatten(1)[:, pair]
-        flat[pair], flat_weights[:, pair] = _exchange(t, gram[..., pair % columns])
-    return score, weights
+from tuplet.functional.nnls import SHARE, best_mixture, dot
 
 
 def conic(products: Sequence[Float[Tensor, "B N"]], gram: Float[Tensor, "k k N"]) -> Float[Tensor, "B N"]:
@@ -170,9 +105,9 @@ def between(
     for start in products:
         score, b = best_mixture(start, right)
         for _ in range(rounds):
-            _, a = best_mixture(torch.stack([_dot(row, b).mT for row in products]), left)
+            _, a = best_mixture(torch.stack([dot(row, b).mT for row in products]), left)
             a = a.mT
-            score, b = best_mixture(torch.stack([_dot(x, a) for x in products.transpose(0, 1)]), right)
+            score, b = best_mixture(torch.stack([dot(x, a) for x in products.transpose(0, 1)]), right)
         found.append(score)
     return torch.stack(found).amax(dim=0)
 
@@ -206,172 +141,3 @@ class _Conic(torch.autograd.Function):
             for i in range(k):
                 over_gram[:i, i] = over_gram[i, :i]
         return over_gram, over_products
-
-
-def _of_two(t: Tensor, gram: Tensor) -> tuple[Tensor, Tensor]:
-    """Solve for two members: ``a = adj(G) t``, a multiple of the solution, where both are positive, else one of them."""
-    inner = gram[0, 1]
-    a = torch.stack([torch.addcmul(t[0], inner, t[1], value=-1), torch.addcmul(t[1], inner, t[0], value=-1)])
-    square = (a[0] * a[1]).mul_(inner).mul_(2).addcmul_(a[0], a[0]).addcmul_(a[1], a[1])  # a'Ga
-    mixed = (torch.minimum(a[0], a[1]) > 0) & (square > torch.finfo(t.dtype).eps * 16 * _dot(a, a))
-    a *= torch.where(mixed, square, 1.0).rsqrt_()
-    first = (t[0] >= t[1]).to(t.dtype)
-    weights = torch.where(mixed, a, torch.stack([first, 1 - first]))
-    return _dot(weights, t), weights
-
-
-def _of_many(t: Tensor, gram: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Solve with a good guess of the set in use; say where it may be wrong, and where all members lie behind the query."""
-    a, worst = _candidate(t, gram, _guess(t, gram).sign_())
-    score = _dot(a, t)  # a'Ga as well, as a solves the equations of its members
-    limit = _dot(a, a).mul_(16 * torch.finfo(t.dtype).eps).clamp_min_(torch.finfo(t.dtype).tiny)
-    behind = _top(t) <= 0
-    doubtful = (torch.maximum(worst, limit - score) > 0) & ~behind
-    scale = torch.maximum(score, limit).rsqrt_()
-    return score * scale, a * scale, doubtful, behind
-
-
-def _compiled(t: Tensor, gram: Tensor) -> tuple[Tensor, Tensor]:
-    """Solve with a fixed number of exchanges, as a compiled loop cannot wait for the last pair."""
-    a, worst = _candidate(t, gram, _guess(t, gram).sign())
-    for _ in range(ROUNDS):
-        moved = ((a > 0) ^ _offending(t, gram, a)).to(t.dtype)
-        again, other = _candidate(t, gram, torch.where(worst > 0, moved, (a > 0).to(t.dtype)))
-        a, worst = torch.where(worst > 0, again, a), torch.where(worst > 0, other, worst)
-    return _scaled(a, t, gram)
-
-
-def _guess(t: Tensor, gram: Tensor) -> Tensor:
-    """Guess the weights: exactly where all members have the same inner products; then sweep once with the true ones."""
-    k = len(t)
-    mean = ((gram.sum(dim=(0, 1)) - k) / (k * (k - 1))).clamp(0, 0.999)
-    level: Tensor | float = 0.0
-    for _ in range(2):  # a_j > 0 if and only if t_j > level, which follows from the sum over those above it
-        above = (t - level).clamp_min_(0).sign_()
-        level = _dot(above, t).mul_(mean).div_(_sum(above).mul_(mean).add_(1 - mean))
-    a = (t - level).mul_(1 / (1 - mean)).clamp_min_(0)
-    for i in range(k):
-        a[i] = _left(t[i], gram[i], a, skip=i).clamp_min_(0)
-    return a
-
-
-def _candidate(t: Tensor, gram: Tensor, used: Tensor) -> tuple[Tensor, Tensor]:
-    """Solve for the used members (1, others 0) by an LDL factor, entry by entry over all pairs; say what offends most.
-
-    A pivot of an unused member has the inverse 0, which takes it out of everything that follows. So does, nearly, one of a
-    member that lies in the span of the others to within rounding. Negative weights offend, and unused members that the query
-    keeps a positive product with; nothing does where the second result is not above 0.
-    """
-    k, eps = len(t), torch.finfo(t.dtype).eps
-    low: list[list[Tensor]] = [[] for _ in range(k)]  # L D and L, row by row
-    high: list[list[Tensor]] = [[] for _ in range(k)]
-    inverse: list[Tensor] = []
-    y: list[Tensor] = []
-    for i in range(k):
-        pivot, value = gram[i, i].clamp_min(0.5), t[i]
-        for j in range(i):
-            entry = gram[i, j]
-            for m in range(j):
-                entry = _less(entry, low[i][m], high[j][m], fresh=m > 0)
-            low[i].append(entry)
-            high[i].append(entry * inverse[j])
-            pivot = _less(pivot, entry, high[i][j], fresh=j > 0)
-            value = _less(value, high[i][j], y[j], fresh=j > 0)
-        inverse.append(used[i] * pivot / (pivot * pivot + (4 * eps) ** 2))
-        y.append(value)
-    a = torch.empty_like(t)
-    for i in reversed(range(k)):
-        value = y[i] * inverse[i]
-        for m in range(i + 1, k):
-            value.addcmul_(high[m][i], a[m], value=-1)
-        a[i] = value
-    slack = _top(t).clamp_min(0).mul_(64 * eps)
-    worst = _top(torch.stack([_left(t[i], gram[i], a) for i in range(k)])).sub_(slack)
-    for i in range(k):
-        worst = torch.maximum(worst, -a[i])
-    return a, worst
-
-
-def _offending(t: Tensor, gram: Tensor, a: Tensor) -> Tensor:
-    """Say of every member whether it is on the wrong side."""
-    slack = _top(t).clamp_min(0) * (64 * torch.finfo(t.dtype).eps)
-    return torch.stack([(a[i] < 0) | (_left(t[i], gram[i], a) > slack) for i in range(len(t))])
-
-
-def _exchange(t: Tensor, gram: Tensor) -> tuple[Tensor, Tensor]:
-    """Solve for ``n`` pairs, exchanging members until none is on the wrong side."""
-    k, every = len(t), (t, gram)
-    used = _guess(t, gram) > 0
-    result, _ = _candidate(t, gram, used.to(t.dtype))
-    a, place = result, torch.arange(t.shape[1], device=t.device)
-    fewest = torch.full_like(place, k + 1)
-    patience = torch.full_like(place, PATIENCE)
-    for _ in range(2 ** min(k, 8) + 8 * k):
-        off = _offending(t, gram, a)
-        number = off.sum(dim=0)
-        rest = number.nonzero()[:, 0]
-        if not len(rest):
-            break
-        place, t, gram, used, off, number, fewest, patience = (
-            x[..., rest] for x in (place, t, gram, used, off, number, fewest, patience)
-        )
-        fewer = number < fewest
-        fewest = torch.where(fewer, number, fewest)
-        patience = torch.where(fewer, PATIENCE, patience - 1)
-        last = off & (off.cumsum(dim=0) == number)  # exchanging only the last offender cannot cycle
-        used = used ^ torch.where(patience >= 0, off, last)
-        a, _ = _candidate(t, gram, used.to(t.dtype))
-        result[:, place] = a
-    return _scaled(result, *every)
-
-
-def _scaled(a: Tensor, t: Tensor, gram: Tensor) -> tuple[Tensor, Tensor]:
-    """Scale mixtures to unit length; where there is none, or its members cancel, take the best single member."""
-    a = a.clamp_min(0)
-    score, best = _dot(a, t), _top(t)
-    square = score - _dot(a, torch.stack([_left(t[i], gram[i], a) for i in range(len(t))]))  # a'Ga
-    limit = (_dot(a, a) * (16 * torch.finfo(t.dtype).eps)).clamp_min(torch.finfo(t.dtype).tiny)
-    mixed = (square > limit) & (score > 0)
-    scale = torch.where(mixed, square, 1.0).rsqrt()
-    score, weights = score * scale, a * scale
-    only = torch.nn.functional.one_hot(t.argmax(dim=0), len(t)).movedim(-1, 0).to(t.dtype)
-    single = ~mixed | (best > score)
-    return torch.where(single, best, score), torch.where(single, only, weights)
-
-
-def _less(x: Tensor, a: Tensor, b: Tensor, *, fresh: bool) -> Tensor:
-    """Subtract a product, in place where the memory is ours."""
-    return x.addcmul_(a, b, value=-1) if fresh else torch.addcmul(x, a, b, value=-1)
-
-
-def _sum(a: Tensor) -> Tensor:
-    """Sum over the members."""
-    out = a[0] + a[1]
-    for x in a[2:]:
-        out += x
-    return out
-
-
-def _top(a: Tensor) -> Tensor:
-    """Take the largest over the members."""
-    out = torch.maximum(a[0], a[1])
-    for x in a[2:]:
-        out = torch.maximum(out, x)
-    return out
-
-
-def _left(t: Tensor, row: Tensor, a: Tensor, skip: int | None = None) -> Tensor:
-    """Take from ``t`` what the mixture explains, ``t - sum_j row_j a_j``."""
-    used = [j for j in range(len(a)) if j != skip]
-    out = torch.addcmul(t, row[used[0]], a[used[0]], value=-1)
-    for j in used[1:]:
-        out.addcmul_(row[j], a[j], value=-1)
-    return out
-
-
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    """Sum ``a_j b_j`` over the members."""
-    out = a[0] * b[0]
-    for j in range(1, len(a)):
-        out.addcmul_(a[j], b[j])
-    return out
