@@ -22,8 +22,8 @@ test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses 2 --quiet -m "not slow" --jaxtyping-packages=tuplet,beartype.beartype $(TYPED)
-	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses 2
+	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses 2 --dist worksteal --quiet -m "not slow" --jaxtyping-packages=tuplet,beartype.beartype $(TYPED)
+	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 $(VENV)/.docs: $(VENV)/.installed
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'

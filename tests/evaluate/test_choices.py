@@ -122,6 +122,7 @@ def test_the_best_and_the_worst_single_modality_are_not_mixed_up(higher):
     assert said == [[w, "modality", "alone:", k, f"{values[k]:.3f}"] for w, k in (("best", best), ("worst", worst))]
 
 
+@pytest.mark.slow
 def test_groups_are_the_unit_of_every_comparison():
     """A label that is chance per subject: rows of a subject agree, so rows as units would call noise a difference."""
     called, pairs = 0, (("inputs", "random"), ("inputs", "linear"), ("random", "linear"))
