@@ -22,6 +22,7 @@ from tuplet.evaluate import (
 )
 from tuplet.evaluate.predictor import Examples, fit_predictor
 from tuplet.evaluate.summary import _sign
+from tuplet.model import linear_maps
 from tuplet.nets import MLP
 
 PARTS = {"train": 200, "val": 100, "test": 100}
@@ -101,7 +102,7 @@ def test_the_ridge_is_the_validations(monkeypatch):
     shared = rng.normal(size=(240, 3))
     x = {k: shared @ rng.normal(size=(3, 30)) + 2 * rng.normal(size=(240, 30)) for k in "ab"}
     train, val, rest = np.arange(40), np.arange(40, 140), np.arange(140, 240)
-    module = sys.modules[linear_baseline.__module__]
+    module = sys.modules[linear_maps.__module__]
 
     def weight(ridges, held):
         monkeypatch.setattr(module, "RIDGES", ridges)
@@ -167,7 +168,7 @@ def test_chance_does_not_depend_on_how_classes_are_numbered():
 
 
 def test_the_ridge_without_validation_pairs_is_the_stated_one(monkeypatch):
-    from tuplet.evaluate import linear
+    from tuplet.model import closed_form
 
     rng = np.random.default_rng(0)
     x = rng.normal(size=(150, 6))
@@ -177,6 +178,6 @@ def test_the_ridge_without_validation_pairs_is_the_stated_one(monkeypatch):
     source = from_arrays({"a": a, "b": x[:, ::-1] + rng.normal(size=x.shape)}, split=split)
     untuned = linear_baseline(source, dim=4).encoders["a"].layers[1].weight
     for ridges, same in (((0.1,), True), ((0.01,), False)):
-        monkeypatch.setattr(linear, "UNTUNED", ridges[0])
+        monkeypatch.setattr(closed_form, "UNTUNED", ridges[0])
         again = linear_baseline(source, dim=4).encoders["a"].layers[1].weight
         assert torch.equal(untuned, again) == same

@@ -91,20 +91,58 @@ def joint_covariance(
         raise InputError(
             f"parts has {[len(p) for p in parts]} rows and present {[len(m) for m in masks]}, expected equal numbers"
         )
-    weights = [m.double()[:, None] for m in masks]
-    centred = [
-        (p.double() - (w * p.double()).sum(dim=0) / w.sum().clamp_min(1)) * w
-        for p, w in zip(parts, weights, strict=True)
-    ]
-    blocks = [
-        [a.mT @ b / (v * w).sum().clamp_min(1) for b, w in zip(centred, weights, strict=True)]
-        for a, v in zip(centred, weights, strict=True)
-    ]
-    whole = torch.cat([torch.cat(line, dim=1) for line in blocks])
-    if bool(torch.stack(masks).all()):
-        return whole
-    values, vectors = torch.linalg.eigh(whole)
-    return whole if not len(values) or values[0] >= 0 else (vectors * values.clamp_min(0)) @ vectors.mT
+    moments = Moments([p.shape[1] for p in parts])
+    weights = [m.double()[:, None] for m in masks]  # centred first: products of numbers far from 0 lose digits
+    means = [(p.double() * w).sum(dim=0) / w.sum().clamp_min(1) for p, w in zip(parts, weights, strict=True)]
+    moments.add([p.double() - mean for p, mean in zip(parts, means, strict=True)], masks)
+    return moments.covariance()
+
+
+class Moments:
+    """Sums over rows from which `joint_covariance` follows, for data that are read in shares.
+
+    Args:
+        sizes: number of values per modality.
+
+    Example:
+        >>> moments = Moments([1, 1])
+        >>> for x in (1.0, -1.0):
+        ...     moments.add([torch.tensor([[x]]), torch.tensor([[2 * x]])], [torch.ones(1, dtype=torch.bool)] * 2)
+        >>> moments.covariance().tolist()
+        [[1.0, 2.0], [2.0, 4.0]]
+    """
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        self.sizes = list(sizes)
+        self.of = torch.arange(len(self.sizes)).repeat_interleave(
+            torch.tensor(self.sizes)
+        )  # the modality of every value
+        total = len(self.of)
+        self.products = torch.zeros(total, total, dtype=torch.float64)
+        self.sums = torch.zeros(
+            total, len(self.sizes), dtype=torch.float64
+        )  # of a value, over rows that have a modality
+        self.counts = torch.zeros(len(self.sizes), len(self.sizes), dtype=torch.float64)
+
+    def add(self, parts: Sequence[Float[Tensor, "N _"]], present: Sequence[Bool[Tensor, " N"]]) -> None:
+        """Add rows; those where a modality is absent may hold anything finite. Far from centred rows lose digits."""
+        mask = torch.stack(list(present), dim=1).double()
+        x = torch.cat([p.double() for p in parts], dim=1) * mask[:, self.of]
+        self.products += x.mT @ x
+        self.sums += x.mT @ mask
+        self.counts += mask.mT @ mask
+
+    def covariance(self) -> Float[Tensor, "K K"]:
+        """Return the covariance so far, as `joint_covariance` defines it."""
+        of, own = self.of, torch.arange(len(self.of))
+        mean = self.sums[own, of] / self.counts[of, of].clamp_min(1)
+        cross = self.sums[:, of] * mean  # sum of x_i over the rows that have both, times the mean of x_j
+        both = self.counts[of][:, of]
+        whole = (self.products - cross - cross.mT + both * mean[:, None] * mean) / both.clamp_min(1)
+        if bool((self.counts == self.counts.max()).all()):
+            return whole
+        values, vectors = torch.linalg.eigh(whole)
+        return whole if not len(values) or values[0] >= 0 else (vectors * values.clamp_min(0)) @ vectors.mT
 
 
 def shared_directions(

@@ -7,6 +7,19 @@ from tuplet.nets.images import ResNet18, SmallCNN
 from tuplet.nets.mlp import MLP
 from tuplet.nets.named import Named
 from tuplet.nets.project import Projection
+from tuplet.nets.residual import Residual
 from tuplet.nets.sequence import LSTM, SequenceCNN
 
-__all__ = ["LSTM", "MLP", "Augment", "Fusion", "Named", "Projection", "ResNet18", "SequenceCNN", "SmallCNN", "encoders"]
+__all__ = [
+    "LSTM",
+    "MLP",
+    "Augment",
+    "Fusion",
+    "Named",
+    "Projection",
+    "ResNet18",
+    "Residual",
+    "SequenceCNN",
+    "SmallCNN",
+    "encoders",
+]

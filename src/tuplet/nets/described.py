@@ -14,6 +14,7 @@ from tuplet.errors import InputError
 from tuplet.nets.images import ResNet18, SmallCNN
 from tuplet.nets.mlp import MLP
 from tuplet.nets.project import Projection
+from tuplet.nets.residual import Residual
 from tuplet.nets.sequence import LSTM, SequenceCNN
 
 CLASSES: dict[str, type[nn.Module]] = {
@@ -41,26 +42,32 @@ def describe(module: nn.Module) -> dict[str, Any]:
         {'class': 'LSTM', 'arguments': {'channels': 5, 'out_features': 8}}
     """
     module = plain(module)
+    custom = {"class": "custom", "name": type(module).__qualname__}
     if type(module) is nn.Linear:
         sizes = {"in_features": module.in_features, "out_features": module.out_features}
         return {"class": "Linear", "arguments": sizes | {"bias": module.bias is not None}}
     if type(module) is nn.Identity:
         return {"class": "Identity", "arguments": {}}
+    if type(module) is Residual:
+        parts = {"main": describe(module.main), "branch": describe(module.branch)}
+        known = all(p["class"] != "custom" for p in parts.values())
+        return {"class": "Residual", **parts, "out_features": module.last.out_features} if known else custom
     arguments = getattr(module, "_arguments", None)
     if arguments is None or CLASSES.get(type(module).__name__) is not type(module):
-        return {"class": "custom", "name": type(module).__qualname__}
+        return custom
     again = build({"class": type(module).__name__, "arguments": arguments})
     shapes = {k: v.shape for k, v in again.state_dict().items()}
     if {k: v.shape for k, v in module.state_dict().items()} != shapes:  # somebody changed it by hand
-        return {"class": "custom", "name": type(module).__qualname__}
+        return custom
     return {"class": type(module).__name__, "arguments": dict(arguments)}
 
 
-def build(description: Mapping[str, Any]) -> nn.Module:
+def build(description: Mapping[str, Any], *, depth: int = 0) -> nn.Module:
     """Make a network again, without memory for its weights (on PyTorch's meta device).
 
     Args:
         description: from `describe`, or from a file of any origin.
+        depth: how many networks this one is inside of.
 
     Returns:
         The network; `torch.nn.Module.load_state_dict` with ``assign=True`` gives it weights.
@@ -73,6 +80,8 @@ def build(description: Mapping[str, Any]) -> nn.Module:
         'meta'
     """
     name, arguments = description.get("class"), description.get("arguments", {})
+    if name == "Residual":
+        return _residual(description, depth)
     if not isinstance(name, str) or name not in CLASSES:
         raise InputError(f"class is {str(name)[:80]!r}, expected one of {', '.join(sorted(CLASSES))}")
     found = {} if name == "Identity" else inspect.signature(CLASSES[name]).parameters
@@ -98,6 +107,18 @@ def build(description: Mapping[str, Any]) -> nn.Module:
     if sum(math.prod(v.shape) for v in made.state_dict().values()) > 2**36:
         raise InputError(f"{name} with {str(dict(arguments))[:80]} has more than 2^36 numbers")
     return made
+
+
+def _residual(description: Mapping[str, Any], depth: int) -> Residual:
+    """Make a `Residual` of two networks that a file describes; residuals inside of residuals are none of ours."""
+    parts, width = [description.get("main"), description.get("branch")], description.get("out_features")
+    if depth or not all(isinstance(p, Mapping) for p in parts) or isinstance(width, bool) or not isinstance(width, int):
+        raise InputError(f"Residual is {str(dict(description))[:80]}, expected main, branch and out_features")
+    if not 0 < width <= LARGEST:
+        raise InputError(f"out_features of Residual is {width}, expected a whole number up to {LARGEST}")
+    main, branch = (build(p, depth=depth + 1) for p in parts if isinstance(p, Mapping))
+    with torch.device("meta"):
+        return Residual(main, branch, width)
 
 
 def plain(module: nn.Module) -> nn.Module:

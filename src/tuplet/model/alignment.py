@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from math import prod
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -13,18 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from tuplet.data import Source
 from tuplet.data.preprocessing import Preprocessing
 from tuplet.functional.rows import unit
-from tuplet.io import Between, read_state
-from tuplet.nets import MLP, Named, Projection, encoders
-from tuplet.nets.described import build, plain
+from tuplet.model.closed_form import LinearMap, linear_maps
+from tuplet.nets import MLP, Named, Projection, Residual, encoders
 from tuplet.nets.encoders import WIDTHS, Paired
-from tuplet.types import Batch, Embeddings, InputError, Kind
-
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
-"""Files of a model folder."""
-_TOWER: dict[Any, Any] = {"encoder": {...: object}, "projection": {...: object}, "preprocessing": object}
-_CONFIG: dict[Any, Any] = {"schema": Between(int, 1, 1), "modalities": {...: {**_TOWER, ...: object}}, ...: object}
+from tuplet.types import Batch, Embeddings, InputError, Kind, one_of
 
 
 class AlignmentModel(nn.Module):
@@ -91,6 +84,8 @@ class AlignmentModel(nn.Module):
         preset: Literal["small", "paper"] = "small",
         dim: int | None = None,
         kinds: Mapping[str, Kind] | None = None,
+        start: Literal["random", "gcca"] = "random",
+        ridge: float | None = None,
     ) -> AlignmentModel:
         """Build the encoders that suit a source, and a three-layer projection per modality of the same width.
 
@@ -99,13 +94,27 @@ class AlignmentModel(nn.Module):
             preset: as in `tuplet.nets.encoders`.
             dim: width of representations and embeddings; the preset's when left out.
             kinds: as in `tuplet.nets.encoders`.
+            start: what untrained encoders give. ``"random"``: what random weights make of a row. ``"gcca"``: the linear
+                closed form of the source's training rows (`tuplet.model.linear_maps`); an encoder is that map plus the usual
+                network, whose last layer begins at zero, and a projection begins as the identity. All of it is trained.
+            ridge: of the closed form; chosen on validation rows when left out.
 
         Returns:
             The model.
+
+        Raises:
+            InputError: with ``start="gcca"``, for fewer than two training rows with two modalities, a modality that is
+                constant in them, or a source without rows.
         """
+        one_of("start", start, ("random", "gcca"))
         found = encoders(source, preset=preset, dim=dim, kinds=kinds)
         width = WIDTHS[preset] if dim is None else dim
-        model = cls(found, {k: Projection(width, width) for k in found})
+        projections: dict[str, nn.Module] = {k: Projection(width, width) for k in found}
+        if start == "gcca":
+            maps = _start(source, width, ridge)
+            found = {k: Residual(maps[k].module(), net, width) for k, net in found.items()}
+            projections = {k: Residual(nn.Identity(), net, width) for k, net in projections.items()}
+        model = cls(found, projections)
         model.preprocessing = dict(getattr(source, "preprocessing", {}))
         return model
 
@@ -208,133 +217,14 @@ class AlignmentModel(nn.Module):
         return joined
 
 
-def load(
-    folder: str | Path,
-    *,
-    encoders: Mapping[str, nn.Module] | None = None,
-    projections: Mapping[str, nn.Module] | None = None,
-) -> AlignmentModel:
-    """Load the model of a run folder, ready to `AlignmentModel.encode`.
-
-    Args:
-        folder: that `tuplet train`, or `tuplet.fit` with ``TrainConfig(out=...)``, wrote to.
-        encoders: modality -> module, for encoders that are no class of this package; they receive their weights.
-        projections: likewise.
-
-    Returns:
-        The model, in evaluation mode, on the CPU.
-
-    Raises:
-        InputError: if the folder holds no model, is damaged, or an encoder of your own is not given or does not fit.
-
-    Notes:
-        Nothing in the folder is executed: it names classes of this package and their arguments, and holds numbers.
-
-    Example:
-        >>> load("nowhere")
-        Traceback (most recent call last):
-        tuplet.types.InputError: nowhere/config.json is not there; give the folder that `tuplet train` or tuplet.fit wrote to
-    """
-    folder = Path(folder)
-    fix = "give the folder that `tuplet train` or tuplet.fit wrote to"
-    about: dict[str, Any] = read_state(folder / CONFIG, _CONFIG, fix=fix)["modalities"]
-    tensors = read_weights(folder)
-    own = {"encoder": encoders or {}, "projection": projections or {}}
-    for part, given in own.items():
-        if unknown := sorted(set(given) - set(about)):
-            raise InputError(f"{part}s names {unknown}, but the model in {folder} has {sorted(about)}")
-    made: dict[str, dict[str, nn.Module]] = {"encoder": {}, "projection": {}}
-    for part, towers in made.items():
-        for name in sorted(about):
-            description = about[name][part]
-            if name in own[part]:
-                towers[name] = plain(own[part][name])
-            elif description.get("class") == "custom":
-                raise InputError(
-                    f"the {part} of {name!r} in {folder} is no class of tuplet ({str(description.get('name'))[:80]}); pass it: "
-                    f"tuplet.load(folder, {part}s={{{name!r}: module}})"
-                )
-            elif description.get("class") == "shared":
-                other = description.get("with")
-                if not isinstance(other, str) or other not in towers:
-                    raise InputError(
-                        f"{folder / CONFIG} shares the {part} of {name!r} with {str(other)[:80]!r}, which is not there"
-                    )
-                towers[name] = towers[other]
-            else:
-                towers[name] = build(description)
-    model = AlignmentModel(made["encoder"], made["projection"])
-    _fill(model, tensors, folder)
-    for name, entry in about.items():
-        if entry["preprocessing"] is not None:
-            model.preprocessing[name] = Preprocessing.from_json(entry["preprocessing"])
-    return model.eval()
-
-
-def _fill(model: AlignmentModel, tensors: dict[str, Tensor], folder: Path) -> None:
-    """Give a model the weights of a file; memory is taken only for what the file holds."""
-    tensors = {k: v for k, v in tensors.items() if not k.startswith("objective.")}
-    here = model.state_dict()
-    for k in sorted(here.keys() | tensors.keys()):
-        one, two = (None if k not in d else tuple(d[k].shape) for d in (here, tensors))
-        if one != two:
-            raise InputError(f"{folder / WEIGHTS} has {k} of shape {two}, but {CONFIG} or your module says {one}")
-    for module in model.modules():
-        if any(p.is_meta for p in (*module.parameters(recurse=False), *module.buffers(recurse=False))):
-            module.to_empty(device="cpu", recurse=False)
-    kinds = {v.dtype for v in tensors.values() if v.is_floating_point()}
-    if len(kinds) == 1:
-        model.to(kinds.pop())
-    model.load_state_dict(tensors)
-
-
-@contextmanager
-def opened_weights(folder: Path) -> Iterator[Any]:
-    """Open the weights of a model folder; what goes wrong inside is one line too.
-
-    Args:
-        folder: of a run.
-
-    Yields:
-        The file, with ``keys``, ``get_tensor`` and ``metadata``.
-
-    Raises:
-        InputError: if the file is missing or damaged.
-
-    Example:
-        >>> with opened_weights(Path("nowhere")):
-        ...     pass
-        Traceback (most recent call last):
-        tuplet.types.InputError: nowhere has no model.safetensors yet; run the same `tuplet train` command again
-    """
-    from safetensors import SafetensorError, safe_open
-
-    path = folder / WEIGHTS
-    if not path.exists():
-        raise InputError(f"{folder} has no {WEIGHTS} yet; run the same `tuplet train` command again")
-    try:
-        with safe_open(path, framework="pt") as file:
-            yield file
-    except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({str(error).splitlines()[0]}); restore it, or train again") from None
-
-
-def read_weights(folder: Path) -> dict[str, Tensor]:
-    """Read the weights of a model folder.
-
-    Args:
-        folder: of a run.
-
-    Returns:
-        Key of the model's state dict, or ``objective.`` and that of the objective's -> tensor.
-
-    Raises:
-        InputError: as `opened_weights` does.
-
-    Example:
-        >>> read_weights(Path("nowhere"))
-        Traceback (most recent call last):
-        tuplet.types.InputError: nowhere has no model.safetensors yet; run the same `tuplet train` command again
-    """
-    with opened_weights(folder) as file:
-        return {k: file.get_tensor(k).clone() for k in file.keys()}  # noqa: SIM118 (not a dict)
+def _start(source: Paired, dim: int, ridge: float | None) -> dict[str, LinearMap]:
+    """Fit the closed form, which has to say something about every modality."""
+    if not isinstance(source, Source):
+        raise InputError("start is 'gcca', which needs a source with training rows; give a tuplet.data.Source")
+    maps = linear_maps(source, dim=dim, ridge=ridge)
+    if still := [k for k, m in maps.items() if not bool(m.weight.any())]:
+        raise InputError(
+            f"start is 'gcca', but {still} of {source.name} shares nothing linear with the others or is constant in the "
+            f"training rows; leave it out, or set start='random'"
+        )
+    return maps
