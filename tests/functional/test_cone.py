@@ -3,6 +3,7 @@
 from itertools import combinations
 
 import numpy as np
+import pytest
 import torch
 
 from tests.oracles.objectives import conic
@@ -103,6 +104,7 @@ def test_members_that_cancel_or_are_zero():
     assert not conic_cosine(torch.zeros_like(q), c).any()
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_the_score_away_from_ties():
     for k in (1, 2, 3, 5):
         for kind in ("independent", "alike"):

@@ -101,6 +101,7 @@ def test_alignment_does_not_move_a_detached_anchor():
     torch.testing.assert_close(both["m1"], spread["m1"])  # uniformity is all that moves it
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("detach", [True, False])
 def test_default_aligns_from_scratch_and_literal_does_not(detach):
     def train(objective):
