@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pytest
 import torch
 
 from tests.hostile import GOOD, ROWS, N, faults
@@ -10,6 +11,7 @@ from tuplet import InputError, diagnose
 from tuplet.types import Embeddings
 
 
+@pytest.mark.slow  # hands in wrong types on purpose, which a run with types checked refuses itself
 def test_hostile_input_is_refused_in_one_line_or_measured():
     found, good = [], torch.tensor(GOOD)
     for kind, x in ROWS.items():

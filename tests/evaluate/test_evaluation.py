@@ -44,8 +44,9 @@ def test_the_part_chooses_the_rows():
 
 
 def test_shuffled_rows_are_suspected_and_paired_ones_are_not():
-    assert "same thing in every array" not in summary(evaluate(same_encoder(), Pairwise(), source()))
-    assert "same thing in every array" in summary(evaluate(same_encoder(), Pairwise(), source(shuffled=True)))
+    assert "same thing in every array" not in " ".join(summary(evaluate(same_encoder(), Pairwise(), source())).split())
+    said = summary(evaluate(same_encoder(), Pairwise(), source(shuffled=True)))
+    assert "same thing in every array" in " ".join(said.split())  # wherever lines break
 
 
 def test_objectives_without_a_score_are_left_out():

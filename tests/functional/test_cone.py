@@ -106,9 +106,9 @@ def test_members_that_cancel_or_are_zero():
 
 @pytest.mark.slow
 def test_gradients_are_those_of_the_score_away_from_ties():
-    for k in (1, 2, 3, 5):
+    for k in (1, 2, 4):
         for kind in ("independent", "alike"):
-            q, c = draw(k, kind, b=3, n=4)
+            q, c = draw(k, kind, b=2, n=3, d=5)
             leaves = [x.requires_grad_() for x in (q, *c)]
             assert torch.autograd.gradcheck(lambda a, *rest: conic_cosine(a, rest), leaves, atol=1e-6)
 
@@ -125,7 +125,7 @@ def test_the_gradient_of_close_members_is_bounded():
 def test_between_cones_is_the_best_of_all_pairs_of_faces():
     """On a pair of faces the only maximum is the first singular pair; it counts if both mixtures are non-negative."""
     missed = 0
-    for seed in range(60):
+    for seed in range(16):
         rng = np.random.default_rng(seed)
         left, right = (rng.normal(size=(k, 5)) + rng.choice([0.0, 0.7]) for k in rng.integers(2, 4, size=2))
         left, right = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (left, right))
@@ -140,10 +140,10 @@ def test_between_cones_is_the_best_of_all_pairs_of_faces():
                         best = max(best, s[0])
         one, two = torch.from_numpy(left)[:, None], torch.from_numpy(right)[:, None]
         products = torch.einsum("ibd,jnd->ijbn", one, two)
-        found = float(between(products, gram_of(list(one)), gram_of(list(two)), rounds=200))
+        found = float(between(products, gram_of(list(one)), gram_of(list(two)), rounds=60))
         assert found <= best + 1e-9
-        missed += found < best - 1e-6
-    assert missed <= 2  # an ascent may end at a lower maximum
+        missed += found < best - 1e-4
+    assert missed <= 1  # an ascent may end at a lower maximum
 
 
 def test_between_one_and_several_is_the_score():

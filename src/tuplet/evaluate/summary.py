@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from tuplet.evaluate.evaluation import Result
 from tuplet.evaluate.paired import paired_difference, told_apart
 from tuplet.evaluate.pairing import ADVICE, near_chance
@@ -172,4 +174,4 @@ def _sign(ours: Result, theirs: Result) -> int:
     """Compare two results of the same test rows or groups: 1 better, -1 worse, 0 not told apart (see `told_apart`)."""
     if not ours.items or len(ours.items) != len(theirs.items):
         return 0
-    return told_apart(paired_difference(ours.items, theirs.items), higher=ours.higher)
+    return told_apart(paired_difference(np.array(ours.items), np.array(theirs.items)), higher=ours.higher)
