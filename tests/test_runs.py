@@ -147,6 +147,7 @@ def test_a_folder_belongs_to_the_run_that_began_it(here, capsys):
         (("--objective", "gram"), "objective = pairwise"),
         (("--seed", 1), "seed = 0"),
         (("--lr", 0.1), "lr = None"),
+        (("--start", "random"), "start = gcca"),
         (("--dim", 8), "dim = None"),
         (("--scaling", "none"), "scaling"),
     ):
@@ -160,6 +161,47 @@ def test_a_folder_belongs_to_the_run_that_began_it(here, capsys):
     assert ran(*options) == 0  # begins again
     assert ran(*options, "--seed", 1, "--fresh") == 0
     assert json.loads((here / "run" / "run.json").read_text())["seed"] == 1
+
+
+def test_encoders_begin_as_the_closed_form_where_the_data_allow_it(here, capsys):
+    def kept(out):
+        config = json.loads((here / out / "config.json").read_text())
+        card = (here / out / "README.md").read_text()
+        return json.loads((here / out / "run.json").read_text())["start"], config["training"]["start"], card
+
+    assert ran("train", "my.npz", "--epochs", 1, "--objective", "cone", "--out", "default") == 0
+    assert "at random" not in capsys.readouterr().out
+    *start, card = kept("default")
+    assert start == ["gcca", "gcca"]
+    assert "Start: encoders began as the linear closed form" in card
+    assert "linear map + MLP" in card
+    assert tuplet.load("default").start == "gcca"
+    assert ran("evaluate", "default") == 0
+    assert ran("train", "my.npz", "--epochs", 1, "--objective", "cone", "--start", "gcca", "--out", "default") == 0
+    assert ran("train", "my.npz", "--epochs", 1, "--start", "random", "--out", "random") == 0
+    *start, card = kept("random")
+    assert start == ["random", "random"]
+    assert "Start: encoders began at random" in card
+    assert "`MLP`" in card
+    assert tuplet.load("random").start == "random"
+    old = json.loads((here / "random" / "run.json").read_text())  # of a version that knew no start
+    (here / "random" / "run.json").write_text(json.dumps({k: v for k, v in old.items() if k != "start"}))
+    assert ran("evaluate", "random") == 0
+
+
+def test_data_without_a_closed_form_say_so_and_begin_at_random(here, capsys):
+    x = np.load("my.npz")
+    np.savez("still.npz", force=x["force"], sound=x["sound"], still=np.ones((100, 2), "f4"))
+    assert ran("train", "still.npz", "--epochs", 1, "--out", "run") == 0
+    (line,) = [t for t in capsys.readouterr().out.splitlines() if t.startswith("Encoders begin at random")]
+    assert "still" in line
+    assert "constant" in line
+    assert json.loads((here / "run" / "run.json").read_text())["start"] == "random"
+    assert ran("train", "still.npz", "--epochs", 1, "--out", "run") == 0  # the same command continues
+    capsys.readouterr()
+    assert ran("train", "still.npz", "--epochs", 1, "--start", "gcca", "--out", "other") == 2
+    assert "constant" in capsys.readouterr().err
+    assert not (here / "other").exists()
 
 
 def test_wrong_arguments_leave_nothing_behind(here, capsys):
@@ -195,7 +237,7 @@ def test_a_recipe_decides_and_nothing_else(here, capsys):
         "    return tuplet.Recipe(source=s, model=tuplet.AlignmentModel.for_source(s, dim=8),"
         " objective=tuplet.objectives.Pairwise(), config=tuplet.TrainConfig(epochs=1))\n"
     )
-    for option in (("--objective", "gram"), ("--dim", 8), ("--modalities", "fourier", "zernike")):
+    for option in (("--objective", "gram"), ("--start", "gcca"), ("--dim", 8), ("--modalities", "fourier", "zernike")):
         assert ran("train", "r.py", *option, "--out", "run") == 2
         assert "recipe" in capsys.readouterr().err
         assert not (here / "run").exists()

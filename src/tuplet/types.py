@@ -17,6 +17,9 @@ Kind = Literal["vector", "sequence", "padded", "image", "signal", "text"]
 """What a row of a modality is: numbers without order, steps ``(T, d)``, steps padded with zeros ``(T, d)``, a picture
 ``(C, H, W)``, channels in time ``(C, T)``, a string."""
 
+Start = Literal["random", "gcca"]
+"""What untrained encoders give: what random weights make of a row, or the linear closed form of the training rows."""
+
 
 def kind_of(shape: Sequence[int]) -> Kind | None:
     """Say what a row of this shape is.

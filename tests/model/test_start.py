@@ -1,5 +1,7 @@
 """The closed form as a model's start: what it gives, which rows it may read, what it refuses."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -134,6 +136,24 @@ def test_a_started_model_is_kept_and_loaded(tmp_path):
     run = fit(model, Cone(), train=source.train, val=source.val, config=config)
     one, two = embed(run.model, source.test), embed(load(tmp_path / "run"), source.test)
     assert all(torch.equal(one.z[k], two.z[k]) for k in one.z)
+
+
+def test_fit_builds_a_started_model_and_resumes_no_other(tmp_path):
+    source = from_arrays(views(), split=split())
+    config = TrainConfig(epochs=1, batch_size=32, out=tmp_path / "run", start="gcca", seed=3)
+    run = fit(None, Cone(), train=source.train, config=config)
+    assert run.model.start == "gcca"
+    torch.manual_seed(3)
+    own = AlignmentModel.for_source(source, start="gcca")
+    again = fit(own, Cone(), train=source.train, config=TrainConfig(epochs=1, batch_size=32, seed=3))
+    assert all(torch.equal(v, run.model.state_dict()[k]) for k, v in again.model.state_dict().items())
+    with pytest.raises(InputError, match="start = gcca, this one has start = random"):
+        fit(None, Cone(), train=source.train, config=replace(config, start="random"))
+    with pytest.raises(InputError, match="start is 'gcca', which is for a model that fit builds"):
+        fit(AlignmentModel.for_source(source), Cone(), train=source.train, config=replace(config, out=None))
+    with pytest.raises(InputError, match="start is 'cca', expected one of random, gcca"):
+        TrainConfig(start="cca")
+    assert fit(None, Cone(), train=source.train, config=TrainConfig(epochs=1)).model.start == "random"
 
 
 def test_refuses_what_has_no_closed_form():

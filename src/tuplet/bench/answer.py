@@ -7,12 +7,13 @@ The entry is chosen on validation rows, by the score that chose its settings. Wh
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tuplet.bench.cell import CRITERION, VALIDATION
 from tuplet.bench.columns import Column
 from tuplet.bench.record import Record, read_cell
+from tuplet.bench.regimes import joined, together
 from tuplet.bench.suite import Suite
 from tuplet.bench.tables import Row, Table
 from tuplet.evaluate.pairing import ADVICE, FACTOR
@@ -20,6 +21,7 @@ from tuplet.evaluate.summary import listed
 
 MEASURES = {"retrieval/cosine/R@1": "retrieval by cosine (R@1)", "probe/linear": "the linear probe"}
 NAMES = {"inputs": "plain inputs", "random": "random encoders", "linear": "the linear closed form"}
+BOTH = "Started: encoders begin as the linear closed form of the training rows; from scratch: at random."
 Scores = dict[tuple[str, str], float]
 """Task and entry -> best tuning score on validation rows."""
 
@@ -29,11 +31,13 @@ class Answer:
     """What to do about one task.
 
     Attributes:
-        task: its label.
+        task: its label, or that of one task under both starts.
         first: the verdict, one or two sentences.
         details: who is not told apart, who is worse, and by how much the baselines differ.
         chosen: the row that validation rows chose; None where nothing was chosen.
         rows: one row per entry: the tuned one where there is one.
+        table: the table that was asked, of both starts where there are two.
+        covers: labels of the tasks that it speaks of.
     """
 
     task: str
@@ -41,6 +45,8 @@ class Answer:
     details: tuple[str, ...] = ()
     chosen: Row | None = None
     rows: tuple[Row, ...] = field(default=(), repr=False)
+    table: Table | None = field(default=None, repr=False)
+    covers: tuple[str, ...] = ()
 
 
 def trial_scores(suite: Suite, out: Path) -> Scores:
@@ -146,15 +152,16 @@ def answer(table: Table, scores: Scores, doubts: Mapping[str, str] | None = None
     if doubt := (doubts or {}).get(table.task.name):  # who wins among arrays that do not belong together means nothing
         details.insert(0, first)
         first = doubt
-    wanted = ("linear", "random", *(["inputs"] if any(c.metric == "probe/linear" for c in columns) else []))
+    random = [] if table.task.budget.start == "gcca" else ["random"]  # started ones are the closed form
+    wanted = ("linear", *random, *(["inputs"] if any(c.metric == "probe/linear" for c in columns) else []))
     lacking = [NAMES[k] for k in wanted if k not in {r.entry.kind for r in others}]
     if lacking:
         details.append(f"Not run, so not compared: {listed(lacking)}.")
-    return Answer(table.task.label, first, tuple(details), best, rows)
+    return Answer(table.task.label, first, tuple(details), best, rows, table, (table.task.label,))
 
 
 def answers(made: Sequence[Table], scores: Scores, doubts: Mapping[str, str] | None = None) -> list[Answer]:
-    """Answer for every task that can be answered for.
+    """Answer for every task that can be answered for; once for a task under both starts.
 
     Args:
         made: tables of a run.
@@ -168,7 +175,13 @@ def answers(made: Sequence[Table], scores: Scores, doubts: Mapping[str, str] | N
         >>> answers([], {})
         []
     """
-    return [found for table in made if (found := answer(table, scores, doubts)) is not None]
+    found = []
+    for group in together(made):
+        said = answer(*joined(group, scores, doubts or {}))
+        if said is not None:
+            details = (*said.details, BOTH) if group[0].task.joint else said.details
+            found.append(replace(said, details=details, covers=tuple(t.task.label for t in group)))
+    return found
 
 
 def _first(table: Table, best: Row, others: Sequence[Row], columns: dict[Column, str]) -> str:
@@ -190,10 +203,18 @@ def _first(table: Table, best: Row, others: Sequence[Row], columns: dict[Column,
         return f"Validation rows chose {name}. No baseline has run, so nothing is known of what it gains."
     if not wins:
         why = f" Better than it: {'; '.join(losses)}." if losses else ""
+        if beaten := [words for c, words in columns.items() if _over_linear(table, best, others, c) > 0]:
+            why = f" It beats the linear closed form in {listed(beaten)}.{why}"
         text = f"Nothing is gained for certain: {name}, chosen on validation rows, does not beat all baselines in any measure"
         return f"{text}.{why}"
     but = f" But it loses to {'; and to '.join(losses)}." if losses else ""
     return f"Use {name}, chosen on validation rows: it beats {'; and '.join(wins)}.{but}"
+
+
+def _over_linear(table: Table, best: Row, others: Sequence[Row], column: Column) -> int:
+    """Compare the chosen row with the linear closed form."""
+    linear = next((r for r in others if r.entry.kind == "linear"), None)
+    return table.sign(best, linear, column) if linear is not None and column.label in linear.cells else 0
 
 
 def _details(

@@ -132,6 +132,8 @@ def _results(
     budget = task.budget
     torch.manual_seed(cell.seed)
     model = task.protocol.build(source, budget)
+    if budget.start == "gcca":
+        model = model.started(source, dim=budget.dim)
     size = sum(p.numel() for p in model.parameters())
     if entry.make is None:
         return task.protocol.measure(model, None, _whole(source), task, cell.seed), {"parameters": size}
@@ -155,6 +157,7 @@ def _results(
         "batch_size": budget.batch_size,
         "steps": run.steps,
         "lr": budget.lr,
+        "started": float(budget.start != "random"),
         "trials": len(entry.trials),
     }
     if cell.seed == TUNING_SEED:

@@ -38,7 +38,8 @@ class Record:
         chance: value without information, or None.
         pool: candidates or test rows.
         items: one value per test row or group of rows, for paired statistics; for ``training/...`` one value per epoch.
-        budget: encoder parameters, batch size, steps and trials that the cell was allowed, and the learning rate.
+        budget: encoder parameters, batch size, steps and trials that the cell was allowed, the learning rate, and
+            ``started``: 1 if the encoders began as the linear closed form, 0 if at random.
         data: fingerprint of the source.
         environment: package versions, git state, machine.
         seconds: wall time of the cell.

@@ -64,7 +64,7 @@ def write_report(suite: Suite, records: Sequence[Record], out: Path) -> Path:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     made = tables(suite, records)
-    said = {a.task: a for a in answers(made, trial_scores(suite, out), doubtful(suite, made, out))}
+    said = answers(made, trial_scores(suite, out), doubtful(suite, made, out))
     loader = Environment(loader=PackageLoader("tuplet.bench"), autoescape=True, undefined=StrictUndefined)
     sections = []
     for table in made:
@@ -93,7 +93,7 @@ def write_report(suite: Suite, records: Sequence[Record], out: Path) -> Path:
     page = loader.get_template("report.html").render(
         suite=suite,
         left_out=list(suite.left_out.values()) if ran >= {e.name for e in suite.entries} else [],
-        answers=[(a, ladder(t, a)) for t in made if (a := said.get(t.task.label)) is not None],
+        answers=[(a, ladder(a.table, a) if a.table else "") for a in said],
         baseline=next((e.label for e in suite.entries if e.name == suite.baseline), suite.baseline),
         sections=sections,
         overview=overview(made),

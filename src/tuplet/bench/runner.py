@@ -113,7 +113,9 @@ def check_budget(records: Sequence[Record]) -> None:
     """
     first: dict[tuple[str, str], Record] = {}
     for r in records:
-        for name in ("parameters", "batch_size", "steps", "lr") + (("trials",) if r.variant == "tuned" else ()):
+        for name in ("parameters", "batch_size", "steps", "lr", "started") + (
+            ("trials",) if r.variant == "tuned" else ()
+        ):
             if name in r.budget:
                 seen = first.setdefault((r.task, name), r)
                 if seen.budget[name] != r.budget[name]:

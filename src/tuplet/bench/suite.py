@@ -12,7 +12,7 @@ from tuplet.data import Source
 from tuplet.evaluate import Result
 from tuplet.model import AlignmentModel
 from tuplet.train.config import Optimizer
-from tuplet.types import Embeddings, InputError, Loss
+from tuplet.types import Embeddings, InputError, Loss, Start
 
 if TYPE_CHECKING:
     from tuplet.bench.verdicts import Run, Verdict
@@ -38,6 +38,7 @@ class Budget:
         optimizer: as in `tuplet.train.TrainConfig`.
         trials: settings tried per entry on validation data, beside its defaults.
         keep: the weights that count, as in `tuplet.train.TrainConfig`.
+        start: what the encoders begin as, as in `AlignmentModel.for_source`; the same for every objective.
     """
 
     dim: int = 32
@@ -48,6 +49,7 @@ class Budget:
     optimizer: Optimizer = "adamw"
     trials: int = 2
     keep: Literal["last", "best"] = "last"
+    start: Start = "random"
 
 
 @runtime_checkable
@@ -86,6 +88,7 @@ class Task:
         columns: of the task's table.
         negatives: ``"groups"`` keeps rows of one group from being each other's negatives in training; ``"all"`` does not, as in
             the papers.
+        joint: what two tasks that differ in the budget's start are called together, as they are answered together.
     """
 
     name: str
@@ -99,6 +102,7 @@ class Task:
     protocol: Evaluation = field(default_factory=Probes)
     columns: tuple[Column, ...] = COLUMNS
     negatives: Literal["groups", "all"] = "groups"
+    joint: str = ""
 
 
 @dataclass(frozen=True)
@@ -183,8 +187,9 @@ class Suite:
         return [*self.first, *others][:count]
 
     def of(self, task: Task) -> list[Entry]:
-        """List the entries that a task can have."""
-        return [e for e in self.entries if e.sizes is None or len(task.modalities) in e.sizes]
+        """List the entries that a task can have; started encoders that are not trained are the linear closed form."""
+        fits = [e for e in self.entries if e.sizes is None or len(task.modalities) in e.sizes]
+        return fits if task.budget.start == "random" else [e for e in fits if e.kind != "random"]
 
 
 @dataclass(frozen=True, order=True)

@@ -34,6 +34,9 @@ class Bench(Reading):
     """Run folder [default: runs/SUITE, or runs/bench/DATA]."""
     fresh: bool = False
     """Start the folder anew: forget what an earlier command left there."""
+    start: Literal["random", "gcca", "both"] | None = None
+    """What the encoders begin as: random weights, gcca (the linear closed form of the training rows), or one comparison of
+    both. For your data and quickstart [default: both for your data where they allow it, random for quickstart]."""
     only: tuple[str, ...] = ()
     """Names of entries to run, such as: gram one_vs_all. The linear closed form is always run."""
     workers: int | None = None
@@ -85,6 +88,8 @@ def bench(command: Bench) -> None:
         )
     if command.suite in ("scaling", "strategic") and command.fresh:
         raise InputError(f"fresh is for comparisons with cells; give {command.suite} another --out instead")
+    if command.suite in ready and command.suite != "quickstart" and command.start is not None:
+        raise InputError(f"start is {command.start!r}, but {command.suite} has its own; leave it out")
     if command.suite == "scaling":
         _scaling(command)
         return
@@ -97,14 +102,16 @@ def bench(command: Bench) -> None:
         print(f"report: {strategic(command.out, seeds=command.seeds, workers=command.workers)}")
         return
     if command.suite in ready:
-        options = {k: str(v) for k, v in (("root", command.root), ("preset", command.preset)) if v is not None}
+        start = None if command.start == "random" else command.start
+        given = (("root", command.root), ("preset", command.preset), ("start", start))
+        options = {k: str(v) for k, v in given if v is not None}
         suite = load_suite(SUITES[command.suite] + ("?" + urlencode(options) if options else ""))
         out = command.out or Path("runs") / command.suite
     else:
         if command.preset is not None:
             raise InputError(f"preset is {command.preset!r}, which is for the papers' tables; leave it out")
         how = Reading(**{f.name: getattr(command, f.name) for f in fields(Reading)})
-        suite = load_suite(described(command.suite, how))
+        suite = load_suite(described(command.suite, how, command.start))
         out = command.out or Path("runs/bench") / safe_name(suite.title)
     check_arguments(suite, seeds=command.seeds, only=command.only, workers=command.workers)
     only = command.only
@@ -182,7 +189,7 @@ def _publish(suite: Suite, records: list[Record], out: Path) -> None:
     made = tables(suite, records)
     answered = answers(made, trial_scores(suite, out), doubtful(suite, made, out))
     print_answers(answered)
-    print_tables(suite, made, answered=[a.task for a in answered])
+    print_tables(suite, made, answered=[label for a in answered for label in a.covers])
     print_claims(suite, records)
     failed = sorted(out.glob("cells/*/*.error.json"))
     if failed:

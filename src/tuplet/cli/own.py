@@ -15,27 +15,30 @@ from tuplet.io import AnyOf, parse_state
 
 if TYPE_CHECKING:
     from tuplet.bench import Suite
+    from tuplet.bench.regimes import Starts
     from tuplet.data import Source
 
 _READING = {f.name: [str] if f.default == () else AnyOf(None, str) for f in fields(Reading)}
 _PLAN = {
     **dict.fromkeys(("data", "title", "target", "kind", "fingerprint"), str),
     **{"modalities": [str], "size": int, "rows": int, "reading": _READING},
+    **{"start?": {"random", "gcca", "both"}, "unstarted?": str},
 }
 
 
-def described(data: str, how: Reading) -> str:
+def described(data: str, how: Reading, start: Starts | None = None) -> str:
     """Open the data of a command and write down what a suite needs to know of them.
 
     Args:
         data: as on the command line.
         how: its options.
+        start: of the encoders; both where the data allow it, when left out.
 
     Returns:
         A factory for `tuplet.bench.cell.load_suite`.
 
     Raises:
-        InputError: as `tuplet.cli.source.opened`, or for unknown modalities or targets.
+        InputError: as `tuplet.cli.source.opened`, for unknown modalities or targets, or a start that the data do not allow.
 
     Example:
         >>> described("digits", Reading(modalities=("fourier", "zernike")))[:15]
@@ -55,6 +58,7 @@ def described(data: str, how: Reading) -> str:
             f"{data} has {len(source.train)}, {len(source.val)} and {len(source.test)} rows to train, validate and test, "
             f"expected at least 2, 1 and 1; give more rows"
         )
+    start, unstarted = ("random", "") if start == "random" else _allowed(source, start)
     found = {
         "data": place,
         "reading": {
@@ -67,8 +71,23 @@ def described(data: str, how: Reading) -> str:
         "modalities": sorted(source.modalities),
         "rows": len(source.train),
         "fingerprint": source.fingerprint,
+        "start": start,
+        "unstarted": unstarted,
     }
     return "tuplet.cli.own:own?" + urlencode({"plan": json.dumps(found)})
+
+
+def _allowed(source: Source, start: Starts | None) -> tuple[Starts, str]:
+    """Say with which starts the data can be compared; what was asked for is refused where it cannot be had."""
+    from tuplet.model import AlignmentModel
+
+    try:
+        AlignmentModel.for_source(source, start="gcca")
+    except InputError as error:
+        if start is not None:
+            raise
+        return "random", str(error).partition(";")[0].removeprefix("start is 'gcca', but ")
+    return start or "both", ""
 
 
 def own(plan: str) -> Suite:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,10 @@ from tuplet.cli.source import Reading
 from tuplet.errors import InputError
 
 if TYPE_CHECKING:
+    from tuplet.data import Source
+    from tuplet.model import AlignmentModel
     from tuplet.train.recipe import Recipe
+    from tuplet.types import Start
 
 NOTE = "run.json"
 STEPS = 400
@@ -28,6 +32,7 @@ def read_note(folder: Path) -> dict[str, Any]:
         "data": AnyOf(str, None),
         "recipe": AnyOf(str, None),
         "objective": AnyOf(str, None),
+        "start?": {"random", "gcca"},
         "seed": Between(int, 0, 2**40),
         "fingerprint": str,
         "target": AnyOf(str, None),
@@ -38,8 +43,7 @@ def read_note(folder: Path) -> dict[str, Any]:
     fix = "give the folder that `tuplet train` wrote to"
     if not (folder / NOTE).exists():
         raise InputError(f"{folder} is not a run folder (no {NOTE}); {fix}")
-    found: dict[str, Any] = read_state(folder / NOTE, schema, fix=fix)
-    return found
+    return {"start": "random", **read_state(folder / NOTE, schema, fix=fix)}
 
 
 def reading_note(command: Reading) -> dict[str, Any]:
@@ -75,12 +79,9 @@ def file_recipe(name: str) -> Recipe:
     return made
 
 
-def data_recipe(note: dict[str, Any]) -> Recipe:
+def data_recipe(note: dict[str, Any], *, say: Callable[[str], None] = lambda line: None) -> Recipe:
     """Make the recipe of a run on data: the encoders that suit them, and an objective by its short name."""
-    import torch
-
     from tuplet.cli.source import opened
-    from tuplet.model import AlignmentModel
     from tuplet.train import Recipe, TrainConfig
     from tuplet.train.recipe import DIM, OBJECTIVES
     from tuplet.train.validate import lacks_pairs
@@ -112,9 +113,27 @@ def data_recipe(note: dict[str, Any]) -> Recipe:
         per_epoch = max(1, len(source.train) // config.batch_size)
         config = replace(config, epochs=max(config.epochs, -(-STEPS // per_epoch)))
     config = replace(config, keep="best", patience=max(10, config.epochs // 4))
-    torch.manual_seed(note["seed"])
-    model = AlignmentModel.for_source(source, dim=width)
+    model = _untrained(source, width, note, say)
     return Recipe(source, model, made, config, target=note["target"] or target_of(source))
+
+
+def _untrained(source: Source, dim: int, note: dict[str, Any], say: Callable[[str], None]) -> AlignmentModel:
+    """Build the model, as the closed form unless the note says how it begins or the data have none."""
+    import torch
+
+    from tuplet.model import AlignmentModel
+
+    start: Start = note["start"] or "gcca"
+    torch.manual_seed(note["seed"])
+    try:
+        return AlignmentModel.for_source(source, dim=dim, start=start)
+    except InputError as error:
+        if note["start"] is not None:
+            raise
+        why = str(error).partition(";")[0].removeprefix("start is 'gcca', but ")
+        say(f"Encoders begin at random: {why}.")
+        torch.manual_seed(note["seed"])
+        return AlignmentModel.for_source(source, dim=dim)
 
 
 def target_of(source: Any) -> str:

@@ -28,14 +28,17 @@ class Train(Reading):
     """A source that ships (digits, blocks, ...), your own file.npz, or a Python file that defines recipe() ->
     tuplet.Recipe, which then decides everything."""
     objective: str | None = None
-    """What aligns: pairwise, sigmoid, cmc, bottleneck, symile, gram, triangle, one_vs_all, uni_align, comm, structure or
-    transport [default: pairwise]."""
+    """What aligns: pairwise, sigmoid, cmc, bottleneck, symile, gram, triangle, one_vs_all, cone, uni_align, comm,
+    structure or transport [default: pairwise]."""
     align: Literal["auto"] | None = None
     """auto: audit the data first, then train every modality on the target and align the pairs that it helps, in place of
     --objective."""
     epochs: int | None = None
     """Passes over the training rows, at most [default: 40, more for few rows, or the recipe's]; training stops when the
     validation loss has not improved for a quarter of them, and keeps the best epoch."""
+    start: Literal["random", "gcca"] | None = None
+    """What the encoders begin as: gcca, the linear closed form of the training rows, or random weights [default: gcca where
+    the data allow it; random with --align auto, whose audit begins so]."""
     seed: int = 0
     """Seed of the weights and of the order of the batches."""
     dim: int | None = None
@@ -77,7 +80,7 @@ def train(command: Train) -> None:
     first = int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0  # of several processes, one speaks
     if (command.out / "suite.json").exists():
         raise InputError(f"out {command.out} holds a bench run; choose another folder")
-    note, recipe = _asked(command)
+    note, recipe = _asked(command, first)
     config = replace(
         recipe.config,
         progress=sys.stderr.isatty() and first,
@@ -120,7 +123,7 @@ def train(command: Train) -> None:
     print(f"or:  tuplet embed {command.out} DATA --out emb.npz")
 
 
-def _asked(command: Train) -> tuple[dict[str, Any], Recipe]:
+def _asked(command: Train, first: bool) -> tuple[dict[str, Any], Recipe]:
     """Check all arguments and build what they say, before anything is written."""
     python = command.data.endswith(".py")
     settings = {k: getattr(command, k) for k in ("epochs", "dim", "batch_size", "lr")}
@@ -131,6 +134,7 @@ def _asked(command: Train) -> tuple[dict[str, Any], Recipe]:
         "data": None if python else file + command.data[len(named) :],
         "recipe": command.data if python else None,
         "objective": None if python or command.align else command.objective or "pairwise",
+        "start": "random" if command.align and command.start is None else command.start,
         "seed": command.seed,
         "target": command.target,
         "reading": reading_note(command),
@@ -145,9 +149,9 @@ def _asked(command: Train) -> tuple[dict[str, Any], Recipe]:
     if not 0 <= command.seed < 2**40:
         raise InputError(f"seed is {command.seed}, expected a number from 0 to 2^40")
     if not python:
-        recipe = data_recipe(note)
+        recipe = data_recipe(note, say=print if first else lambda line: None)
     else:
-        for name in ("objective", "dim", "batch_size", "lr", *(f.name for f in fields(Reading))):
+        for name in ("objective", "start", "dim", "batch_size", "lr", *(f.name for f in fields(Reading))):
             if getattr(command, name) not in (None, ()):
                 raise InputError(
                     f"--{name.replace('_', '-')} is {getattr(command, name)!r}, but {command.data} is a recipe, which decides "
@@ -156,7 +160,7 @@ def _asked(command: Train) -> tuple[dict[str, Any], Recipe]:
         recipe = file_recipe(command.data)
         epochs = recipe.config.epochs if command.epochs is None else command.epochs
         recipe = replace(recipe, config=replace(recipe.config, seed=command.seed, epochs=epochs))
-    return {**note, "fingerprint": recipe.source.fingerprint}, recipe
+    return {**note, "start": recipe.model.start, "fingerprint": recipe.source.fingerprint}, recipe
 
 
 def _owned(command: Train, note: dict[str, Any]) -> Plan | None:
@@ -167,7 +171,7 @@ def _owned(command: Train, note: dict[str, Any]) -> Plan | None:
         return None
     there = read_note(command.out)
     plan = there.pop("plan")
-    for k in ("recipe", "data", "objective", "seed", "target", "settings", "reading", "fingerprint"):
+    for k in ("recipe", "data", "objective", "start", "seed", "target", "settings", "reading", "fingerprint"):
         if there[k] != note[k]:
             one, two, what = there[k], note[k], k
             if isinstance(one, dict) and (differs := [w for w in one if one[w] != two[w]]):

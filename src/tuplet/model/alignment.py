@@ -17,7 +17,7 @@ from tuplet.functional.rows import unit
 from tuplet.model.closed_form import LinearMap, linear_maps
 from tuplet.nets import MLP, Named, Projection, Residual, encoders
 from tuplet.nets.encoders import WIDTHS, Paired
-from tuplet.types import Batch, Embeddings, InputError, Kind, one_of
+from tuplet.types import Batch, Embeddings, InputError, Kind, Start, one_of
 
 
 class AlignmentModel(nn.Module):
@@ -30,6 +30,7 @@ class AlignmentModel(nn.Module):
     Attributes:
         preprocessing: modality -> how raw rows become what its encoder reads, as `encode` needs; set by `for_source` and by
             `tuplet.fit`.
+        start: what the encoders began as, ``"random"`` or ``"gcca"``; set by `for_source` and `started`.
 
     Raises:
         InputError: if names disagree or there are fewer than two modalities.
@@ -55,6 +56,7 @@ class AlignmentModel(nn.Module):
         self.encoders = Named({k: encoders[k] for k in sorted(encoders)})
         self.projections = Named({k: projections[k] for k in sorted(projections)})
         self.preprocessing: dict[str, Preprocessing] = {}
+        self.start: Start = "random"
 
     @classmethod
     def mlp(
@@ -84,7 +86,7 @@ class AlignmentModel(nn.Module):
         preset: Literal["small", "paper"] = "small",
         dim: int | None = None,
         kinds: Mapping[str, Kind] | None = None,
-        start: Literal["random", "gcca"] = "random",
+        start: Start = "random",
         ridge: float | None = None,
     ) -> AlignmentModel:
         """Build the encoders that suit a source, and a three-layer projection per modality of the same width.
@@ -109,13 +111,39 @@ class AlignmentModel(nn.Module):
         one_of("start", start, ("random", "gcca"))
         found = encoders(source, preset=preset, dim=dim, kinds=kinds)
         width = WIDTHS[preset] if dim is None else dim
-        projections: dict[str, nn.Module] = {k: Projection(width, width) for k in found}
+        model = cls(found, {k: Projection(width, width) for k in found})
         if start == "gcca":
-            maps = _start(source, width, ridge)
-            found = {k: Residual(maps[k].module(), net, width) for k, net in found.items()}
-            projections = {k: Residual(nn.Identity(), net, width) for k, net in projections.items()}
-        model = cls(found, projections)
+            model = model.started(source, dim=width, ridge=ridge)
         model.preprocessing = dict(getattr(source, "preprocessing", {}))
+        return model
+
+    def started(self, source: Paired, *, dim: int, ridge: float | None = None) -> AlignmentModel:
+        """Begin as the linear closed form: an encoder is that map plus the encoder so far, whose last layer begins at zero.
+
+        Args:
+            source: a `tuplet.data.Source` whose training rows give the maps.
+            dim: width of this model's representations and embeddings.
+            ridge: as in `for_source`.
+
+        Returns:
+            A model with this one's networks in it.
+
+        Raises:
+            InputError: as `for_source` does.
+
+        Example:
+            >>> from tuplet.data import from_arrays
+            >>> x = np.random.default_rng(0).normal(size=(40, 3)).astype("f4")
+            >>> model = AlignmentModel.mlp({"a": (3,), "b": (3,)}, dim=4)
+            >>> model.started(from_arrays({"a": x, "b": x[:, ::-1].copy()}), dim=4).start
+            'gcca'
+        """
+        maps = _start(source, dim, ridge)
+        model = AlignmentModel(
+            {k: Residual(maps[k].module(), net, dim) for k, net in self.encoders.items()},
+            {k: Residual(nn.Identity(), net, dim) for k, net in self.projections.items()},
+        )
+        model.preprocessing, model.start = dict(self.preprocessing), "gcca"
         return model
 
     def forward(self, batch: Batch) -> Embeddings:

@@ -18,7 +18,12 @@ from tuplet.types import InputError
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 """Files of a model folder."""
 _TOWER: dict[Any, Any] = {"encoder": {...: object}, "projection": {...: object}, "preprocessing": object}
-_CONFIG: dict[Any, Any] = {"schema": Between(int, 1, 1), "modalities": {...: {**_TOWER, ...: object}}, ...: object}
+_CONFIG: dict[Any, Any] = {
+    "schema": Between(int, 1, 1),
+    "modalities": {...: {**_TOWER, ...: object}},
+    "training?": {"start?": {"random", "gcca"}, ...: object},
+    ...: object,
+}
 
 
 def load(
@@ -50,7 +55,8 @@ def load(
     """
     folder = Path(folder)
     fix = "give the folder that `tuplet train` or tuplet.fit wrote to"
-    about: dict[str, Any] = read_state(folder / CONFIG, _CONFIG, fix=fix)["modalities"]
+    config = read_state(folder / CONFIG, _CONFIG, fix=fix)
+    about: dict[str, Any] = config["modalities"]
     tensors = read_weights(folder)
     own = {"encoder": encoders or {}, "projection": projections or {}}
     for part, given in own.items():
@@ -78,6 +84,7 @@ def load(
                 towers[name] = build(description)
     model = AlignmentModel(made["encoder"], made["projection"])
     _fill(model, tensors, folder)
+    model.start = config.get("training", {}).get("start", "random")
     for name, entry in about.items():
         if entry["preprocessing"] is not None:
             model.preprocessing[name] = Preprocessing.from_json(entry["preprocessing"])

@@ -163,7 +163,8 @@ def check_same(here: dict[str, Any], saved: dict[str, Any], folder: Path) -> Non
         tuplet.types.InputError: run holds a run with lr = 2, this one has lr = 1; ...
     """
     own = ("objective", "data", "rows", "steps")
-    now, then = ({**run["config"], **{k: run.get(k) for k in own}} for run in (here, saved))
+    # a run of before there was a choice began at random
+    now, then = ({"start": "random", **run["config"], **{k: run.get(k) for k in own}} for run in (here, saved))
     for k in sorted(now.keys() | then.keys()):
         if now.get(k) != then.get(k):
             raise InputError(

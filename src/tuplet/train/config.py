@@ -7,7 +7,7 @@ from math import inf
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from tuplet.types import InputError
+from tuplet.types import InputError, Start
 
 Optimizer = Literal["adamw", "adam"]
 Precision = Literal["float32", "bf16"]
@@ -35,6 +35,7 @@ class TrainConfig:
         keep: weights that the trained model has: those of the ``"last"`` epoch (validation rows then only watch), or of the
             ``"best"`` one, which has the lowest validation loss, the first of equals.
         patience: stop after so many epochs in which the validation loss did not improve; None to train them all.
+        start: of the encoders, if `fit` builds the model; as in `AlignmentModel.for_source`.
         seed: of the weights, if `fit` builds the model; of the order of the batches and of everything random in training.
         accelerator: ``"cpu"``, ``"gpu"`` or ``"auto"``.
         devices: number of processes.
@@ -66,6 +67,7 @@ class TrainConfig:
     chunk: int = 256
     keep: Keep = "last"
     patience: int | None = None
+    start: Start = "random"
     seed: int = 0
     accelerator: Accelerator = "cpu"
     devices: int = 1
@@ -84,6 +86,7 @@ class TrainConfig:
             ("accelerator", Accelerator),
             ("strategy", Strategy),
             ("keep", Keep),
+            ("start", Start),
         ):
             if getattr(self, name) not in get_args(kind):
                 raise InputError(f"{name} is {getattr(self, name)!r}, expected one of {', '.join(get_args(kind))}")

@@ -94,6 +94,7 @@ _ABOUT: dict[Any, Any] = {
     },
     "objective": {"name": str, ...: object},
     "data": {"name": str, "fingerprint": str, "rows": int, ...: object},
+    "training?": {"start?": {"random", "gcca"}, ...: object},
     "seed": int,
     "versions": {"tuplet": str, ...: str},
     ...: object,
@@ -167,7 +168,7 @@ def write_card(out: Path, progress: dict[str, Any], history: Sequence[dict[str, 
     lines = []
     for name, m in about["modalities"].items():
         lines.append(
-            f"| {_cell(name)} | {_cell(m['shape'])} | {_cell(m['kind'] or '')} | {_cell(m['encoder']['class'])} |"
+            f"| {_cell(name)} | {_cell(m['shape'])} | {_cell(m['kind'] or '')} | {_cell(_class(m['encoder']))} |"
         )
     raw = ", ".join(f"{k!r}: rows" for k in list(about["modalities"])[:2])
     done = f"{progress['done']} of {progress['epochs']} epochs" + ("" if progress["finished"] else ", unfinished")
@@ -175,6 +176,8 @@ def write_card(out: Path, progress: dict[str, Any], history: Sequence[dict[str, 
     losses = ", ".join(
         f"{word} {kept[k]:.4f}" for k, word in (("loss", "training"), ("val", "validation")) if kept.get(k) is not None
     )
+    started = about.get("training", {}).get("start", "random") == "gcca"
+    start = "as the linear closed form of the training rows (gcca)" if started else "at random"
     text = f"""# Model card
 
 An alignment model trained by tuplet {about["versions"]["tuplet"]}: it embeds every modality below in one space.
@@ -192,6 +195,7 @@ z = model.encode({{{raw}}})  # raw rows as in training; any subset of modalities
 
 - Data: {_cell(about["data"]["name"])}, {about["data"]["rows"]} training rows, fingerprint {_cell(about["data"]["fingerprint"])}
 - Objective: {_cell(about["objective"]["name"])}; seed {about["seed"]}; all settings are in `{CONFIG}`
+- Start: encoders began {start}
 - Training: {done}; weights of epoch {progress["kept"]}{f" (loss: {losses})" if losses else ""}
 
 """
@@ -204,6 +208,12 @@ def _name(objective: object) -> str:
     return (
         type(objective).__name__ if isinstance(objective, nn.Module) else str(getattr(objective, "__name__", "custom"))
     )
+
+
+def _class(encoder: dict[str, Any]) -> str:
+    """Name an encoder's class; of a linear map plus a network, both."""
+    inner = encoder.get("branch")
+    return f"linear map + {inner['class']}" if isinstance(inner, dict) and "class" in inner else encoder["class"]
 
 
 def _cell(value: object) -> str:

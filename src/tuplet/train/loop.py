@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -110,7 +110,14 @@ def fit(
             f"keep is {config.keep!r} and patience {config.patience}, but there are {lacking} to compare epochs by; give val "
             f"rows, or set keep='last' and patience=None"
         )
-    model = _untrained(train, config) if model is None else model
+    if model is None:
+        model = _untrained(train, config)
+    elif config.start != "random" and config.start != model.start:
+        raise InputError(
+            f"start is {config.start!r}, which is for a model that fit builds; give model=None, or build yours with "
+            f"AlignmentModel.for_source(source, start={config.start!r})"
+        )
+    config = replace(config, start=model.start)
     if known := getattr(getattr(train, "source", None), "preprocessing", None):
         model.preprocessing = {k: p for k, p in known.items() if k in model.encoders}
     if not any(p.requires_grad for x in (model, objective) if isinstance(x, nn.Module) for p in x.parameters()):
@@ -140,4 +147,4 @@ def _untrained(train: Rows, config: TrainConfig) -> AlignmentModel:
     if source is None:
         raise InputError("model is None, but train does not say of which source it is; give model=AlignmentModel...")
     torch.manual_seed(config.seed)
-    return AlignmentModel.for_source(source)
+    return AlignmentModel.for_source(source, start=config.start)

@@ -9,6 +9,7 @@ from tuplet.objectives import (
     CMC,
     Bottleneck,
     CoMM,
+    Cone,
     Gram,
     Objective,
     OneVsAll,
@@ -134,6 +135,14 @@ def objectives() -> tuple[Entry, ...]:
             defaults={"tau": 0.01},
             trials=TAUS,
             note="without minimality: blind to sign",
+        ),
+        Entry(
+            "cone",
+            "Cone (ours)",
+            lambda s, t: Cone(**s),
+            defaults={"tau": 0.1},
+            trials=({"tau": 0.05}, {"tau": 0.2}),
+            note="against the best non-negative mixture of the other views",
         ),
         Entry(
             "uni_align",

@@ -7,6 +7,7 @@ from math import ceil
 
 from tuplet.bench.columns import COLUMNS, Column
 from tuplet.bench.probes import ByKind
+from tuplet.bench.regimes import Starts, regimes
 from tuplet.bench.suite import Budget, Suite, Task
 from tuplet.bench.suites.entries import baselines, objectives
 from tuplet.data import Source
@@ -92,6 +93,8 @@ def comparison(
     kind: str,
     size: int,
     rows: int,
+    start: Starts = "random",
+    unstarted: str = "",
 ) -> Suite:
     """Build the suite. It does not read the data: a report needs none.
 
@@ -104,9 +107,11 @@ def comparison(
         kind: ``"class"`` or ``"real"``; of the target.
         size: number of classes, or of dimensions.
         rows: training rows.
+        start: of the encoders; ``"both"`` makes two tasks.
+        unstarted: why there is no closed form to start from, where that is so.
 
     Returns:
-        One task, and every entry that its modalities and its target allow.
+        One task or two, and every entry that its modalities and its target allow.
 
     Example:
         >>> s = comparison(lambda: None, factory="", title="mine", modalities=("a", "b"), target="", kind="", size=0, rows=50)
@@ -120,7 +125,7 @@ def comparison(
     return Suite(
         name="own",
         factory=factory,
-        tasks=(task,),
+        tasks=regimes(task, start),
         entries=tuple(fits),
         baseline="pairwise",
         title=title,
@@ -134,5 +139,6 @@ def comparison(
             f"data have {len(modalities)}."
             for e in entries
             if e not in fits
-        },
+        }
+        | ({"started": f"Started encoders are left out: {unstarted}."} if unstarted else {}),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tuplet.bench.regimes import Starts, regimes
 from tuplet.bench.suite import Budget, Suite, Task
 from tuplet.bench.suites.entries import baselines, objectives
 from tuplet.data import SOURCES
@@ -10,8 +11,11 @@ VIEWS = ("factors", "fourier", "karhunen", "morphology", "pixels", "zernike")
 THREE = ("fourier", "karhunen", "zernike")
 
 
-def quickstart() -> Suite:
+def quickstart(start: Starts = "random") -> Suite:
     """Build the suite.
+
+    Args:
+        start: of the encoders; ``"both"`` makes every task twice.
 
     Returns:
         Two tasks, and every objective that can run on them, each trained with the same encoders, batches, steps and trials.
@@ -28,8 +32,8 @@ def quickstart() -> Suite:
     )
     return Suite(
         name="quickstart",
-        factory="tuplet.bench.suites.quickstart:quickstart",
-        tasks=tasks,
+        factory="tuplet.bench.suites.quickstart:quickstart" + ("" if start == "random" else f"?start={start}"),
+        tasks=tuple(t for task in tasks for t in regimes(task, start)),
         entries=(*baselines(), *objectives()),
         baseline="pairwise",
         about=(
