@@ -1,6 +1,6 @@
 """Time and memory of the objectives: against their textbook forms, one InfoNCE, blocks, and an installed peer.
 
-    python benchmarks/objectives.py [--only determinants infonce blocks symile] [--repeats 15] [--threads 2] [--large]
+    python benchmarks/objectives.py [--only determinants infonce cone blocks symile] [--repeats 15] [--threads 2] [--large]
 
 Forward and backward, float32, unit rows. Times are medians [range] of repeats that take turns in one process, and ratios
 of medians. Memory is measured in a process of its own: its largest resident memory beyond that before the pass.
@@ -21,10 +21,10 @@ from torch.nn import functional as F
 
 from tuplet import Embeddings
 from tuplet.bench.scaling import peak_memory
-from tuplet.objectives import Gram, Objective, OneVsAll, Pairwise, Symile
+from tuplet.objectives import Cone, Gram, Objective, OneVsAll, Pairwise, Symile
 
 Form = Callable[[dict[str, Tensor]], Tensor]
-BLOCKED = {"Gram": Gram, "OneVsAll": OneVsAll, "Symile": Symile, "Pairwise": Pairwise}
+BLOCKED = {"Gram": Gram, "Cone": Cone, "OneVsAll": OneVsAll, "Symile": Symile, "Pairwise": Pairwise}
 
 
 def determinant_volume(q: Tensor, rest: list[Tensor]) -> Tensor:
@@ -84,10 +84,10 @@ def interleaved(forms: dict[str, Form], z: dict[str, Tensor], repeats: int) -> N
         print(f"| {name} | {median:.1f} ms [{low:.1f}, {high:.1f}] | {median / 1e3 / first:.2f} |", flush=True)
 
 
-def tuples(m: int, b: int, d: int) -> dict[str, Tensor]:
+def tuples(m: int, b: int, d: int, *, shared: float = 1.0) -> dict[str, Tensor]:
     g = torch.Generator().manual_seed(0)
-    shared = torch.randn(b, d, generator=g)
-    return {f"m{k}": F.normalize(shared + torch.randn(b, d, generator=g), dim=1) for k in range(m)}
+    common = shared * torch.randn(b, d, generator=g)
+    return {f"m{k}": F.normalize(common + torch.randn(b, d, generator=g), dim=1) for k in range(m)}
 
 
 def of(objective: Objective) -> Form:
@@ -136,7 +136,7 @@ def blocks(sizes: list[tuple[str, int, int, int, str]], threads: int, rounds: in
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parts = ("determinants", "infonce", "blocks", "symile")
+    parts = ("determinants", "infonce", "cone", "blocks", "symile")
     parser.add_argument("--only", nargs="*", default=parts, choices=parts)
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
@@ -165,6 +165,12 @@ def main() -> None:
                 for k, v in (("Pairwise", Pairwise), ("Gram", Gram), ("Symile", Symile), ("OneVsAll", OneVsAll))
             }
             interleaved(forms, tuples(m, b, d), args.repeats)
+    if "cone" in args.only:
+        for members, shared in (("independent", 0.0), ("correlated (cosine 0.5)", 1.0)):
+            for m in (3, 6):
+                title(f"The cone, {members} members", m, 1024, 256)
+                forms = {"Pairwise": of(Pairwise()), "OneVsAll": of(OneVsAll()), "Cone": of(Cone())}
+                interleaved(forms, tuples(m, 1024, 256, shared=shared), args.repeats)
     if "symile" in args.only:
         for m, b, d in ((3, 1024, 256), (3, 2048, 256), (5, 1024, 256)):
             title("Symile against the PyPI package symile", m, b, d)

@@ -38,6 +38,7 @@ def test_hostile_input_is_refused_in_one_line_or_measured():
     assert {"zeros", "1e300", "denormal", "constant", "ties"} <= set(embeddings)
     names = ("conflict", "centroid_gap", "modality_auc", "paired_distance", "positive_cosine", "positive_quantile")
     for kind, emb in embeddings.items():
+        found += faults(f"mixture({kind})", lambda e=emb: {k: m.summary() for k, m in diagnose.mixture(e).items()})
         for name in (*names, "relative_gap", "panel"):
             function = getattr(diagnose, name)
             found += faults(f"{name}({kind})", lambda f=function, e=emb: f(e), undefined=("mu",))

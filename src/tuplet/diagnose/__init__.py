@@ -11,11 +11,13 @@ from tuplet.diagnose.gap import (
     relative_gap,
 )
 from tuplet.diagnose.geometry import alignment, effective_rank, uniformity
+from tuplet.diagnose.mixtures import Mixture, mixture
 from tuplet.diagnose.panel import panel
 from tuplet.diagnose.similarity import Moments, Score, Similarity, cka, cknna, cycle_knn, lcs_knn, mutual_knn, svcca
 
 __all__ = [
     "Conflict",
+    "Mixture",
     "Moments",
     "Score",
     "Similarity",
@@ -28,6 +30,7 @@ __all__ = [
     "effective_rank",
     "forces",
     "lcs_knn",
+    "mixture",
     "modality_auc",
     "mutual_knn",
     "paired_distance",
