@@ -71,9 +71,8 @@ class Mixture:
     def __str__(self) -> str:
         """Say in a few lines which members explain the query."""
         s = self.summary()
-        lines = [
-            f"{self.query}, {len(self.rows)} rows: mixture {s['score']:.3f}, best single {s['single']:.3f}, span {s['span']:.3f}"
-        ]
+        scores = f"mixture {s['score']:.3f}, best single {s['single']:.3f}, span {s['span']:.3f}"
+        lines = [f"{self.query}, {len(self.rows)} rows: {scores}"]
         lines += [f"  {k}: share {s[f'share|{k}']:.2f}, in use in {s[f'used|{k}']:.0%} of rows" for k in self.members]
         numbers = ", ".join(f"{c}: {s[f'active|{c}']:.0%}" for c in range(1, len(self.members) + 1))
         return "\n".join([*lines, f"  members in use: {numbers}"])
