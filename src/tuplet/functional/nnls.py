@@ -98,11 +98,11 @@ def _of_many(t: Tensor, gram: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 def _compiled(t: Tensor, gram: Tensor) -> tuple[Tensor, Tensor]:
     """Solve with a fixed number of exchanges, as a compiled loop cannot wait for the last pair."""
-    a, worst = _candidate(t, gram, _guess(t, gram).sign())
-    for _ in range(ROUNDS):
-        moved = ((a > 0) ^ _offending(t, gram, a)).to(t.dtype)
-        again, other = _candidate(t, gram, torch.where(worst > 0, moved, (a > 0).to(t.dtype)))
-        a, worst = torch.where(worst > 0, again, a), torch.where(worst > 0, other, worst)
+    used = _guess(t, gram) > 0
+    a, _ = _candidate(t, gram, used.to(t.dtype))
+    for _ in range(ROUNDS):  # a pair without offenders stays as it is
+        used = used ^ _offending(t, gram, a)
+        a, _ = _candidate(t, gram, used.to(t.dtype))
     return _scaled(a, t, gram)
 
 
