@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +17,7 @@ from tuplet.audit.advice import Advice, gain_curve
 from tuplet.data import from_arrays
 from tuplet.demo import measure, study, verdict
 from tuplet.demo.study import METHODS, Found, _measured, _ranks, chosen
-from tuplet.evaluate import embed, linear_baseline
+from tuplet.evaluate import Result, embed, linear_baseline
 from tuplet.evaluate.search import search
 from tuplet.io import fresh
 from tuplet.types import InputError
@@ -41,21 +42,26 @@ def method(share, probe=0.5, validation=None):
     """A method that finds this share of the names."""
     ranks = np.where(np.random.default_rng(0).permutation(N) < share * N, 1, 200)
     validation = share if validation is None else validation
-    return [Found({"linear": probe, "validation": validation}, ranks, ranks, np.zeros((N, 10), np.int64))]
+    return [
+        Found(
+            {"linear": probe, "validation": validation}, ranks, ranks, np.zeros((N, 10), np.int64), 1.0 * (ranks <= 10)
+        )
+    ]
 
 
 def answers(concepts=range(N), **shares):
     found = {m: method(shares.get(m, 0.03)) for m in METHODS}
-    found["inputs"] = [Found({"linear": 0.9}, *[np.zeros(0, np.int64)] * 3)]
+    found["inputs"] = [Found({"linear": 0.9}, *[np.zeros(0, np.int64)] * 4)]
     return [answer for _, answer in verdict(found, [f"row {i}" for i in range(N)], concepts, AUDIT)]
 
 
 def test_the_best_objective_is_named_with_those_like_it():
     align, which, gain, _ = answers(pairwise=0.3, gram=0.6, ova_ib=0.59, linear=0.2)
     assert align.startswith("Yes")
-    assert which.startswith("GRAM, which finds most on validation names. On test names it finds 60%")
-    assert "OVA-IB cannot be told apart" in which
-    assert "Pairwise finds fewer" in which
+    assert which.startswith("GRAM, which finds most on validation rows. On test rows it finds 60%")
+    assert "OVA-IB (59%) cannot be told apart" in which
+    assert "Pairwise (30%) finds fewer" in which
+    assert "GRAM started from the linear closed form have the right one among the first 10 in 60%" in align
     assert "GRAM finds more than" in gain
 
 
@@ -64,21 +70,40 @@ def test_validation_names_choose_and_test_names_are_reported():
     found |= {"pairwise": method(0.2, validation=0.5), "gram": method(0.6, validation=0.4)}
     assert chosen(found) == "pairwise"
     which = verdict(found, [f"row {i}" for i in range(N)], range(N), AUDIT)[1][1]
-    assert which.startswith("Pairwise, which finds most on validation names. On test names it finds 20%")
-    assert "GRAM finds more on them" in which
+    assert which.startswith("Pairwise, which finds most on validation rows. On test rows it finds 20%")
+    assert "GRAM (60%) finds more on them" in which
 
 
 def test_variants_of_one_concept_are_one_draw():
-    """Sixty variants that GRAM alone finds are a clear difference as rows, and two concepts of 300 names are not."""
+    """Sixty variants that GRAM alone finds by name are a clear difference as rows, and two concepts of 300 names are not."""
     found = {m: method(0.03) for m in METHODS}
-    found["inputs"] = [Found({"linear": 0.9}, *[np.zeros(0, np.int64)] * 3)]
+    found["inputs"] = [Found({"linear": 0.9}, *[np.zeros(0, np.int64)] * 4)]
     first = found["gram"][0]
     ranks = np.where(np.arange(N) < 60, 1, first.ranks)
-    found["gram"] = [Found({"linear": 0.5, "validation": 0.9}, ranks, ranks, first.top)]
+    found["gram"] = [Found({"linear": 0.5, "validation": 0.9}, ranks, ranks, first.top, first.whole)]
     names, concepts = [f"row {i}" for i in range(N)], np.maximum(np.arange(N) - 59, 0)
     concepts[30:60] = N
-    assert verdict(found, names, range(N), AUDIT)[0][1].startswith("Yes")
-    assert verdict(found, names, concepts, AUDIT)[0][1].startswith("No gain was found")
+    assert "By a typed name alone it finds more than it" in verdict(found, names, range(N), AUDIT)[2][1]
+    assert "By a typed name alone it cannot be told apart from it" in verdict(found, names, concepts, AUDIT)[2][1]
+
+
+def test_the_first_answer_follows_both_measures():
+    """Best from all others, and no better by a typed name: both are said, and the start of the one that won."""
+    found = {m: method(0.2) for m in METHODS} | {"random": method(0.03)}
+    found["inputs"] = [Found({"linear": 0.9}, *[np.zeros(0, np.int64)] * 4)]
+    names = [f"row {i}" for i in range(N)]
+    for winner, begun in (
+        ("cone", "Cone (ours) started from the linear"),
+        ("scratch", "Pairwise from scratch from random"),
+    ):
+        plain, best = method(0.2)[0], method(0.7)[0]
+        now = found | {winner: [replace(plain, numbers=best.numbers, whole=best.whole)]}
+        align, _, gain, _ = (answer for _, answer in verdict(now, names, range(N), AUDIT))
+        assert align.startswith("Yes, to search")
+        assert begun in align
+        assert "in 70%, the closed form alone in 20%" in align
+        assert "finds more than regularised linear CCA" in gain
+        assert "By a typed name alone it cannot be told apart from it: 20% against 20%" in gain
 
 
 def test_a_closed_form_that_wins_and_alignment_without_gain_are_said():
@@ -107,7 +132,7 @@ def test_search_finds_the_row_that_was_typed():
 
 
 def test_fresh_removes_a_demo_and_nothing_else(tmp_path):
-    for name in ("demo.json", "report.html", "records/gram-0.json", "models/gram-0-20/train.jsonl", "audit/audit.json"):
+    for name in ("demo.json", "report.html", "records/gram-0.json", "models/gram-0-8/train.jsonl", "audit/audit.json"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("{}")
     (tmp_path / "models" / "mine.txt").write_text("")
@@ -150,11 +175,15 @@ def test_pictures_are_shown_best_first_and_the_share_that_chooses_is_of_validati
         return torch.from_numpy((-away if candidates is source.val else -((away - 1) % n)).astype(float))
 
     monkeypatch.setattr(study, "linear_baseline", lambda source: None)
-    monkeypatch.setattr(study, "evaluate", lambda *a, **k: [])
     monkeypatch.setattr(study, "embed", lambda model, rows: rows)
     monkeypatch.setattr(study, "search", found)
-    made = _measured("linear", 0, source, names, tmp_path, 1)
-    assert made["numbers"] == {"validation": 1.0}
+    whole = [Result("retrieval/cosine/R@10", 0.25, "mean", items=(0.5, 0.0))]
+    monkeypatch.setattr(study, "evaluate", lambda *a, **k: whole)
+    seen = lambda rows, scores: [replace(whole[0], value=0.75)] if rows is source.val else []  # noqa: E731
+    monkeypatch.setattr(study, "retrieval_results", seen)
+    made = _measured("linear", 0, source, names, tmp_path, 1, lambda seed: None)
+    assert made["numbers"] == {"cosine": 0.25, "validation": 0.75}
+    assert made["whole"] == [0.5, 0.0]
     assert made["ranks"] == made["cosine_ranks"] == [15] * 15
     assert made["top"] == [[(row + k) % 15 for k in range(1, 11)] for row in range(15)]
 
@@ -172,10 +201,10 @@ def test_a_demo_that_was_killed_goes_on_with_the_same_digits(tmp_path):
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     before = {p.name: (p.stat().st_ino, p.stat().st_mtime_ns) for p in killed.glob("records/*.json")}
-    assert 1 <= len(before) < 10
+    assert 1 <= len(before) < 14
     again = measure(*small(), out=killed, epochs=1)
     after = {p.name: (p.stat().st_ino, p.stat().st_mtime_ns) for p in killed.glob("records/*.json")}
-    assert len(after) == 10
+    assert len(after) == 14
     assert {k: after[k] for k in before} == before  # finished pieces are read, not computed
     once = measure(*small(), out=whole, epochs=1)
     for name in after:

@@ -60,7 +60,7 @@ def demo(command: Demo) -> None:
         names = shown.names["english"]
         with Progress("1 of 2: audit, whether to align names and pictures") as progress:
             audit = ask(source, out / "audit", progress.advance)
-        with Progress("2 of 2: train and measure three objectives and three baselines") as progress:
+        with Progress("2 of 2: train and measure four objectives, both starts, and three baselines") as progress:
             found = measure(source, names, out=out, report=progress.advance)
         concepts = np.asarray(unit_ids(source, "test"))
         said = verdict(found, [names[i] for i in source.split.test], concepts, audit)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +16,12 @@ from numpy.typing import NDArray
 
 from tuplet.data import Source
 from tuplet.evaluate import Result, embed, evaluate, evaluate_inputs, linear_baseline, mean_cosine
+from tuplet.evaluate.evaluation import retrieval_results
 from tuplet.evaluate.retrieve import Score
 from tuplet.evaluate.search import search
 from tuplet.io import Between, read_state, write_atomic
 from tuplet.model import AlignmentModel
-from tuplet.objectives import Gram, Objective, OneVsAll, Pairwise
+from tuplet.objectives import Cone, Gram, Objective, OneVsAll, Pairwise
 from tuplet.train import TrainConfig, fit
 from tuplet.train.checkpoint import describe
 
@@ -26,15 +29,25 @@ METHODS = {
     "pairwise": "Pairwise",
     "gram": "GRAM",
     "ova_ib": "OVA-IB",
+    "cone": "Cone (ours)",
+    "scratch": "Pairwise from scratch",
     "linear": "Linear closed form",
     "random": "Random encoders",
     "inputs": "Plain inputs",
 }
 """Method -> what the page calls it."""
-TRAINED: dict[str, Callable[[], Objective]] = {"pairwise": Pairwise, "gram": Gram, "ova_ib": OneVsAll}
+TRAINED: dict[str, Callable[[], Objective]] = {
+    "pairwise": Pairwise,
+    "gram": Gram,
+    "ova_ib": OneVsAll,
+    "cone": Cone,
+    "scratch": Pairwise,
+}
+"""Method -> its objective at default settings; encoders begin as the linear closed form, but for ``"scratch"``."""
 SEEDS = (0, 1)
 QUERY, INTO = "english", ("noto", "twemoji")
-EPOCHS = 20
+STARTED = TrainConfig(epochs=8, lr=5e-4, start="gcca")
+SCRATCH = TrainConfig(epochs=20, lr=1e-3)
 SHOWN = 7
 """Pictures shown per search."""
 FIRST = 10
@@ -53,6 +66,7 @@ SCHEMA = {
     "ranks": [int],
     "cosine_ranks": [int],
     "top": [[int]],
+    "whole": [float],
 }
 
 
@@ -61,16 +75,19 @@ class Found:
     """What was measured of one method with one seed.
 
     Attributes:
-        numbers: short name -> value on test rows; ``validation`` is the share of validation names found among the first ten.
+        numbers: short name -> value on test rows; ``validation`` is what ``whole`` averages, on validation rows.
         ranks: of the right picture for each test row's English name, 1 is first, by the method's own score; may be empty.
         cosine_ranks: likewise by mean cosine.
         top: for each test row's name, the positions of the test rows found first.
+        whole: per concept of the test rows, how often a modality is found among the first ten from all others, and the
+            reverse, by the method's own score; may be empty.
     """
 
     numbers: dict[str, float]
     ranks: NDArray[np.int64]
     cosine_ranks: NDArray[np.int64]
     top: NDArray[np.int64]
+    whole: NDArray[np.float64]
 
 
 def measure(
@@ -78,7 +95,7 @@ def measure(
     names: Sequence[str],
     *,
     out: Path,
-    epochs: int = EPOCHS,
+    epochs: int | None = None,
     report: Callable[[int, int, str], None] = lambda done, total, line: None,
 ) -> dict[str, list[Found]]:
     """Measure all methods.
@@ -87,7 +104,7 @@ def measure(
         source: with the modalities ``english``, ``noto`` and ``twemoji``, and the target ``group``.
         names: what is typed for each row of the source.
         out: folder that keeps finished pieces and trained models.
-        epochs: of every training.
+        epochs: of every training; those of `STARTED` and `SCRATCH` when left out.
         report: called with pieces done, pieces in all, and what was done.
 
     Returns:
@@ -97,31 +114,50 @@ def measure(
         >>> list(METHODS)[:2], SEEDS
         (['pairwise', 'gram'], (0, 1))
     """
+    begun = cache(partial(_begun, source))
     cells = [(m, s) for m in METHODS for s in (SEEDS if m in TRAINED or m == "random" else SEEDS[:1])]
     found: dict[str, list[Found]] = {m: [] for m in METHODS}
-    made = {m: describe(TRAINED[m]()) if m in TRAINED else "" for m in METHODS}
+    made = {m: f"{describe(TRAINED[m]())} {_config(m, epochs).fixed()}" if m in TRAINED else "" for m in METHODS}
     for done, (method, seed) in enumerate(cells):
         report(done, len(cells), f"{METHODS[method]}, seed {seed}")
         file = out / "records" / f"{method}-{seed}.json"
-        key = f"{source.fingerprint} {epochs} {made[method]}"
+        key = f"{source.fingerprint} {made[method]}"
         state = read_state(file, SCHEMA) if file.exists() else {}
         if state.get("data") != key:
-            state = {"schema": 1, "data": key, **_measured(method, seed, source, names, out, epochs)}
+            state = {"schema": 1, "data": key, **_measured(method, seed, source, names, out, epochs, begun)}
             file.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(file, json.dumps(state).encode())
-        arrays = (np.array(state[k], dtype=np.int64) for k in ("ranks", "cosine_ranks", "top"))
-        found[method].append(Found(state["numbers"], *arrays))
+        ranks, by_cosine, top = (np.array(state[k], dtype=np.int64) for k in ("ranks", "cosine_ranks", "top"))
+        found[method].append(Found(state["numbers"], ranks, by_cosine, top, np.array(state["whole"], dtype=np.float64)))
     report(len(cells), len(cells), "done")
     return found
 
 
+def _config(method: str, epochs: int | None) -> TrainConfig:
+    config = SCRATCH if method == "scratch" else STARTED
+    return config if epochs is None else replace(config, epochs=epochs)
+
+
+def _begun(source: Source, seed: int) -> AlignmentModel:
+    """Build what all objectives start from with one seed: the closed form is computed once."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return AlignmentModel.for_source(source, start="gcca")
+
+
 def _measured(
-    method: str, seed: int, source: Source, names: Sequence[str], out: Path, epochs: int
+    method: str,
+    seed: int,
+    source: Source,
+    names: Sequence[str],
+    out: Path,
+    epochs: int | None,
+    begun: Callable[[int], AlignmentModel],
 ) -> dict[str, object]:
     whole = (tuple(source.modalities),)
     if method == "inputs":
         results = evaluate_inputs(source, target="group", which=whole)
-        return {"numbers": _numbers(results), "ranks": [], "cosine_ranks": [], "top": []}
+        return {"numbers": _numbers(results), "ranks": [], "cosine_ranks": [], "top": [], "whole": []}
     objective = TRAINED[method]() if method in TRAINED else None
     if method == "linear":
         model = linear_baseline(source)
@@ -130,10 +166,12 @@ def _measured(
             torch.manual_seed(seed)
             model = AlignmentModel.for_source(source)
     else:
-        config = TrainConfig(epochs=epochs, seed=seed, out=out / "models" / f"{method}-{seed}-{epochs}")
+        config = _config(method, epochs)
+        config = replace(config, seed=seed, out=out / "models" / f"{method}-{seed}-{config.epochs}")
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "the gradient of")  # a comparison shows what comes of it
-            model = fit(None, objective, train=source.train, val=source.val, config=config).model
+            base = None if method == "scratch" else deepcopy(begun(seed))
+            model = fit(base, objective, train=source.train, val=source.val, config=config).model
     results = evaluate(model, objective, source, target="group", which=whole)
     own = getattr(objective, "score", None) or mean_cosine
 
@@ -143,17 +181,24 @@ def _measured(
 
     by_own, by_cosine = scores("test", own), scores("test", mean_cosine)
     order = np.argsort(-by_own, axis=1, kind="stable")
-    validation = float((_ranks(scores("val", own)) <= FIRST).mean())
+    kind = "own" if objective is not None else "cosine"
+    validation = _whole(retrieval_results(embed(model, source.val), {kind: own}), kind)
     return {
-        "numbers": {**_numbers(results), "validation": validation},
+        "numbers": {**_numbers(results), "validation": validation.value},
         "ranks": _ranks(by_own).tolist(),
         "cosine_ranks": _ranks(by_cosine).tolist(),
         "top": order[:, :10].tolist(),
+        "whole": list(_whole(results, kind).items),
     }
 
 
+def _whole(results: Sequence[Result], kind: str) -> Result:
+    """Pick the retrieval of each modality from all others and back."""
+    return next(r for r in results if (r.metric, r.detail) == (f"retrieval/{kind}/R@{FIRST}", "mean"))
+
+
 def chosen(found: dict[str, list[Found]]) -> str:
-    """Name the objective that finds most on validation rows, averaged over seeds; the first among equals.
+    """Name the method whose `Found.whole` is best on validation rows, averaged over seeds; the first among equals.
 
     Args:
         found: from `measure`.
@@ -163,7 +208,7 @@ def chosen(found: dict[str, list[Found]]) -> str:
 
     Example:
         >>> none = np.zeros(0, np.int64)
-        >>> chosen({m: [Found({"validation": v}, none, none, none)] for m, v in zip(TRAINED, (0.1, 0.3, 0.2))})
+        >>> chosen({m: [Found({"validation": v}, none, none, none, none)] for m, v in zip(TRAINED, (0.1, 0.3, 0.2, 0.1, 0.1))})
         'gram'
     """
     return max(TRAINED, key=lambda m: np.mean([run.numbers["validation"] for run in found[m]]))
