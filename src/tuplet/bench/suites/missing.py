@@ -23,7 +23,7 @@ SETTINGS = {
     "triangle": {"tau": 0.07},
     "one_vs_all": {"tau": 0.1, "beta": 1.0},
     "one_vs_all_sufficiency": {"tau": 0.1},
-    "cone": {"tau": 0.1},
+    "cone": {"tau": 0.2},
     "uni_align": {"tau": 0.316},
     "structure": {"tau": 0.07, "weight": 10.0},
     "transport": {"epsilon": 0.05},
