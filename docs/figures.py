@@ -1,10 +1,12 @@
 """Draws the pictures of the objectives' pages, the same each time: python docs/figures.py [--missing] [names].
 
 ``<name>-score.svg``: the score of every query on the sphere against one pair of candidates.
+``cone-levels.svg``: the same of the cone, mean cosine, projection and volume side by side.
 ``<name>-training.svg``: eight tuples of free points on the sphere, before and after gradient descent.
 """
 
 import argparse
+import re
 from pathlib import Path
 
 import matplotlib
@@ -71,8 +73,8 @@ def mollweide(longitude: np.ndarray, latitude: np.ndarray) -> tuple[np.ndarray, 
     return 2 * np.sqrt(2) / np.pi * np.deg2rad(longitude) * np.cos(angle), np.sqrt(2) * np.sin(angle)
 
 
-def draw_score(name: str) -> plt.Figure:
-    """Map the score of every query against the candidate tuple (b, c)."""
+def map_score(axes: plt.Axes, name: str, *, coarse: int = 2) -> tuple[object, float, float]:
+    """Fill a map with the score of every query against the candidate tuple (b, c); return it, and the score's range."""
     longitude, latitude = np.meshgrid(np.linspace(-180, 180, 181), np.linspace(-90, 90, 91))
     grid = np.stack([point(x, y) for x, y in zip(longitude.flat, latitude.flat, strict=True)])
     places = {"b": (-50, 20), "c": (35, -10)}
@@ -81,13 +83,12 @@ def draw_score(name: str) -> plt.Figure:
         score = make(name).double().score({"a": torch.from_numpy(grid)}, candidates)[:, 0].numpy()
     score = score.reshape(longitude.shape)
     low, high = float(score.min()), float(score.max())
-    figure = plt.figure(figsize=(6.4, 3.9))
-    axes = figure.add_axes((0.02, 0.2, 0.96, 0.78))
     x, y = mollweide(longitude, latitude)
     levels = np.linspace(low, high, 11)
-    coarse = (slice(None, None, 2), slice(None, None, 2))
-    filled = axes.contourf(x[coarse], y[coarse], score[coarse], levels=levels, cmap="Blues")
-    axes.contour(x, y, score, levels=[low + 0.95 * (high - low)], colors="#D55E00", linewidths=2.2, linestyles="solid")
+    some = (slice(None, None, coarse), slice(None, None, coarse))
+    filled = axes.contourf(x[some], y[some], score[some], levels=levels, cmap="Blues")
+    edge = [low + 0.95 * (high - low)]
+    axes.contour(x, y, score, levels=edge, colors="#D55E00", linewidths=2.2, linestyles="solid")
     for k, (lon, lat) in places.items():
         away = (lon + 180 if lon < 0 else lon - 180, -lat)
         for text, (u, v), face in ((k, (lon, lat), "black"), (f"-{k}", away, "white")):
@@ -100,9 +101,32 @@ def draw_score(name: str) -> plt.Figure:
         axes.plot(*mollweide(np.full_like(edge, side), edge), color="#52606d", linewidth=1.2)
     axes.set_aspect("equal")
     axes.axis("off")
+    return filled, low, high
+
+
+def draw_score(name: str) -> plt.Figure:
+    """Map the score of one objective."""
+    figure = plt.figure(figsize=(6.4, 3.9))
+    filled, low, high = map_score(figure.add_axes((0.02, 0.2, 0.96, 0.78)), name)
     bar = figure.add_axes((0.2, 0.12, 0.6, 0.04))
     figure.colorbar(filled, cax=bar, orientation="horizontal", ticks=[low, high])
     bar.set_xticklabels([f"worst match {round(low, 2) + 0.0:.2f}", f"best match {round(high, 2) + 0.0:.2f}"])
+    return figure
+
+
+def draw_levels(name: str) -> plt.Figure:
+    """Map the score of one objective beside mean cosine, projection and volume."""
+    figure, panels = plt.subplots(2, 2, figsize=(10.4, 6))
+    figure.subplots_adjust(0.01, 0.01, 0.99, 0.94, wspace=0.03, hspace=0.12)
+    titles = {
+        name: "cone",
+        "Pairwise": "mean cosine",
+        "OneVsAll": "projection onto the span",
+        "Gram": "volume (negative)",
+    }
+    for axes, (kind, title) in zip(panels.flat, titles.items(), strict=True):
+        _, low, high = map_score(axes, kind, coarse=6)
+        axes.set_title(f"{title}, {round(low, 2) + 0.0:.2f} to {round(high, 2) + 0.0:.2f}", fontsize=15)
     return figure
 
 
@@ -168,11 +192,14 @@ def main() -> None:
     torch.set_num_threads(1)
     for name in options.names or has_pages():
         kinds = {"training": draw_training} | ({"score": draw_score} if draws_score(name) else {})
+        kinds |= {"levels": draw_levels} if name == "Cone" else {}
         for kind, draw in kinds.items():
             file = FOLDER / f"{name.lower()}-{kind}.svg"
             if not (options.missing and file.exists()):
                 figure = draw(name)
                 figure.savefig(file, metadata={"Date": None})
+                if kind == "levels":  # four maps: hundredths of a point keep the file small
+                    file.write_text(re.sub(r"(\d\.\d\d)\d+", r"\1", file.read_text()))
                 plt.close(figure)
 
 

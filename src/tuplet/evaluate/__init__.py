@@ -11,6 +11,7 @@ from tuplet.evaluate.predictor import PredictorConfig
 from tuplet.evaluate.probe import Probe, few_shot_probe, linear_probe, mlp_probe
 from tuplet.evaluate.retrieve import Retrieval, mean_cosine, retrieve
 from tuplet.evaluate.scores import prediction_results
+from tuplet.evaluate.shortlist import Reranked, rerank
 from tuplet.evaluate.subsets import subset_probes, subsets
 from tuplet.evaluate.summary import summary
 
@@ -19,6 +20,7 @@ __all__ = [
     "LateFusion",
     "PredictorConfig",
     "Probe",
+    "Reranked",
     "Result",
     "Retrieval",
     "baselines",
@@ -36,6 +38,7 @@ __all__ = [
     "predict_subsets",
     "prediction_results",
     "rank_metrics",
+    "rerank",
     "retrieve",
     "subset_probes",
     "subsets",

@@ -106,7 +106,7 @@ def retrieve(
         1.0
     """
     check_options(ties, cutoffs)
-    query, candidates = _sides(emb, query, candidates)
+    query, candidates = sides_of(emb, query, candidates)
     here = torch.stack([emb.present[k] for k in (*query, *candidates)]).all(dim=0)
     if not here.any():
         raise InputError(f"no row has all of {sorted({*query, *candidates})}; choose other modalities")
@@ -213,8 +213,26 @@ def _several(pool: _Pool, ids: NDArray[np.int64]) -> Iterator[list[Standing]]:
         yield [standing(row, row[places]) for row, places in zip(panel[known:], mine, strict=True)]
 
 
-def _sides(emb: Embeddings, query: Sequence[str], candidates: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Check the names of the modalities on both sides; a single name may be given as a string."""
+def sides_of(
+    emb: Embeddings, query: Sequence[str], candidates: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Check the names of the modalities on both sides.
+
+    Args:
+        emb: the embeddings.
+        query: names; a single one may be given as a string.
+        candidates: names, none of the query's.
+
+    Returns:
+        Both as tuples.
+
+    Raises:
+        InputError: for an unknown modality, no modality, or one on both sides.
+
+    Example:
+        >>> sides_of(Embeddings.of({"a": torch.eye(2), "b": torch.eye(2)}), "a", "b")
+        (('a',), ('b',))
+    """
     sides = []
     for argument, names in (("query", query), ("candidates", candidates)):
         side = (names,) if isinstance(names, str) else tuple(names)
