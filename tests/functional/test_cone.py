@@ -158,9 +158,9 @@ def test_between_one_and_several_is_the_score():
 
 @pytest.mark.slow
 def test_compilation_changes_neither_score_nor_gradient():
-    for k in (2, 3, 5):
+    for k in (2, 4):
         torch._dynamo.reset()
-        compiled = torch.compile(lambda a, *rest: conic_cosine(a, rest), fullgraph=True, backend="aot_eager")
+        compiled = torch.compile(lambda a, *rest: conic_cosine(a, rest), fullgraph=True, backend="eager")
         for kind in ("independent", "alike", "close"):
             q, c = draw(k, kind)
             found = []
