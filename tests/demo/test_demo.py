@@ -121,7 +121,7 @@ def test_ranks_count_ties_against_the_method():
 def test_search_finds_the_row_that_was_typed():
     rng = np.random.default_rng(0)
     words = [f"{a} {b}" for a in ("red", "blue", "green", "old", "new") for b in ("cup", "ball", "box", "hat")] * 5
-    codes = {w: rng.normal(size=12) for w in set(words)}
+    codes = {w: rng.normal(size=12) for w in sorted(set(words))}
     x = np.array([codes[w] for w in words]) + 0.01 * rng.normal(size=(len(words), 12))
     source = from_arrays({"text": words, "picture": x}, scaling={"picture": "none"})
     model, rows = linear_baseline(source, dim=8), source.split.test
