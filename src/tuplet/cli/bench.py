@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -16,6 +17,7 @@ from tuplet.errors import InputError
 
 if TYPE_CHECKING:
     from tuplet.bench import Record, Suite
+    from tuplet.bench.answer import Answer
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,9 @@ def bench(command: Bench) -> None:
     if not records:
         raise InputError(f"no cell of {suite.title or suite.name} finished{_first_error(out)}")
     keep_samples([t for t in suite.tasks if t.name in {r.task for r in records}], out)
-    _publish(*read_run(out, SUITES), out)  # with what earlier calls finished there: a selection hides nothing
+    found = _publish(*read_run(out, SUITES), out)  # with what earlier calls finished there: a selection hides nothing
+    if command.suite not in ready and found and (line := _training(command, found[0])):
+        print(line)
 
 
 def report(command: Report) -> None:
@@ -180,7 +184,28 @@ def _first_error(out: Path) -> str:
     return f": {read_state(files[0], {'error': str, 'details': str})['error']} ({files[0]})" if files else ""
 
 
-def _publish(suite: Suite, records: list[Record], out: Path) -> None:
+def _training(command: Bench, said: Answer) -> str:
+    """Write the command that trains what was chosen; empty where `tuplet train` cannot be told all its settings."""
+    from tuplet.train.recipe import OBJECTIVES
+
+    if said.chosen is None or said.table is None:
+        return ""
+    name, _, start = said.chosen.entry.name.partition(" ")
+    settings = said.chosen.settings
+    if name not in OBJECTIVES or not set(settings) <= {"tau"}:
+        return ""
+    started = start == "started" or said.table.task.budget.start == "gcca"
+    tau = [f"--tau={settings['tau']}"] if settings else []
+    how = [f"--start={'gcca' if started else 'random'}"]
+    given: list[str] = []
+    for f in fields(Reading):
+        value = getattr(command, f.name)
+        if value not in (None, ()):
+            given += [f"--{f.name.replace('_', '-')}", *(map(str, value) if isinstance(value, tuple) else [str(value)])]
+    return "now: " + shlex.join(["tuplet", "train", command.suite, "--objective", name, *tau, *how, *given])
+
+
+def _publish(suite: Suite, records: list[Record], out: Path) -> list[Answer]:
     from tuplet.bench.answer import answers, doubtful, trial_scores
     from tuplet.bench.report import write_report
     from tuplet.bench.show import print_answers, print_claims, print_tables
@@ -195,3 +220,4 @@ def _publish(suite: Suite, records: list[Record], out: Path) -> None:
     if failed:
         print(f"{len(failed)} cells failed (the first: {failed[0]}); run again to retry them")
     print(f"report: {write_report(suite, records, out)}")
+    return answered

@@ -37,13 +37,15 @@ def read_note(folder: Path) -> dict[str, Any]:
         "fingerprint": str,
         "target": AnyOf(str, None),
         "reading": words | lists,
-        "settings": {k: AnyOf(float, None) for k in ("epochs", "dim", "batch_size", "lr")},
+        "settings": {k: AnyOf(float, None) for k in ("epochs", "dim", "batch_size", "lr", "tau?")},
         "plan": AnyOf([(str, str, float)], None),
     }
     fix = "give the folder that `tuplet train` wrote to"
     if not (folder / NOTE).exists():
         raise InputError(f"{folder} is not a run folder (no {NOTE}); {fix}")
-    return {"start": "random", **read_state(folder / NOTE, schema, fix=fix)}
+    note = {"start": "random", **read_state(folder / NOTE, schema, fix=fix)}
+    note["settings"] = {"tau": None, **note["settings"]}
+    return note
 
 
 def reading_note(command: Reading) -> dict[str, Any]:
@@ -90,13 +92,14 @@ def data_recipe(note: dict[str, Any], *, say: Callable[[str], None] = lambda lin
     width = int(settings.pop("dim", DIM))
     if not 1 <= width <= 2**16:
         raise InputError(f"dim is {width}, expected a number from 1 to 65536")
+    tau = {"tau": settings.pop("tau")} if "tau" in settings else {}
     whole: dict[str, Any] = {k: v if k == "lr" else int(v) for k, v in settings.items()}
     config = TrainConfig(**whole, seed=note["seed"])
     objective = note["objective"] or "pairwise"
     if objective not in OBJECTIVES:
         raise InputError(f"objective is {objective!r}, expected one of {sorted(OBJECTIVES)}")
     source = opened(note["data"], noted_reading(note["reading"]))
-    made = OBJECTIVES[objective](tuple(source.modalities), width)
+    made = OBJECTIVES[objective](tuple(source.modalities), width, **tau)
     low, high = made.traits.modalities
     if len(source.modalities) < low or (high is not None and len(source.modalities) > high):
         bound = f"{low}" if low == high else f"{low} or more" if high is None else f"{low} to {high}"

@@ -33,6 +33,8 @@ class Train(Reading):
     align: Literal["auto"] | None = None
     """auto: audit the data first, then train every modality on the target and align the pairs that it helps, in place of
     --objective."""
+    tau: float | None = None
+    """Temperature of the objective [default: the objective's own]; `tuplet bench` finds a good one."""
     epochs: int | None = None
     """Passes over the training rows, at most [default: 40, more for few rows, or the recipe's]; training stops when the
     validation loss has not improved for a quarter of them, and keeps the best epoch."""
@@ -71,6 +73,7 @@ def train(command: Train) -> None:
         Traceback (most recent call last):
         tuplet.types.InputError: source is 'nothing', expected one of ...
     """
+    from tuplet.bench.show import contents
     from tuplet.evaluate.pairing import doubt
     from tuplet.evaluate.summary import wrapped
     from tuplet.io import fresh, locked, write_atomic
@@ -99,6 +102,8 @@ def train(command: Train) -> None:
         plan = _plan(command, recipe) if plan is None else plan
         recipe = replace(recipe, objective=aligned(recipe, plan))
     if first:
+        if not command.data.endswith(".py"):
+            print(contents(recipe.source))
         print(f"{type(recipe.objective).__name__} on {', '.join(recipe.source.modalities)}")
         if not (command.out / NOTE).exists():
             with locked(command.out):
@@ -126,7 +131,7 @@ def train(command: Train) -> None:
 def _asked(command: Train, first: bool) -> tuple[dict[str, Any], Recipe]:
     """Check all arguments and build what they say, before anything is written."""
     python = command.data.endswith(".py")
-    settings = {k: getattr(command, k) for k in ("epochs", "dim", "batch_size", "lr")}
+    settings = {k: getattr(command, k) for k in ("epochs", "dim", "batch_size", "lr", "tau")}
     named = command.data.partition("?")[0]
     file = str(Path(named).absolute()) if Path(named).suffix else named
     note: dict[str, Any] = {
@@ -142,6 +147,9 @@ def _asked(command: Train, first: bool) -> tuple[dict[str, Any], Recipe]:
     }
     if command.align and command.objective:
         raise InputError(f"objective is {command.objective!r}, but --align auto makes its own; leave one of them out")
+    if command.tau is not None and (command.align or command.objective == "transport"):
+        what = "--align auto" if command.align else "transport"
+        raise InputError(f"tau is {command.tau}, but {what} has no temperature to set; leave it out")
     if command.align and (int(os.environ.get("WORLD_SIZE", "1")) > 1 or (command.devices or 1) > 1):
         raise InputError("--align auto plans in one process; leave --devices out, or run `tuplet audit` first")
     if command.batch_size is not None and command.batch_size < 2:
@@ -151,7 +159,7 @@ def _asked(command: Train, first: bool) -> tuple[dict[str, Any], Recipe]:
     if not python:
         recipe = data_recipe(note, say=print if first else lambda line: None)
     else:
-        for name in ("objective", "start", "dim", "batch_size", "lr", *(f.name for f in fields(Reading))):
+        for name in ("objective", "tau", "start", "dim", "batch_size", "lr", *(f.name for f in fields(Reading))):
             if getattr(command, name) not in (None, ()):
                 raise InputError(
                     f"--{name.replace('_', '-')} is {getattr(command, name)!r}, but {command.data} is a recipe, which decides "

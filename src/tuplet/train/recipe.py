@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -31,23 +31,25 @@ from tuplet.types import Embeddings, InputError, Loss
 DIM = 64
 """Width of representations and embeddings."""
 
-OBJECTIVES: dict[str, Callable[[Sequence[str], int], Objective]] = {
-    "pairwise": lambda names, dim: Pairwise(),
-    "sigmoid": lambda names, dim: SigmoidPairwise(),
-    "cmc": lambda names, dim: CMC(),
-    "bottleneck": lambda names, dim: Bottleneck(),
-    "symile": lambda names, dim: Symile(),
-    "gram": lambda names, dim: Gram(),
-    "triangle": lambda names, dim: Triangle(),
-    "one_vs_all": lambda names, dim: OneVsAll(tau=0.1),
-    "cone": lambda names, dim: Cone(),
-    "uni_align": lambda names, dim: UniAlign(temperature=0.1),
-    "comm": lambda names, dim: CoMM(names, dim),
-    "structure": lambda names, dim: Pairwise() + 10.0 * Structure(),
+OBJECTIVES: dict[str, Callable[..., Objective]] = {
+    "pairwise": lambda names, dim, **s: Pairwise(**s),
+    "sigmoid": lambda names, dim, **s: SigmoidPairwise(**s),
+    "cmc": lambda names, dim, **s: CMC(**s),
+    "bottleneck": lambda names, dim, **s: Bottleneck(**s),
+    "symile": lambda names, dim, **s: Symile(**s),
+    "gram": lambda names, dim, **s: Gram(**s),
+    "triangle": lambda names, dim, **s: Triangle(**s),
+    "one_vs_all": lambda names, dim, tau=0.1: OneVsAll(tau=tau),
+    "cone": lambda names, dim, **s: Cone(**s),
+    "uni_align": lambda names, dim, tau=0.1: UniAlign(temperature=tau),
+    "comm": lambda names, dim, **s: CoMM(names, dim, **s),
+    "structure": lambda names, dim, **s: Pairwise(**s) + 10.0 * Structure(),
     "transport": lambda names, dim: TransportConsistency(),
 }
-"""Short name -> objective for small data, from modalities and width; OVA-IB, UniAlign and the weight of Structure as they do
-best on the digits' validation rows."""
+"""Short name -> objective for small data, from modalities, width and, but for transport, ``tau``.
+
+OVA-IB, UniAlign and the weight of Structure are set as they do best on the digits' validation rows.
+"""
 
 
 @dataclass(frozen=True)
