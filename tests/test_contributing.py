@@ -43,7 +43,7 @@ def house(tmp_path_factory):
     cases = house / "tests" / "contract" / "cases.py"
     (case,) = re.findall(r'`("centroid": [^`]+)`', TEXT)
     insert(cases, '    "gram": Case(', f"    {case},\n")
-    insert(cases, "    CoMM,\n    Gram", "    Centroid,\n")
+    insert(cases, "    CoMM,\n    Cone", "    Centroid,\n")
     oracle = "\n\ndef centroid(z):\n    s = np.stack(z)\n    return float(((s - s.mean(0)) ** 2).sum(2).mean())\n"
     with (house / "tests" / "oracles" / "objectives.py").open("a") as file:
         file.write(oracle)
