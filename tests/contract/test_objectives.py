@@ -207,15 +207,22 @@ def test_compiles_without_breaks(name):
     emb = embeddings(3, size=6, dtype=torch.float32)
     objective = CASES[name].build(3)
     torch._dynamo.reset()
-    compiled = torch.compile(objective, fullgraph=True, backend="aot_eager")
-    torch.testing.assert_close(compiled(emb).total, objective(emb).total, rtol=1e-5, atol=1e-6)
-    # and with rows that lack one modality, two, all, or share what they have with no other row
-    for here in ("111 111 011 110 101 011", "111 011 011 110 001 000", "110 101 011 111 111 100"):
+    variant = any(
+        name.startswith(f"{other}-") for other in CASES
+    )  # its backward is that of the case it varies: trace it only
+    compiled = torch.compile(objective, fullgraph=True, backend="eager" if variant else "aot_eager")
+    # all there; and rows that lack one modality, two, all, or share what they have with no other row
+    for here in (
+        "111 111 111 111 111 111",
+        "111 111 011 110 101 011",
+        "111 011 011 110 001 000",
+        "110 101 011 111 111 100",
+    ):
         table = torch.tensor([[int(c) for c in row] for row in here.split()]).bool()
         part = Embeddings.of(emb.z, present={k: table[:, i] for i, k in enumerate(emb.modalities)})
         expected, slopes = gradients(objective, part)
         loss, seen = gradients(compiled, part)
-        torch.testing.assert_close(loss.total, expected.total, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(loss.total, expected.total, rtol=1e-5, atol=1e-6)
         for k, slope in slopes.items():
             torch.testing.assert_close(seen[k], slope, rtol=1e-3, atol=1e-5)
 

@@ -26,10 +26,9 @@ def information_figure(found: PairAudit) -> str:
         SVG.
 
     Example:
-        >>> from tuplet.audit import audit
-        >>> from tuplet.data.sources import blocks
-        >>> found = audit(blocks.load(rows=600), seeds=(0, 1), strengths=(1.0,), steps=4, permutations=20, bootstrap=20)
-        >>> information_figure(found.pairs[0])[:4]
+        >>> from types import SimpleNamespace as Made
+        >>> pid = PID(redundancy=1, unique1=0, unique2=0, synergy=0, information1=1, information2=1, information12=1, gap=0)
+        >>> information_figure(Made(pair=("force", "sound"), pid=pid))[:4]
         '<svg'
     """
     with drawing():
@@ -51,7 +50,7 @@ def pilot_figure(found: PairAudit) -> str:
     Example:
         >>> from tuplet.audit import audit
         >>> from tuplet.data.sources import blocks
-        >>> found = audit(blocks.load(rows=600), seeds=(0, 1), strengths=(1.0,), steps=4, permutations=20, bootstrap=20)
+        >>> found = audit(blocks.load(rows=200), seeds=(0, 1), strengths=(1.0,), steps=4, permutations=20, bootstrap=20)
         >>> pilot_figure(found.pairs[0])[:4]
         '<svg'
     """
