@@ -16,6 +16,11 @@ from tuplet.data.scaling import BLOCK, Scale, held_steps
 from tuplet.data.text import FEATURES, hashed
 from tuplet.types import InputError, Kind
 
+SHORTER = (
+    "; series of different lengths: fill their ends with 0 and read them with the kind 'padded' (--kind NAME=padded)"
+)
+"""What to do where NaN may stand for the steps that a short series does not have."""
+
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
@@ -183,7 +188,7 @@ def present_rows(name: str, array: NDArray[Any], given: NDArray[np.bool_] | None
         if partly:
             raise InputError(
                 f"modalities[{name!r}] has NaN inside {partly} of {len(array)} rows; fill those values, or make the "
-                f"whole row NaN to mark it as missing"
+                f"whole row NaN to mark it as missing{SHORTER if array.ndim == 3 else ''}"
             )
         if infinite:
             raise InputError(f"modalities[{name!r}] has infinite values in {infinite} rows; remove or clip them")
