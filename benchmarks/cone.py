@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -27,8 +27,8 @@ from tuplet.evaluate import Result, evaluate, linear_baseline
 from tuplet.evaluate.paired import paired_difference
 from tuplet.io import write_atomic
 from tuplet.objectives import Cone, Gram, Objective, OneVsAll, Pairwise
+from tuplet.types import Start
 
-Start = Literal["random", "gcca"]
 SETTINGS = ((0.05, 1e-3), (0.1, 1e-3), (0.2, 1e-3), (0.1, 3e-4), (0.1, 3e-3))
 """Temperature and learning rate."""
 METHODS: dict[str, Callable[[float], Objective]] = {

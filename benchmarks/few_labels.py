@@ -1,6 +1,6 @@
 """Three labels per class on digits: how the reading of a representation, and not only its training, decides the accuracy.
 
-``python benchmarks/few_labels.py`` prints the table of docs/claims.md, section Cone (three minutes on one core).
+``python benchmarks/few_labels.py`` prints the table of docs/claims.md, section Cone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from tuplet import AlignmentModel, TrainConfig, fit
 from tuplet.data import SOURCES, Source
 from tuplet.evaluate import embed, linear_baseline
 from tuplet.objectives import Cone, Objective, Pairwise
+from tuplet.types import Start
 
+STARTS: tuple[tuple[Start, str], ...] = (("gcca", "started"), ("random", "from scratch"))
 SHOTS, DRAWS, SEEDS = 3, 20, 3
 Array = NDArray[np.float64]
 
@@ -41,10 +43,10 @@ def read(model: AlignmentModel, source: Source) -> list[float]:
     return found
 
 
-def trained(source: Source, objective: Objective, start: str, seed: int) -> AlignmentModel:
+def trained(source: Source, objective: Objective, start: Start, seed: int) -> AlignmentModel:
     """Train as the tables of retrieval do: 8 epochs from the closed form, 20 from scratch."""
     torch.manual_seed(seed)
-    model = AlignmentModel.for_source(source, dim=32, start=start)  # type: ignore[arg-type]
+    model = AlignmentModel.for_source(source, dim=32, start=start)
     epochs, lr = {"gcca": (8, 1e-3), "random": (20, 3e-3)}[start]
     return fit(
         model, objective, train=source.train, config=TrainConfig(epochs=epochs, batch_size=120, lr=lr, seed=seed)
@@ -61,7 +63,7 @@ def main() -> None:
         for dim in (8, 32):
             line = " | ".join(f"{v:.1f}" for v in read(linear_baseline(source, dim=dim), source))
             print(f"| {len(views)} | closed form, D = {dim} | {line} |")
-        for start, label in (("gcca", "started"), ("random", "from scratch")):
+        for start, label in STARTS:
             for make in (Pairwise, Cone):
                 runs = np.array([read(trained(source, make(), start, s), source) for s in range(SEEDS)])
                 cells = [f"{m:.1f} ± {d:.1f}" for m, d in zip(runs.mean(axis=0), runs.std(axis=0, ddof=1), strict=True)]

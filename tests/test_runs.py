@@ -1,12 +1,16 @@
 """From a file to embeddings on the command line: train, evaluate, embed; who owns a folder; what a killed run says."""
 
 import json
+import shlex
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import tuplet
+from tuplet.bench.answer import Answer
 from tuplet.cli import main
+from tuplet.cli.bench import Bench, _training
 
 
 @pytest.fixture
@@ -149,6 +153,7 @@ def test_a_folder_belongs_to_the_run_that_began_it(here, capsys):
         (("--lr", 0.1), "lr = None"),
         (("--start", "random"), "start = gcca"),
         (("--dim", 8), "dim = None"),
+        (("--tau", 0.3), "tau = None"),
         (("--scaling", "none"), "scaling"),
     ):
         assert ran(*options, *more) == 2
@@ -204,6 +209,31 @@ def test_data_without_a_closed_form_say_so_and_begin_at_random(here, capsys):
     assert not (here / "other").exists()
 
 
+def test_the_command_that_a_bench_ends_with_trains_its_choice(here, capsys):
+    for settings, start, words in (
+        ({"tau": 0.3}, "started", ("0.3", "gcca")),
+        ({"tau": 0.03}, "from scratch", ("0.03", "random")),
+        ({}, "started", ("0.07", "gcca")),
+    ):
+        chosen = SimpleNamespace(entry=SimpleNamespace(name=f"pairwise {start}"), settings=settings)
+        table = SimpleNamespace(task=SimpleNamespace(budget=SimpleNamespace(start="random")))
+        command = Bench("my.npz", target="label", modalities=("force", "sound"))
+        line = _training(command, Answer("my", "", chosen=chosen, table=table))
+        words_of_line = shlex.split(line)
+        assert words_of_line[:2] == ["now:", "tuplet"]
+        assert ran(*words_of_line[2:], "--epochs", 1, "--out", "run", "--fresh") == 0
+        assert "modalities: force 5 (vector), sound 3 (vector); target: label (2 classes)" in capsys.readouterr().out
+        tau, begun = words
+        assert f"'tau': {tau}}}" in json.loads((here / "run" / "config.json").read_text())["objective"]["settings"]
+        note = json.loads((here / "run" / "run.json").read_text())
+        assert (note["start"], note["settings"]["tau"]) == (begun, settings.get("tau"))
+    del note["settings"]["tau"]  # of a version that knew no tau
+    (here / "run" / "run.json").write_text(json.dumps(note))
+    assert ran("evaluate", "run") == 0
+    chosen.settings = {"tau": 0.1, "beta": 1.0}  # of which `tuplet train` cannot be told all
+    assert _training(command, Answer("my", "", chosen=chosen, table=table)) == ""
+
+
 def test_wrong_arguments_leave_nothing_behind(here, capsys):
     for wrong in (
         ("--objective", "nope"),
@@ -215,6 +245,9 @@ def test_wrong_arguments_leave_nothing_behind(here, capsys):
         ("--target", "nope"),
         ("--modalities", "force"),
         ("--align", "auto", "--objective", "gram"),
+        ("--align", "auto", "--tau", 0.2),
+        ("--objective", "transport", "--tau", 0.2),
+        ("--tau", 0),
     ):
         assert ran("train", "my.npz", *wrong, "--out", "run") == 2, wrong
         assert len(capsys.readouterr().err.splitlines()) == 1, wrong

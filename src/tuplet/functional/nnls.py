@@ -58,7 +58,7 @@ def best_mixture(
     step = max(1, rows if score.is_cuda else SHARE // max(columns, 1))
     for i in range(0, rows, step):
         share = slice(i, i + step)
-        t = torch.stack([p[share] for p in products])
+        t = products[:, share]
         if k == 2:
             score[share], weights[:, share] = _of_two(t, gram)
         else:

@@ -44,8 +44,9 @@ class Cone(Objective):
         InputError: for an unknown anchor or weight, or fewer than two modalities.
 
     Notes:
-        When to use: where a modality matches several others together better than each of them alone, as the views of a scene
-        do; its own score then retrieves more than any mean of cosines.
+        When to use: where a modality matches several others together better than each of them alone. Its own score then can
+        retrieve far more than a mean of cosines, as on views of digits, but not everywhere: docs/claims.md has a case where
+        `Pairwise` is better. Compare them on your data with ``tuplet bench``.
         With M = 2 the loss is CLIP exactly. The score lies between the best single cosine and the length of the projection
         onto the span, and equals the latter where the span's coefficients are not negative. It sees signs, and no lengths.
         Where the query lies behind all members the score is the best single cosine, so it stays informative. It is
