@@ -102,7 +102,8 @@ def memory(name: str, m: int, b: int, d: int, block: str) -> None:
     """Run one pass in this process and print seconds and MiB."""
     objective = published_symile if name == "published" else None
     if objective is None:
-        objective = of(BLOCKED[name](block_size={"auto": "auto", "none": None}[block]))
+        size = int(block) if block.isdigit() else {"auto": "auto", "none": None}[block]
+        objective = of(BLOCKED[name](block_size=size))
     z = {k: v.requires_grad_() for k, v in tuples(m, b, d).items()}
     for v in z.values():
         v.grad = torch.zeros_like(v)
