@@ -1,5 +1,6 @@
 """The closed form as a model's start: what it gives, which rows it may read, what it refuses."""
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from tuplet import AlignmentModel, InputError, TrainConfig, fit, load
 from tuplet.data import SOURCES, Split, from_arrays
 from tuplet.evaluate import embed, linear_baseline, mean_cosine, retrieve
 from tuplet.functional.gcca import Moments, joint_covariance, shared_directions
-from tuplet.model import linear_maps
+from tuplet.model import ClosedFormError, linear_maps
 from tuplet.objectives import Cone
 
 
@@ -172,6 +173,19 @@ def test_refuses_what_has_no_closed_form():
             AlignmentModel.for_source(from_arrays(x), start="gcca", ridge=bad)
     with pytest.raises(InputError, match="start is 'cca', expected"):
         AlignmentModel.for_source(from_arrays(x), start="cca")
+
+
+def test_only_data_without_a_closed_form_begin_at_random_in_a_command():
+    """Whatever else is wrong is refused, and not taken for a reason to begin at random."""
+    x = views()
+    with pytest.raises(ClosedFormError) as found:
+        AlignmentModel.for_source(from_arrays(x | {"force": np.ones_like(x["force"])}, split=split()), start="gcca")
+    assert found.value.why.endswith("constant in the training rows")
+    assert pickle.loads(pickle.dumps(found.value)).why == found.value.why  # workers hand it back
+    for wrong in ({"ridge": -1.0}, {"dim": 0}, {"start": "cca"}):
+        with pytest.raises(InputError) as other:
+            AlignmentModel.for_source(from_arrays(x, split=split()), **({"start": "gcca"} | wrong))
+        assert not isinstance(other.value, ClosedFormError), wrong
 
 
 def test_digits_start_retrieves_as_the_closed_form_does():

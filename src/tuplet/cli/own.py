@@ -79,14 +79,14 @@ def described(data: str, how: Reading, start: Starts | None = None) -> str:
 
 def _allowed(source: Source, start: Starts | None) -> tuple[Starts, str]:
     """Say with which starts the data can be compared; what was asked for is refused where it cannot be had."""
-    from tuplet.model import AlignmentModel
+    from tuplet.model import AlignmentModel, ClosedFormError
 
     try:
         AlignmentModel.for_source(source, start="gcca")
-    except InputError as error:
+    except ClosedFormError as error:
         if start is not None:
             raise
-        return "random", str(error).partition(";")[0].removeprefix("start is 'gcca', but ")
+        return "random", error.why
     return start or "both", ""
 
 

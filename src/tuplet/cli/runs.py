@@ -124,17 +124,16 @@ def _untrained(source: Source, dim: int, note: dict[str, Any], say: Callable[[st
     """Build the model, as the closed form unless the note says how it begins or the data have none."""
     import torch
 
-    from tuplet.model import AlignmentModel
+    from tuplet.model import AlignmentModel, ClosedFormError
 
     start: Start = note["start"] or "gcca"
     torch.manual_seed(note["seed"])
     try:
         return AlignmentModel.for_source(source, dim=dim, start=start)
-    except InputError as error:
+    except ClosedFormError as error:
         if note["start"] is not None:
             raise
-        why = str(error).partition(";")[0].removeprefix("start is 'gcca', but ")
-        say(f"Encoders begin at random: {why}.")
+        say(f"Encoders begin at random: {error.why}.")
         torch.manual_seed(note["seed"])
         return AlignmentModel.for_source(source, dim=dim)
 

@@ -1,7 +1,17 @@
 """The model: encoders and projections per modality, its closed-form start, and the folder that keeps it."""
 
 from tuplet.model.alignment import AlignmentModel
-from tuplet.model.closed_form import LinearMap, linear_maps
+from tuplet.model.closed_form import ClosedFormError, LinearMap, linear_maps
 from tuplet.model.folder import CONFIG, WEIGHTS, load, opened_weights, read_weights
 
-__all__ = ["CONFIG", "WEIGHTS", "AlignmentModel", "LinearMap", "linear_maps", "load", "opened_weights", "read_weights"]
+__all__ = [
+    "CONFIG",
+    "WEIGHTS",
+    "AlignmentModel",
+    "ClosedFormError",
+    "LinearMap",
+    "linear_maps",
+    "load",
+    "opened_weights",
+    "read_weights",
+]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tuplet.data import Source
 from tuplet.data.preprocessing import Preprocessing
 from tuplet.functional.rows import unit
-from tuplet.model.closed_form import LinearMap, linear_maps
+from tuplet.model.closed_form import ClosedFormError, LinearMap, linear_maps
 from tuplet.nets import MLP, Named, Projection, Residual, encoders
 from tuplet.nets.encoders import WIDTHS, Paired
 from tuplet.types import Batch, Embeddings, InputError, Kind, Start, one_of
@@ -105,8 +105,9 @@ class AlignmentModel(nn.Module):
             The model.
 
         Raises:
-            InputError: with ``start="gcca"``, for fewer than two training rows with two modalities, a modality that is
-                constant in them, or a source without rows.
+            ClosedFormError: an `InputError`, with ``start="gcca"``, for fewer than two training rows with two modalities, or a
+                modality that is constant in them.
+            InputError: for a source without rows.
         """
         one_of("start", start, ("random", "gcca"))
         found = encoders(source, preset=preset, dim=dim, kinds=kinds)
@@ -251,8 +252,8 @@ def _start(source: Paired, dim: int, ridge: float | None) -> dict[str, LinearMap
         raise InputError("start is 'gcca', which needs a source with training rows; give a tuplet.data.Source")
     maps = linear_maps(source, dim=dim, ridge=ridge)
     if still := [k for k, m in maps.items() if not bool(m.weight.any())]:
-        raise InputError(
-            f"start is 'gcca', but {still} of {source.name} shares nothing linear with the others or is constant in the "
-            f"training rows; leave it out, or set start='random'"
+        raise ClosedFormError(
+            f"{still} of {source.name} shares nothing linear with the others or is constant in the training rows; leave it "
+            f"out, or set start='random'"
         )
     return maps

@@ -25,6 +25,20 @@ SHARE = 1024
 """Rows read at once."""
 
 
+class ClosedFormError(InputError):
+    """Data that have no linear closed form, or one that says nothing about some modality: ``"<why>; <fix>"``.
+
+    Example:
+        >>> ClosedFormError("all rows of 'a' are equal; leave it out").why
+        "all rows of 'a' are equal"
+    """
+
+    @property
+    def why(self) -> str:
+        """Return what the data lack, without the fix."""
+        return str(self).partition("; ")[0]
+
+
 @dataclass(frozen=True)
 class LinearMap:
     """One linear map, ``(x - mean) @ weight`` with ``x`` flattened; all in float64.
@@ -63,8 +77,8 @@ def linear_maps(source: Source, *, dim: int = 64, ridge: float | None = None) ->
         Modality -> `LinearMap`. That of a constant modality is 0.
 
     Raises:
-        InputError: if ``dim`` or ``ridge`` is not positive, fewer than two training rows have two modalities, or fewer than two
-            modalities vary.
+        InputError: if ``dim`` or ``ridge`` is not positive.
+        ClosedFormError: if fewer than two training rows have two modalities, or fewer than two modalities vary.
 
     Notes:
         Rows are flattened, and each modality is reduced to at most 100 principal components, whose axes come from at most
@@ -97,12 +111,14 @@ def linear_maps(source: Source, *, dim: int = 64, ridge: float | None = None) ->
         paired += int((torch.stack(list(present.values())).sum(dim=0) >= 2).sum())
         moments.add([(x[k].double() - axes[k][0]) @ axes[k][1] for k in names], [present[k] for k in names])
     if paired < 2:
-        raise InputError(
+        raise ClosedFormError(
             f"{source.name} has {paired} training rows with two modalities, expected 2 or more; a linear closed form needs "
             f"pairs"
         )
     if len(names) - len(still := [k for k in names if not axes[k][1].shape[1]]) < 2:
-        raise InputError(f"{source.name} has constant modalities {still}; a linear closed form needs two that vary")
+        raise ClosedFormError(
+            f"{source.name} has constant modalities {still}; a linear closed form needs two that vary"
+        )
     covariance = moments.covariance()
     val, there = _read(source.val, _even(len(source.val), POOL), names)
     together = torch.stack([there[k] for k in names]).long()
