@@ -33,7 +33,7 @@ class Embed(Reading):
     data: Positional[str]
     """What to embed: a file.npz with rows as they were before training, or the source that the model was trained on."""
     out: Path = Path("emb.npz")
-    """File to write: .npz, or .parquet (pip install pyarrow). Columns: id, modality, vector, part (train, val or test of the
+    """File to write: .npz, or .parquet (needs tuplet[tables]). Columns: id, modality, vector, part (train, val or test of the
     model's own training; empty for other rows) and the targets; absent.id and absent.modality say what has no row."""
     batch_size: int = 256
     """Rows per forward pass."""
@@ -203,7 +203,9 @@ def _parquet(table: Table, absent: Table) -> bytes:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        raise InputError("writing .parquet needs pyarrow; run pip install pyarrow, or give --out emb.npz") from None
+        raise InputError(
+            "writing .parquet needs pyarrow; run pip install 'tuplet[tables]', or give --out emb.npz"
+        ) from None
     width = table["vector"].shape[1]
     columns = {
         k: pa.FixedSizeListArray.from_arrays(pa.array(v.reshape(-1)), width) if k == "vector" else pa.array(v.tolist())
