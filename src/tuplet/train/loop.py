@@ -110,13 +110,7 @@ def fit(
             f"keep is {config.keep!r} and patience {config.patience}, but there are {lacking} to compare epochs by; give val "
             f"rows, or set keep='last' and patience=None"
         )
-    if model is None:
-        model = _untrained(train, config)
-    elif config.start != "random" and config.start != model.start:
-        raise InputError(
-            f"start is {config.start!r}, which is for a model that fit builds; give model=None, or build yours with "
-            f"AlignmentModel.for_source(source, start={config.start!r})"
-        )
+    model = _beginning(model, train, config)
     config = replace(config, start=model.start)
     if known := getattr(getattr(train, "source", None), "preprocessing", None):
         model.preprocessing = {k: p for k, p in known.items() if k in model.encoders}
@@ -141,8 +135,15 @@ def fit(
     )
 
 
-def _untrained(train: Rows, config: TrainConfig) -> AlignmentModel:
-    """Build the model that suits the source of some rows."""
+def _beginning(model: AlignmentModel | None, train: Rows, config: TrainConfig) -> AlignmentModel:
+    """Build the model that suits the source of some rows, or take the one that is given if it begins as the settings say."""
+    if model is not None:
+        if config.start not in ("random", model.start):
+            raise InputError(
+                f"start is {config.start!r}, which is for a model that fit builds; give model=None, or build yours with "
+                f"AlignmentModel.for_source(source, start={config.start!r})"
+            )
+        return model
     source = getattr(train, "source", None)
     if source is None:
         raise InputError("model is None, but train does not say of which source it is; give model=AlignmentModel...")
