@@ -13,6 +13,7 @@ import pytest
 
 from tests.test_processes import alive, gone
 from tuplet.cli import main
+from tuplet.cli.commands import NAMES
 from tuplet.cli.terminal import internal, one_line, out_of_memory
 
 PLAIN = {k: v for k, v in os.environ.items() if not k.startswith(("LC_", "LANG", "PYTHONUTF8", "TUPLET_DEBUG"))}
@@ -88,6 +89,15 @@ def test_errors_that_nobody_foresaw_are_one_line_without_the_switch(capsys, monk
     assert out_of_memory(ValueError("a")) is None
     assert "TUPLET_DEBUG=1" in internal(ValueError("a\nb"))
     assert one_line(ValueError()) == "ValueError"
+
+
+def test_help_says_nothing_that_helps_nobody(capsys):
+    for name in (*NAMES, *(f"data {k}" for k in ("list", "info", "show", "verify", "convert", "simulate"))):
+        assert main([*name.split(), "--help"]) == 0
+        said = capsys.readouterr().out
+        for noise in ("default: )", "default: ]", "None", "False", "--no-", "(default"):
+            assert noise not in said, (name, noise)
+        assert "--align auto, whose audit begins so" in " ".join(said.split()) or name != "train"
 
 
 def _parsed():

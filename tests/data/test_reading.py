@@ -216,6 +216,29 @@ def test_hints_come_when_they_should_and_only_then():
     assert said(*words, x={"a": X, "b": missing}, target={"y": X[:, 0] > 3}) == [False, False, False, True]
     random = np.where(rng.random((N, 1)) < 0.5, np.nan, Z)
     assert said("tells y", x={"a": X, "b": random}, target={"y": X[:, 0] > 3}) == [False]
+    x = {"a": X, "b": Z, "Subject_ID": np.arange(N) // 10}
+    assert said("use --group Subject_ID", x=x) == [True]
+    assert said("--group", x=x, group="Subject_ID") == [False]
+    assert said("--group session", x={"a": X, "b": Z, "session": [f"s{i // 10}" for i in range(N)]}) == [True]
+
+
+def test_a_typo_in_a_target_offers_targets_and_no_modality():
+    x = {
+        "force": X,
+        "b": Z,
+        "label": np.arange(N) % 2,
+        "code": np.arange(N) % 5,
+        "text": [f"word {i}" for i in range(N)],
+    }
+    for given, message in (
+        ({"target": "lable"}, r"target is 'lable', did you mean 'label'\? Expected one of .'label', 'code'.$"),
+        ({"target": "forse"}, r"target is 'forse', expected one of .'label', 'code'.$"),
+        ({"target": "force", "modalities": ["force", "b"]}, "'force', which modalities names as a modality"),
+    ):
+        with pytest.raises(InputError, match=message):
+            read(x, **given)
+    with pytest.raises(InputError, match="nothing in the data has one value per row"):
+        read({"force": X, "b": Z}, target="label")
 
 
 def test_rows_in_another_order_are_never_paired_by_position():

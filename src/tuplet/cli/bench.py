@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlencode
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from tuplet.cli.own import described
 from tuplet.cli.source import Reading
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Bench(Reading):
     """Compare objectives under one budget; cells that already exist in --out are kept, so a stopped run continues."""
 
-    suite: Positional[str]
+    suite: Annotated[Positional[str], arg(metavar="DATA")]
     """Your data (my.npz, my.safetensors, or a source such as blocks?synergy=2; `tuplet data list` names them), compared like
     quickstart. Or a ready comparison: quickstart (six views of digits), missing (quality over the share of missing entries),
     scaling (time and memory),
@@ -51,7 +51,7 @@ class Bench(Reading):
 class Report:
     """Write the report of bench runs again."""
 
-    runs: Positional[tuple[Path, ...]]
+    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="FOLDER [FOLDER ...]")]
     """Folders that `tuplet bench` wrote to."""
 
 

@@ -9,10 +9,12 @@ import tyro
 
 from tuplet.cli.audit import Audit, audit
 from tuplet.cli.bench import Bench, Report, bench, report
-from tuplet.cli.data import Data, data
+from tuplet.cli.data import Convert, Data, Info, Show, Simulate, Verify, data
 from tuplet.cli.demo import Demo, demo
 from tuplet.cli.embed import Embed, embed
 from tuplet.cli.evaluate import Evaluate, evaluate
+from tuplet.cli.options import told
+from tuplet.cli.source import Reading
 from tuplet.cli.sweep import Sweep, sweep
 from tuplet.cli.train import Train, train
 
@@ -39,3 +41,5 @@ RUN: dict[type, Callable[..., None]] = {
     Sweep: sweep,
 }
 NAMES = ("demo", "audit", "bench", "train", "evaluate", "embed", "sweep", "report", "data")
+for options in (Reading, *(k for k in RUN if k is not Data), Convert, Info, Show, Simulate, Verify):
+    told(options)

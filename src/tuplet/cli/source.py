@@ -128,7 +128,8 @@ def _catalog(name: str, text: str, how: Reading) -> Source:
     except TypeError as error:  # a word where a number belongs
         raise InputError(f"{name} does not take {text!r}: {str(error).splitlines()[0]}") from None
     if how.target is not None and how.target not in source.targets:
-        raise InputError(f"target is {how.target!r}, expected one of {sorted(source.targets)}")
+        what = ", which is a modality;" if how.target in source.modalities else ","
+        raise InputError(f"target is {how.target!r}{what} expected one of {sorted(source.targets)}")
     return source.select(how.modalities) if how.modalities else source
 
 

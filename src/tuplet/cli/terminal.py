@@ -61,6 +61,7 @@ def check(arguments: list[str]) -> None:
 def parsed(arguments: list[str]) -> Any:
     """Parse a command line."""
     import tyro
+    from tyro.conf import DisallowNone, FlagCreatePairsOff, PositionalMetavarFromFieldName
 
     from tuplet.cli.commands import NAMES, Command
 
@@ -73,7 +74,13 @@ def parsed(arguments: list[str]) -> Any:
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            return tyro.cli(Command, args=arguments, prog="tuplet", description="Align any number of modalities.")
+            return tyro.cli(
+                Command,
+                args=arguments,
+                prog="tuplet",
+                description="Align any number of modalities.",
+                config=(DisallowNone, FlagCreatePairsOff, PositionalMetavarFromFieldName),
+            )
     except SystemExit as end:
         if not end.code:
             return 0

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any, get_args
+
+from numpy.typing import NDArray
 
 from tuplet.data.aligned import from_arrays
 from tuplet.data.arrays import Arrays
@@ -20,6 +24,8 @@ from tuplet.types import InputError, Kind, kind_of, one_of
 
 TARGETS = ("label", "target")
 """Names that are targets unless somebody says otherwise; so are names that begin with ``target.``"""
+GROUPS = ("subject", "participant", "patient", "person", "session", "group", "recording", "trial", "speaker", "user")
+"""Names that say who or where, so that their rows may belong together; alone, with a number or with ``_id`` behind them."""
 
 
 def from_named(
@@ -125,10 +131,30 @@ class _Frames:
             for k in holders:
                 self.left[k] = self.left[k].drop(columns=[name])
             return found
-        columns = sorted({str(c) for v in self.left.values() if is_frame(v) for c in list(v.columns)[:50]})
-        raise InputError(
-            f"{argument} is {name!r}, expected one of {sorted(self.left)}" + f" or {columns}" * bool(columns)
+        if name in keep:
+            raise InputError(
+                f"{argument} is {name!r}, which modalities names as a modality; leave it out of one of them"
+            )
+        offered = self._offered(keep)
+        near = get_close_matches(name, offered, 1)
+        fix = (
+            f"did you mean {near[0]!r}? Expected one of {offered}"
+            if near
+            else f"expected one of {offered}"
+            if offered
+            else "but nothing in the data has one value per row; add such an array, or leave it out"
         )
+        raise InputError(f"{argument} is {name!r}, {fix}")
+
+    def _offered(self, keep: set[str]) -> list[str]:
+        """List what can be a target or a group: arrays and columns with one value per row, but no text that never repeats."""
+        found = [k.removeprefix("target.") or k for k in self.left if k in TARGETS or k.startswith("target.")]
+        for k, v in self.left.items():
+            if is_frame(v):
+                found += [str(c) for c in list(v.columns)[:50]]
+            elif k not in keep and (array := as_array(k, v)).ndim == 1 and (not is_text(array) or _repeats(array)):
+                found.append(k)
+        return list(dict.fromkeys(found))
 
     def targets(self, target: Any, keep: set[str]) -> dict[str, Any]:
         """Take out the targets that are named, or those that bear the name of one."""
@@ -174,6 +200,28 @@ def _some(frame: Any) -> list[str]:
     return [str(c) for c in list(frame.columns)[:20]]
 
 
+def _repeats(array: NDArray[Any]) -> bool:
+    """Tell whether values come twice or more on average, as those of subjects and classes do."""
+    return 2 * len(set(array.tolist())) <= len(array)
+
+
+def _one_value(name: str, array: NDArray[Any]) -> list[str]:
+    """Say how to use a column of ids or codes, which was taken as a modality, as a group or as a target."""
+    word = name.lower().removesuffix("id").rstrip("_-. 0123456789").removesuffix("s")
+    group, target = shlex.join(["--group", name]), shlex.join(["--target", name])
+    if word in GROUPS and _repeats(array):
+        return [
+            f"{name} was taken as a modality; if rows of one {word} belong together, use {group} (group={name!r}), which keeps "
+            f"them in one part of the split"
+        ]
+    if is_text(array):
+        return []
+    return [
+        f"{name} holds one whole number per row and was taken as a modality: if it says who or where, use {group}; if it is to "
+        f"be predicted, use {target}"
+    ]
+
+
 def _guesses(inputs: Mapping[str, Any]) -> tuple[dict[str, Kind], tuple[str, ...]]:
     """Choose kinds that shapes leave open, and note every choice that a user may not have meant."""
     found: dict[str, Kind] = {}
@@ -181,13 +229,10 @@ def _guesses(inputs: Mapping[str, Any]) -> tuple[dict[str, Kind], tuple[str, ...
     for name, values in inputs.items():
         array = as_array(f"modalities[{name!r}]", values)
         shape = array.shape[1:]
+        if not shape and (is_text(array) or array.dtype.kind in "biu"):
+            notes += _one_value(name, array)
         if is_text(array):
             continue
-        if not shape and array.dtype.kind in "biu":
-            notes.append(
-                f"{name} holds one whole number per row and was taken as a modality: if it says who or where, name it "
-                f"'group'; if it is to be predicted, 'target.{name}'"
-            )
         if len(shape) == 3 and shape[2] in (1, 3, 4) and shape[0] not in (1, 3, 4):
             found[name] = "image"
         if not shape or kind_of(shape) is not None or name in found:
