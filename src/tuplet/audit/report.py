@@ -19,7 +19,7 @@ _NAME = 12
 _SHORT = ("pair", "align?", "change [80 %]", "shared")
 
 
-def write_report(audit: Audit, out: Path, *, given: str = "") -> Path:
+def write_report(audit: Audit, out: str | Path, *, given: str = "") -> Path:
     """Write report.html.
 
     Args:

@@ -134,20 +134,27 @@ def data(command: Data) -> None:
 
 def _verified(do: Verify) -> list[str]:
     """Read every row of real data, of a source or of a user's file."""
+    import numpy as np
+
     from tuplet.bench.show import contents
     from tuplet.cli.source import opened
     from tuplet.data import READERS
+    from tuplet.data.padding import lengths, spread
 
     if do.name in READERS:
         if do.root is None:
             raise InputError(f"{do.name} reads real data: say where they lie with --root")
         return READERS[do.name].verify(do.root)
     source = opened(do.name, do)
+    padded = {k: [np.zeros(0, dtype=np.int64)] for k, m in source.modalities.items() if m.kind == "padded"}
     for part in (source.train, source.val, source.test):
         for start in range(0, len(part), 256):
-            part[start : start + 256]
+            batch = part[start : start + 256]
+            for k, steps in padded.items():
+                steps.append(lengths(batch.inputs[k].numpy())[0])
+    said = [f"{k}: rows are {spread(np.concatenate(steps))}" for k, steps in padded.items() if sum(map(len, steps))]
     rows = f"{len(source.train)} training, {len(source.val)} validation and {len(source.test)} test rows read"
-    return [contents(source), rows]
+    return [contents(source), *said, rows]
 
 
 def _describe(do: Info) -> None:

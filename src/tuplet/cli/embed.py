@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,8 @@ class Embed(Reading):
     run: Positional[Path]
     """Folder of a model: `tuplet train` and tuplet.fit write one."""
     data: Positional[str]
-    """What to embed: a file.npz with rows as they were before training, or the source that the model was trained on."""
+    """What to embed: a file.npz or file.safetensors with rows as they were before training, or the source that the model was
+    trained on."""
     out: Path = Path("emb.npz")
     """File to write: .npz, or .parquet (needs tuplet[tables]). Columns: id, modality, vector, part (train, val or test of the
     model's own training; empty for other rows) and the targets; absent.id and absent.modality say what has no row."""
@@ -86,7 +88,27 @@ Table = dict[str, NDArray[Any]]
 
 
 def _is_file(command: Embed) -> bool:
-    return Path(command.data.partition("?")[0]).suffix.lower() == ".npz"
+    return Path(command.data.partition("?")[0]).suffix.lower() in (".npz", ".safetensors")
+
+
+def _arrays(file: Path) -> Table:
+    """Read the arrays of a file under the names of the modalities; rows that are marked as absent become NaN."""
+    from tuplet.data import Table as Columns
+    from tuplet.data.npz import members
+
+    if file.suffix.lower() == ".npz":
+        return members(file)[0]
+    table = Columns.open(file)
+    columns = table.columns
+    found = {k.removeprefix("input."): v for k, v in columns.items() if not k.startswith("present.")}
+    for k in list(found):
+        here = columns.get(f"present.{k}")
+        if here is not None and here.shape == found[k].shape[:1] and not here.all():
+            found[k] = np.where(here.reshape(-1, *[1] * (found[k].ndim - 1)) != 0, found[k], np.nan)
+        words = table.about.get(f"classes.{k.removeprefix('target.')}")
+        if words is not None and k.startswith("target."):
+            found[k] = np.array(json.loads(words))[found[k]]
+    return found
 
 
 def _parts(command: Embed, n: int) -> NDArray[np.str_]:
@@ -113,17 +135,21 @@ def _parts(command: Embed, n: int) -> NDArray[np.str_]:
 
 def _file(command: Embed, model: AlignmentModel) -> Iterator[Table]:
     """Embed raw rows of a file, which may hold any of the model's modalities."""
-    from tuplet.data.npz import members
+    from tuplet.data.join import row_ids
 
-    for option in ("group", "kind", "scaling", "root"):
+    for option in ("kind", "scaling", "root"):
         if getattr(command, option):
             raise InputError(
                 f"{option} is {getattr(command, option)!r}, but the model says how rows are read; leave it out"
             )
-    arrays, _ = members(Path(command.data.partition("?")[0]))
+    file = Path(command.data.partition("?")[0])
+    arrays = _arrays(file)
     wanted = command.modalities or tuple(k for k in model.encoders if k in arrays)
     if missing := [k for k in wanted if k not in arrays or k not in model.encoders]:
-        raise InputError(f"modalities names {missing}, which {command.data} and the model do not both have")
+        raise InputError(
+            f"modalities names {missing}, which {command.data} ({', '.join(sorted(arrays))}) and the model "
+            f"({', '.join(model.encoders)}) do not both have"
+        )
     if not wanted:
         raise InputError(
             f"{command.data} has {sorted(arrays)}, the model {sorted(model.encoders)}; expected some of these"
@@ -131,20 +157,30 @@ def _file(command: Embed, model: AlignmentModel) -> Iterator[Table]:
     n = len(arrays[wanted[0]]) if arrays[wanted[0]].ndim else 0
     if uneven := [k for k in wanted if arrays[k].ndim < 1 or len(arrays[k]) != n]:
         raise InputError(
-            f"{uneven[0]!r} in {command.data} has another number of rows than {wanted[0]!r}, which has {n}"
+            f"{uneven[0]!r} in {command.data} has another number of rows than {wanted[0]!r}, which has {n}; expected arrays "
+            f"(n, ...) of the same n items, a single item as row[None]"
         )
-    for option, name in (("id", command.id), ("target", command.target)):
+    asked = (command.target, command.group)
+    for option, name in (("id", command.id), ("target", command.target), ("group", command.group)):
         if name is not None and (name not in arrays or arrays[name].shape[:1] != (n,)):
             raise InputError(f"{option} is {name!r}, expected an array of {n} rows in {command.data}")
-    ids = arrays[command.id or "id"] if (command.id or "id") in arrays else np.arange(n)
-    if ids.shape != (n,):
-        ids = np.arange(n)
-    labels = {k for k in arrays if k in ("label", "target", "group", command.target) or k.startswith("target.")}
+    id = command.id or ("id" if "id" in arrays and "id" not in (*wanted, *asked) else None)
+    if id is not None:
+        row_ids(f"{file}: id {id!r}", arrays[id], n)
+    ids = np.arange(n) if id is None else arrays[id]
+    labels = {k for k in arrays if k in ("label", "target", "group", *asked) or k.startswith("target.")}
     known = {k: arrays[k] for k in sorted(labels - set(wanted)) if arrays[k].shape == (n,)}
+    if command.group is not None:
+        known["group"] = known.pop(command.group, arrays[command.group])
     known["part"] = _parts(command, n)
     for start in range(0, n, BLOCK):
         some = slice(start, min(start + BLOCK, n))
-        vectors = model.encode({k: arrays[k][some] for k in wanted}, batch_size=command.batch_size)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # absent rows have a place of their own in the file
+                vectors = model.encode({k: arrays[k][some] for k in wanted}, batch_size=command.batch_size)
+        except InputError as error:
+            raise InputError(f"{file}: {error}") from None
         for name, z in vectors.items():
             here = model.preprocessing[name].apply(arrays[name][some], name=name)[1]
             yield _rows(name, z, here, ids[some], {k: v[some] for k, v in known.items()})
@@ -163,7 +199,7 @@ def _source(command: Embed, model: AlignmentModel) -> Iterator[Table]:
     if other := [k for k in names if source.preprocessing.get(k) != model.preprocessing.get(k)]:
         raise InputError(
             f"{command.data} is scaled otherwise than the data that the model was trained on ({other[0]!r}); give the raw rows "
-            f"as a file.npz"
+            f"as a file"
         )
     places = [getattr(source.split, part) for part in PARTS]
     parts = _parts(command, 1 + max(int(rows.max(initial=0)) for rows in places))

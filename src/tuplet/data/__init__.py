@@ -58,15 +58,15 @@ SOURCES: dict[str, Callable[[], Source]] = {
 class Reader(Protocol):
     """A module that reads real data, which lie in a folder of the user's."""
 
-    def load(self, root: Path) -> Source:
+    def load(self, root: str | Path) -> Source:
         """Return the source; a reader's own options follow by name."""
         ...
 
-    def verify(self, root: Path) -> list[str]:
+    def verify(self, root: str | Path) -> list[str]:
         """Read everything and return what was found."""
         ...
 
-    def convert(self, root: Path, out: Path) -> Path:
+    def convert(self, root: str | Path, out: str | Path) -> Path:
         """Clean once and write one file, which `load` takes as root."""
         ...
 

@@ -105,7 +105,7 @@ def from_arrays(
                 f"modalities[{k!r}] has {len(raw[k].array)} rows, expected {n} to match modalities[{names[0]!r}]; "
                 f"row i of every array must be the same thing"
             )
-    masks = {k: present_rows(k, raw[k].array, _asked(k, (present or {}).get(k), raw[k], n)) for k in names}
+    masks = {k: _there(k, raw[k], (present or {}).get(k), n) for k in names}
     values, described, notes = encode_targets(targets, n, units=units, kinds=target_kind)
     codes = None if group is None else group_codes(group, n)
     classes = next((values[k].numpy() for k in described if described[k].kind == "class"), None)
@@ -135,6 +135,12 @@ def from_arrays(
         preprocessing=prepared,
         checksums=checksums,
     )
+
+
+def _there(name: str, raw: Raw, given: ArrayLike | None, n: int) -> NDArray[np.bool_]:
+    """Return where a modality is present."""
+    padded = f"series of different lengths: give kinds={{{name!r}: 'padded'}} (--kind {name}=padded)"
+    return present_rows(f"modalities[{name!r}]", raw.array, _asked(name, given, raw, n), padded=padded)
 
 
 def _asked(name: str, given: ArrayLike | None, raw: Raw, n: int) -> NDArray[np.bool_] | None:

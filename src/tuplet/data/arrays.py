@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from tuplet.data.columns import positions_in
+from tuplet.data.described import described, rows_described
 from tuplet.data.modality import Modality
 from tuplet.data.preprocessing import Preprocessing
 from tuplet.data.scaling import Scale
@@ -24,6 +25,9 @@ class ArrayRows:
 
     arrays: Arrays
     positions: Tensor
+
+    def __repr__(self) -> str:
+        return rows_described(self.arrays, len(self))
 
     @property
     def source(self) -> Arrays:
@@ -73,17 +77,17 @@ class Arrays:
     """
 
     name: str
-    inputs: dict[str, Tensor] = field(repr=False)
-    present: dict[str, Tensor] = field(repr=False)
-    values: dict[str, Tensor] = field(repr=False)
-    group: Tensor | None = field(repr=False)
+    inputs: dict[str, Tensor]
+    present: dict[str, Tensor]
+    values: dict[str, Tensor]
+    group: Tensor | None
     modalities: dict[str, Modality]
     targets: dict[str, Target]
-    split: Split = field(repr=False)
+    split: Split
     provenance: Provenance
-    preprocessing: dict[str, Preprocessing] = field(repr=False)
-    checksums: dict[str, str] = field(repr=False)
-    fingerprint: str = field(default="")
+    preprocessing: dict[str, Preprocessing]
+    checksums: dict[str, str]
+    fingerprint: str = ""
 
     def __post_init__(self) -> None:
         digest = hashlib.sha256(self.split.sha256.encode())
@@ -97,6 +101,9 @@ class Arrays:
             digest.update(f"{name} {tuple(columns[name].shape)} {columns[name].dtype}".encode())
             digest.update(columns[name].numpy().tobytes())
         object.__setattr__(self, "fingerprint", digest.hexdigest())
+
+    def __repr__(self) -> str:
+        return described(self, present=self.present, group=self.group)
 
     @property
     def train(self) -> ArrayRows:

@@ -13,6 +13,12 @@ from torch import Tensor
 from tuplet.data.frames import frame_array, is_frame, is_missing, is_series, plain_objects
 from tuplet.types import InputError
 
+RAGGED = (
+    "rows of different lengths, expected equal ones; pool them, or fill the short ones with zeros at their ends and say "
+    "kinds={NAME: 'padded'}"
+)
+AS_TEXT = "use .astype(str) on the array, or [str(v) for v in ...] of a list"
+
 
 def as_array(argument: str, values: Any) -> NDArray[Any]:
     """Turn lists, tensors, frames and Series into a plain array.
@@ -23,18 +29,17 @@ def as_array(argument: str, values: Any) -> NDArray[Any]:
 
     Returns:
         The array; it may share memory with ``values``. Text and values with gaps that are no numbers become objects, with
-        None in the gaps.
+        None in the gaps. Masked entries are gaps.
 
     Raises:
-        InputError: for masked arrays, whose mask NumPy would drop without a word, for sparse matrices, and for rows of
-            different lengths.
+        InputError: for sparse matrices, and for rows of different lengths.
 
     Example:
         >>> as_array("a", [1, 2]).tolist()
         [1, 2]
     """
     if isinstance(values, np.ma.MaskedArray):
-        raise InputError(f"{argument} is a masked array, whose mask would be lost; give present= and a plain array")
+        return _filled(values)
     if isinstance(values, Tensor):
         if values.layout != torch.strided or values.is_quantized:
             raise InputError(
@@ -54,7 +59,21 @@ def as_array(argument: str, values: Any) -> NDArray[Any]:
     try:
         return plain_objects(np.asarray(values))
     except (ValueError, TypeError, OverflowError):
-        raise InputError(f"{argument} has rows of different lengths, expected equal ones; pad or pool them") from None
+        raise InputError(f"{argument} has {RAGGED}") from None
+
+
+def _filled(values: np.ma.MaskedArray[Any, Any]) -> NDArray[Any]:
+    """Turn a masked array into a plain one, with gaps where the mask is."""
+    mask = np.ma.getmaskarray(values)
+    plain: NDArray[Any] = np.asarray(values.data)
+    if not mask.any():
+        return plain_objects(plain)
+    if plain.dtype.kind in "biuf":
+        plain = plain.astype(np.promote_types(plain.dtype, np.float16) if plain.dtype.kind in "bf" else np.float64)
+        return np.where(mask, plain.dtype.type(np.nan), plain)
+    plain = plain.astype(object)
+    plain[mask] = None
+    return plain_objects(plain)
 
 
 def as_numbers(argument: str, values: Any) -> NDArray[Any]:
@@ -76,11 +95,32 @@ def as_numbers(argument: str, values: Any) -> NDArray[Any]:
     """
     array = as_array(argument, values)
     if array.dtype.kind not in "biuf":
+        if array.dtype.kind == "O" and array.ndim == 1 and len(array) and all(v is None for v in array):
+            raise InputError(f"{argument} has no value in any row; leave it out")
+        if array.dtype.kind == "O" and array.ndim == 1 and isinstance(array[0], list | tuple | np.ndarray):
+            raise InputError(f"{argument} has {RAGGED}")
         what = _objects(array) if array.dtype.kind == "O" else f"dtype {array.dtype}"
-        raise InputError(f"{argument} has {what}, expected numbers; encode it first")
+        raise InputError(f"{argument} has {what}, expected numbers; {_to_numbers(array)}")
     if array.ndim == 0 or array.size == 0:
         raise InputError(f"{argument} has shape {array.shape}, expected (n, ...) with n > 0")
     return array
+
+
+def _to_numbers(array: NDArray[Any]) -> str:
+    """Say how such an array becomes one of numbers."""
+    first = array.reshape(-1)[0] if array.size else None
+    if array.dtype.kind in "mM" or hasattr(first, "timestamp"):
+        return "give dates and times as numbers, such as the seconds since the first one"
+    if array.dtype.kind == "c":
+        return "give the real and the imaginary part as columns"
+    if array.ndim:
+        try:
+            array.astype(np.float64)
+        except (TypeError, ValueError):
+            pass
+        else:
+            return "call .astype(float) on the array"
+    return "give an array of numbers, or one string per row"
 
 
 def is_text(array: NDArray[Any]) -> bool:
@@ -123,7 +163,8 @@ def as_strings(argument: str, values: Any) -> list[str | None]:
     array = as_array(argument, values)
     if array.ndim != 1 or not (is_text(array) or all(is_missing(v) for v in array.tolist())):
         what = _objects(array) if array.dtype.kind == "O" else f"dtype {array.dtype} and shape {array.shape}"
-        raise InputError(f"{argument} has {what}, expected one string per row")
+        single = "; give [text] for a single row" if array.ndim == 0 and array.dtype.kind == "U" else ""
+        raise InputError(f"{argument} has {what}, expected one string per row{single}")
     if array.dtype.kind == "S":
         return [v.decode("utf-8", "replace") for v in array.tolist()]
     return [None if is_missing(v) else str(v) for v in array.tolist()]
@@ -185,17 +226,13 @@ def codes_of(argument: str, values: Any, n: int) -> tuple[NDArray[np.int64], NDA
             str if isinstance(v, str) else bool if isinstance(v, bool | np.bool_) else type(v) for v in array[~gaps]
         }
         if len(kinds) > 1 or not kinds <= {str, bool}:
-            raise InputError(
-                f"{argument} has {_objects(array)}, expected integers or strings; use .astype(str) on the array"
-            )
+            raise InputError(f"{argument} has {_objects(array)}, expected integers or strings; {AS_TEXT}")
         there = array[~gaps]
     elif array.dtype.kind in "biufUS":
         gaps = np.isnan(array) if array.dtype.kind == "f" else np.zeros(n, dtype=bool)
         there = array[~gaps] if gaps.any() else array
     else:
-        raise InputError(
-            f"{argument} has dtype {array.dtype}, expected integers or strings; use .astype(str) on the array"
-        )
+        raise InputError(f"{argument} has dtype {array.dtype}, expected integers or strings; {AS_TEXT}")
     found, inverse = np.unique(there, return_inverse=True)
     codes = np.full(n, -1, dtype=np.int64)
     codes[~gaps] = inverse.reshape(-1)

@@ -89,7 +89,8 @@ def plain_objects(array: NDArray[Any]) -> NDArray[Any]:
         array: any array; only those of objects change.
 
     Returns:
-        Integers, floats (NaN where a number is missing) or booleans; otherwise objects, with None where one is missing.
+        Integers, floats (NaN where a number is missing) or booleans; arrays or lists of one shape, stacked; otherwise objects,
+        bytes as text, with None where one is missing.
 
     Example:
         >>> plain_objects(np.array([1, None], dtype=object)), plain_objects(np.array([True, False], dtype=object)).dtype
@@ -113,10 +114,28 @@ def plain_objects(array: NDArray[Any]) -> NDArray[Any]:
         except OverflowError:
             out[~absent] = np.inf
         return out.reshape(array.shape)
+    if array.ndim == 1 and there and all(isinstance(v, list | tuple | np.ndarray) for v in there):
+        return _stacked(array, there, absent)
     marked = np.empty(len(flat), dtype=object)
     for i, v in enumerate(flat):
-        marked[i] = None if absent[i] else v
+        marked[i] = None if absent[i] else v.decode("utf-8", "replace") if isinstance(v, bytes) else v
     return marked.reshape(array.shape)
+
+
+def _stacked(array: NDArray[Any], there: list[Any], absent: NDArray[np.bool_]) -> NDArray[Any]:
+    """Stack rows of numbers of one shape, NaN where a row is absent; return the array itself where they are others."""
+    try:
+        rows = [np.asarray(r) for r in there]
+    except ValueError:
+        return array
+    if len({r.shape for r in rows}) != 1 or any(r.dtype.kind not in "biuf" for r in rows):
+        return array
+    stacked = np.stack(rows)
+    if not absent.any():
+        return stacked
+    out = np.full((len(array), *stacked.shape[1:]), np.nan)
+    out[~absent] = stacked
+    return out
 
 
 def is_missing(value: object) -> bool:

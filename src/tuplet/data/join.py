@@ -65,12 +65,13 @@ class Joined:
         return out
 
 
-def join(modalities: Mapping[str, Any], ids: Mapping[str, Any] | None = None) -> Joined:
+def join(modalities: Mapping[str, Any], ids: Mapping[str, Any] | None = None, *, shared: str = "") -> Joined:
     """Bring modalities to one order of rows.
 
     Args:
         modalities: name -> array, list, frame or Series.
         ids: name -> ``(n,)`` ids of its rows; those of frames and Series are their index when left out.
+        shared: name of the array whose entries are the ids of all rows, which are in one order then.
 
     Returns:
         The rows: in the given order where ids agree, else in the order of the first modality by name, followed by what
@@ -85,7 +86,7 @@ def join(modalities: Mapping[str, Any], ids: Mapping[str, Any] | None = None) ->
         >>> rows.ids, rows.present["a"].tolist(), rows.notes
         (('x', 'y', 'z'), [True, True, False], ('rows joined by id: a 2, b 2, both 1',))
     """
-    own = {k: _ids(k, modalities[k], (ids or {}).get(k)) for k in sorted(modalities)}
+    own = {k: _ids(k, modalities[k], (ids or {}).get(k), shared) for k in sorted(modalities)}
     named = {k: v for k, v in own.items() if v is not None}
     if not named:
         return Joined(dict(modalities))
@@ -97,7 +98,7 @@ def join(modalities: Mapping[str, Any], ids: Mapping[str, Any] | None = None) ->
     aligned = all(rows == named[first] for rows in named.values())
     shuffled = _shuffled(named[first])
     if aligned and not (plain and shuffled):
-        return Joined(dict(modalities), ids=named[first], moved=shuffled)
+        return Joined(dict(modalities), ids=named[first], moved=shuffled and not shared)
     if plain:
         raise InputError(
             f"modalities[{plain[0]!r}] has no ids, but {', '.join(named)} are joined by id and differ in rows or order; give "
@@ -151,9 +152,83 @@ def index_of(values: Any) -> Ids:
     return tuple(values.index.tolist())
 
 
-def _ids(name: str, values: Any, given: Any) -> Ids | None:
+def one_column(argument: str, name: str, frames: Mapping[str, Any]) -> Any:
+    """Return a column that several frames have, which must say the same of the same row.
+
+    Args:
+        argument: what it is, for messages.
+        name: of the column.
+        frames: modality -> frame.
+
+    Returns:
+        The column of the only frame, or one with the rows of all.
+
+    Raises:
+        InputError: naming two modalities and a row of which they say different things.
+
+    Example:
+        >>> import pandas as pd
+        >>> one, other = pd.DataFrame({"y": [1, 2]}), pd.DataFrame({"y": [2, 3]}, index=[1, 2])
+        >>> one_column("target", "y", {"a": one, "b": other}).tolist()
+        [1, 2, 3]
+    """
+    first = next(iter(frames))
+    column = frames[first][name]
+    if not is_series(column):
+        raise InputError(f"{argument} {name!r} is the name of several columns of modalities[{first!r}]; rename them")
+    if all(column.equals(frame[name]) for frame in frames.values()):
+        return column
+    found: dict[Any, Any] = {}
+    for k, frame in frames.items():
+        for row, value in zip(index_of(frame), as_array(argument, frame[name]).tolist(), strict=True):
+            if is_missing(found.get(row)):
+                found[row] = value
+            elif not is_missing(value) and value != found[row]:
+                raise InputError(
+                    f"{argument} {name!r} is {found[row]!r} in modalities[{first!r}] and {value!r} in modalities[{k!r}] for "
+                    f"the row {row!r}; leave the column in one of them"
+                )
+    return type(column)(list(found.values()), index=list(found))
+
+
+def row_ids(argument: str, values: Any, n: int) -> Ids:
+    """Check ids of rows.
+
+    Args:
+        argument: name for the error message.
+        values: one id for each row.
+        n: number of rows.
+
+    Returns:
+        The ids.
+
+    Raises:
+        InputError: for another number of them, gaps, or an id that occurs twice.
+
+    Example:
+        >>> row_ids("id", ["x", "y"], 2)
+        ('x', 'y')
+    """
+    array = as_array(argument, values)
+    if array.shape != (n,):
+        raise InputError(f"{argument} has shape {array.shape}, expected one id for each of {n} rows")
+    ids: Ids = tuple(array.tolist())
+    if any(is_missing(row) for row in ids):
+        raise InputError(f"{argument} has rows without an id (None or NaN); give each row an id, or drop it")
+    if len(set(ids)) < n:
+        twice = next(row for row, times in Counter(ids).items() if times > 1)
+        raise InputError(
+            f"{argument} has {twice!r} more than once, but ids name one row each; if it says who or where, it is a group: "
+            f"give group= (--group), or rename it"
+        )
+    return ids
+
+
+def _ids(name: str, values: Any, given: Any, shared: str) -> Ids | None:
     if given is None:
         ids = index_of(values) if is_frame(values) or is_series(values) else None
+    elif shared:
+        return row_ids(f"id {shared!r}", given, len(as_array(f"modalities[{name!r}]", values)))
     else:
         array = as_array(f"id[{name!r}]", given)
         ids = tuple(array.tolist())

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from tuplet.data.described import described, rows_described
 from tuplet.data.preprocessing import Preprocessing
 from tuplet.data.source import Modality, Provenance, Rows, Source, Target
 from tuplet.data.splits import Split
@@ -57,6 +58,10 @@ class Masked:
     rate: float
     seed: int
     thinned: tuple[str, ...] | None = None
+
+    def __repr__(self) -> str:
+        shown = getattr(self.source, "present", {}), getattr(self.source, "group", None)
+        return described(self, present=shown[0], group=shown[1], hidden=", those to test whole")
 
     @property
     def whole(self) -> Source:
@@ -127,6 +132,9 @@ class MaskedRows:
     rows: Rows
     masked: Masked
     part: str
+
+    def __repr__(self) -> str:
+        return rows_described(self.masked, len(self), self.part)
 
     @property
     def source(self) -> Masked:

@@ -15,8 +15,9 @@ from tuplet.data.arrays import Arrays
 from tuplet.data.columns import as_array, is_text
 from tuplet.data.frames import is_frame
 from tuplet.data.hints import with_hints
-from tuplet.data.join import join
+from tuplet.data.join import join, one_column
 from tuplet.data.names import check_names
+from tuplet.data.padding import padding_note
 from tuplet.data.scaling import Scaling
 from tuplet.data.source import Provenance
 from tuplet.data.splits import Split
@@ -26,6 +27,8 @@ TARGETS = ("label", "target")
 """Names that are targets unless somebody says otherwise; so are names that begin with ``target.``"""
 GROUPS = ("subject", "participant", "patient", "person", "session", "group", "recording", "trial", "speaker", "user")
 """Names that say who or where, so that their rows may belong together; alone, with a number or with ``_id`` behind them."""
+RESERVED = ("id", "group", *TARGETS)
+"""Names that say what an array, or a column of frames, is."""
 
 
 def from_named(
@@ -46,8 +49,9 @@ def from_named(
     """Make a source of named arrays.
 
     Args:
-        arrays: name -> array, list of strings, frame or Series. ``label``, ``target`` and ``target.NAME`` are targets and
-            ``group`` is the group, unless ``modalities`` names them.
+        arrays: name -> array, list of strings, frame or Series. ``label``, ``target`` and ``target.NAME`` are targets,
+            ``group`` is the group and ``id`` the ids of the rows, as arrays or as columns of frames, unless ``modalities``
+            names them.
         modalities: names of those to take; all that are left when left out.
         target: name of an array or of a column of a frame, or name -> values.
         group: likewise one name, or values ``(n,)``.
@@ -74,28 +78,34 @@ def from_named(
         (['force', 'sound'], 2)
     """
     names = check_names("data", arrays)
+    for argument, given in (("kinds", kinds), ("target_kind", target_kind), ("scaling", scaling)):
+        if not (given is None or isinstance(given, Mapping) or (isinstance(given, str) and argument != "kinds")):
+            raise InputError(f"{argument} is {str(given)[:40]!r}, expected a dict such as {{{names[0]!r}: ...}}")
     left = dict(arrays)
+    if not isinstance(modalities, Iterable | None):
+        raise InputError(f"modalities is {modalities!r}, expected a list of names")
     wanted = [modalities] if isinstance(modalities, str) else None if modalities is None else list(modalities)
     if unknown := [m for m in wanted or () if m not in left]:
         raise InputError(f"modalities names {unknown[0]!r}, expected some of {names}")
     keep = set(wanted or ())
-    frames = _Frames(left)
-    ids = frames.ids(id, keep)
-    targets = frames.targets(target, keep)
-    groups = frames.take("group", group, keep) if group is not None else None
-    if group is None and "group" in left and "group" not in keep:
-        groups = left.pop("group")
+    frames = _Frames(left, keep)
+    ids = frames.ids(id, (target, group))
+    targets = frames.targets(target, group)
+    groups = frames.take("group", "group" if group is None and "group" in frames.free([target]) else group)
     chosen = {k: left[k] for k in wanted} if wanted is not None else left
     if len(chosen) < 2:
         raise InputError(
             f"{name} has {len(chosen)} modality ({', '.join(sorted(chosen)) or 'none'}) beside "
             f"{sorted(targets) or 'no target'}, expected two or more to align with each other"
         )
-    rows = join(chosen, ids)
+    rows = join(chosen, {k: v for k, v in ids.items() if k in chosen} if ids else None, shared=frames.shared)
     for k, kind in (kinds or {}).items():
         one_of("the modality in kinds", k, tuple(sorted(chosen)))
         one_of(f"kinds[{k!r}]", kind, get_args(Kind))
     guesses, notes = _guesses({k: v for k, v in rows.arrays.items() if k not in (kinds or {})})
+    for k, v in rows.arrays.items():
+        given = as_array(f"modalities[{k!r}]", v)
+        notes += padding_note(k, given[rows.present[k]] if k in rows.present else given, (kinds or {}).get(k))
     provenance = provenance or Provenance(title=name)
     source = from_arrays(
         rows.arrays,
@@ -116,26 +126,36 @@ def from_named(
 class _Frames:
     """Named arrays from which targets, groups and ids are taken out."""
 
-    def __init__(self, left: dict[str, Any]) -> None:
-        self.left = left
+    def __init__(self, left: dict[str, Any], keep: set[str]) -> None:
+        self.left, self.keep = left, keep
+        self.shared = ""  # name of the array that holds the ids of the rows of all others
 
-    def take(self, argument: str, name: Any, keep: set[str]) -> Any:
-        """Take out one array by its name, or one column of a frame; values are returned as they are."""
+    def free(self, asked: Iterable[Any]) -> list[str]:
+        """Return the names of arrays and columns that say what they are, unless the user uses them for something else."""
+        used = {name for name in asked if isinstance(name, str)}
+        columns = [c for v in self.left.values() if is_frame(v) for c in v.columns]
+        names = [n for n in dict.fromkeys([*self.left, *columns]) if isinstance(n, str)]
+        return [n for n in names if (n in RESERVED or n.startswith("target.")) and n not in self.keep | used]
+
+    def take(self, argument: str, name: Any) -> Any:
+        """Take out one array by its name, or one column of frames; values are returned as they are."""
         if not isinstance(name, str):
             return name
-        if name in self.left and name not in keep:
+        if name in self.left and name not in self.keep:
             return self.left.pop(name)
         holders = [k for k, v in self.left.items() if is_frame(v) and name in list(v.columns)]
         if holders:
-            found = self.left[holders[0]][name]
+            found = one_column(argument, name, {k: self.left[k] for k in holders})
             for k in holders:
                 self.left[k] = self.left[k].drop(columns=[name])
+                if not len(self.left[k].columns) and k not in self.keep:
+                    del self.left[k]
             return found
-        if name in keep:
+        if name in self.keep:
             raise InputError(
                 f"{argument} is {name!r}, which modalities names as a modality; leave it out of one of them"
             )
-        offered = self._offered(keep)
+        offered = self._offered()
         near = get_close_matches(name, offered, 1)
         fix = (
             f"did you mean {near[0]!r}? Expected one of {offered}"
@@ -146,36 +166,42 @@ class _Frames:
         )
         raise InputError(f"{argument} is {name!r}, {fix}")
 
-    def _offered(self, keep: set[str]) -> list[str]:
+    def _offered(self) -> list[str]:
         """List what can be a target or a group: arrays and columns with one value per row, but no text that never repeats."""
         found = [k.removeprefix("target.") or k for k in self.left if k in TARGETS or k.startswith("target.")]
         for k, v in self.left.items():
             if is_frame(v):
                 found += [str(c) for c in list(v.columns)[:50]]
-            elif k not in keep and (array := as_array(k, v)).ndim == 1 and (not is_text(array) or _repeats(array)):
+            elif k not in self.keep and (array := as_array(k, v)).ndim == 1 and (not is_text(array) or _repeats(array)):
                 found.append(k)
         return list(dict.fromkeys(found))
 
-    def targets(self, target: Any, keep: set[str]) -> dict[str, Any]:
+    def targets(self, target: Any, group: Any) -> dict[str, Any]:
         """Take out the targets that are named, or those that bear the name of one."""
         if isinstance(target, Mapping):
             return dict(target)
         if target is not None and not isinstance(target, str):
-            raise InputError(f"target is a {type(target).__name__}, expected a name, or a dict of name -> values")
+            raise InputError(
+                f"target is a {type(target).__name__}, expected a name, or a dict such as {{'label': values}}"
+            )
         found = {}
-        if target is not None and not (target not in self.left and f"target.{target}" in self.left):
-            found[target] = self.take("target", target, keep)
-        for k in list(self.left):
-            if (k in TARGETS or k.startswith("target.")) and k not in keep:
-                values = self.left.pop(k)
-                if target is None or k.removeprefix("target.") == target:
-                    found[k.removeprefix("target.") or k] = values
+        free = self.free([group])
+        if target is not None:
+            named = f"target.{target}" if target not in self.left and f"target.{target}" in free else target
+            found[target] = self.take("target", named)
+        for k in free:
+            if k in ("id", "group") or k in (target, f"target.{target}"):
+                continue
+            values = self.take("target", k)
+            if target is None:
+                found[k.removeprefix("target.") or k] = values
         return found
 
-    def ids(self, id: Any, keep: set[str]) -> dict[str, Any] | None:
+    def ids(self, id: Any, asked: Iterable[Any]) -> dict[str, Any] | None:
         """Return the ids of the rows of each modality."""
-        if id is None:
+        if id is None and "id" not in self.free(asked):
             return None
+        id = "id" if id is None else id
         if isinstance(id, Mapping):
             if unknown := sorted(set(id) - set(self.left)):
                 raise InputError(f"id names {unknown}, expected some of {sorted(self.left)}")
@@ -191,7 +217,8 @@ class _Frames:
                     )
                 self.left[k] = self.left[k].set_index(id)
             return None
-        values = self.take("id", id, keep)
+        self.shared = id if isinstance(id, str) else "id"
+        values = self.take("id", id)
         others = {k for k in self.left if k != "group" and k not in TARGETS and not k.startswith("target.")}
         return dict.fromkeys(others, values)
 

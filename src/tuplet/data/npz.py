@@ -22,7 +22,7 @@ from tuplet.types import InputError, Kind
 
 
 def from_npz(
-    path: Path,
+    path: str | Path,
     *,
     modalities: Iterable[str] | None = None,
     target: str | Mapping[str, Any] | None = None,
@@ -38,8 +38,8 @@ def from_npz(
 
     Args:
         path: holds two or more modalities, each ``(n, ...)``; perhaps ``label`` or ``target`` ``(n,)`` (more of them as
-            ``target.NAME``) and ``group`` ``(n,)``, such as subject or file, which stays in one part of the split. A row that
-            is NaN throughout is missing.
+            ``target.NAME``), ``group`` ``(n,)``, such as subject or file, which stays in one part of the split, and ``id``
+            ``(n,)``, the ids of the rows. A row that is NaN throughout is missing.
         modalities: as in `tuplet.data.read`.
         target: as in `tuplet.data.read`.
         group: as in `tuplet.data.read`.
@@ -71,6 +71,7 @@ def from_npz(
         >>> sorted(source.modalities), source.targets["label"].size
         (['force', 'sound'], 2)
     """
+    path = Path(path)
     arrays, checksum = members(path)
     try:
         return from_named(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tuplet.data.columns import positions_in
+from tuplet.data.described import described, rows_described
 from tuplet.data.modality import Modality
 from tuplet.data.preprocessing import Preprocessing
 from tuplet.data.scaling import Column, Scale
@@ -28,6 +29,9 @@ class StoredRows:
 
     stored: Stored
     positions: Tensor
+
+    def __repr__(self) -> str:
+        return rows_described(self.stored, len(self))
 
     @property
     def source(self) -> Stored:
@@ -77,17 +81,20 @@ class Stored:
     """
 
     name: str
-    columns: dict[str, Column] = field(repr=False)
-    preprocessing: dict[str, Preprocessing] = field(repr=False)
-    present: dict[str, Tensor] = field(repr=False)
-    values: dict[str, Tensor] = field(repr=False)
-    group: Tensor | None = field(repr=False)
+    columns: dict[str, Column]
+    preprocessing: dict[str, Preprocessing]
+    present: dict[str, Tensor]
+    values: dict[str, Tensor]
+    group: Tensor | None
     modalities: dict[str, Modality]
     targets: dict[str, Target]
-    split: Split = field(repr=False)
+    split: Split
     provenance: Provenance
-    content: str = field(repr=False)
+    content: str
     contrast: Literal["groups", "rows"] = "groups"
+
+    def __repr__(self) -> str:
+        return described(self, present=self.present, group=self.group)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -12,14 +12,10 @@ from numpy.typing import NDArray
 
 from tuplet.data.columns import as_numbers, bad_rows
 from tuplet.data.modality import Modality
+from tuplet.data.padding import filled_ends, lengths, nan_ends_only, spread
 from tuplet.data.scaling import BLOCK, Scale, held_steps
 from tuplet.data.text import FEATURES, hashed
 from tuplet.types import InputError, Kind
-
-SHORTER = (
-    "; series of different lengths: fill their ends with 0 and read them with the kind 'padded' (--kind NAME=padded)"
-)
-"""What to do where NaN may stand for the steps that a short series does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +46,7 @@ class Preprocessing:
         Args:
             raw: ``(n, ...)`` numbers, or ``n`` strings for text; an array, a tensor, a list, a frame or a Series. A row
                 that is NaN throughout, or None, is absent.
-            name: of the modality, for messages.
+            name: what messages call them.
 
         Returns:
             float32 ``(n, *shape)``, zero where absent, and bool ``(n,)``, where the modality is present.
@@ -58,20 +54,42 @@ class Preprocessing:
         Raises:
             InputError: if rows have another shape, or are not finite.
         """
-        shape = self.modality.shape
         if self.modality.kind == "text":
             return hashed(name, raw)
-        array = as_numbers(name, raw)
-        array = array[:, None] if array.ndim == 1 else array
-        if self.channels_last and array.ndim == 4:
-            array = np.moveaxis(array, -1, 1)
-        if array.shape[1:] != shape:
-            what = (shape[1], shape[2], shape[0]) if self.channels_last else shape
-            raise InputError(f"{name} has rows of shape {array.shape[1:]}, expected {what} as in training")
+        array = self._shaped(name, as_numbers(name, raw))
+        if self.modality.kind == "padded":
+            array = filled_ends(array)
         present = present_rows(name, array)
+        if self._of_bytes and array.dtype.kind == "f" and 0 < np.max(array, where=~np.isnan(array), initial=0) <= 1:
+            raise InputError(
+                f"{name} has pictures of floats up to 1, but those of the training were whole numbers, divided by "
+                f"{self.scale.deviation:g}; give whole numbers from 0 to {self.scale.deviation:g}"
+            )
         return self.rows(name, array, present), present
 
-    def rows(self, name: str, array: NDArray[Any], present: NDArray[np.bool_]) -> NDArray[np.float32]:
+    def _shaped(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
+        """Bring rows to the shape of the training; series that are padded may be shorter."""
+        shape = self.modality.shape
+        wanted = (*shape[1:], shape[0]) if self.channels_last else shape
+        if array.ndim == 1 and wanted == (1,):
+            array = array[:, None]
+        if self.modality.kind == "padded" and array.shape[2:] == shape[1:] and array.shape[1] < shape[0]:
+            array = np.pad(array, ((0, 0), (0, shape[0] - array.shape[1]), (0, 0)))
+        if array.shape[1:] != wanted:
+            fix = "; give row[None] for a single row (of a list: [row])" if array.shape == wanted else ""
+            longer = self.modality.kind == "padded" and array.shape[2:] == shape[1:]
+            fix = f"; cut them to {shape[0]} steps" if longer else fix
+            expected = ", ".join(["n", *map(str, wanted)])
+            raise InputError(f"{name} has shape {array.shape}, expected ({expected}) as in training{fix}")
+        return np.moveaxis(array, -1, 1) if self.channels_last else array
+
+    @property
+    def _of_bytes(self) -> bool:
+        """Whether rows are pictures of whole numbers, divided by the largest one."""
+        scale = self.scale
+        return scale.dtype == np.float32 and not scale.mean.any() and scale.deviation.tolist() in (255, 65535)
+
+    def rows(self, argument: str, array: NDArray[Any], present: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Scale rows whose shape and presence are known; a few at a time, so that memory holds little beside the result."""
         out = np.empty((len(array), *self.modality.shape), np.float32)
         step = max(1, BLOCK // max(1, math.prod(self.modality.shape)))
@@ -81,7 +99,7 @@ class Preprocessing:
         if not np.isfinite(out).all():
             row = int(np.flatnonzero(~np.isfinite(out.reshape(len(out), -1)).all(axis=1))[0])
             raise InputError(
-                f"modalities[{name!r}] has values too large for float32 after scaling in row {row}; rescale or clip them"
+                f"{argument} has values too large for float32 after scaling in row {row}; rescale or clip them"
             )
         return out
 
@@ -155,13 +173,16 @@ class Preprocessing:
         return hash(str(self.to_json()))
 
 
-def present_rows(name: str, array: NDArray[Any], given: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+def present_rows(
+    argument: str, array: NDArray[Any], given: NDArray[np.bool_] | None = None, *, padded: str = ""
+) -> NDArray[np.bool_]:
     """Tell which rows are there: those that are not NaN throughout.
 
     Args:
-        name: of the modality, for messages.
+        argument: name for the error message.
         array: ``(n, ...)`` numbers.
         given: bool ``(n,)``, where it was recorded.
+        padded: what to do where NaN stand for the steps that short series do not have.
 
     Returns:
         bool ``(n,)``.
@@ -186,12 +207,15 @@ def present_rows(name: str, array: NDArray[Any], given: NDArray[np.bool_] | None
             partly += bad_rows(nan & seen[:, None])
             infinite += bad_rows(np.isinf(values) & seen[:, None])
         if partly:
+            if padded and nan_ends_only(array):
+                steps = spread(lengths(array)[0])
+                raise InputError(f"{argument} has NaN at the ends of {partly} of {len(array)} rows ({steps}); {padded}")
             raise InputError(
-                f"modalities[{name!r}] has NaN inside {partly} of {len(array)} rows; fill those values, or make the "
-                f"whole row NaN to mark it as missing{SHORTER if array.ndim == 3 else ''}"
+                f"{argument} has NaN inside {partly} of {len(array)} rows; fill those values, or make the whole row NaN to "
+                f"mark it as missing"
             )
         if infinite:
-            raise InputError(f"modalities[{name!r}] has infinite values in {infinite} rows; remove or clip them")
+            raise InputError(f"{argument} has infinite values in {infinite} rows; remove or clip them")
     return here if given is None else here & given
 
 

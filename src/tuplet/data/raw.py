@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tuplet.data.columns import as_array, as_numbers, as_strings, is_text
 from tuplet.data.modality import Modality
+from tuplet.data.padding import filled_ends
 from tuplet.data.preprocessing import Preprocessing
 from tuplet.data.scaling import BLOCK, Column, Scale, Scaling, blocks, fit_array
 from tuplet.data.text import hashed
@@ -116,7 +117,7 @@ class Raw:
             return torch.from_numpy(np.where(present[:, None], self.array, np.float32(0)))
         if self.array.dtype == np.uint8 and how.scale.dtype == np.float32:
             return torch.from_numpy(np.array(self.array, order="C"))
-        return torch.from_numpy(how.rows(name, self.array, present))
+        return torch.from_numpy(how.rows(f"modalities[{name!r}]", self.array, present))
 
     def checksum(self, present: NDArray[np.bool_], word: str) -> str:
         """Return the checksum of the values as given, before scaling, whose last bits depend on the processor."""
@@ -155,7 +156,7 @@ def raw_rows(name: str, values: Any, kind: Kind | None) -> Raw:
     if is_text(array):
         if kind not in (None, "text"):
             raise InputError(f"kinds[{name!r}] is {kind!r}, but {argument} holds strings; leave the kind out")
-        rows, present = hashed(name, array)
+        rows, present = hashed(argument, array)
         return Raw(rows, "text", present=present, text=_strings_checksum(as_strings(argument, array)))
     if kind == "text":
         raise InputError(
@@ -164,6 +165,8 @@ def raw_rows(name: str, values: Any, kind: Kind | None) -> Raw:
     array = as_numbers(argument, array)
     array = array[:, None] if array.ndim == 1 else array
     check_kind(name, kind, array.shape[1:])
+    if kind == "padded":
+        array = filled_ends(array)
     last = kind == "image" and array.shape[3] in (1, 3, 4) and array.shape[1] not in (1, 3, 4)
     return Raw(np.moveaxis(array, -1, 1) if last else array, kind, channels_last=last)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tuplet.data.frames import is_frame
 from tuplet.data.hints import with_hints
 from tuplet.data.named import from_named
 from tuplet.data.npz import from_npz
+from tuplet.data.padding import padding_note
 from tuplet.data.scaling import Scaling
 from tuplet.data.source import Provenance, Source
 from tuplet.data.splits import Split
@@ -81,13 +84,16 @@ def read(
             )
         if suffix == ".safetensors":
             return _table(path, modalities, target, group, id, kinds, scaling, split, target_kind)
+        what = "is a directory" if path.is_dir() else f"ends in {suffix[:20]!a}" if suffix else "has no ending"
         raise InputError(
-            f"path {str(path)[:200]!r} is not read today; give an .npz or .safetensors file, or read({{name: array, ...}})"
+            f"path {str(path)[:200]!a} {what}, expected a file that ends in .npz or .safetensors; read other files with pandas "
+            f"and give read({{name: frame or array, ...}})"
         )
     if not isinstance(x, Mapping):
+        fix = "; give one entry per modality, such as {'imu': frame[['ax', 'ay']], 'note': frame['note']}" * is_frame(x)
         raise InputError(
             f"x is a {type(x).__name__}, expected a dict of name -> array, text, frame or Series, or the path of an .npz or "
-            f".safetensors file"
+            f".safetensors file{fix}"
         )
     return from_named(
         x,
@@ -143,4 +149,6 @@ def _table(
         split=split,
         target_kind=target_kind,
     )
-    return with_hints(source)
+    inputs = {k: table.columns[f"input.{k}"] for k in source.modalities}
+    notes = tuple(note for k, v in inputs.items() for note in padding_note(k, v, source.modalities[k].kind))
+    return with_hints(replace(source, provenance=replace(source.provenance, notes=(*source.provenance.notes, *notes))))

@@ -218,7 +218,10 @@ def fit_scale(
         if not len(values):
             continue
         if not np.isfinite(values).all():
-            raise InputError(f"modalities[{name!r}] has NaN or infinite values; mark those rows as missing in present")
+            raise InputError(
+                f"modalities[{name!r}] has NaN or infinite values; mark those rows as missing in present"
+                + "; of short series, fill the ends with 0 and give the kind 'padded'" * (len(column.shape) == 3)
+            )
         origin = values[0].copy() if origin is None else origin  # keeps deviations far below the mean exact
         with np.errstate(over="ignore", invalid="ignore"):
             values -= origin

@@ -107,6 +107,8 @@ def encode_target(
         array = array[:, 0]
     if array.size == 0:
         raise InputError(f"{label} has shape {array.shape}, expected (n,) with one value per row")
+    if kind is None and classes is None and _one_hot(array):
+        raise InputError(_advice(label, array) + f", or, if they are quantities, say target_kind={{{name!r}: 'real'}}")
     if kind == "real" and array.dtype.kind in "biu":
         array = array.astype(np.float64)
     if array.dtype.kind == "f" and kind != "class" and (kind == "real" or classes is not None or not _whole(array)):
@@ -153,11 +155,18 @@ def _real(label: str, array: NDArray[Any], unit: str) -> tuple[Tensor, Target]:
 def _advice(label: str, array: NDArray[Any]) -> str:
     """Say what is wrong with a target that is neither a column of classes nor floats."""
     seen = f"{label} has dtype {array.dtype} and shape {array.shape}"
+    if _one_hot(array):
+        return f"{seen}: one-hot classes; give .argmax(axis=1) of it"
     if array.ndim == 2 and array.dtype.kind in "biu" and np.isin(array, (0, 1)).all():
-        if (array.sum(axis=1) == 1).all():
-            return f"{seen}: one-hot classes; give .argmax(axis=1) of it"
         return f"{seen}: several labels per row (multi-label); give one column per label, each as a target of its own"
     return f"{seen}, expected (n,) integers or strings for classes, or floats"
+
+
+def _one_hot(array: NDArray[Any]) -> bool:
+    """Tell whether each row has a single 1 among zeros."""
+    if array.ndim != 2 or array.dtype.kind not in "biuf" or not array.size:
+        return False
+    return bool(np.isin(array, (0, 1)).all() and (array.sum(axis=1) == 1).all())
 
 
 def _printable(value: object) -> str:

@@ -14,11 +14,11 @@ FEATURES = 1024
 """Numbers per string: half count words and pairs of words, half count runs of two to four characters."""
 
 
-def hashed(name: str, values: Any) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def hashed(argument: str, values: Any) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Turn strings into rows of unit length, without a vocabulary, so that new words need no training.
 
     Args:
-        name: of the modality, for messages.
+        argument: name for the error message.
         values: ``n`` strings; None, NaN and blank strings are absent.
 
     Returns:
@@ -32,7 +32,7 @@ def hashed(name: str, values: Any) -> tuple[NDArray[np.float32], NDArray[np.bool
         >>> rows.shape, present.tolist(), round(float((rows[0] ** 2).sum()), 3)
         ((2, 1024), [True, False], 1.0)
     """
-    strings = as_strings(f"modalities[{name!r}]", values)
+    strings = as_strings(argument, values)
     texts = ["" if s is None else s.encode("utf-8", "replace").decode() for s in strings]
     present = np.array([bool(t.strip()) for t in texts], dtype=bool)
     out = np.zeros((len(texts), FEATURES), np.float32)

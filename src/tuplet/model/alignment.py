@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from math import prod
 from typing import Any, Literal
@@ -57,6 +58,17 @@ class AlignmentModel(nn.Module):
         self.projections = Named({k: projections[k] for k in sorted(projections)})
         self.preprocessing: dict[str, Preprocessing] = {}
         self.start: Start = "random"
+
+    def __repr__(self) -> str:
+        lines = [
+            f"AlignmentModel of {len(self.encoders)} modalities, {sum(p.numel() for p in self.parameters()):,} weights"
+        ]
+        for name in self.encoders:
+            rows = self.preprocessing.get(name)
+            shape = "" if rows is None else " x ".join(map(str, rows.modality.shape)) + " -> "
+            towers = [type(part[name]).__name__ for part in (self.encoders, self.projections)]
+            lines.append(f"  {name}: {shape}{' -> '.join(towers)}")
+        return "\n".join([*lines, "  layers: print(model.encoders, model.projections)"])
 
     @classmethod
     def mlp(
@@ -189,13 +201,15 @@ class AlignmentModel(nn.Module):
         """Embed raw rows, as they were given to `tuplet.data.read` or as new ones of the same kind.
 
         Args:
-            raw: modality -> its rows, before any scaling: an array, a tensor, a list of strings, a frame. Any of the model's
-                modalities; each may have another number of rows. A row that is NaN throughout, or None, is absent.
+            raw: modality -> its rows, before any scaling: an array, a tensor, a list of strings, a frame (columns in the order
+                of the training). Any of the model's modalities, each embedded for itself: they may have different numbers of
+                rows. A row that is NaN throughout, or None, is absent; series that are padded may be shorter.
             batch_size: rows per forward pass.
             device: where to compute, such as ``"cuda"``; where the model is when left out.
 
         Returns:
-            Modality -> float32 ``(N, D)`` of unit length; zero where a row is absent.
+            Modality -> float32 ``(N, D)`` of unit length. A row that is absent is zero, and a warning counts them:
+            ``z.any(axis=1)`` tells which rows are there.
 
         Raises:
             InputError: for a modality that the model does not have, rows of another shape, values that are not finite, or a
@@ -209,7 +223,8 @@ class AlignmentModel(nn.Module):
             (5, 8)
         """
         if not isinstance(raw, Mapping) or not raw:
-            raise InputError(f"raw is {str(raw)[:80]!r}, expected a dict of modality -> rows")
+            what = str(raw)[:80] if isinstance(raw, str | Mapping) else type(raw).__name__
+            raise InputError(f"raw is {what!r}, expected a dict such as {{{next(iter(self.encoders))!r}: rows}}")
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}, expected a positive number")
         if unknown := [k for k in raw if k not in self.encoders]:
@@ -219,7 +234,13 @@ class AlignmentModel(nn.Module):
                 f"the model does not know how the inputs of {unscaled} were scaled; build it with "
                 f"AlignmentModel.for_source(source), or train it with tuplet.fit on the rows of a source"
             )
-        rows = {k: self.preprocessing[k].apply(v, name=k) for k, v in raw.items()}
+        rows = {k: self.preprocessing[k].apply(v, name=f"raw[{k!r}]") for k, v in raw.items()}
+        if gone := {k: f"{(~here).sum()} of {len(here)} in {k!r}" for k, (_, here) in rows.items() if not here.all()}:
+            warnings.warn(
+                f"rows are absent (NaN or None) and have zero vectors: {', '.join(gone.values())}; z.any(axis=1) tells which "
+                f"rows are there",
+                stacklevel=3,  # the caller, outside of torch.no_grad
+            )
         parameter = next(iter(self.parameters()), torch.empty(0))
         modes, home = {m: m.training for m in self.modules()}, parameter.device
         away = home if device is None else torch.device(device)

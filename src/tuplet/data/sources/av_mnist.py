@@ -80,7 +80,7 @@ def read(root: Path) -> tuple[dict[str, Any], dict[str, str]]:
     return made, about
 
 
-def verify(root: Path) -> list[str]:
+def verify(root: str | Path) -> list[str]:
     """Read everything and say what was found.
 
     Args:
@@ -97,6 +97,7 @@ def verify(root: Path) -> list[str]:
         Traceback (most recent call last):
         tuplet.types.InputError: nowhere/train_labels.npy cannot be read (...); give an existing file that is not empty
     """
+    root = Path(root)
     made, about = read(root)
     clip, part = made["clip"], made["part"]
     tail = np.flatnonzero(part == 0)[-5000:]
@@ -112,7 +113,7 @@ def verify(root: Path) -> list[str]:
     ]
 
 
-def convert(root: Path, out: Path) -> Path:
+def convert(root: str | Path, out: str | Path) -> Path:
     """Write everything to one file, which loads without the ``.npy`` files.
 
     Args:
@@ -131,12 +132,13 @@ def convert(root: Path, out: Path) -> Path:
         Traceback (most recent call last):
         tuplet.types.InputError: nowhere/train_labels.npy cannot be read (...); give an existing file that is not empty
     """
+    root, out = Path(root), Path(out)
     made, about = read(root)
     return write_table(out, made, about=about)
 
 
 def load(
-    root: Path,
+    root: str | Path,
     *,
     split: Literal["published", "clip"] = "published",
     validation: int = 5000,
@@ -172,6 +174,7 @@ def load(
         Traceback (most recent call last):
         tuplet.types.InputError: nowhere/train_labels.npy cannot be read (...); give an existing file that is not empty
     """
+    root = Path(root)
     one_of("split", split, ("published", "clip"))
     one_of("image", image, ("picture", "patches"))
     one_of("axes", axes, get_args(Axes))

@@ -38,7 +38,7 @@ PROVENANCE = Provenance(
 )
 
 
-def load(path: Path | None = None, *, seed: int = 0) -> Source:
+def load(path: str | Path | None = None, *, seed: int = 0) -> Source:
     """Load the six views with a stratified 60/20/20 split.
 
     Args:
@@ -57,7 +57,7 @@ def load(path: Path | None = None, *, seed: int = 0) -> Source:
         >>> len(source.train), len(source.val), len(source.test), source.targets["label"].size
         (1200, 400, 400, 10)
     """
-    file = path or Path(__file__).with_name("digits.npz")
+    file = Path(path) if path else Path(__file__).with_name("digits.npz")
     if not file.is_file():
         raise InputError(f"path {file} does not exist; leave path out to use the shipped copy")
     content = file.read_bytes()

@@ -29,7 +29,7 @@ LICENCE = "academic use; read the terms of the CMU multimodal SDK"
 Rule = Literal["positive", "non-negative", "no-neutral"]
 
 
-def verify(root: Path) -> list[str]:
+def verify(root: str | Path) -> list[str]:
     """Read everything and say what was found.
 
     Args:
@@ -46,6 +46,7 @@ def verify(root: Path) -> list[str]:
         Traceback (most recent call last):
         tuplet.types.InputError: root nowhere holds none of mosei_senti_data.pkl, ...
     """
+    root = Path(root)
     affect = read(find(root, FILES), FILES, nan="zero")
     y = affect.labels
     rules = {rule: y[keep] for rule in get_args(Rule) for keep in [_kept(affect, rule)]}
@@ -53,7 +54,7 @@ def verify(root: Path) -> list[str]:
     return [*affect.seen, f"sentiment from {y.min():g} to {y.max():g}; positive by the rule: {', '.join(shares)}"]
 
 
-def convert(root: Path, out: Path, *, nan: Nan = "error") -> Path:
+def convert(root: str | Path, out: str | Path, *, nan: Nan = "error") -> Path:
     """Write the cleaned rows to one file, which loads without the pickle.
 
     Args:
@@ -73,11 +74,12 @@ def convert(root: Path, out: Path, *, nan: Nan = "error") -> Path:
         Traceback (most recent call last):
         tuplet.types.InputError: root nowhere holds none of mosei_senti_data.pkl, ...
     """
+    root, out = Path(root), Path(out)
     return write(read(find(root, FILES), FILES, nan=nan), out)
 
 
 def load(
-    root: Path,
+    root: str | Path,
     *,
     rule: Rule = "positive",
     scaling: Scaling = "train",
@@ -115,6 +117,7 @@ def load(
         Traceback (most recent call last):
         tuplet.types.InputError: root nowhere holds none of mosei_senti_data.pkl, ...
     """
+    root = Path(root)
     one_of("rule", rule, get_args(Rule))
     one_of("group", group, ("none", "video"))
     affect = opened(root, FILES, nan=nan)

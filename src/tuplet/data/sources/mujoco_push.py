@@ -124,7 +124,7 @@ def read(root: Path) -> tuple[dict[str, Any], dict[str, str], str]:
     return columns, dict(ABOUT), file_marks([root / name for name in FILES])
 
 
-def verify(root: Path) -> list[str]:
+def verify(root: str | Path) -> list[str]:
     """Read everything and say what was found.
 
     Args:
@@ -141,6 +141,7 @@ def verify(root: Path) -> list[str]:
         Traceback (most recent call last):
         tuplet.types.InputError: nowhere/gentle_push_1000.hdf5 does not exist; give the folder that holds the HDF5 files
     """
+    root = Path(root)
     columns, _, _ = read(root)
     low, high = np.inf, -np.inf
     for block in columns["input.image"]:
@@ -156,7 +157,7 @@ def verify(root: Path) -> list[str]:
     return [*lines, f"image: dtype {columns['input.image'].dtype}, values {low:.4g} .. {high:.4g}"]
 
 
-def convert(root: Path, out: Path) -> Path:
+def convert(root: str | Path, out: str | Path) -> Path:
     """Write all steps to one file, which loads without HDF5 and under any option.
 
     Args:
@@ -175,12 +176,13 @@ def convert(root: Path, out: Path) -> Path:
         Traceback (most recent call last):
         tuplet.types.InputError: nowhere/gentle_push_1000.hdf5 does not exist; give the folder that holds the HDF5 files
     """
+    root, out = Path(root), Path(out)
     columns, about, _ = read(root)
     return write_table(out, columns, about=about)
 
 
 def load(
-    root: Path,
+    root: str | Path,
     *,
     window: int = 16,
     stride: int = 8,
@@ -220,6 +222,7 @@ def load(
         Traceback (most recent call last):
         tuplet.types.InputError: nowhere/gentle_push_1000.hdf5 does not exist; give the folder that holds the HDF5 files
     """
+    root = Path(root)
     one_of("target", target, ("every", "last"))
     one_of("frame", frame, ("world", "start", "gripper"))
     if root.is_file():

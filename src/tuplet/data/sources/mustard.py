@@ -29,7 +29,7 @@ CITATION = (
 LICENCE = "annotations of MUStARD: MIT; the clips are television footage"
 
 
-def verify(root: Path) -> list[str]:
+def verify(root: str | Path) -> list[str]:
     """Read everything and say what was found.
 
     Args:
@@ -46,11 +46,12 @@ def verify(root: Path) -> list[str]:
         Traceback (most recent call last):
         tuplet.types.InputError: root nowhere holds none of sarcasm.pkl, humor.pkl; give the folder, or the file itself
     """
+    root = Path(root)
     affect = read(find(root, FILES), FILES, nan="zero")
     return [*affect.seen, f"positive: {100 * _labels(affect).mean():.1f} % of {len(affect.labels)} rows"]
 
 
-def convert(root: Path, out: Path, *, nan: Nan = "error") -> Path:
+def convert(root: str | Path, out: str | Path, *, nan: Nan = "error") -> Path:
     """Write the cleaned rows to one file, which loads without the pickle.
 
     Args:
@@ -70,11 +71,12 @@ def convert(root: Path, out: Path, *, nan: Nan = "error") -> Path:
         Traceback (most recent call last):
         tuplet.types.InputError: root nowhere holds none of sarcasm.pkl, humor.pkl; give the folder, or the file itself
     """
+    root, out = Path(root), Path(out)
     return write(read(find(root, FILES), FILES, nan=nan), out)
 
 
 def load(
-    root: Path,
+    root: str | Path,
     *,
     split: Literal["published", "speaker"] = "published",
     speakers: Path | None = None,
@@ -109,6 +111,7 @@ def load(
         Traceback (most recent call last):
         tuplet.types.InputError: root nowhere holds none of sarcasm.pkl, humor.pkl; give the folder, or the file itself
     """
+    root = Path(root)
     one_of("split", split, ("published", "speaker"))
     if (speakers is not None) != (split == "speaker"):
         raise InputError(

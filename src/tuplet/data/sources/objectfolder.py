@@ -92,7 +92,7 @@ def read(root: Path, *, split: str = "split.json", side: int = SIDE) -> tuple[di
     return columns, dict(ABOUT), digest.hexdigest()
 
 
-def verify(root: Path) -> list[str]:
+def verify(root: str | Path) -> list[str]:
     """Read everything and say what was found.
 
     Args:
@@ -109,6 +109,7 @@ def verify(root: Path) -> list[str]:
         Traceback (most recent call last):
         tuplet.types.InputError: nowhere/split.json cannot be read (No such file or directory); give the folder that holds it
     """
+    root = Path(root)
     columns, _, _ = read(root)
     group, part = columns["group"], columns["split"]
     lines = [
@@ -125,7 +126,7 @@ def verify(root: Path) -> list[str]:
     return [*lines, f"chance mAP over the test objects is about {1 / objects:.4f}"]
 
 
-def convert(root: Path, out: Path) -> Path:
+def convert(root: str | Path, out: str | Path) -> Path:
     """Write all instances to one file; pictures are decoded and scaled.
 
     Args:
@@ -144,12 +145,13 @@ def convert(root: Path, out: Path) -> Path:
         Traceback (most recent call last):
         tuplet.types.InputError: nowhere/split.json cannot be read (No such file or directory); give the folder that holds it
     """
+    root, out = Path(root), Path(out)
     columns, about, _ = read(root)
     return write_table(out, columns, about=about)
 
 
 def load(
-    root: Path,
+    root: str | Path,
     *,
     split: str = "split.json",
     side: int = SIDE,
@@ -180,6 +182,7 @@ def load(
         Traceback (most recent call last):
         tuplet.types.InputError: nowhere/split.json cannot be read (No such file or directory); give the folder that holds it
     """
+    root = Path(root)
     one_of("normalisation", normalisation, ("imagenet", "none"))
     if root.is_file():
         needed: dict[str, tuple[str, Shape]] = {"group": ("i", ()), "split": ("i", ())}

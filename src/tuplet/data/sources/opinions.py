@@ -96,7 +96,7 @@ def read(root: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     return {k: _padded(k, v, n) for k, v in columns.items()}, dict(ABOUT)
 
 
-def verify(root: Path) -> list[str]:
+def verify(root: str | Path) -> list[str]:
     """Read everything and say what was found.
 
     Args:
@@ -113,6 +113,7 @@ def verify(root: Path) -> list[str]:
         Traceback (most recent call last):
         tuplet.types.InputError: root nowhere has no amazon.json; unpack the npm package sentiment 5.0.2 there
     """
+    root = Path(root)
     made, _ = read(root)
     polarity, counts = made["polarity"], made["counts"][made["counts"][:, 0] >= 0]
     known = _known(counts)
@@ -125,7 +126,7 @@ def verify(root: Path) -> list[str]:
     ]
 
 
-def convert(root: Path, out: Path) -> Path:
+def convert(root: str | Path, out: str | Path) -> Path:
     """Write sentences, clips and pictures, not yet paired, to one file, which loads without the packages.
 
     Args:
@@ -144,6 +145,7 @@ def convert(root: Path, out: Path) -> Path:
         Traceback (most recent call last):
         tuplet.types.InputError: root nowhere has no amazon.json; unpack the npm package sentiment 5.0.2 there
     """
+    root, out = Path(root), Path(out)
     columns, about = read(root)
     return write_table(out, columns, about=about)
 
@@ -174,7 +176,7 @@ def find(root: Path | None) -> Path:
 
 
 def load(
-    root: Path | None = None,
+    root: str | Path | None = None,
     *,
     structure: Structure = "mosei",
     text: Literal["bag", "sequence"] = "bag",
@@ -222,6 +224,7 @@ def load(
         Traceback (most recent call last):
         tuplet.types.InputError: root nowhere has no amazon.json; unpack the npm package sentiment 5.0.2 there
     """
+    root = None if root is None else Path(root)
     one_of("structure", structure, get_args(Structure))
     one_of("text", text, ("bag", "sequence"))
     one_of("split", split, ("sentence", "voice"))

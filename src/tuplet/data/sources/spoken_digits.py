@@ -87,7 +87,7 @@ def read(root: Path | None = None) -> tuple[dict[str, NDArray[Any]], dict[str, s
     return {k: _padded(v, n) for k, v in columns.items()}, ABOUT | {"pictures": checksum, "voices": json.dumps(names)}
 
 
-def verify(root: Path) -> list[str]:
+def verify(root: str | Path) -> list[str]:
     """Read everything and say what was found.
 
     Args:
@@ -104,6 +104,7 @@ def verify(root: Path) -> list[str]:
         Traceback (most recent call last):
         tuplet.types.InputError: root nowhere does not exist; give the folder of the unpacked packages
     """
+    root = Path(root)
     made, _ = read(root)
     lines = [f"pictures: {_count(made['picture'])}"]
     for kind, name in enumerate(("synthetic", "recorded")):
@@ -112,7 +113,7 @@ def verify(root: Path) -> list[str]:
     return lines
 
 
-def convert(root: Path, out: Path) -> Path:
+def convert(root: str | Path, out: str | Path) -> Path:
     """Write pictures and clips, not yet paired, to one file, which loads without the packages.
 
     Args:
@@ -131,12 +132,13 @@ def convert(root: Path, out: Path) -> Path:
         Traceback (most recent call last):
         tuplet.types.InputError: root nowhere does not exist; give the folder of the unpacked packages
     """
+    root, out = Path(root), Path(out)
     columns, about = read(root)
     return write_table(out, columns, about=about)
 
 
 def load(
-    root: Path | None = None,
+    root: str | Path | None = None,
     *,
     structure: Rule | Mapping[Rule, float] = "redundancy",
     classes: int = 10,
@@ -184,6 +186,7 @@ def load(
         Traceback (most recent call last):
         tuplet.types.InputError: root nowhere does not exist; give the folder of the unpacked packages
     """
+    root = None if root is None else Path(root)
     one_of("side", side, ("image", "audio"))
     one_of("speech", speech, get_args(Speech))
     one_of("voices", voices, ("shared", "disjoint"))

@@ -141,7 +141,7 @@ def read(root: Path) -> tuple[dict[str, Any], dict[str, str], str]:
     return columns, dict(ABOUT), file_marks(files)
 
 
-def verify(root: Path) -> list[str]:
+def verify(root: str | Path) -> list[str]:
     """Read everything and say what was found.
 
     Args:
@@ -158,6 +158,7 @@ def verify(root: Path) -> list[str]:
         Traceback (most recent call last):
         tuplet.types.InputError: root nowhere has no .h5 files; give the folder triangle_real_data
     """
+    root = Path(root)
     columns, _, _ = read(root)
     group, run, contact = (columns[k] for k in ("group", "run", "target.contact"))
     lines = [
@@ -177,7 +178,7 @@ def verify(root: Path) -> list[str]:
     return lines
 
 
-def convert(root: Path, out: Path) -> Path:
+def convert(root: str | Path, out: str | Path) -> Path:
     """Write all rows to one file, which is faster to read in shuffled order.
 
     Args:
@@ -196,12 +197,13 @@ def convert(root: Path, out: Path) -> Path:
         Traceback (most recent call last):
         tuplet.types.InputError: root nowhere has no .h5 files; give the folder triangle_real_data
     """
+    root, out = Path(root), Path(out)
     columns, about, _ = read(root)
     return write_table(out, columns, about=about)
 
 
 def load(
-    root: Path,
+    root: str | Path,
     *,
     task: Task = "VFPDO",
     orientation: Literal["ee_yaw_next", "ee_ori"] = "ee_yaw_next",
@@ -246,6 +248,7 @@ def load(
         Traceback (most recent call last):
         tuplet.types.InputError: root nowhere has no .h5 files; give the folder triangle_real_data
     """
+    root = Path(root)
     one_of("task", task, get_args(Task))
     one_of("orientation", orientation, ("ee_yaw_next", "ee_ori"))
     one_of("proprio", proprio, ("pose", "stored"))

@@ -120,7 +120,7 @@ def read(root: Path | None = None) -> tuple[dict[str, NDArray[Any]], dict[str, s
     return {"input.accelerometer": samples[:, :3], "input.gyroscope": samples[:, 3:]} | columns, dict(ABOUT)
 
 
-def verify(root: Path) -> list[str]:
+def verify(root: str | Path) -> list[str]:
     """Read everything and say what was found.
 
     Args:
@@ -137,6 +137,7 @@ def verify(root: Path) -> list[str]:
         Traceback (most recent call last):
         tuplet.types.InputError: root nowhere has no watch_dataset.npy; give that file, or the wheel of seglearn 1.2.5
     """
+    root = Path(root)
     columns, _ = read(root)
     first = np.unique(columns["recording"], return_index=True)[1]
     people, exercise = columns["group"][first], columns["target.exercise"][first]
@@ -150,7 +151,7 @@ def verify(root: Path) -> list[str]:
     ]
 
 
-def convert(root: Path, out: Path) -> Path:
+def convert(root: str | Path, out: str | Path) -> Path:
     """Write the samples to one file, which loads without the pickle.
 
     Args:
@@ -169,12 +170,13 @@ def convert(root: Path, out: Path) -> Path:
         Traceback (most recent call last):
         tuplet.types.InputError: root nowhere has no watch_dataset.npy; give that file, or the wheel of seglearn 1.2.5
     """
+    root, out = Path(root), Path(out)
     columns, about = read(root)
     return write_table(out, columns, about=about)
 
 
 def load(
-    root: Path | None = None,
+    root: str | Path | None = None,
     *,
     window: int = 100,
     stride: int = 100,
@@ -211,6 +213,7 @@ def load(
         Traceback (most recent call last):
         tuplet.types.InputError: root nowhere has no watch_dataset.npy; give that file, or the wheel of seglearn 1.2.5
     """
+    root = None if root is None else Path(root)
     one_of("side", side, ("both", *SIDES))
     columns, about, checksum = _columns(find(root))
     starts = window_starts(columns["recording"], window=window, stride=stride)

@@ -29,7 +29,7 @@ PUBLISHED = frozenset({*range(2, 18)} - {12})
 Normalisation = Literal["window", "subject", "train", "none"]
 
 
-def verify(root: Path) -> list[str]:
+def verify(root: str | Path) -> list[str]:
     """Read everything and say what was found.
 
     Args:
@@ -46,6 +46,7 @@ def verify(root: Path) -> list[str]:
         Traceback (most recent call last):
         tuplet.types.InputError: root nowhere has no S2/S2.pkl, S3/S3.pkl, ...; give the folder that holds the subjects
     """
+    root = Path(root)
     counts = {
         subject: np.bincount(rows["target.state"], minlength=len(STATES))
         for subject, rows in each_subject(
@@ -63,7 +64,7 @@ def verify(root: Path) -> list[str]:
     ]
 
 
-def convert(root: Path, out: Path) -> Path:
+def convert(root: str | Path, out: str | Path) -> Path:
     """Write the windows of the default options to one file, which loads without the pickles.
 
     Args:
@@ -82,12 +83,13 @@ def convert(root: Path, out: Path) -> Path:
         Traceback (most recent call last):
         tuplet.types.InputError: root nowhere has no S2/S2.pkl, S3/S3.pkl, ...; give the folder that holds the subjects
     """
+    root, out = Path(root), Path(out)
     made, about = columns(root)
     return write_table(out, made, about=about)
 
 
 def load(
-    root: Path,
+    root: str | Path,
     *,
     normalisation: Normalisation = "window",
     split: Literal["seeded", "leave-one-out"] = "seeded",
@@ -132,6 +134,7 @@ def load(
         Traceback (most recent call last):
         tuplet.types.InputError: root nowhere has no S2/S2.pkl, S3/S3.pkl, ...; give the folder that holds the subjects
     """
+    root = Path(root)
     one_of("normalisation", normalisation, get_args(Normalisation))
     one_of("split", split, ("seeded", "leave-one-out"))
     if root.is_file():
