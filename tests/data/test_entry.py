@@ -142,7 +142,7 @@ def test_reprs_are_short():
     parts = (
         "36 train, 12 val, 12 test",
         "5 (vector)",
-        "absent in 6 of 60 rows (10 %)",
+        "absent in 6 of 60",
         "6 more",
         "y (2 classes)",
         "20 of them",

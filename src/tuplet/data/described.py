@@ -28,9 +28,10 @@ def described(source: Source, *, present: Mapping[str, Any], group: Any, hidden:
 
     Example:
         >>> from tuplet.data import from_arrays
-        >>> from_arrays({"a": np.eye(20, 3), "b": np.eye(20, 2)}, targets={"label": np.arange(20) % 2})
+        >>> x = np.arange(40.0).reshape(20, 2)
+        >>> from_arrays({"a": x, "b": x}, targets={"label": np.arange(20) % 2})
         Arrays 'arrays': 12 train, 4 val, 4 test rows
-          a  3 (vector)
+          a  2 (vector)
           b  2 (vector)
           target: label (2 classes); group: none
     """

@@ -104,8 +104,8 @@ def from_named(
         one_of(f"kinds[{k!r}]", kind, get_args(Kind))
     guesses, notes = _guesses({k: v for k, v in rows.arrays.items() if k not in (kinds or {})})
     for k, v in rows.arrays.items():
-        given = as_array(f"modalities[{k!r}]", v)
-        notes += padding_note(k, given[rows.present[k]] if k in rows.present else given, (kinds or {}).get(k))
+        array = as_array(f"modalities[{k!r}]", v)
+        notes += padding_note(k, array[rows.present[k]] if k in rows.present else array, (kinds or {}).get(k))
     provenance = provenance or Provenance(title=name)
     source = from_arrays(
         rows.arrays,
