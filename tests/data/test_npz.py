@@ -100,7 +100,7 @@ def test_shapes_that_may_mean_several_things_are_guessed_aloud_or_asked_about(tm
 def test_a_column_of_whole_numbers_is_no_silent_modality(tmp_path):
     (note,) = from_npz(saved(tmp_path, a=A, subject=Y, label=Y)).provenance.notes
     assert "--group subject" in note
-    assert "'target.subject'" in note
+    assert "one part of the split" in note
     assert not from_npz(saved(tmp_path, a=A, b=A[:, 0], label=Y)).provenance.notes
 
 
