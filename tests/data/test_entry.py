@@ -5,6 +5,7 @@ import datetime
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import tuplet
 from tuplet import InputError
@@ -96,6 +97,8 @@ def test_names_say_what_arrays_and_columns_are():
         ({"a": X, "b": B, "y": Y}, {"modalities": ["a", "y"], "target": "y"}, "modalities names as a modality"),
         ({"a": frame, "b": other.assign(label=1 - Y[order])}, {}, "in modalities"),
         ({"a": X, "b": B}, {"kinds": "vector"}, "expected a dict"),
+        ({"a": X, "b": B}, {"split": (0.6, 0.2, 0.2)}, r"tuplet.data.Split\("),
+        ({"a": X, "b": B, "times": np.arange(7)}, {}, r"has 7 rows.*--modalities a b\)"),
         ({"a": X, "b": B}, {"target": Y}, "dict such as"),
         (frame, {}, "one entry per modality"),
     ):
@@ -103,13 +106,21 @@ def test_names_say_what_arrays_and_columns_are():
             read(arrays, **options)
 
 
-def test_odd_containers_are_read_or_say_how():
+def test_odd_containers_are_read_or_say_how(tmp_path):
     gone = np.arange(N) % 10 == 0
     mask = np.repeat(gone[:, None], 5, axis=1)
     holes = [None if g else row for g, row in zip(gone, X, strict=True)]
     expected = read({"a": np.where(mask, np.nan, X), "b": B})
+    tensors = [torch.tensor(row, requires_grad=True) for row in X]
+    extra = read({"a": tensors, "b": B, "rate": 100.0, "note": "run 5"})
+    assert extra.fingerprint == read({"a": X, "b": B}).fingerprint
+    assert any("rate holds one value" in note for note in extra.provenance.notes)
     for same in (np.ma.masked_array(X, mask), pd.Series(holes), pd.DataFrame(X).astype("Float64").mask(mask)):
         assert read({"a": same, "b": B}).fingerprint == expected.fingerprint
+    np.savez(tmp_path / "objects.npz", a=X, b=B, note=np.array(["cup", None] * 30, dtype=object))
+    with pytest.raises(InputError, match=r"save \.astype\(str\).*--modalities"):
+        read(tmp_path / "objects.npz")
+    assert sorted(read(tmp_path / "objects.npz", modalities=["a", "b"]).modalities) == ["a", "b"]
     words = np.array([b"cup", b"ball"] * 30, dtype=object)
     assert read({"a": words, "b": B}).fingerprint == read({"a": words.astype("U"), "b": B}).fingerprint
     for given, message in (

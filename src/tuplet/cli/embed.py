@@ -91,13 +91,13 @@ def _is_file(command: Embed) -> bool:
     return Path(command.data.partition("?")[0]).suffix.lower() in (".npz", ".safetensors")
 
 
-def _arrays(file: Path) -> Table:
+def _arrays(file: Path, asked: set[str | None]) -> Table:
     """Read the arrays of a file under the names of the modalities; rows that are marked as absent become NaN."""
     from tuplet.data import Table as Columns
     from tuplet.data.npz import members
 
     if file.suffix.lower() == ".npz":
-        return members(file)[0]
+        return members(file, {k for k in asked if k is not None})[0]
     table = Columns.open(file)
     columns = table.columns
     found = {k.removeprefix("input."): v for k, v in columns.items() if not k.startswith("present.")}
@@ -143,7 +143,7 @@ def _file(command: Embed, model: AlignmentModel) -> Iterator[Table]:
                 f"{option} is {getattr(command, option)!r}, but the model says how rows are read; leave it out"
             )
     file = Path(command.data.partition("?")[0])
-    arrays = _arrays(file)
+    arrays = _arrays(file, {*model.encoders, *command.modalities, command.id, command.target, command.group})
     wanted = command.modalities or tuple(k for k in model.encoders if k in arrays)
     if missing := [k for k in wanted if k not in arrays or k not in model.encoders]:
         raise InputError(

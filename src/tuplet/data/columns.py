@@ -41,12 +41,9 @@ def as_array(argument: str, values: Any) -> NDArray[Any]:
     if isinstance(values, np.ma.MaskedArray):
         return _filled(values)
     if isinstance(values, Tensor):
-        if values.layout != torch.strided or values.is_quantized:
-            raise InputError(
-                f"{argument} is a tensor of layout {values.layout}, expected a dense one; call .to_dense()"
-            )
-        values = values.detach().cpu().resolve_conj().resolve_neg()
-        values = (values.float() if values.is_floating_point() and values.itemsize < 4 else values).numpy()
+        return plain_objects(_dense(argument, values))
+    if isinstance(values, list | tuple) and any(isinstance(v, Tensor) for v in values):
+        values = [_dense(argument, v) if isinstance(v, Tensor) else v for v in values]
     if hasattr(values, "nnz") and hasattr(values, "toarray"):
         raise InputError(f"{argument} is a sparse matrix, expected a dense one; give .toarray()")
     if is_frame(values) or is_series(values):
@@ -57,9 +54,25 @@ def as_array(argument: str, values: Any) -> NDArray[Any]:
             array[i] = value
         return plain_objects(array)
     try:
-        return plain_objects(np.asarray(values))
+        array = np.asarray(values)
+        return plain_objects(array.astype(object) if array.dtype.kind == "T" else array)
     except (ValueError, TypeError, OverflowError):
         raise InputError(f"{argument} has {RAGGED}") from None
+
+
+def _dense(argument: str, tensor: Tensor) -> NDArray[Any]:
+    """Turn a tensor into an array; types that NumPy lacks become float32."""
+    if tensor.is_nested:
+        raise InputError(f"{argument} has {RAGGED}")
+    fix = "dequantize" if tensor.is_quantized else "to_dense" if tensor.layout != torch.strided else ""
+    if fix or tensor.is_meta:
+        what = "quantized" if tensor.is_quantized else "without values (meta)" if tensor.is_meta else str(tensor.layout)
+        raise InputError(
+            f"{argument} is a tensor that is {what}, expected a dense one" + f"; call .{fix}()" * bool(fix)
+        )
+    plain = tensor.detach().cpu().resolve_conj().resolve_neg()
+    array: NDArray[Any] = (plain.float() if plain.is_floating_point() and plain.itemsize < 4 else plain).numpy()
+    return array
 
 
 def _filled(values: np.ma.MaskedArray[Any, Any]) -> NDArray[Any]:

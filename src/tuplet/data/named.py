@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, get_args
 
+import numpy as np
 from numpy.typing import NDArray
 
 from tuplet.data.aligned import from_arrays
 from tuplet.data.arrays import Arrays
 from tuplet.data.columns import as_array, is_text
-from tuplet.data.frames import is_frame
+from tuplet.data.frames import is_frame, is_series
 from tuplet.data.hints import with_hints
 from tuplet.data.join import join, one_column
 from tuplet.data.names import check_names
@@ -80,7 +82,8 @@ def from_named(
     names = check_names("data", arrays)
     for argument, given in (("kinds", kinds), ("target_kind", target_kind), ("scaling", scaling)):
         if not (given is None or isinstance(given, Mapping) or (isinstance(given, str) and argument != "kinds")):
-            raise InputError(f"{argument} is {str(given)[:40]!r}, expected a dict such as {{{names[0]!r}: ...}}")
+            what = "a dict" if argument == "kinds" else "one word for all, or a dict"
+            raise InputError(f"{argument} is {str(given)[:40]!r}, expected {what} such as {{{names[0]!r}: ...}}")
     left = dict(arrays)
     if not isinstance(modalities, Iterable | None):
         raise InputError(f"modalities is {modalities!r}, expected a list of names")
@@ -92,17 +95,22 @@ def from_named(
     ids = frames.ids(id, (target, group))
     targets = frames.targets(target, group)
     groups = frames.take("group", "group" if group is None and "group" in frames.free([target]) else group)
-    chosen = {k: left[k] for k in wanted} if wanted is not None else left
+    single = [] if wanted is not None else [k for k, v in left.items() if _is_single(v)]
+    chosen = {k: left[k] for k in wanted} if wanted is not None else {k: left[k] for k in left if k not in single}
     if len(chosen) < 2:
+        besides = f"; {single} hold one value for all rows" * bool(single)
         raise InputError(
             f"{name} has {len(chosen)} modality ({', '.join(sorted(chosen)) or 'none'}) beside "
-            f"{sorted(targets) or 'no target'}, expected two or more to align with each other"
+            f"{sorted(targets) or 'no target'}, expected two or more to align with each other{besides}"
         )
+    if wanted is None and ids is None:
+        _equal_lengths(chosen)
     rows = join(chosen, {k: v for k, v in ids.items() if k in chosen} if ids else None, shared=frames.shared)
     for k, kind in (kinds or {}).items():
         one_of("the modality in kinds", k, tuple(sorted(chosen)))
         one_of(f"kinds[{k!r}]", kind, get_args(Kind))
     guesses, notes = _guesses({k: v for k, v in rows.arrays.items() if k not in (kinds or {})})
+    notes += tuple(f"{k} holds one value for all rows and was left out" for k in single)
     for k, v in rows.arrays.items():
         array = as_array(f"modalities[{k!r}]", v)
         notes += padding_note(k, array[rows.present[k]] if k in rows.present else array, (kinds or {}).get(k))
@@ -223,6 +231,28 @@ class _Frames:
         return dict.fromkeys(others, values)
 
 
+def _is_single(values: Any) -> bool:
+    """Tell whether this is one number, one word or one date, such as the sampling rate of a recording."""
+    array = values if isinstance(values, np.ndarray) else np.asarray(values) if np.isscalar(values) else None
+    return array is not None and array.ndim == 0 and array.dtype.kind in "biufcUSmM"
+
+
+def _equal_lengths(chosen: Mapping[str, Any]) -> None:
+    """Refuse an array that has other rows than most, and say how to leave it out."""
+    plain = {k: as_array(f"modalities[{k!r}]", v) for k, v in chosen.items() if not (is_frame(v) or is_series(v))}
+    counts = {k: len(v) for k, v in plain.items() if v.ndim}
+    if len(set(counts.values())) < 2:
+        return
+    most, times = Counter(counts.values()).most_common(1)[0]
+    if times > 1:
+        other = next(k for k in counts if counts[k] != most)
+        names = [k for k in chosen if counts.get(k, most) == most]
+        raise InputError(
+            f"modalities[{other!r}] has {counts[other]} rows, expected {most} as in the others; to leave it out, name those to "
+            f"take: modalities={names} ({shlex.join(['--modalities', *names])})"
+        )
+
+
 def _some(frame: Any) -> list[str]:
     return [str(c) for c in list(frame.columns)[:20]]
 
@@ -241,6 +271,9 @@ def _one_value(name: str, array: NDArray[Any]) -> list[str]:
             f"{name} was taken as a modality; if rows of one {word} belong together, use {group} (group={name!r}), which keeps "
             f"them in one part of the split"
         ]
+    if name.lower().endswith(("id", "ids", "key")) and len(set(array.tolist())) == len(array):
+        use = shlex.join(["--id", name])
+        return [f"{name} was taken as a modality; if it names the rows, use {use} (id={name!r})"]
     if is_text(array):
         return []
     return [

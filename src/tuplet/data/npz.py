@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tuplet.data.arrays import Arrays
 from tuplet.data.memory import free_memory
-from tuplet.data.named import from_named
+from tuplet.data.named import RESERVED, from_named
 from tuplet.data.npy import parse_npy
 from tuplet.data.scaling import Scaling
 from tuplet.data.source import Provenance
@@ -72,11 +72,15 @@ def from_npz(
         (['force', 'sound'], 2)
     """
     path = Path(path)
-    arrays, checksum = members(path)
+    named = (*target,) if isinstance(target, Mapping) else (target, group, id)
+    modalities = [modalities] if isinstance(modalities, str) else modalities
+    wanted = None if modalities is None else list(modalities)
+    asked = None if wanted is None else {*wanted, *(v for v in named if isinstance(v, str))}
+    arrays, checksum = members(path, asked)
     try:
         return from_named(
             arrays,
-            modalities=modalities,
+            modalities=wanted,
             target=target,
             group=group,
             id=id,
@@ -102,11 +106,12 @@ def _check_size(path: Path, packed: int, unpacked: int) -> None:
         )
 
 
-def members(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
+def members(path: Path, asked: set[str] | None = None) -> tuple[dict[str, NDArray[Any]], str]:
     """Read the arrays of an ``.npz`` file.
 
     Args:
         path: the file.
+        asked: names without which nothing can be made of it; others that hold objects are left out. All when left out.
 
     Returns:
         Name -> array, and the checksum of the file.
@@ -130,9 +135,14 @@ def members(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
             _check_size(path, len(content), sum(member.file_size for member in file.infolist()))
             for name in file.namelist():
                 array = parse_npy(file.read(name), name=f"{path}/{name}")
-                if array.dtype.hasobject:
-                    raise InputError(f"{path}/{name} holds Python objects, expected numbers or text; convert it first")
-                arrays[name.removesuffix(".npy")] = array
+                key = name.removesuffix(".npy")
+                if not array.dtype.hasobject:
+                    arrays[key] = array
+                elif asked is None or key in asked or key in RESERVED or key.startswith("target."):
+                    raise InputError(
+                        f"{path}/{name} holds Python objects, expected numbers or text; save .astype(str) of text and "
+                        f".astype(float) of numbers, or leave it out with --modalities (modalities=)"
+                    )
     except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         if isinstance(error, InputError):
             raise

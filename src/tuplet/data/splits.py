@@ -128,6 +128,10 @@ def check_split(split: Split, n: int, group: NDArray[np.int64] | None) -> None:
     Example:
         >>> check_split(split_rows(10), 10, None)
     """
+    if not isinstance(split, Split):
+        raise InputError(
+            f"split is a {type(split).__name__}, expected tuplet.data.Split(train, val, test) with row numbers of each part"
+        )
     seen: dict[int, str] = {}
     for name in PARTS:
         rows = getattr(split, name)
