@@ -208,7 +208,7 @@ def test_signals_end_a_command_and_its_workers(words, tmp_path):
             said = process.communicate(timeout=60)[1].decode()
         assert process.returncode == code, said
         assert time.monotonic() - began < 15
-        lines = [s for s in said.splitlines() if " -> " not in s and not s.startswith("modalities: ")]
+        lines = [s for s in said.splitlines() if not re.search(r" -> | left: |^modalities: ", s)]
         assert lines == ["tuplet: stopped; run the same command again to continue"], (sent, wait, said)
         assert process.pid in members
         assert gone(members), [p for p in members if alive(p)]

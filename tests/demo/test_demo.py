@@ -188,6 +188,16 @@ def test_pictures_are_shown_best_first_and_the_share_that_chooses_is_of_validati
     assert made["top"] == [[(row + k) % 15 for k in range(1, 11)] for row in range(15)]
 
 
+def test_a_training_that_a_signal_ended_is_never_measured(monkeypatch, tmp_path):
+    source, names = small()
+    monkeypatch.setattr(study, "TRAINED", {"scratch": study.Pairwise})
+    monkeypatch.setattr(study, "METHODS", {"scratch": "Pairwise from scratch"})
+    monkeypatch.setattr(study, "fit", lambda model, *a, **k: SimpleNamespace(model=model, stopped=True))
+    with pytest.raises(KeyboardInterrupt):
+        measure(source, names, out=tmp_path, epochs=1)
+    assert not list(tmp_path.glob("records/*"))
+
+
 def test_a_demo_that_was_killed_goes_on_with_the_same_digits(tmp_path):
     """Killed after its first record, it computes the others only, and ends as one that nobody disturbed."""
     torch.set_num_threads(1)

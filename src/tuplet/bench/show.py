@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Collection, Sequence
@@ -25,11 +26,12 @@ from tuplet.bench.verdicts import Run
 from tuplet.data import Source
 from tuplet.evaluate import Result
 from tuplet.evaluate.summary import WIDTH, wrapped
+from tuplet.io.pace import Pace
 from tuplet.types import kind_of
 
 
 class Progress:
-    """A bar in a terminal, a line every ten seconds elsewhere.
+    """A bar in a terminal; elsewhere a line after the first piece of work, then every ten seconds, with the time that is left.
 
     Args:
         title: what runs, and where to.
@@ -38,7 +40,8 @@ class Progress:
     def __init__(self, title: str) -> None:
         self.title = title
         self.bar: Bar | None = None
-        self.last = time.monotonic()
+        self.pace = Pace()
+        self.last = -math.inf
 
     def __enter__(self) -> Progress:
         if sys.stderr.isatty():
@@ -68,14 +71,15 @@ class Progress:
             self.bar.stop()
 
     def advance(self, done: int, total: int, line: str) -> None:
-        """Show that a cell ended."""
+        """Show that a piece of work ended."""
+        left = self.pace.left(done, total)
         if self.bar:
             self.bar.update(self.task, completed=done, total=total, line=line)
             if "FAILED" in line:
                 self.bar.console.print(line)
-        elif "FAILED" in line or done == total or time.monotonic() - self.last > 10:
+        elif "FAILED" in line or done == total or (left and time.monotonic() - self.last > 10):
             self.last = time.monotonic()
-            print(f"{done} of {total} cells: {line}", file=sys.stderr, flush=True)
+            print(f"{done} of {total} done{left}: {line}", file=sys.stderr, flush=True)
 
 
 def print_tables(suite: Suite, made: Sequence[Table], *, answered: Collection[str] = ()) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -86,7 +85,7 @@ def train(command: Train) -> None:
     note, recipe = _asked(command, first)
     config = replace(
         recipe.config,
-        progress=sys.stderr.isatty() and first,
+        progress=first,
         out=command.out,
         devices=int(os.environ.get("WORLD_SIZE", "1")) if command.devices is None else command.devices,
         strategy=command.strategy,

@@ -171,7 +171,10 @@ def _measured(
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "the gradient of")  # a comparison shows what comes of it
             base = None if method == "scratch" else deepcopy(begun(seed))
-            model = fit(base, objective, train=source.train, val=source.val, config=config).model
+            run = fit(base, objective, train=source.train, val=source.val, config=config)
+        if run.stopped:
+            raise KeyboardInterrupt
+        model = run.model
     results = evaluate(model, objective, source, target="group", which=whole)
     own = getattr(objective, "score", None) or mean_cosine
 

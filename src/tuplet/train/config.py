@@ -45,7 +45,7 @@ class TrainConfig:
             the checkpoint in one process to use it), and encoders must return a tensor.
         out: folder for the log and the checkpoint; None keeps nothing on disk. A run found there is resumed.
         checkpoint_every: steps between checkpoints; None for once per epoch.
-        progress: show a progress bar.
+        progress: show a progress bar; a line every ten seconds where there is no terminal.
 
     Raises:
         InputError: naming the setting that is out of range.

@@ -1,0 +1,45 @@
+"""How long a command will go on, by the pace of what it has done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+READ = 0.5
+"""Seconds; what is done before is read from an earlier call and says nothing about the pace."""
+
+
+class Pace:
+    """Estimates the time that is left.
+
+    Args:
+        clock: returns seconds.
+
+    Example:
+        >>> seconds = iter((0.0, 0.1, 60.1))
+        >>> pace = Pace(lambda: next(seconds))
+        >>> pace.left(4, 10), pace.left(6, 10)
+        ('', ', about 2 min left')
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self.began = clock()
+        self.base: int | None = None
+
+    def left(self, done: int, total: int) -> str:
+        """Return words such as ``, about 2 min left``; none before anything was done at a pace that can be measured."""
+        now = self.clock()
+        if self.base is None:
+            self.base = done - (now - self.began >= READ)
+        if now - self.began < READ:
+            self.base = done
+        if done <= self.base or done >= total:
+            return ""
+        return f", about {_spoken((now - self.began) / (done - self.base) * (total - done))} left"
+
+
+def _spoken(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
