@@ -67,6 +67,11 @@ def test_ties_and_single_seeds_claim_nothing():
     _, tie = ask(cell("pairwise", 0.5), cell("ab_dummy".replace("ab_dummy", "gram"), 0.5), cell("linear", 0.5))
     assert tie.first.startswith("Nothing is gained for certain")
     assert any("not told apart from GRAM" in d for d in tie.details)
+    table, near = ask(cell("pairwise", 0.5, seeds=2), cell("gram", 0.51, seeds=2), cell("linear", 0.1, seeds=2))
+    (why,) = [d for d in near.details if d.startswith("Not told apart: 2 seeds")]
+    first, second = (next(r for r in table.rows if r.entry.name == name) for name in ("pairwise", "gram"))
+    apart = table.apart(first, second, next(c for c in table.task.columns if c.metric == R1[0]))
+    assert f"gaps above about {50 * (apart.high - apart.low):.1f} points in retrieval by cosine (R@1)." in why
     _, single = ask(cell("pairwise", 0.9, seeds=1), cell("linear", 0.1, seeds=1), cell("gram", 0.1, seeds=1))
     assert single.first.startswith("Nothing can be told from one seed")
     assert not any(" better than" in d or "worse" in d for d in single.details)

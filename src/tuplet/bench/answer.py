@@ -149,6 +149,7 @@ def answer(table: Table, scores: Scores, doubts: Mapping[str, str] | None = None
     others = [r for r in rows if r.entry.kind in NAMES]
     first = _first(table, best, others, columns)
     details = [d for c, words in columns.items() for d in _details(table, best, aligned, others, c, words)]
+    details += _too_few(table, best, [r for r in rows if r is not best and (r.entry.aligned or r in others)], columns)
     if doubt := (doubts or {}).get(table.task.name):  # who wins among arrays that do not belong together means nothing
         details.insert(0, first)
         first = doubt
@@ -209,6 +210,22 @@ def _first(table: Table, best: Row, others: Sequence[Row], columns: dict[Column,
         return f"{text}.{why}"
     but = f" But it loses to {'; and to '.join(losses)}." if losses else ""
     return f"Use {name}, chosen on validation rows: it beats {'; and '.join(wins)}.{but}"
+
+
+def _too_few(table: Table, best: Row, others: Sequence[Row], columns: Mapping[Column, str]) -> list[str]:
+    """Say how large a gap has to be for so few seeds and rows, where rows are not told apart; once for all measures."""
+    said = []
+    for column, words in columns.items():
+        apart = [table.apart(best, r, column) for r in others]
+        widths = [(d.high - d.low) / 2 for d in apart if d and not d.clear and d.high > d.low]
+        if widths:
+            unit = " points" if column.percent else ""
+            said.append(f"{column.text(max(widths))}{unit} in {words}")
+    if not said:
+        return []
+    seeds, rows = best.seeds, f" on {table.pool} test rows" if table.pool else ""
+    more = " More seeds (--seeds 5) also separate smaller ones." if seeds < 5 else ""
+    return [f"Not told apart: {seeds} seeds{rows} separate only gaps above about {listed(said)}.{more}"]
 
 
 def _over_linear(table: Table, best: Row, others: Sequence[Row], column: Column) -> int:

@@ -296,6 +296,6 @@ def read_run(out: Path, suites: dict[str, str]) -> tuple[Suite, list[Record]]:
                 for path in sorted((out / "cells" / task.name).glob(f"{entry.name}.{variant}.s*.jsonl")):
                     records += read_cell(path)
     if not records:
-        raise InputError(f"{out} has no finished cells yet; run `tuplet bench {name}` first")
+        raise InputError(f"{out} has nothing finished yet; run `tuplet bench {name}` first")
     check_budget(records)
     return suite, records

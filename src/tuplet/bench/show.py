@@ -114,6 +114,11 @@ def print_tables(suite: Suite, made: Sequence[Table], *, answered: Collection[st
             print()
     for c in shown.values():
         _say(f"{c.label}: {c.meaning}", style="dim")
+    if any(r.entry.kind == "linear" for table in made for r in table.rows):
+        _say(
+            "Linear closed form: regularised CCA of the training rows, computed without training. Chance: by guessing.",
+            style="dim",
+        )
     if made:
         _say("All columns and settings are in the report and in table.md.", style="dim")
 

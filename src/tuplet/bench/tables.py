@@ -55,13 +55,17 @@ class Table:
     pool: int
     records: Sequence[Record] = field(default=(), repr=False)
 
-    def sign(self, ours: Row, theirs: Row, column: Column) -> int:
-        """Compare two rows in a column: 1 better, -1 worse, 0 not told apart (see `told_apart`)."""
+    def apart(self, ours: Row, theirs: Row, column: Column) -> Difference | None:
+        """Return the difference of two rows in a column; None where they have nothing in common."""
         sides = (
             list(by_seed(self.records, r.entry.name, r.variant, column.metric, column.detail).values())
             for r in (ours, theirs)
         )
-        return told_apart(compare(*sides), higher=column.higher)
+        return compare(*sides)
+
+    def sign(self, ours: Row, theirs: Row, column: Column) -> int:
+        """Compare two rows in a column: 1 better, -1 worse, 0 not told apart (see `told_apart`)."""
+        return told_apart(self.apart(ours, theirs, column), higher=column.higher)
 
 
 def tables(suite: Suite, records: Sequence[Record]) -> list[Table]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Bench(Reading):
-    """Compare objectives under one budget; cells that already exist in --out are kept, so a stopped run continues."""
+    """Compare objectives under one budget; what is finished in --out is kept, so a stopped run continues."""
 
     suite: Annotated[Positional[str], arg(metavar="DATA")]
     """Your data (my.npz, my.safetensors, or a source such as blocks?synergy=2; `tuplet data list` names them), compared like
@@ -89,7 +89,7 @@ def bench(command: Bench) -> None:
             f".npz or .safetensors file"
         )
     if command.suite in ("scaling", "strategic") and command.fresh:
-        raise InputError(f"fresh is for comparisons with cells; give {command.suite} another --out instead")
+        raise InputError(f"fresh is not for this comparison; give {command.suite} another --out instead")
     if command.suite in ready and command.suite != "quickstart" and command.start is not None:
         raise InputError(f"start is {command.start!r}, but {command.suite} has its own; leave it out")
     if command.suite == "scaling":
@@ -129,7 +129,7 @@ def bench(command: Bench) -> None:
             suite, out=out, seeds=command.seeds, only=only, workers=command.workers, report=progress.advance
         )
     if not records:
-        raise InputError(f"no cell of {suite.title or suite.name} finished{_first_error(out)}")
+        raise InputError(f"nothing of {suite.title or suite.name} finished{_first_error(out)}")
     keep_samples([t for t in suite.tasks if t.name in {r.task for r in records}], out)
     found = _publish(*read_run(out, SUITES), out)  # with what earlier calls finished there: a selection hides nothing
     if command.suite not in ready and found and (line := _training(command, found[0])):
@@ -218,6 +218,6 @@ def _publish(suite: Suite, records: list[Record], out: Path) -> list[Answer]:
     print_claims(suite, records)
     failed = sorted(out.glob("cells/*/*.error.json"))
     if failed:
-        print(f"{len(failed)} cells failed (the first: {failed[0]}); run again to retry them")
+        print(f"{len(failed)} pieces failed (the first: {failed[0]}); run again to retry them")
     print(f"report: {write_report(suite, records, out)}")
     return answered

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,7 @@ def demo(command: Demo) -> None:
         source = SOURCES["emoji"]().select(["noto", "fluent", "twemoji", "english", "french"])
         shown = contents()
         names = shown.names["english"]
+        print("Two parts, about three minutes of one core together; a stopped demo continues.", file=sys.stderr)
         with Progress("1 of 2: audit, whether to align names and pictures") as progress:
             audit = ask(source, out / "audit", progress.advance)
         with Progress("2 of 2: train and measure four objectives, both starts, and three baselines") as progress:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tuplet.evaluate.evaluation import Result
-from tuplet.evaluate.paired import paired_difference, told_apart
+from tuplet.evaluate.paired import Difference, paired_difference, told_apart
 from tuplet.evaluate.pairing import ADVICE, near_chance
 
 WIDTH = 80
@@ -33,6 +33,19 @@ MEASURES = {
     "probe/linear": "the linear probe",
     "probe/few_shot": "the linear probe with few labels",
 }
+
+
+LEGEND = {
+    "inputs": "inputs: the data as they are",
+    "random": "random: untrained encoders",
+    "linear": "linear: regularised CCA in closed form",
+    "retrieval/own/R@1": "own score: as the objective compares",
+    "retrieval/cosine/R@1": "R@1: share of queries whose match is found first",
+    "chance": "chance: by guessing",
+    "space/centroid_gap": "gap: between the centres of modalities",
+    "space/effective_rank": "directions in use: dimensions that the space fills",
+}
+"""Name of a row or a metric -> what it means, for the lines below the table."""
 
 
 def summary(results: Sequence[Result], baselines: Mapping[str, Sequence[Result]] | None = None) -> str:
@@ -78,6 +91,9 @@ def summary(results: Sequence[Result], baselines: Mapping[str, Sequence[Result]]
             )
             for r, which in zip(single[-1:] + single[:1] if len(single) > 1 else [], ("best", "worst"), strict=False):
                 add(f"{which} modality alone: {r.detail}", r)
+    there = {*rows, *(r.metric for r in results), *("chance" for r in results if r.chance is not None)}
+    if len(shown := [words for name, words in LEGEND.items() if name in there]) > 1:
+        lines += wrapped(f"{'; '.join(shown)}.")
     near = [
         near_chance(row) for row in (results, (baselines or {}).get("linear", ())) if _one(row, "retrieval/cosine/mAP")
     ]
@@ -113,6 +129,7 @@ def wrapped(text: str, *, bullet: str = "") -> list[str]:
 def _gains(results: Sequence[Result], baselines: Mapping[str, Sequence[Result]]) -> list[str]:
     """Compare the model with every baseline in every measure; the answer first, the evidence below."""
     losses, evidence = [], []
+    widths: list[float] = []
     wins: dict[tuple[str, ...], list[str]] = {}
     said_of: dict[str, tuple[float, ...]] = {}
     for metric, words in MEASURES.items():
@@ -126,7 +143,9 @@ def _gains(results: Sequence[Result], baselines: Mapping[str, Sequence[Result]])
         ):
             continue
         said_of[metric] = ours.items
-        signs = {k: _sign(ours, v) for k, v in known.items()}
+        apart = {k: _apart(ours, v) for k, v in known.items()}
+        signs = {k: told_apart(d, higher=ours.higher) for k, d in apart.items()}
+        widths += [(d.high - d.low) / 2 for k, d in apart.items() if d is not None and not signs[k]]
         if all(sign > 0 for sign in signs.values()):
             wins.setdefault(tuple(known), []).append(words)
         if better := [f"{k} ({v.value:.3f} against {ours.value:.3f})" for k, v in known.items() if signs[k] < 0]:
@@ -143,6 +162,10 @@ def _gains(results: Sequence[Result], baselines: Mapping[str, Sequence[Result]])
         evidence += wrapped(f"{words}: {ours.value:.3f}, {'; '.join(said)}{units}", bullet="- ")
     if not evidence:
         return ["No baseline could be compared with this model.", ""]
+    if (least := max(widths, default=0.0)) > 0:
+        number = len(_counted(results).items)
+        units = "test rows" if number >= _counted(results).pool else "groups of test rows"
+        evidence += wrapped(f"not told apart: {number} {units} separate only gaps above about {least:.2f}", bullet="- ")
     first = f"The model beats {'; and '.join(f'{listed(names)} in {listed(words)}' for names, words in wins.items())}."
     if not wins:
         every = listed([WORDS.get(k, k) for k in baselines])
@@ -170,8 +193,13 @@ def _one(results: Sequence[Result], metric: str) -> Result | None:
     return next((r for r in results if r.metric == metric and r.detail in ("", "mean")), None)
 
 
-def _sign(ours: Result, theirs: Result) -> int:
-    """Compare two results of the same test rows or groups: 1 better, -1 worse, 0 not told apart (see `told_apart`)."""
+def _counted(results: Sequence[Result]) -> Result:
+    """Return the first result that is compared."""
+    return next(r for metric in MEASURES if (r := _one(results, metric)) is not None and r.items)
+
+
+def _apart(ours: Result, theirs: Result) -> Difference | None:
+    """Compare two results of the same test rows or groups; None where nothing can be paired."""
     if not ours.items or len(ours.items) != len(theirs.items):
-        return 0
-    return told_apart(paired_difference(np.array(ours.items), np.array(theirs.items)), higher=ours.higher)
+        return None
+    return paired_difference(np.array(ours.items), np.array(theirs.items))

@@ -204,7 +204,7 @@ def read_strategic(out: Path) -> tuple[Plan, list[Record]]:
     ]
     records = [r for file in files if file.exists() for r in read_cell(file)]
     if not records:
-        raise InputError(f"{out} has no finished cells yet; run `tuplet bench {NAME}` first")
+        raise InputError(f"{out} has nothing finished yet; run `tuplet bench {NAME}` first")
     return plan, records
 
 
