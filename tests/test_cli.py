@@ -46,6 +46,22 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, message, capsys, tmp_p
     assert "Traceback" not in seen.err
 
 
+def test_report_names_the_command_of_another_folder(capsys, tmp_path):
+    for marker, command in (
+        ("run", "evaluate"),
+        ("audit", "audit DATA --out"),
+        ("demo", "demo --out"),
+        ("suite", "sweep"),
+    ):
+        out = tmp_path / marker
+        out.mkdir()
+        (out / f"{marker}.json").write_text('{"suite": "sweep", "factory": ""}')
+        assert main(["report", str(out)]) == 2
+        seen = capsys.readouterr().err
+        assert f"`tuplet {command}" in seen
+        assert f"{out}`" in seen
+
+
 def test_data_is_listed_and_described(capsys):
     assert main(["data", "list"]) == 0
     listed = capsys.readouterr().out.splitlines()

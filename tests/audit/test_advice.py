@@ -10,6 +10,7 @@ from tuplet.audit import Pilot, advise, gain_curve, pilot
 from tuplet.audit.advice import FEW, GRID, SPREAD, WARP, Curve, judge, unpaired
 from tuplet.audit.audit import PairAudit
 from tuplet.audit.words import WORDS, answer
+from tuplet.bench.sweep_decision import SENTENCES
 from tuplet.data import from_arrays
 from tuplet.information import PID
 
@@ -72,7 +73,7 @@ def test_verdicts(gain, deviation, verdict):
     assert found.verdict == verdict
     assert (found.strength > 0) == (verdict == "helps")
     assert found.interval[0] <= found.interval[1]
-    assert spoken(found, tried(gain, deviation)).startswith("Align a and b: ")
+    assert spoken(found, tried(gain, deviation)).startswith(SENTENCES[found.word].format("a and b"))
 
 
 def spoken(advice, pilot):
@@ -128,18 +129,20 @@ def test_where_no_modality_tells_the_target_nothing_can_be_gained(joint, verdict
 def test_a_handful_of_rows_says_nothing_and_a_guess_is_called_one():
     assert advise(("a", "b"), None, None, tried([0, 1, 2, 3, 3], 0.4, rows=20)).verdict == "unclear"
     sure = tried([0, 1, 2, 3, 3], 0.4)
-    assert spoken(advise(("a", "b"), None, None, sure), sure).startswith("Align a and b: yes, at strength ")
+    assert spoken(advise(("a", "b"), None, None, sure), sure).startswith("Align a and b, at strength ")
     guess = advise(("a", "b"), None, None, tried([0, 0.6, 1, 1, 0.5], 1.5))
     assert guess.verdict == "helps"
     assert 0.7 < guess.curve.helps < 0.9
     said = spoken(guess, tried([0, 0.6, 1, 1, 0.5], 1.5))
-    assert said.startswith("Align a and b: perhaps, at strength ")
+    assert said.startswith("Aligning a and b may help, at strength ")
     assert "check it with a sweep" in said
     i = guess.curve.strengths.index(guess.strength)
     assert f"{guess.curve.mean[i]:+.1f} points" in said
     assert f"{guess.curve.low[i]:+.1f} to {guess.curve.high[i]:+.1f}" in said
     worse = tried([0, -1, -2, -4, -6], 0.4)
-    assert ": no. At strength 1: validation accuracy -" in spoken(advise(("a", "b"), None, None, worse), worse)
+    assert spoken(advise(("a", "b"), None, None, worse), worse).startswith(
+        "Do not align a and b. At strength 1: validation accuracy -"
+    )
 
 
 def test_labels_that_mean_nothing_are_not_worth_aligning_for():
@@ -222,7 +225,7 @@ def test_pairs_that_look_like_shuffled_rows_are_sent_to_the_pairing_first():
         found = advise(("a", "b"), pid, similarity, pilots)
         assert (found.verdict == "unpaired") == doubted
         assert (found.strength == 0) == doubted  # never aligned by a plan either
-        assert found.word in spoken(found, pilots)
+        assert spoken(found, pilots).startswith("Check the pairing of a and b first.") == doubted
         assert found.word in WORDS
     assert not unpaired(pid, {})
     few = advise(("a", "b"), pid, similarity, tried([0, 1, 2, 3, 3], 0.4, rows=20))

@@ -143,7 +143,7 @@ def test_command_audits_a_users_file(tmp_path, capsys):
     assert "a + b" in shown
     assert "report.html" in shown
     assert len(shown.splitlines()) <= 20
-    assert "\nAlign a and b: " in shown  # after a line that says what is out of reach
+    assert "\nWhether to align a and b is unknown." in shown  # after a line that says what is out of reach
     assert "bits about label in both" in shown
     assert "always the most frequent class 50 %" in shown
     (check,) = (line for line in shown.splitlines() if line.startswith("Check on test rows: "))

@@ -8,7 +8,7 @@ from tuplet.bench.record import Record, read_cell
 from tuplet.bench.strength_figures import draw_curve
 from tuplet.bench.strengths import Curve
 from tuplet.bench.sweep import Sweep, run_sweep
-from tuplet.bench.sweep_decision import answer, decide
+from tuplet.bench.sweep_decision import SENTENCES, answer, decide
 from tuplet.bench.sweep_report import markdown, reading, summary, table, write_sweep
 from tuplet.cli import main
 from tuplet.data import from_arrays
@@ -96,7 +96,7 @@ def test_command_sweeps_a_file(tmp_path, capsys):
     assert main(["sweep", str(tmp_path / "my.npz"), "--pair", "a", "b", *short]) == 0
     shown = capsys.readouterr().out
     assert "report:" in shown
-    assert shown.startswith("Align a and b: unknown.")
+    assert shown.startswith("Whether to align a and b is unknown.")
     assert main(["sweep", str(tmp_path / "my.npz"), "--pair", "a", "c", *short]) == 2
     assert "pair names ['c']" in capsys.readouterr().err
 
@@ -168,13 +168,15 @@ def test_the_first_line_answers_and_validation_rows_choose_the_strength():
         found = decide(records)
         assert (found.word, found.strength) == (word, strength)
         line = answer(records, "accuracy")
-        assert line.startswith(f"Align a and b: {word}")
+        assert line.startswith(SENTENCES[word].format("a and b"))
         assert f"{100 * (a[int(found.quoted)] - a[0]):+.0f}" in line.replace(".0", "").replace(".1", "")
         assert ("No strength above 2 was tried" in line) == (strength == 2.0)
         shown = summary(records, "accuracy").splitlines()
         assert shown[0] == line
         assert max(map(len, shown[1:6])) <= 80
-    assert answer(told({"a": up, "b": up}, {"a": up, "b": up}, seeds=1)).startswith("Align a and b: unknown.")
+    assert answer(told({"a": up, "b": up}, {"a": up, "b": up}, seeds=1)).startswith(
+        "Whether to align a and b is unknown."
+    )
     (_, said) = reading(told({"a": up, "b": up}, {"a": up, "b": up}))
     assert "2, where its test score changes by +20" in said
     assert "the largest that was tried" in said

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from tuplet.audit.audit import Audit, PairAudit
 from tuplet.audit.pilot import STEPS
+from tuplet.bench.sweep_decision import SENTENCES
 from tuplet.information import PID
 from tuplet.information.pid import PARTS
 
@@ -27,25 +28,25 @@ def answer(found: PairAudit) -> str:
         found: the pair.
 
     Returns:
-        One or two sentences; the first words are those of the table, `Advice.word`.
+        One or two sentences; how they begin follows from the word of the table, `Advice.word`.
 
     Example:
         >>> from tuplet.audit import audit
         >>> from tuplet.data.sources import blocks
         >>> few = audit(blocks.load(rows=200), seeds=(0, 1), strengths=(1.0,), steps=4, permutations=20, bootstrap=20)
         >>> answer(few.pairs[0])
-        'Align x1 and x2: unknown. 40 validation rows are too few: below 50 nothing is concluded.'
+        'Whether to align x1 and x2 is unknown. 40 validation rows are too few: below 50 nothing is concluded.'
     """
     advice, (a, b) = found.advice, found.pair
     what, unit = ("validation accuracy", "points") if _classes(found) else ("validation R2", "hundredths")
     mean, low, high, at = _change(found)
     change = f"{what} {mean:+.1f} {unit}, 80 % interval {low:+.1f} to {high:+.1f}"
-    said = f"Align {a} and {b}: {advice.word}"
     if advice.verdict == "unpaired":
         return (
-            f"{said} first. Nothing shows that row i of {a} and row i of {b} are the same thing: no shared bits were found, "
-            f"and separately trained encoders are no more alike than on shuffled rows."
+            f"Check the pairing of {a} and {b} first. Nothing shows that row i of {a} and row i of {b} are the same thing: no "
+            f"shared bits were found, and separately trained encoders are no more alike than on shuffled rows."
         )
+    said = SENTENCES[advice.word].format(f"{a} and {b}")
     if advice.verdict == "helps":
         guess = " This is a guess: check it with a sweep." * (advice.word == "perhaps")
         return f"{said}, at strength {at:g} ({change}).{guess}"

@@ -72,7 +72,7 @@ def read_marker(out: Path) -> tuple[str, str]:
     except InputError:
         raise InputError(
             f"{out} is not the folder of a bench run (no readable suite.json); give the folder that `tuplet bench` "
-            f"wrote to, or run that command again: cells that are there are kept"
+            f"wrote to, or run that command again: what is finished is kept"
         ) from None
 
 

@@ -12,6 +12,18 @@ from tuplet.bench.strengths import Curve, curve
 from tuplet.bench.sweep import METRICS
 from tuplet.evaluate.paired import Difference
 
+SENTENCES = {
+    "yes": "Align {}",
+    "perhaps": "Aligning {} may help",
+    "no": "Do not align {}",
+    "rather not": "Aligning {} probably does harm",
+    "no difference": "Aligning {} probably makes no difference",
+    "no clear difference": "Aligning {} makes no clear difference",
+    "it depends": "Aligning {} helps one of them and harms the other",
+    "unknown": "Whether to align {} is unknown",
+}
+"""Word of an audit or a sweep -> how a sentence with it begins."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -86,7 +98,7 @@ def answer(records: Sequence[Record], metric: str = "score") -> str:
         return "Only strength 0 was tried, so there is nothing to compare: add strengths with --lambdas."
     names = list(d.changes)
     rows = max(r.pool or 0 for r in records if r.metric == "score/test")
-    said = f"Align {' and '.join(names)}: {d.word}"
+    said = SENTENCES[d.word].format(" and ".join(names))
     said += f", at strength {d.strength:g}." if d.word == "yes" else "."
     if not d.strength:
         where = f"Validation rows choose strength 0; at strength {d.quoted:g}, the largest, the"

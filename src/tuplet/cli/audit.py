@@ -77,7 +77,7 @@ def audit(command: Audit) -> None:
         "steps": command.steps,
     }
     if short := limits(source, question(source, **asked)):
-        print("\n".join([*short, "Everything else is still measured."]))
+        print(_fitted("\n".join([*short, "Everything else is still measured."])))
     print(contents(source), file=sys.stderr)
     out = command.out or Path("runs/audit") / safe_name(source.name)
     if command.fresh:
@@ -86,8 +86,16 @@ def audit(command: Audit) -> None:
         found = run(source, **asked, out=out, report=progress.advance)
         given = shlex.join([command.source, *given_options(command)])
         file = write_report(found, out, given=given)
-    print(summary(found, given=given))
+    print(_fitted(summary(found, given=given)))
     print(f"{found.seconds:.0f} s; report: {file}")
+
+
+def _fitted(text: str) -> str:
+    """Break sentences that are wider than a terminal; commands and tables stay as they are."""
+    from tuplet.evaluate.summary import wrapped
+
+    lines = text.splitlines()
+    return "\n".join(t for line in lines for t in ([line] if ": tuplet " in line or "  " in line else wrapped(line)))
 
 
 def _without_target(source: Source, pairs: list[tuple[str, str]] | None, out: Path | None) -> None:
@@ -102,7 +110,7 @@ def _without_target(source: Source, pairs: list[tuple[str, str]] | None, out: Pa
     grid = relation_table(found, longest=8)
     wide = [max(map(len, column)) for column in zip(*grid, strict=True)]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(line, wide, strict=True)).rstrip() for line in grid]
-    print("\n".join([relation_answer(found), *lines, LEGEND, NEEDS, f"report: {file}"]))
+    print(_fitted("\n".join([relation_answer(found), *lines, LEGEND, NEEDS, f"report: {file}"])))
 
 
 def given_options(command: Reading) -> list[str]:
@@ -145,7 +153,7 @@ def planned(recipe: Recipe, out: Path) -> Plan:
     config = TrainConfig(batch_size=own.batch_size, lr=own.lr, weight_decay=own.weight_decay, warmup=own.warmup)
     with Progress(f"audit of {recipe.source.name}, {steps} steps -> {out}") as progress:
         found = run(recipe.source, target=recipe.target, steps=steps, config=config, out=out, report=progress.advance)
-    print(summary(found))
+    print(_fitted(summary(found)))
     for p in found.pairs:
         if p.pair in found.plan:
             print(f"{' + '.join(p.pair)}: strength {p.advice.strength:g}. {p.advice.evidence[0]}")

@@ -49,7 +49,7 @@ class Bench(Reading):
 
 @dataclass(frozen=True)
 class Report:
-    """Write the report of bench runs again."""
+    """Write the report of bench runs again. For an audit, a sweep or a demo repeat its command: what is finished is kept."""
 
     runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="FOLDER [FOLDER ...]")]
     """Folders that `tuplet bench` wrote to."""
@@ -157,10 +157,32 @@ def report(command: Report) -> None:
     if not command.runs:
         raise InputError("runs is empty; name at least one folder that `tuplet bench` wrote to")
     for out in command.runs:
+        _refuse_others(out)
+    for out in command.runs:
         if read_marker(out)[0] == "strategic":
             print(f"report: {strategic(out, again=True)}")
             continue
         _publish(*read_run(out, SUITES), out)
+
+
+OTHERS = {
+    "run.json": "a trained model: its numbers are printed by `tuplet evaluate {}`",
+    "audit.json": "an audit: repeat its `tuplet audit DATA --out {}`; it keeps what is finished and writes the report",
+    "demo.json": "a demo: repeat `tuplet demo --out {}`; it keeps what is finished and writes the page",
+    "sweep": "a sweep: repeat its `tuplet sweep DATA --pair A B --out {}`; it keeps what is finished and writes the report",
+    "scaling": "measured costs: repeat `tuplet bench scaling --out {}`; it keeps what is finished and writes the report",
+}
+"""Marker of a folder, or name of its suite -> what it holds instead of a bench, and which command reports on it."""
+
+
+def _refuse_others(out: Path) -> None:
+    """Name the right command for the folder of another one."""
+    from tuplet.bench.folder import read_marker
+
+    marker = next((m for m in ("run.json", "audit.json", "demo.json") if (out / m).exists()), None)
+    kind = marker or read_marker(out)[0]
+    if kind in OTHERS:
+        raise InputError(f"{out} holds {OTHERS[kind].format(shlex.quote(str(out)))}")
 
 
 def _scaling(command: Bench) -> None:

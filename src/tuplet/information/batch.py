@@ -193,8 +193,8 @@ def from_posteriors(
     frequency = np.bincount(label) / n
     least = RESOLUTION * float(-(frequency * np.log(frequency)).sum()) * factor
     said = (
-        f"grouping {n} samples by similar posteriors into {atoms} atoms lost {lost:.1%} of one information term; with more "
-        "samples, or `batch(..., atoms=...)` above that, less is lost"
+        f"{lost:.1%} of the information in one term was lost by grouping {n} rows into {atoms} clusters of similar "
+        "predictions; more rows lose less"
     )
     return PID(
         redundancy=best["redundancy"],
