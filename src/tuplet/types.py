@@ -63,6 +63,10 @@ class Batch:
     group: Tensor | None = None
     target: dict[str, Tensor] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        shapes = {k: v.shape[1:] if isinstance(v, Tensor) else "nested" for k, v in self.inputs.items()}
+        return _rows_repr("Batch", self, shapes)
+
     def __len__(self) -> int:
         """Return the number of rows ``B``."""
         return int(self.index.shape[0])
@@ -174,6 +178,9 @@ class Embeddings:
             rows=slice(0, size),
         )
 
+    def __repr__(self) -> str:
+        return _rows_repr("Embeddings", self, {k: v.shape[1:] for k, v in self.z.items()})
+
     @property
     def modalities(self) -> tuple[str, ...]:
         """Return the modality names in sorted order."""
@@ -221,6 +228,17 @@ class Traits:
     sign_blind: bool = False
     cost: str = "B^2 D"
     needs: tuple[str, ...] = ()
+
+
+def _rows_repr(what: str, rows: Batch | Embeddings, shapes: Mapping[str, Any]) -> str:
+    """Say in a line what rows hold: modalities with their shapes, absent entries, targets and groups."""
+    said = []
+    for name, shape in shapes.items():
+        gone = int((~rows.present[name]).sum()) if name in rows.present else 0
+        size = shape if isinstance(shape, str) else " x ".join(map(str, shape))
+        said.append(f"{name} {size}" + (f" (absent in {gone})" if gone else ""))
+    more = [f"target: {', '.join(rows.target)}"] * bool(rows.target) + ["with groups"] * (rows.group is not None)
+    return f"{what}({'; '.join([f'{len(rows)} rows', ', '.join(said), *more])})"
 
 
 def _check_z(z: dict[str, Tensor]) -> tuple[str, int]:

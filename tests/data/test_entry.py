@@ -159,6 +159,10 @@ def test_reprs_are_short():
         "20 of them",
     )
     assert all(part in text for part in parts)
+    batch = read({"a": X, "b": B}, target={"y": Y}).test[:]
+    assert repr(batch) == "Batch(12 rows; a 5, b 3; target: y)"
+    z = tuplet.Embeddings.of({"a": X, "b": X}, present={"b": Y}, group=Y)
+    assert repr(z) == "Embeddings(60 rows; a 5, b 5 (absent in 30); with groups)"
 
 
 def test_readers_take_paths_as_text(tmp_path):
