@@ -86,8 +86,8 @@ def read(
             return _table(path, modalities, target, group, id, kinds, scaling, split, target_kind)
         what = "is a directory" if path.is_dir() else f"ends in {suffix[:20]!a}" if suffix else "has no ending"
         raise InputError(
-            f"path {str(path)[:200]!a} {what}, expected a file that ends in .npz or .safetensors; read other files with pandas "
-            f"and give read({{name: frame or array, ...}})"
+            f"path {str(path)[:200]!a} {what}, expected a file that ends in .npz or .safetensors; save the arrays with "
+            f"numpy.savez, or read the file with pandas and give tuplet.data.read({{name: frame, ...}})"
         )
     if not isinstance(x, Mapping):
         fix = "; give one entry per modality, such as {'imu': frame[['ax', 'ay']], 'note': frame['note']}" * is_frame(x)
