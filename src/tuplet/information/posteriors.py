@@ -68,17 +68,23 @@ def cross_fitted(
             f"group has {held} groups, expected at least {folds}, one per fold; take fewer folds, or leave it out"
         )
     cut = (StratifiedKFold if group is None else StratifiedGroupKFold)(folds, shuffle=True, random_state=seed)
+    parts = list(cut.split(x, y, group))
+    if any(len(np.unique(y[train])) < len(size) for train, _ in parts):
+        raise InputError("group leaves a fold's models without a class; take fewer folds or coarser classes")
+    scaled = [_standardised(x, train) for train, _ in parts]
     out = np.empty((len(y), len(size)))
-    for train, test in cut.split(x, y, group):
-        if len(np.unique(y[train])) < len(size):
-            raise InputError("group leaves a fold's models without a class; take fewer folds or coarser classes")
-        centre, spread = x[train].mean(0), x[train].std(0)
-        scaled = (x - centre) / np.where(spread > 1e-12, spread, 1.0)
-        if model == "logistic":
-            out[test] = LogisticRegression(max_iter=5000).fit(scaled[train], y[train]).predict_proba(scaled[test])
-        else:
-            out[test] = _mlp(scaled[train], y[train], scaled[test], seed)
+    if model == "mlp":
+        for (_, test), read in zip(parts, _mlps(scaled, y, parts, seed), strict=True):
+            out[test] = read
+    else:
+        for rows, (train, test) in zip(scaled, parts, strict=True):
+            out[test] = LogisticRegression(max_iter=5000).fit(rows[train], y[train]).predict_proba(rows[test])
     return out
+
+
+def _standardised(x: Features, train: NDArray[np.int64]) -> Features:
+    centre, spread = x[train].mean(0), x[train].std(0)
+    return np.asarray((x - centre) / np.where(spread > 1e-12, spread, 1.0))
 
 
 def calibrated(posterior: Posterior, y: NDArray[np.int64]) -> Posterior:
@@ -119,34 +125,62 @@ def calibrated(posterior: Posterior, y: NDArray[np.int64]) -> Posterior:
     return np.asarray(np.exp(log_softmax(prior + best * ratio, axis=1)))
 
 
-def _mlp(
-    x: Features, y: NDArray[np.int64], new: Features, seed: int, *, steps: int = 300, patience: int = 40
-) -> Posterior:
-    """Posteriors of new rows by a small network, full batches, at its best mean log-likelihood on a tenth of the rows."""
-    rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-    watched = np.zeros(len(y), dtype=bool)
-    watched[rng.permutation(len(y))[: max(1, len(y) // 10)]] = True
-    inputs, label, wide = torch.from_numpy(x).float(), torch.from_numpy(y), int(y.max()) + 1
-    sizes = [(64, x.shape[1]), (wide, 64)]
-    weights = [torch.randn(s, generator=generator) * math.sqrt(2 / s[1]) for s in sizes]
-    parameters = [p.requires_grad_() for w in weights for p in (w, torch.zeros(len(w)))]
+def _mlps(
+    x: list[Features],
+    y: NDArray[np.int64],
+    parts: list[tuple[NDArray[np.int64], NDArray[np.int64]]],
+    seed: int,
+    *,
+    steps: int = 300,
+    patience: int = 40,
+) -> list[Posterior]:
+    """Posteriors of each fold's other rows by a small network, at its best mean log-likelihood on a tenth of its rows.
+
+    Full batches. The networks of all folds are trained side by side: rows are (folds, n, d), weights (folds, d, 64).
+    """
+    generator, label, wide = torch.Generator().manual_seed(seed), torch.from_numpy(y), int(y.max()) + 1
+    inputs = torch.from_numpy(np.stack(x)).float()
+    order = [train[np.random.default_rng(seed).permutation(len(train))] for train, _ in parts]
+    fit, fit_share = _padded([rows[max(1, len(rows) // 10) :] for rows in order])
+    watched, watched_share = _padded([rows[: max(1, len(rows) // 10)] for rows in order])
+    new, _ = _padded([test for _, test in parts])
+    fold = torch.arange(len(parts)).unsqueeze(1)
+    weights = [torch.randn(s, generator=generator) * math.sqrt(2 / s[1]) for s in ((64, inputs.shape[2]), (wide, 64))]
+    w1, w2 = (
+        w.mT.repeat(len(parts), 1, 1).requires_grad_() for w in weights
+    )  # every fold begins with the same weights
+    b1, b2 = (torch.zeros(len(parts), 1, len(w), requires_grad=True) for w in weights)
 
     def logits(rows: Tensor) -> Tensor:
-        hidden = F.relu(F.linear(rows, parameters[0], parameters[1]))
-        return F.linear(hidden, parameters[2], parameters[3])
+        return torch.baddbmm(b2, F.relu(torch.baddbmm(b1, rows, w1)), w2)
 
-    optimiser = torch.optim.AdamW(parameters, lr=3e-3, weight_decay=1e-2)
-    fit, held = torch.from_numpy(~watched), torch.from_numpy(watched)
-    shown, told = inputs[fit], label[fit]
-    best, kept, age = math.inf, torch.zeros(len(new), wide), 0
+    def losses(rows: Tensor, told: Tensor, share: Tensor) -> Tensor:
+        return (F.cross_entropy(logits(rows).mT, told, reduction="none") * share).sum(1)
+
+    optimiser = torch.optim.AdamW([w1, b1, w2, b2], lr=3e-3, weight_decay=1e-2, fused=True)
+    shown, seen, unseen = inputs[fold, fit], inputs[fold, watched], inputs[fold, new]
+    best, age = torch.full((len(parts),), math.inf), torch.zeros(len(parts))
+    kept = torch.zeros(*new.shape, wide)
     for _ in range(steps):
         optimiser.zero_grad()
-        torch.autograd.backward(F.cross_entropy(logits(shown), told))
+        torch.autograd.backward(losses(shown, label[fit], fit_share).sum())
         optimiser.step()
         with torch.no_grad():
-            loss, age = float(F.cross_entropy(logits(inputs[held]), label[held])), age + 1
-            if loss < best:
-                best, age, kept = loss, 0, logits(torch.from_numpy(new).float())
-        if age > patience:
+            loss = losses(seen, label[watched], watched_share)
+            better = (loss < best) & (age <= patience)  # a fold that has stopped stays where it was
+            best, age = torch.where(better, loss, best), torch.where(better, 0, age + 1)
+            if better.any():
+                kept[better] = logits(unseen)[better]
+        if (age > patience).all():
             break
-    return np.asarray(kept.double().softmax(1).numpy())
+    read = kept.double().softmax(2).numpy()
+    return [read[k, : len(test)] for k, (_, test) in enumerate(parts)]
+
+
+def _padded(rows: list[NDArray[np.int64]]) -> tuple[Tensor, Tensor]:
+    """Stack lists of rows, and the weight of each in the mean of its list: 0 where a shorter list is filled up."""
+    index = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.int64)
+    share = torch.zeros(index.shape)
+    for k, here in enumerate(rows):
+        index[k, : len(here)], share[k, : len(here)] = torch.from_numpy(here), 1 / len(here)
+    return index, share
