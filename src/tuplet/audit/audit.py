@@ -127,7 +127,7 @@ def audit(
 
     Example:
         >>> from tuplet.data.sources import blocks
-        >>> found = audit(blocks.load(rows=600), seeds=(0, 1), strengths=(1.0,), steps=6, permutations=20, bootstrap=20)
+        >>> found = audit(blocks.load(rows=300), seeds=(0, 1), strengths=(1.0,), steps=2, permutations=20, bootstrap=20)
         >>> found.pairs[0].pair, found.pairs[0].pilot.rows
         (('x1', 'x2'), 120)
     """

@@ -48,10 +48,11 @@ def pilot_figure(found: PairAudit) -> str:
         SVG.
 
     Example:
-        >>> from tuplet.audit import audit
-        >>> from tuplet.data.sources import blocks
-        >>> found = audit(blocks.load(rows=200), seeds=(0, 1), strengths=(1.0,), steps=4, permutations=20, bootstrap=20)
-        >>> pilot_figure(found.pairs[0])[:4]
+        >>> from types import SimpleNamespace as Made
+        >>> from tuplet.audit.advice import Advice, gain_curve
+        >>> tried = Made(strengths=(0.0, 1.0), gain=(0.0, 2.0), covariance=((0.0, 0.0), (0.0, 1.0)), metric="accuracy")
+        >>> curve = gain_curve(tried.gain, tried.covariance, tried.strengths)
+        >>> pilot_figure(Made(pilot=tried, advice=Advice("helps", 1.0, curve.interval, "pairwise", curve, ())))[:4]
         '<svg'
     """
     with drawing():

@@ -31,11 +31,12 @@ def answer(found: PairAudit) -> str:
         One or two sentences; how they begin follows from the word of the table, `Advice.word`.
 
     Example:
-        >>> from tuplet.audit import audit
-        >>> from tuplet.data.sources import blocks
-        >>> few = audit(blocks.load(rows=200), seeds=(0, 1), strengths=(1.0,), steps=4, permutations=20, bootstrap=20)
-        >>> answer(few.pairs[0])
-        'Whether to align x1 and x2 is unknown. 40 validation rows are too few: below 50 nothing is concluded.'
+        >>> from types import SimpleNamespace as Made
+        >>> from tuplet.audit.advice import Advice, gain_curve
+        >>> curve = gain_curve((0.0, 2.0), ((0.0, 0.0), (0.0, 1.0)), (0.0, 1.0))
+        >>> advice = Advice("unclear", 0.0, curve.interval, "", curve, ("40 rows are too few: below 50 nothing is concluded.",))
+        >>> answer(Made(pair=("x1", "x2"), advice=advice, pilot=Made(metric="accuracy")))
+        'Whether to align x1 and x2 is unknown. 40 rows are too few: below 50 nothing is concluded.'
     """
     advice, (a, b) = found.advice, found.pair
     what, unit = ("validation accuracy", "points") if _classes(found) else ("validation R2", "hundredths")

@@ -78,7 +78,8 @@ def structured(make: Callable[..., Objective], preset: PresetName) -> Make:
         rows, all else the Gaussian kernel of the inputs.
 
     Example:
-        >>> type(structured(Symile, "small")({"tau": 0.1, "weight": 10.0}, simulated("Push", "small"))).__name__
+        >>> from tuplet.bench.suites.quickstart import quickstart
+        >>> type(structured(Symile, "small")({"tau": 0.1, "weight": 10.0}, quickstart().tasks[0])).__name__
         'Sum'
     """
 
