@@ -51,6 +51,33 @@ class Workers(ProcessPoolExecutor):
         return super().__exit__(kind, error, trace)
 
 
+class Inline:
+    """Stands for `Workers` where one is enough: runs each call at once in this process, on one thread."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run a call; its future is done."""
+        import torch
+        from threadpoolctl import threadpool_limits
+
+        future: Future[Any] = Future()
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            with threadpool_limits(1):
+                future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        finally:
+            torch.set_num_threads(threads)
+        return future
+
+    def stop(self) -> None:
+        """Do nothing: nothing runs."""
+
+    def shutdown(self, *, wait: bool = True, cancel_futures: bool = False) -> None:
+        """Do nothing: nothing runs."""
+
+
 def watch_parent() -> None:
     """End this process once the one that started it has ended: in a thread, so that whatever runs does not matter.
 

@@ -39,8 +39,8 @@ def run(tmp_path_factory):
     return out, run_suite(toy.suite(), out=out, seeds=2, workers=2)
 
 
-def start(out):
-    return subprocess.Popen([sys.executable, "-m", "tests.bench.victim", str(out)], cwd=ROOT)
+def start(out, workers):
+    return subprocess.Popen([sys.executable, "-m", "tests.bench.victim", str(out), str(workers)], cwd=ROOT)
 
 
 def children():
@@ -117,14 +117,14 @@ def test_results_do_not_depend_on_workers_and_are_not_run_twice(run, tmp_path):
 @pytest.mark.slow
 def test_killed_twice_it_ends_in_the_same_table(run, tmp_path):
     out, records = run
-    for finished in (1, 9):
-        process = start(tmp_path)
+    for finished, workers in ((1, 2), (9, 1)):
+        process = start(tmp_path, workers)
         while len(list(tmp_path.glob("cells/*/*.jsonl"))) < finished:
             time.sleep(0.02)
             assert process.poll() is None
         process.kill()
         process.wait()
-    assert start(tmp_path).wait() == 0
+    assert start(tmp_path, 1).wait() == 0
     write_report(toy.suite(), records, out)
     for name in ("table.md", "table.csv", "table.tex"):
         assert (tmp_path / name).read_text() == (out / name).read_text()
@@ -153,8 +153,9 @@ def test_a_failing_cell_is_recorded_and_tried_again(run, tmp_path, monkeypatch):
 def test_a_worker_that_dies_does_not_stop_the_others(tmp_path, monkeypatch):
     monkeypatch.setenv("TUPLET_TOY", "die")
     records = run_suite(toy.suite(), out=tmp_path, seeds=1, only=["none", "fragile"], workers=2)
-    assert {r.entry for r in records} == {"none"}
-    assert "died" in (tmp_path / "cells/toy task/fragile.default.s0.error.json").read_text()
+    assert {(r.entry, r.variant) for r in records} == {("none", "default"), ("fragile", "default")}
+    assert [p.name for p in tmp_path.rglob("*.error.json")] == ["fragile.trial-1.s1000.error.json"]
+    assert "died" in next(tmp_path.rglob("*.error.json")).read_text()
 
 
 @pytest.mark.parametrize(

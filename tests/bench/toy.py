@@ -21,7 +21,7 @@ def load():
 def fragile(settings, task):
     if os.environ.get("TUPLET_TOY") == "fail":
         raise RuntimeError("told to fail")
-    if os.environ.get("TUPLET_TOY") == "die":
+    if os.environ.get("TUPLET_TOY") == "die" and settings["tau"] == 0.2:
         os._exit(9)
     return Gram(**settings)
 

@@ -17,7 +17,7 @@ from tuplet.bench.folder import claim, read_marker
 from tuplet.bench.record import Record, read_cell, write_cell
 from tuplet.bench.suite import TUNING_SEED, Cell, Entry, Settings, Suite, Task
 from tuplet.io.files import locked, write_atomic
-from tuplet.processes import Workers
+from tuplet.processes import Inline, Workers
 from tuplet.types import InputError
 
 Report = Callable[[int, int, str], None]
@@ -40,7 +40,8 @@ def run_suite(
         out: run folder; cells found there are kept.
         seeds: number of reported seeds: the suite's first ones, then 0, 1, 2 and so on.
         only: names of entries; all when empty.
-        workers: processes, one thread each; the number of cores when left out. The results do not depend on it.
+        workers: processes, one thread each; the number of cores when left out. With 1, cells run in this process. The results
+            do not depend on it.
         report: told after each cell.
 
     Returns:
@@ -220,20 +221,26 @@ class _Plan:
 
 
 def _work(suite: Suite, plan: _Plan, workers: int, report: Report) -> None:
-    """Keep the workers busy until nothing is ready; replace the pool if a worker dies."""
+    """Keep the workers busy until nothing is ready; replace the pool if one of them dies."""
     running: dict[Future[list[Record] | tuple[str, str]], tuple[Cell, Settings]] = {}
     deaths: dict[Cell, int] = {}
-    size, pool = workers, Workers(workers)
+    size, dead = workers, False
+    pool: Inline | Workers = Inline() if workers == 1 else Workers(workers)
     try:
         while plan.ready or running:
-            while plan.ready and len(running) < size and not pool._broken:
+            while plan.ready and len(running) < size and not dead:
                 cell, settings = plan.ready.pop(0)
-                running[pool.submit(_guarded, suite.factory, cell, settings)] = (cell, settings)
+                try:
+                    running[pool.submit(_guarded, suite.factory, cell, settings)] = (cell, settings)
+                except BrokenProcessPool:
+                    plan.ready.insert(0, (cell, settings))
+                    dead = True
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 cell, settings = running.pop(future)
                 try:
                     result = future.result()
                 except BrokenProcessPool:
+                    dead = True
                     deaths[cell] = deaths.get(cell, 0) + 1
                     if deaths[cell] < 2:  # it may only have shared the pool with the one that died
                         plan.ready.append((cell, settings))
@@ -246,11 +253,11 @@ def _work(suite: Suite, plan: _Plan, workers: int, report: Report) -> None:
                 else:
                     plan.finish(cell, result)
                 report(len(plan.done) + len(plan.failed), plan.total, line)
-            if pool._broken:
+            if dead:
                 for future in list(running):
                     plan.ready.append(running.pop(future))
                 pool.shutdown(wait=False, cancel_futures=True)
-                size = 1  # one at a time from here on, so that only the guilty cell dies again
+                size, dead = 1, False  # one at a time from here on, so that only the guilty cell dies again
                 pool = Workers(size)
     except BaseException:
         pool.stop()
