@@ -12,6 +12,7 @@ import torch
 
 from tests.train.test_fit import ROOT, same, weights, without_time
 from tests.train.toys import model, source
+from tests.train.victim import train
 from tuplet import AlignmentModel, InputError, TrainConfig, fit
 from tuplet.objectives import Pairwise, Schedule, Structure, Sum, Symile, Temperature
 from tuplet.train import checkpoint
@@ -204,17 +205,15 @@ def test_a_run_is_short_in_a_notebook(monkeypatch):
 
 @pytest.mark.slow
 def test_a_real_ctrl_c_in_another_process(tmp_path):
-    def start(out, pause):
-        args = [sys.executable, "-m", "tests.train.victim", str(out), "4", str(pause)]
-        return subprocess.Popen(args, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"})
-
-    process = start(tmp_path / "stopped", 0.05)
+    args = [sys.executable, "-m", "tests.train.victim", str(tmp_path / "stopped"), "4", "0.05"]
+    process = subprocess.Popen(args, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"})
     while process.poll() is None and not (tmp_path / "stopped" / "train.jsonl").exists():
         time.sleep(0.01)
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     assert process.wait() == 0
-    assert start(tmp_path / "stopped", 0).wait() == start(tmp_path / "whole", 0).wait() == 0
+    train(tmp_path / "stopped", 4)
+    train(tmp_path / "whole", 4)
     one, two = (checkpoint.read(tmp_path / k / checkpoint.NAME) for k in ("stopped", "whole"))
     assert one[0].keys() == two[0].keys()
     assert same(one[0], two[0])

@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ import pytest
 import torch
 
 from tests.train.toys import model, source
+from tests.train.victim import train
 from tuplet import InputError, Loss, TrainConfig, fit
 from tuplet.objectives import OneVsAll, Pairwise, Symile, Temperature
 from tuplet.train import checkpoint
@@ -95,20 +95,19 @@ def test_a_stopped_run_resumes_to_the_same_bits(tmp_path):
 
 @pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_bits(tmp_path):
-    def start(out, pause):
-        args = [sys.executable, "-m", "tests.train.victim", str(out), "6", str(pause)]
-        return subprocess.Popen(args, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"})
-
-    assert start(tmp_path / "whole", 0).wait() == 0
-    dice = random.Random(0)
-    for _ in range(3):
-        process = start(tmp_path / "killed", 0.03)
-        while process.poll() is None and not (tmp_path / "killed" / checkpoint.NAME).exists():
-            time.sleep(0.01)
-        time.sleep(dice.uniform(0, 0.4))
+    train(tmp_path / "whole", 6)
+    file = tmp_path / "killed" / checkpoint.NAME
+    for pause in (0.0, 0.05):  # after the first checkpoint, and then between two of them
+        before = file.stat().st_mtime_ns if file.exists() else 0
+        args = [sys.executable, "-m", "tests.train.victim", str(file.parent), "6", "0.03"]
+        process = subprocess.Popen(args, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"})
+        while process.poll() is None and (not file.exists() or file.stat().st_mtime_ns == before):
+            time.sleep(0.005)
+        time.sleep(pause)
+        assert process.poll() is None
         process.kill()
         process.wait()
-    assert start(tmp_path / "killed", 0).wait() == 0
+    train(file.parent, 6)
     killed, whole = (checkpoint.read(tmp_path / k / checkpoint.NAME) for k in ("killed", "whole"))
     assert killed[0].keys() == whole[0].keys()
     assert same(killed[0], whole[0])

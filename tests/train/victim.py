@@ -10,11 +10,16 @@ from tests.train.toys import model, source
 from tuplet import TrainConfig, fit
 from tuplet.objectives import Symile, Temperature
 
-if __name__ == "__main__":
-    out, epochs, pause = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
-    torch.set_num_threads(1)
+
+def train(out, epochs, pause=0.0):
+    """Train, with a pause at each step."""
     s = source()
     objective = Symile(tau=Temperature(0.2), generator=torch.Generator().manual_seed(5))
     objective.register_forward_hook(lambda *_: time.sleep(pause))
     config = TrainConfig(epochs=epochs, batch_size=12, out=out, checkpoint_every=2, keep="best", patience=9)
     fit(model(dropout=0.2), objective, train=s.train, val=s.val, config=config)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    train(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
