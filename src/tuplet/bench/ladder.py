@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+
+import numpy as np
 
 from tuplet.bench.answer import MEASURES, Answer
+from tuplet.bench.columns import Column
 from tuplet.bench.figures import INK, figure_of, styled, svg
-from tuplet.bench.tables import Table
+from tuplet.bench.tables import Row, Table
 
 COLOUR = {"chosen": "#0072b2", "same": "#56b4e9", "apart": "#9aa6b1", "baseline": "#d55e00"}
 
 
 def ladder(table: Table, found: Answer) -> str:
-    """Draw the measures of an answer, a line per entry, the best on top.
+    """Draw the measures of an answer, a picture for each and a line per entry, the best on top.
 
     Args:
         table: of the task.
         found: its answer.
 
     Returns:
-        SVG. Dots are means over seeds, lines the 95 % interval of that mean; colours follow the paired comparison.
+        HTML with a SVG per measure: side by side on a desk, below each other on a phone. Dots are means over seeds, lines
+        the 95 % interval of that mean, cut at 0 and 100 %; colours follow the paired comparison.
 
     Example:
         >>> from tuplet.bench.suites.quickstart import quickstart
@@ -34,27 +39,37 @@ def ladder(table: Table, found: Answer) -> str:
     order = columns[-1] if columns[-1].metric.startswith("retrieval") else columns[0]
     rows = [r for r in found.rows if any(c.label in r.cells for c in columns)]
     rows.sort(key=lambda r: (s.mean if (s := r.cells.get(order.label)) else -1.0) * (1 if order.higher else -1))
+    drawn = [_panel(table, best, rows, column) for column in columns]
+    return f'<div class="beside">{"".join(f"<div>{d}</div>" for d in drawn)}</div>'
+
+
+def _panel(table: Table, best: Row, rows: Sequence[Row], column: Column) -> str:
+    """Draw one measure, narrow enough to be read on a phone."""
+    scale = 100 if column.percent else 1
     with styled():
-        figure, axes = figure_of(1, len(columns), (1.7 + 1.5 * len(columns), 0.7 + 0.19 * len(rows)))
-        for axis, column in zip(axes, columns, strict=True):
-            for place, row in enumerate(rows):
-                cell = row.cells.get(column.label)
-                if cell is None:
-                    continue
-                same = row.entry.aligned and table.sign(best, row, column) == 0
-                role = "chosen" if row is best else "baseline" if not row.entry.aligned else "same" if same else "apart"
-                scale = 100 if column.percent else 1
-                if math.isfinite(cell.low):
-                    axis.plot([scale * cell.low, scale * cell.high], [place, place], color=COLOUR[role], linewidth=1.2)
-                axis.plot(
-                    scale * cell.mean, place, "D" if role == "baseline" else "o", color=COLOUR[role], markersize=5
-                )
-            if column.label in table.chance:
-                axis.axvline(scale * table.chance[column.label], color=INK, linestyle=":", linewidth=0.8)
-            axis.set(title=f"{column.label}{', %' if column.percent else ''}", yticks=range(len(rows)))
-            axis.set_yticklabels([r.entry.label for r in rows] if axis is axes[0] else [])
-            axis.tick_params(axis="y", length=0)
-            if column.percent:  # intervals of few seeds are wider than what is possible
-                low, high = axis.get_xlim()
-                axis.set_xlim(max(low, -3), min(high, 103))
+        figure, (axis,) = figure_of(1, 1, (3.6, 0.6 + 0.21 * len(rows)))
+        for place, row in enumerate(rows):
+            cell = row.cells.get(column.label)
+            if cell is None:
+                continue
+            same = row.entry.aligned and table.sign(best, row, column) == 0
+            role = "chosen" if row is best else "baseline" if not row.entry.aligned else "same" if same else "apart"
+            if math.isfinite(cell.low):
+                ends = np.array([cell.low, cell.high])
+                shown = (
+                    np.clip(ends, 0, 1) if column.percent else ends
+                )  # those of few seeds are wider than what is possible
+                axis.plot(scale * shown, [place, place], color=COLOUR[role], linewidth=1.2)
+                whole = scale * ends[shown == ends]
+                axis.plot(whole, [place] * len(whole), "|", color=COLOUR[role], markersize=5)
+            axis.plot(scale * cell.mean, place, "D" if role == "baseline" else "o", color=COLOUR[role], markersize=5)
+        if column.label in table.chance:
+            axis.axvline(scale * table.chance[column.label], color=INK, linestyle=":", linewidth=0.8)
+        axis.set(
+            title=f"{column.label}{', %' if column.percent else ''}",
+            yticks=range(len(rows)),
+            ylim=(-0.7, len(rows) - 0.3),
+        )
+        axis.set_yticklabels([r.entry.label for r in rows])
+        axis.tick_params(axis="y", length=0)
         return svg(figure)
