@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-TYPED  := $(addprefix tests/,functional objectives information evaluate diagnose) # once more with types and shapes checked
+TYPED  := $(addprefix tests/,functional objectives information evaluate diagnose) # run with types and shapes checked
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .PHONY: demo test setup docs bench clean
@@ -23,7 +23,7 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses 2 --dist worksteal --quiet -m "not slow" --jaxtyping-packages=tuplet,beartype.beartype $(TYPED)
-	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses 2 --dist worksteal --quiet --done "$(TYPED)"
 
 $(VENV)/.docs: $(VENV)/.installed
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'

@@ -1,4 +1,4 @@
-"""Shared by all tests: one thread."""
+"""Shared by all tests: one thread, and which tests another run has done."""
 
 import os
 
@@ -10,6 +10,18 @@ import pytest
 import torch
 
 torch.set_num_threads(1)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--done", default="", help="folders whose tests, slow ones aside, another run has done")
+
+
+def pytest_collection_modifyitems(config, items):
+    folders = [config.rootpath / name for name in config.getoption("--done").split()]
+    done = [i for i in items if not i.get_closest_marker("slow") and any(f in i.path.parents for f in folders)]
+    if done:
+        config.hook.pytest_deselected(items=done)
+        items[:] = [i for i in items if i not in set(done)]
 
 
 @pytest.fixture

@@ -20,8 +20,9 @@ from tuplet.evaluate import (
     mlp_probe,
     summary,
 )
+from tuplet.evaluate.paired import told_apart
 from tuplet.evaluate.predictor import Examples, fit_predictor
-from tuplet.evaluate.summary import _sign
+from tuplet.evaluate.summary import _apart
 from tuplet.model import linear_maps
 from tuplet.nets import MLP
 
@@ -137,7 +138,7 @@ def test_groups_are_the_unit_of_every_comparison():
         rows = {k: next(r for r in v if r.metric == "probe/linear") for k, v in baselines(source).items()}
         assert {len(r.items) for r in rows.values()} == {len(set(subject[source.split.test]))}
         assert all(np.mean(r.items) == pytest.approx(r.value, abs=1e-4) for r in rows.values())
-        called += sum(_sign(rows[a], rows[b]) != 0 for a, b in pairs)
+        called += sum(told_apart(_apart(rows[a], rows[b])) != 0 for a, b in pairs)
     assert called <= 5  # of 36; rows as units call about 12
 
 
