@@ -9,6 +9,7 @@ import torch
 
 import tuplet
 from tuplet import InputError
+from tuplet.audit.relation import relation_report
 from tuplet.data import READERS, from_arrays, hide, read, write_table
 
 N = 60
@@ -166,6 +167,7 @@ def test_reprs_are_short():
 
 
 def test_readers_take_paths_as_text(tmp_path):
+    assert relation_report(read({"a": X, "b": B}), [], str(tmp_path)).is_file()
     for name, reader in READERS.items():
         for call in (
             reader.load,

@@ -102,6 +102,8 @@ def asked(
         raise InputError(f"strengths is {list(strengths)}, expected numbers >= 0")
     if len(levels) < 2:
         raise InputError(f"strengths is {list(strengths)}, expected at least one above 0 to compare with 0")
+    if isinstance(seeds, int):
+        raise InputError(f"seeds is {seeds}, expected the seeds themselves, such as (0, 1, 2)")
     if len(set(seeds)) < 2:
         raise InputError(
             f"seeds has {len(set(seeds))} entr{'y' if len(set(seeds)) == 1 else 'ies'}, expected two or more (such as "

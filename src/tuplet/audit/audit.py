@@ -73,6 +73,10 @@ class Audit:
     seconds: float
     settings: dict[str, Any]
 
+    def __repr__(self) -> str:
+        pairs = "; ".join(f"{' + '.join(p.pair)}: {p.advice.word}" for p in self.pairs)
+        return f"Audit({self.source!r}; target {self.target}; {pairs}; tuplet.audit.report.summary explains it)"
+
     @property
     def plan(self) -> dict[tuple[str, str], float]:
         """Return the recommended strength of every pair that alignment helps."""
@@ -90,7 +94,7 @@ def audit(
     config: TrainConfig | None = None,
     permutations: int = 100,
     bootstrap: int = 60,
-    out: Path | None = None,
+    out: str | Path | None = None,
     report: Callable[[int, int, str], None] | None = None,
 ) -> Audit:
     """Ask whether and how strongly to align each pair of modalities.
@@ -146,7 +150,10 @@ def audit(
     )
     target, config, settings = question.target, question.config, question.settings
     source = labelled(source, target)
-    kept = Kept(out, {"source": source.name, "data": source.fingerprint, "target": target, **settings})
+    kept = Kept(
+        None if out is None else Path(out),
+        {"source": source.name, "data": source.fingerprint, "target": target, **settings},
+    )
     total = 3 * len(question.pairs) + (len(names) if len(names) > 2 else 0)
     done = 0
 

@@ -218,7 +218,7 @@ def relation_table(found: Sequence[Relation], *, longest: int = 60) -> list[tupl
     ]
 
 
-def relation_report(source: Source, found: Sequence[Relation], out: Path) -> Path:
+def relation_report(source: Source, found: Sequence[Relation], out: str | Path) -> Path:
     """Write report.html.
 
     Args:
@@ -238,7 +238,7 @@ def relation_report(source: Source, found: Sequence[Relation], out: Path) -> Pat
     """
     head, *lines = relation_table(found)
     return write_page(
-        out / "report.html",
+        Path(out) / "report.html",
         title=f"{source.name}: are the modalities related?",
         lead=f"{len(source.train)} training and {len(source.test)} test rows, no target.",
         verdict=[("Are they related?", relation_answer(found)), ("Does alignment help?", NEEDS)],

@@ -27,7 +27,7 @@ Report = Callable[[int, int, str], None]
 def run_suite(
     suite: Suite,
     *,
-    out: Path,
+    out: str | Path,
     seeds: int = 3,
     only: Sequence[str] = (),
     workers: int | None = None,
@@ -61,6 +61,7 @@ def run_suite(
         tuplet.types.InputError: only names ['nothing'], expected some of ['raw', 'none', ...
     """
     check_arguments(suite, seeds=seeds, only=only, workers=workers)
+    out = Path(out)
     pairs = [(t, e) for t in suite.tasks for e in suite.of(t) if not only or e.name in only]
     with locked(out):
         claim(out, suite.name, suite.factory)

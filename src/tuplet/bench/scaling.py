@@ -46,7 +46,7 @@ MEASURED = {
 
 
 def run_scaling(
-    out: Path,
+    out: str | Path,
     *,
     only: Sequence[str] = (),
     points: Sequence[tuple[int, int]] | None = None,
@@ -77,6 +77,7 @@ def run_scaling(
         >>> found[0]["entry"], found[0]["M"], found[0]["ms"] > 0
         ('gram', 2, True)
     """
+    out = Path(out)
     entries = rows()
     if unknown := sorted(set(only) - {e.name for e in entries}):
         raise InputError(f"only names {unknown}, expected some of {[e.name for e in entries]}")

@@ -97,7 +97,11 @@ class Sweep:
 
 
 def run_sweep(
-    source: Source, sweep: Sweep, *, out: Path, report: Callable[[int, int, str], None] = lambda done, total, line: None
+    source: Source,
+    sweep: Sweep,
+    *,
+    out: str | Path,
+    report: Callable[[int, int, str], None] = lambda done, total, line: None,
 ) -> list[Record]:
     """Train once for each strength and seed, and measure on test rows.
 
@@ -123,6 +127,7 @@ def run_sweep(
         ['score/test', 'score/val', 'similarity/cka', 'similarity/mutual_knn', 'similarity/svcca']
     """
     paired = sweep.checked(source)
+    out = Path(out)
     marker = out / "suite.json"
     with locked(out):
         new = not marker.exists()

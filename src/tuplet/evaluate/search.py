@@ -52,7 +52,7 @@ def search(
         raise InputError(f"query and into name {unknown}, expected some of {sorted(source.modalities)}")
     if both := sorted(set(query) & set(into)):
         raise InputError(f"query and into both name {both}; search other modalities than the query's")
-    made = {k: source.preprocessing[k].apply(raw, name=k) for k, raw in query.items()}
+    made = {k: source.preprocessing[k].apply(raw, name=f"query[{k!r}]") for k, raw in query.items()}
     n = len(next(iter(made.values()))[0])
     inputs = {k: torch.zeros(n, *m.shape) for k, m in source.modalities.items()}
     present = {k: torch.zeros(n, dtype=torch.bool) for k in inputs}
