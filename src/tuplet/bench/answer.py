@@ -223,7 +223,9 @@ def _too_few(table: Table, best: Row, others: Sequence[Row], columns: Mapping[Co
             said.append(f"{column.text(max(widths))}{unit} in {words}")
     if not said:
         return []
-    seeds, rows = best.seeds, f" on {table.pool} test rows" if table.pool else ""
+    units = max((len(r.items) for r in table.records if r.entry == best.entry.name and r.metric in MEASURES), default=0)
+    what = "groups of test rows" if units < table.pool else "test rows"
+    seeds, rows = best.seeds, f" on {units} {what}" if units else ""
     more = " More seeds (--seeds 5) also separate smaller ones." if seeds < 5 else ""
     return [f"Not told apart: {seeds} seeds{rows} separate only gaps above about {listed(said)}.{more}"]
 

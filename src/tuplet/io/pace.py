@@ -16,16 +16,17 @@ class Pace:
         clock: returns seconds.
 
     Example:
-        >>> seconds = iter((0.0, 0.1, 60.1))
+        >>> seconds = iter((0.0, 0.1, 60.1, 90.1))
         >>> pace = Pace(lambda: next(seconds))
-        >>> pace.left(4, 10), pace.left(6, 10)
-        ('', ', about 2 min left')
+        >>> pace.left(4, 10), pace.left(6, 10), pace.left(8, 10)
+        ('', ', about 2 min left', ', about 30 s left')
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self.began = clock()
         self.base: int | None = None
+        self.first: tuple[float, int] | None = None
 
     def left(self, done: int, total: int) -> str:
         """Return words such as ``, about 2 min left``; none before anything was done at a pace that can be measured."""
@@ -36,7 +37,11 @@ class Pace:
             self.base = done
         if done <= self.base or done >= total:
             return ""
-        return f", about {_spoken((now - self.began) / (done - self.base) * (total - done))} left"
+        self.first = self.first or (now, done)
+        since, base = (
+            self.first if done - self.first[1] >= 2 else (self.began, self.base)
+        )  # the first one also starts up
+        return f", about {_spoken((now - since) / (done - base) * (total - done))} left"
 
 
 def _spoken(seconds: float) -> str:
