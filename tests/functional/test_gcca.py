@@ -1,6 +1,7 @@
-"""Canonical correlations against scikit-learn and a dense generalised eigenproblem of SciPy."""
+"""Canonical correlations against scikit-learn, cca-zoo and a dense generalised eigenproblem of SciPy."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from sklearn.cross_decomposition import CCA
 
 from tuplet import InputError
 from tuplet.functional.gcca import joint_covariance, principal_axes, shared_directions
+
+ZOO = Path(__file__).parents[1] / "reference" / "closed_form" / "cca_zoo.npz"
 
 
 def planted(rng, n, widths, shared=2, noise=0.5):
@@ -40,6 +43,22 @@ def test_two_modalities_are_scikit_learns_cca():
     np.testing.assert_allclose(strength, expected, atol=1e-5)
     ours = [np.corrcoef(u, v)[0, 1] for u, v in zip((a @ wa).T.numpy(), (b @ wb).T.numpy(), strict=True)]
     np.testing.assert_allclose(ours, expected, atol=1e-5)  # with the right sign, too
+
+
+def test_regularised_directions_are_those_of_cca_zoo():
+    """Directions up to a factor: cca-zoo scales them in its own way."""
+    with np.load(ZOO) as kept:
+        cases = {name.split("/")[0] for name in kept.files}
+        assert len(cases) == 4
+        for case in cases:
+            ridge = float(kept[f"{case}/ridge"])
+            views = [torch.from_numpy(kept[k]) for k in sorted(kept.files) if k.startswith(f"{case}/view")]
+            weights = [kept[k] for k in sorted(kept.files) if k.startswith(f"{case}/weights")]
+            sizes = [v.shape[1] for v in views]
+            found, _ = shared_directions(joint_covariance(views), sizes, ridge=ridge, dim=2)
+            ours, theirs = torch.cat(found).numpy(), np.concatenate(weights)
+            factor = (ours * theirs).sum(0) / (theirs**2).sum(0)
+            np.testing.assert_allclose(ours, factor * theirs, atol=1e-7, err_msg=case)
 
 
 def test_any_number_of_modalities_is_the_dense_eigenproblem():
