@@ -16,7 +16,7 @@ SENTENCES = {
     "yes": "Align {}",
     "perhaps": "Aligning {} may help",
     "no": "Do not align {}",
-    "rather not": "Aligning {} probably does harm",
+    "rather not": "Aligning {} may do harm",
     "no difference": "Aligning {} probably makes no difference",
     "no clear difference": "Aligning {} makes no clear difference",
     "it depends": "Aligning {} helps one of them and harms the other",
