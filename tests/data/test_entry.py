@@ -107,6 +107,22 @@ def test_names_say_what_arrays_and_columns_are():
             read(arrays, **options)
 
 
+def test_columns_of_frames_are_found_by_name():
+    frame = pd.DataFrame(X, columns=list("uvwxy"))
+    source = read({"a": frame.assign(label=Y), "b": B})
+    model = tuplet.AlignmentModel.for_source(source, dim=4)
+    how = source.preprocessing["a"]
+    model.preprocessing["a"] = type(how).from_json(how.to_json())
+    z = model.encode({"a": frame})["a"]
+    for same in (frame[list("yxwvu")], frame.assign(label=Y), X):
+        np.testing.assert_array_equal(model.encode({"a": same})["a"], z)
+    with pytest.raises(InputError, match=r"raw\['a'\] lacks the columns \['v'\]"):
+        model.encode({"a": frame.rename(columns={"v": "V"})})
+    for columns in (["u"], [1] * 5, "uvwxy"):
+        with pytest.raises(InputError, match="has columns"):
+            type(how).from_json({**how.to_json(), "columns": columns})
+
+
 def test_odd_containers_are_read_or_say_how(tmp_path):
     gone = np.arange(N) % 10 == 0
     mask = np.repeat(gone[:, None], 5, axis=1)

@@ -20,6 +20,7 @@ from tuplet.data.hints import with_hints
 from tuplet.data.join import join, one_column
 from tuplet.data.names import check_names
 from tuplet.data.padding import padding_note
+from tuplet.data.preprocessing import Preprocessing
 from tuplet.data.scaling import Scaling
 from tuplet.data.source import Provenance
 from tuplet.data.splits import Split
@@ -128,7 +129,8 @@ def from_named(
         name=name,
         provenance=replace(provenance, notes=(*provenance.notes, *rows.notes, *notes)),
     )
-    return with_hints(source)
+    prepared = {k: replace(p, columns=_column_names(chosen[k], p)) for k, p in source.preprocessing.items()}
+    return with_hints(replace(source, preprocessing=prepared))
 
 
 class _Frames:
@@ -229,6 +231,13 @@ class _Frames:
         values = self.take("id", id)
         others = {k for k in self.left if k != "group" and k not in TARGETS and not k.startswith("target.")}
         return dict.fromkeys(others, values)
+
+
+def _column_names(values: Any, how: Preprocessing) -> tuple[str, ...]:
+    """Return the names of the columns of a frame of numbers, if all are text and different."""
+    names = list(values.columns) if is_frame(values) and how.modality.kind != "text" else []
+    usable = all(isinstance(c, str) for c in names) and len(set(names)) == len(names)
+    return tuple(str(c) for c in names) if usable and how.modality.shape == (len(names),) else ()
 
 
 def _is_single(values: Any) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuplet.data.columns import as_numbers, bad_rows
+from tuplet.data.frames import is_frame
 from tuplet.data.modality import Modality
 from tuplet.data.padding import filled_ends, lengths, nan_ends_only, spread
 from tuplet.data.scaling import BLOCK, Scale, held_steps
@@ -26,6 +27,7 @@ class Preprocessing:
         modality: shape, kind and unit of the rows that come out.
         scale: what is subtracted, and what the rest is divided by.
         channels_last: whether raw pictures are ``(H, W, C)`` and are turned to ``(C, H, W)``.
+        columns: names of the columns, where the rows came as a frame; other frames are brought to this order.
 
     Example:
         >>> from tuplet.data import from_arrays
@@ -39,6 +41,7 @@ class Preprocessing:
     modality: Modality
     scale: Scale
     channels_last: bool = False
+    columns: tuple[str, ...] = ()
 
     def apply(self, raw: Any, *, name: str = "rows") -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Treat raw rows exactly as the source did that this comes from.
@@ -56,7 +59,7 @@ class Preprocessing:
         """
         if self.modality.kind == "text":
             return hashed(name, raw)
-        array = self._shaped(name, as_numbers(name, raw))
+        array = self._shaped(name, as_numbers(name, self._in_order(name, raw)))
         if self.modality.kind == "padded":
             array = filled_ends(array)
         present = present_rows(name, array)
@@ -66,6 +69,16 @@ class Preprocessing:
                 f"{self.scale.deviation:g}; give whole numbers from 0 to {self.scale.deviation:g}"
             )
         return self.rows(name, array, present), present
+
+    def _in_order(self, name: str, raw: Any) -> Any:
+        """Bring the columns of a frame to the order of the training; columns that are no names stay as they are."""
+        if not self.columns or not is_frame(raw) or not all(isinstance(c, str) for c in raw.columns):
+            return raw
+        if lacking := [c for c in self.columns if c not in raw.columns]:
+            raise InputError(
+                f"{name} lacks the columns {lacking[:20]}, expected {list(self.columns)[:20]} as in training"
+            )
+        return raw[list(self.columns)]
 
     def _shaped(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
         """Bring rows to the shape of the training; series that are padded may be shorter."""
@@ -124,6 +137,7 @@ class Preprocessing:
             "deviation": self.scale.deviation.tolist(),
             "precision": np.dtype(self.scale.dtype).name,
             "channels_last": self.channels_last,
+            **({"columns": list(self.columns)} if self.columns else {}),
         }
 
     @classmethod
@@ -159,12 +173,17 @@ class Preprocessing:
         last, precision = state.get("channels_last", False), state.get("precision", "float64")
         if not isinstance(last, bool) or precision not in ("float32", "float64") or (last and len(shape) != 3):
             raise InputError("preprocessing has channels_last or precision of another form; write it again")
+        columns = state.get("columns", [])
+        named = isinstance(columns, list) and all(isinstance(c, str) for c in columns)
+        if not named or len(columns) not in (0, shape[0]) or (columns and len(shape) > 1):
+            raise InputError(f"preprocessing has columns {str(columns)[:80]}, expected one name for each of {shape}")
         mean, deviation = (_numbers(key, state.get(key), shape) for key in ("mean", "deviation"))
         if mean.shape != deviation.shape or (deviation < 0).any():
             raise InputError("preprocessing has deviation that does not match mean, or is negative; write it again")
         scale = Scale(mean, deviation, np.float32 if precision == "float32" else np.float64)
         unit, dtype = state.get("unit", ""), state.get("dtype", "float32")
-        return cls(Modality(tuple(shape), dtype, unit, kind, None if rate is None else float(rate)), scale, last)
+        modality = Modality(tuple(shape), dtype, unit, kind, None if rate is None else float(rate))
+        return cls(modality, scale, last, tuple(columns))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Preprocessing) and self.to_json() == other.to_json()

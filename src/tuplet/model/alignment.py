@@ -201,8 +201,8 @@ class AlignmentModel(nn.Module):
         """Embed raw rows, as they were given to `tuplet.data.read` or as new ones of the same kind.
 
         Args:
-            raw: modality -> its rows, before any scaling: an array, a tensor, a list of strings, a frame (columns in the order
-                of the training). Any of the model's modalities, each embedded for itself: they may have different numbers of
+            raw: modality -> its rows, before any scaling: an array, a tensor, a list of strings, a frame (columns are found
+                by name). Any of the model's modalities, each embedded for itself: they may have different numbers of
                 rows. A row that is NaN throughout, or None, is absent; series that are padded may be shorter.
             batch_size: rows per forward pass.
             device: where to compute, such as ``"cuda"``; where the model is when left out.
