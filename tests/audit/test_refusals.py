@@ -58,12 +58,13 @@ def test_a_refused_command_leaves_no_file_and_the_corrected_one_runs(tmp_path, c
 
 def test_a_verdict_out_of_reach_is_said_first(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write(tmp_path, n=300, group=np.arange(300) // 30)
-    assert main(["audit", "my.npz", "--seeds", "2", "--steps", "2"]) == 0
-    first = capsys.readouterr().out.splitlines()[0]
-    assert first.startswith(
-        "No verdict is possible: the validation rows come from 2 groups, and a verdict needs 10 (about 50 "
-    )
+    few = "No verdict is possible: "
+    rows = "20 validation rows hold both modalities, and a verdict needs 50 (about 250 rows in all); "
+    groups = "the validation rows come from 2 groups, and a verdict needs 10 (about 50 groups in all)"
+    for n, begins in ((300, few + groups), (100, few + rows + groups)):
+        write(tmp_path, n=n, group=np.arange(n) // (n // 10))
+        assert main(["audit", "my.npz", "--seeds", "2", "--steps", "2", "--out", str(n)]) == 0
+        assert " ".join(capsys.readouterr().out.split()).startswith(begins)
 
 
 def test_limits_count_rows_and_groups_per_pair():

@@ -175,20 +175,20 @@ def limits(source: Source, question: Question) -> list[str]:
         here = val.present[a] & val.present[b]
         rows = int(here.sum())
         drawn = None if ids is None else len(torch.unique(ids[here]))
+        reasons = []
         if rows < FEW:
-            why = (
+            reasons.append(
                 f"{rows} validation rows hold both modalities, and a verdict needs {FEW} "
                 f"(about {math.ceil(round(FEW / share, 6)) if share else 5 * FEW} rows in all)"
             )
-        elif drawn is not None and drawn < FEW_GROUPS:
-            why = (
+        if drawn is not None and drawn < FEW_GROUPS:
+            reasons.append(
                 f"the validation rows come from {drawn} group{'s' * (drawn != 1)}, and a verdict needs {FEW_GROUPS} "
                 f"(about {math.ceil(round(FEW_GROUPS / share, 6)) if share else 5 * FEW_GROUPS} groups in all), since "
                 "rows of one group say nothing about other groups"
             )
-        else:
-            continue
-        said.setdefault(why, []).append(f"{a} + {b}")
+        if reasons:
+            said.setdefault("; ".join(reasons), []).append(f"{a} + {b}")
     every = len(question.pairs)
     return [
         f"No verdict is possible{'' if len(pairs) == every else ' on ' + ', '.join(pairs)}: {why}."

@@ -207,6 +207,7 @@ def load(
         group=columns["group"],
         split=Split(train, val, test),
         scaling=scaling,
+        kinds={"audio": "signal"},  # bands are channels in time
         units={k: ABOUT[f"unit.{k}"] for k in FOLDERS},
         name="objectfolder",
         provenance=Provenance(ABOUT["title"], ABOUT["citation"], ABOUT["licence"], str(root), checksum),

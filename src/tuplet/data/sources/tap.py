@@ -13,6 +13,7 @@ from tuplet.data.simulate.mel import WINDOW
 from tuplet.data.simulate.tap import RATE, SECONDS, Tap
 from tuplet.data.source import Source
 from tuplet.data.stored import from_table
+from tuplet.types import Kind
 
 
 def load(
@@ -65,4 +66,5 @@ def load(
     scene = Tap(size=size, instances=instances, bands=bands, waveform=waveform)
     file = episode_table(scene, episodes=episodes, seed=seed, workers=workers)
     rates = {"audio": (bands - 1) / (SECONDS - WINDOW)} | ({"waveform": float(RATE)} if waveform == "keep" else {})
-    return from_table(file, fractions=(0.8, 0.1, 0.1), seed=seed, rates=rates)
+    kinds: dict[str, Kind] = {"audio": "signal"}  # bands are channels in time
+    return from_table(file, fractions=(0.8, 0.1, 0.1), seed=seed, rates=rates, kinds=kinds)
