@@ -20,10 +20,13 @@ class Stopping(Pairwise):
         return super().forward(emb)
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    devices, step, out = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
-    strategy = sys.argv[4] if len(sys.argv) > 4 else "auto"
-    STOP = int(sys.argv[5]) if len(sys.argv) > 5 else None
+def train(devices, step, out, strategy="auto"):
+    """Train on a number of processes."""
     config = TrainConfig(epochs=2, batch_size=12, devices=devices, step=step, chunk=4, out=out, strategy=strategy)
     fit(model(), Stopping(tau=Temperature(0.2)), train=source().train, val=source().val, config=config)
+
+
+STOP = int(sys.argv[5]) if len(sys.argv) > 5 and __name__ == "__main__" else None
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    train(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), *sys.argv[4:5])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.train.several import train
 from tests.train.toys import model, source
 from tuplet import InputError, Loss, TrainConfig, fit
 from tuplet.io.files import locked
@@ -98,7 +99,7 @@ def several(*arguments):
 @pytest.mark.slow
 @pytest.mark.parametrize(("step", "strategy"), [("plain", "ddp"), ("cached", "fsdp")])
 def test_fit_on_two_processes_equals_one(tmp_path, step, strategy):
-    several(1, step, tmp_path / "1")
+    train(1, step, tmp_path / "1")
     several(2, step, tmp_path / "2", strategy)
     weights = []
     for out in ("1", "2"):

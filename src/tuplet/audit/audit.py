@@ -133,7 +133,7 @@ def audit(
         >>> from tuplet.data.sources import blocks
         >>> found = audit(blocks.load(rows=300), seeds=(0, 1), strengths=(1.0,), steps=2, permutations=20, bootstrap=20)
         >>> found.pairs[0].pair, found.pairs[0].pilot.rows
-        (('x1', 'x2'), 120)
+        (('x1', 'x2'), 60)
     """
     began = time.perf_counter()
     names = tuple(sorted(source.modalities))

@@ -234,7 +234,7 @@ def contents(source: Source) -> str:
         for k, m in source.modalities.items()
     )
     asked = ", ".join(f"{k} ({t.size} {'classes' if t.kind == 'class' else 'real'})" for k, t in source.targets.items())
-    line = f"modalities: {views}; target: {asked or 'none'}; group: {_groups(source)}"
+    line = f"modalities: {views}; target: {asked or 'none'}; groups: {_groups(source)}"
     return "\n".join([line, *(f"note: {note}" for note in source.provenance.notes)])
 
 
@@ -261,7 +261,7 @@ def absent(source: Source, modality: str) -> str:
 
 def _groups(source: Source) -> str:
     group = getattr(source, "group", None)
-    return "none" if group is None else f"{len(set(np.asarray(group).tolist()))} of them"
+    return "none" if group is None else str(len(set(np.asarray(group).tolist())))
 
 
 def _print_grid(head: Sequence[str], lines: Sequence[Sequence[str]]) -> None:

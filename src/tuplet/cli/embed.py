@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,9 +175,7 @@ def _file(command: Embed, model: AlignmentModel) -> Iterator[Table]:
     for start in range(0, n, BLOCK):
         some = slice(start, min(start + BLOCK, n))
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # absent rows have a place of their own in the file
-                vectors = model.encode({k: arrays[k][some] for k in wanted}, batch_size=command.batch_size)
+            vectors = model.encode({k: arrays[k][some] for k in wanted}, batch_size=command.batch_size)
         except InputError as error:
             raise InputError(f"{file}: {error}") from None
         for name, z in vectors.items():

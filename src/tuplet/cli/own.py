@@ -42,7 +42,7 @@ def described(data: str, how: Reading, start: Starts | None = None) -> str:
 
     Example:
         >>> described("digits", Reading(modalities=("fourier", "zernike")))[:15]
-        modalities: fourier 76 (vector), zernike 47 (vector); target: label (10 classes); group: none
+        modalities: fourier 76 (vector), zernike 47 (vector); target: label (10 classes); groups: none
         'tuplet.cli.own:'
     """
     from tuplet.bench.show import contents
@@ -105,7 +105,7 @@ def own(plan: str) -> Suite:
     Example:
         >>> from tuplet.bench.cell import load_suite
         >>> load_suite(described("digits", Reading(modalities=("fourier", "zernike")))).title
-        modalities: fourier 76 (vector), zernike 47 (vector); target: label (10 classes); group: none
+        modalities: fourier 76 (vector), zernike 47 (vector); target: label (10 classes); groups: none
         'digits'
     """
     from tuplet.bench.suites.own import comparison

@@ -33,7 +33,7 @@ def described(source: Source, *, present: Mapping[str, Any], group: Any, hidden:
         Arrays 'arrays': 12 train, 4 val, 4 test rows
           a  2 (vector)
           b  2 (vector)
-          target: label (2 classes); group: none
+          target: label (2 classes); groups: none
     """
     parts = ", ".join(f"{len(getattr(source.split, part))} {part}" for part in ("train", "val", "test"))
     lines = [f"{type(source).__name__} {source.name[:60]!r}: {parts} rows{hidden}"]
@@ -44,8 +44,8 @@ def described(source: Source, *, present: Mapping[str, Any], group: Any, hidden:
     if rest := names[len(few) :]:
         lines.append(f"  and {len(rest)} more: {_short(', '.join(rest))}")
     targets = [f"{k} ({t.size} {'classes' if t.kind == 'class' else 'real'})" for k, t in source.targets.items()]
-    groups = "none" if group is None else f"{len(np.unique(np.asarray(group)))} of them"
-    lines.append(f"  target: {_short(', '.join(targets)) or 'none'}; group: {groups}")
+    groups = "none" if group is None else str(len(np.unique(np.asarray(group))))
+    lines.append(f"  target: {_short(', '.join(targets)) or 'none'}; groups: {groups}")
     if notes := len(source.provenance.notes):
         lines.append(f"  {notes} note{'s' * (notes > 1)} in .provenance.notes")
     return "\n".join(lines)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from math import prod
 from typing import Any, Literal
@@ -208,8 +207,8 @@ class AlignmentModel(nn.Module):
             device: where to compute, such as ``"cuda"``; where the model is when left out.
 
         Returns:
-            Modality -> float32 ``(N, D)`` of unit length. A row that is absent is zero, and a warning counts them:
-            ``z.any(axis=1)`` tells which rows are there.
+            Modality -> float32 ``(N, D)`` of unit length. A row that is absent is zero: ``z.any(axis=1)`` tells
+            which rows are there.
 
         Raises:
             InputError: for a modality that the model does not have, rows of another shape, values that are not finite, or a
@@ -235,12 +234,6 @@ class AlignmentModel(nn.Module):
                 f"AlignmentModel.for_source(source), or train it with tuplet.fit on the rows of a source"
             )
         rows = {k: self.preprocessing[k].apply(v, name=f"raw[{k!r}]") for k, v in raw.items()}
-        if gone := {k: f"{(~here).sum()} of {len(here)} in {k!r}" for k, (_, here) in rows.items() if not here.all()}:
-            warnings.warn(
-                f"rows are absent (NaN or None) and have zero vectors: {', '.join(gone.values())}; z.any(axis=1) tells which "
-                f"rows are there",
-                stacklevel=3,  # the caller, outside of torch.no_grad
-            )
         parameter = next(iter(self.parameters()), torch.empty(0))
         modes, home = {m: m.training for m in self.modules()}, parameter.device
         away = home if device is None else torch.device(device)
