@@ -28,7 +28,7 @@ class Train(Reading):
     tuplet.Recipe, which then decides everything."""
     objective: str | None = None
     """What aligns: pairwise, sigmoid, cmc, bottleneck, symile, gram, triangle, one_vs_all, cone, uni_align, comm,
-    structure or transport [default: pairwise]."""
+    structure or transport [default: cone]."""
     align: Literal["auto"] | None = None
     """auto: audit the data first, then train every modality on the target and align the pairs that it helps, in place of
     --objective."""
@@ -137,7 +137,7 @@ def _asked(command: Train, first: bool) -> tuple[dict[str, Any], Recipe]:
         "schema": 1,
         "data": None if python else file + command.data[len(named) :],
         "recipe": command.data if python else None,
-        "objective": None if python or command.align else command.objective or "pairwise",
+        "objective": None if python or command.align else command.objective or "cone",
         "start": "random" if command.align and command.start is None else command.start,
         "seed": command.seed,
         "target": command.target,
