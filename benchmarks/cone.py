@@ -14,6 +14,7 @@ import argparse
 import json
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import permutations
 from pathlib import Path
@@ -46,9 +47,11 @@ METHODS: dict[str, Callable[[float], Objective]] = {
 MAIN = ("Pairwise", "Cone")
 CELLS: list[tuple[Start, str]] = [("gcca", m) for m in METHODS] + [("random", m) for m in MAIN]
 EPOCHS, PATIENCE, TUNING = 20, 4, 100
+OWN = "retrieval/own/"
 SHOWN = {
     "retrieval/own/R@1": ("own R@1", 100, 1),
     "retrieval/cosine/R@1": ("cosine R@1", 100, 1),
+    "retrieval/cone/R@1": ("cone R@1", 100, 1),
     "probe/linear": ("linear probe", 100, 1),
     "probe/few_shot": ("3-shot probe", 100, 1),
     "alone": ("one modality, probe", 100, 1),
@@ -57,9 +60,10 @@ SHOWN = {
     "space/positive_cosine": ("cosine of matches", 1, 2),
     "space/centroid_gap": ("gap", 1, 2),
 }
-"""Metric -> column. One modality: the linear probe of each modality's rows alone, mean. Never found: share of test rows that
-are among the ten nearest of no query, where a modality searches another, mean over pairs. Conflict: chi, the share of the pull
-on an anchor that is lost because its matches do not point one way, mean over anchors."""
+"""Metric -> column. Cone R@1: by the score of the cone, whatever was trained. One modality: the linear probe of each modality's
+rows alone, mean. Never found: share of test rows that are among the ten nearest of no query, where a modality searches another,
+mean over pairs. Conflict: chi, the share of the pull on an anchor that is lost because its matches do not point one way, mean
+over anchors."""
 
 
 class Record(NamedTuple):
@@ -125,8 +129,10 @@ def unseen(emb: Embeddings) -> float:
 
 def measured(model: AlignmentModel, objective: Objective | None, source: Source) -> Record:
     """Keep the numbers that are shown, and the outcome of every query where all directions have the same queries."""
-    names = tuple(source.modalities)
-    results = evaluate(model, objective, source, target=target_of(source), which=(*((name,) for name in names), names))
+    names, target = tuple(source.modalities), target_of(source)
+    results = evaluate(model, objective, source, target=target, which=(*((name,) for name in names), names))
+    scored = evaluate(model, Cone(), source, target=target, which=(names,))
+    results += [replace(r, metric=r.metric.replace("own", "cone")) for r in scored if r.metric.startswith(OWN)]
     found = {r.metric: r for r in results if r.metric in SHOWN and r.detail in ("", "mean")}
     values = {k: r.value for k, r in found.items()}
     if alone := [r.value for r in results if r.metric == "subset" and r.detail in names]:
@@ -206,15 +212,16 @@ def run(task: str, folder: Path, seeds: int, wanted: list[str]) -> None:
                 piece(path(folder, task, start, method, seed), partial(final, start, method, seed, setting))
 
 
-def gained(runs: list[Record], linear: Record) -> str:
-    """Compare with the closed form, by the score that retrieves better: over seeds and queries, or over seeds alone."""
-    own, cosine = "retrieval/own/R@1", "retrieval/cosine/R@1"
-    key = max((own, cosine), key=lambda k: float(np.mean([r.values.get(k, 0) for r in runs])))
-    base = linear.items[cosine]
+def gained(runs: list[Record], linear: Record, score: str) -> str:
+    """Compare with the closed form by the same score: over seeds and queries, or over seeds alone."""
+    key = f"retrieval/{score}/R@1"
+    if not all(key in r.values for r in runs):
+        return ""
+    base = linear.items[key]
     if base and all(r.items[key] for r in runs):
         d = paired_difference([r.items[key] for r in runs], [base] * len(runs))
         return f"{100 * d.mean:+.1f} [{100 * d.low:+.1f}, {100 * d.high:+.1f}]"
-    d = paired_difference([r.values[key] for r in runs], [linear.values[cosine]] * len(runs))
+    d = paired_difference([r.values[key] for r in runs], [linear.values[key]] * len(runs))
     return f"{100 * d.mean:+.1f} [{100 * d.low:+.1f}, {100 * d.high:+.1f}] over seeds"
 
 
@@ -225,10 +232,12 @@ def show(task: str, folder: Path) -> None:
     linear = Record(*json.loads(file.read_text()))
     print(f"\n### {task}\n")
     labels = [label for label, _, _ in SHOWN.values()]
-    print(f"| start | objective | {' | '.join(labels)} | tau, lr | R@1 over closed form |")
-    print("| --- | --- |" + " ---: |" * (len(SHOWN) + 2))
+    print(
+        f"| start | objective | {' | '.join(labels)} | tau, lr | cosine R@1 over closed form | cone R@1 over closed form |"
+    )
+    print("| --- | --- |" + " ---: |" * (len(SHOWN) + 3))
     flat = [f"{linear.values[k] * s:.{d}f}" if k in linear.values else "" for k, (_, s, d) in SHOWN.items()]
-    print(f"| closed form alone | | {' | '.join(flat)} | | |")
+    print(f"| closed form alone | | {' | '.join(flat)} | | | |")
     for start, method in CELLS:
         files = [f for seed in range(50) if (f := path(folder, task, start, method, seed)).exists()]
         if not files:
@@ -240,8 +249,8 @@ def show(task: str, folder: Path) -> None:
             spread = f" ± {np.std(values, ddof=1):.{digits_}f}" if len(values) > 1 else ""
             cells.append(f"{np.mean(values):.{digits_}f}{spread}" if values else "")
         tau, lr = SETTINGS[int(np.argmax(json.loads(path(folder, task, start, method, "tuning").read_text())))]
-        label = {"gcca": "closed form", "random": "random"}[start]
-        print(f"| {label} | {method} | {' | '.join(cells)} | {tau:g}, {lr:g} | {gained(runs, linear)} |")
+        cells += [f"{tau:g}, {lr:g}", gained(runs, linear, "cosine"), gained(runs, linear, "cone")]
+        print(f"| {'closed form' if start == 'gcca' else 'random'} | {method} | {' | '.join(cells)} |")
 
 
 def main() -> None:
