@@ -8,8 +8,8 @@ import pytest
 
 from tuplet.audit import Pilot, advise, gain_curve, pilot
 from tuplet.audit.advice import FEW, GRID, SPREAD, WARP, Curve, judge, unpaired
-from tuplet.audit.audit import PairAudit
-from tuplet.audit.words import WORDS, answer
+from tuplet.audit.audit import Audit, PairAudit
+from tuplet.audit.words import WORDS, answer, conclusion
 from tuplet.bench.sweep_decision import SENTENCES
 from tuplet.data import from_arrays
 from tuplet.information import PID
@@ -122,7 +122,8 @@ def test_where_no_modality_tells_the_target_nothing_can_be_gained(joint, verdict
     )
     found = advise(("a", "b"), pid, None, tried([0, 1, 2, 3, 3], 0.4, score=0.54, chance=0.5))
     assert (found.verdict, found.strength) == (verdict, 0.0)
-    assert "constant prediction (0.50)" in " ".join(found.evidence)
+    said = "constant prediction (0.50): the best has 0.54, and 400 rows can tell it only from 0.55."
+    assert said in " ".join(found.evidence)
     assert advise(("a", "b"), pid, None, tried([0, 1, 2, 3, 3], 0.4, score=0.56, chance=0.5)).verdict == "helps"
 
 
@@ -228,5 +229,19 @@ def test_pairs_that_look_like_shuffled_rows_are_sent_to_the_pairing_first():
         assert spoken(found, pilots).startswith("Check the pairing of a and b first.") == doubted
         assert found.word in WORDS
     assert not unpaired(pid, {})
+    pid = PID(**terms, **totals, gap=0.0, significant=dict.fromkeys(there, False))
+    for value in (0.1, 0.3):  # an encoder near chance does not hide broken pairing
+        similarity["cka"] = {**near, "value": value}
+        weak = advise(("a", "b"), pid, similarity, tried([0, 1, 2, 3, 3], 0.4, score=0.54, chance=0.5))
+        assert weak.word == ("check the pairing" if value < 0.2 else "unknown")
     few = advise(("a", "b"), pid, similarity, tried([0, 1, 2, 3, 3], 0.4, rows=20))
     assert few.word == "unknown"
+
+
+def test_no_answer_for_any_pair_is_said_once():
+    for word, said in (("unknown", "Unknown for all 2 pairs: a + b, a + c."), ("no", "Align none of 2 pairs. No: ")):
+        pairs = [
+            SimpleNamespace(pair=("a", k), advice=SimpleNamespace(word=word, verdict="unclear", strength=0.0))
+            for k in "bc"
+        ]
+        assert conclusion(Audit("made", "", "label", {}, pairs, {}, 0.0, {})).startswith(said)

@@ -159,9 +159,9 @@ def advise(
         tried: the pilot.
 
     Returns:
-        The `Advice`. The pilot decides the sign and the strength, because only it saw training, unless none of its encoders
-        beats the best constant prediction, it has too few rows or nothing shows that rows belong together (`unpaired`); the
-        decomposition and the similarity say why, and choose the objective.
+        The `Advice`. The pilot decides the sign and the strength, because only it saw training, unless nothing shows
+        that rows belong together (`unpaired`), none of its encoders is surely above the best constant prediction, or it has too
+        few rows; the decomposition and the similarity say why, and choose the objective.
 
     Example:
         >>> tried = Pilot((0.0, 0.3, 1.0), (0, 1), "accuracy", {"a": [[0.5, 0.5]] * 3, "b": [[0.5, 0.5]] * 3},
@@ -181,14 +181,17 @@ def advise(
         evidence.append(
             f"{tried.groups} groups of validation rows are too few: below {FEW_GROUPS} nothing is concluded."
         )
-    elif not _tells(tried):
-        verdict = "no difference" if pid is not None and _there(pid, "synergy") else "unclear"
-        evidence.append(
-            f"Alone, no encoder beats the best constant prediction ({tried.chance:.2f}): there is nothing that its accuracy "
-            f"could gain."
-        )
-    elif unpaired(pid, similarity):
-        verdict = "unpaired"
+    else:
+        best, least, drawn = _bound(tried)
+        if not best > least:
+            verdict = "no difference" if pid is not None and _there(pid, "synergy") else "unclear"
+            has, from_ = math.floor(100 * best + 1e-6) / 100, math.ceil(100 * least - 1e-6) / 100  # never seem above it
+            evidence.append(
+                f"No encoder is surely above the best constant prediction ({tried.chance:.2f}): the best has {has:.2f}, and "
+                f"{drawn} can tell it only from {from_:.2f}."
+            )
+        if unpaired(pid, similarity):
+            verdict = "unpaired"
     if pid is not None:
         evidence.append(_said_by_pid(pair, pid))
         if _there(pid, "synergy") and pid.synergy > pid.redundancy:
@@ -252,11 +255,11 @@ def judge(curve: Curve) -> Verdict:
     return "no difference" if curve.same >= 0.5 else "unclear"
 
 
-def _tells(tried: Pilot) -> bool:
-    """Return whether any encoder beats the constant prediction by more than two standard errors of its rows or groups."""
-    n = tried.rows if tried.groups is None else tried.groups
+def _bound(tried: Pilot) -> tuple[float, float, str]:
+    """Return the best mean score, what it must exceed (chance and two standard errors), and of what these are the errors."""
+    n, drawn = (tried.rows, "rows") if tried.groups is None else (tried.groups, "groups of rows")
     best = max(sum(row) / len(row) for scores in tried.scores.values() for row in scores)
-    return best > tried.chance + 2 * math.sqrt(tried.chance * (1 - tried.chance) / n)
+    return best, tried.chance + 2 * math.sqrt(tried.chance * (1 - tried.chance) / n), f"{n} {drawn}"
 
 
 def _there(pid: PID, part: str) -> bool:

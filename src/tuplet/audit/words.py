@@ -52,7 +52,7 @@ def answer(found: PairAudit) -> str:
         guess = " This is a guess: check it with a sweep." * (advice.word == "perhaps")
         return f"{said}, at strength {at:g} ({change}).{guess}"
     if advice.verdict == "unclear":
-        short = [e for e in advice.evidence if "too few" in e or "no encoder beats" in e]
+        short = [e for e in advice.evidence if "too few" in e or "No encoder is surely" in e]
         return f"{said}. " + (short[0] if short else f"The pilot is too noisy (at strength {at:g}: {change}).")
     return f"{said}. At strength {at:g}: {change}."
 
@@ -81,8 +81,11 @@ def conclusion(audit: Audit) -> str:
         names = [
             " + ".join(p.pair) + (f" (strength {p.advice.strength:g})" if p.advice.strength else "") for p in there
         ]
+        shown = ", ".join(names) if len(names) <= 4 else f"{len(names)} pairs"
+        if len(there) == len(audit.pairs) and word == "unknown":
+            return f"Unknown for all {len(there)} pairs{f': {shown}' if len(names) <= 4 else ''}."
         if names:
-            said.append(f"{word.capitalize()}: {', '.join(names) if len(names) <= 4 else f'{len(names)} pairs'}.")
+            said.append(f"{word.capitalize()}: {shown}.")
     return " ".join(said)
 
 
