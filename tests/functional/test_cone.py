@@ -9,6 +9,7 @@ import torch
 from tests.oracles.objectives import conic
 from tuplet.functional.cone import between, gram_of
 from tuplet.functional.nnls import SHARE, best_mixture
+from tuplet.functional.rows import unit
 from tuplet.functional.scores import conic_cosine, cosine, span_projection
 
 KINDS = {"independent": (0.0, 1.0), "alike": (1.0, 0.6), "close": (1.0, 1e-3), "coincident": (1.0, 1e-9)}
@@ -31,6 +32,28 @@ def test_equals_non_negative_least_squares_of_any_number_of_members():
                 expected = [[conic(a, [x[n] for x in c]) for n in range(13)] for a in q.double().numpy()]
                 found = conic_cosine(q, c).double().numpy()
                 np.testing.assert_allclose(found, expected, atol=close, err_msg=f"{k} {kind} {dtype}")
+
+
+def test_members_that_nearly_oppose_or_depend_on_each_other():
+    """Sets in use that nearly depend on themselves: opposed pairs, sums turned round, more members than dimensions."""
+    g = torch.Generator().manual_seed(0)
+
+    def rows(d):
+        return unit(torch.randn(60, d, generator=g, dtype=torch.float64))
+
+    for dtype, least, close in ((torch.float64, 1e-5, 1e-5), (torch.float32, 1e-2, 1e-3)):
+        cases = [(rows(d), [rows(d) for _ in range(k)]) for d, k in ((4, 5), (3, 8), (2, 3))]
+        for delta in (0.03, least):
+            for k in (2, 3, 5):
+                a = rows(24)
+                cases.append((rows(24), [a, -a + delta * rows(24), *(rows(24) for _ in range(k - 2))]))
+            a, b = rows(24), rows(24)
+            cases.append((rows(24), [x + delta * rows(24) for x in (a, b, -a - b)]))
+        for number, (q, c) in enumerate(cases):
+            q, c = q.to(dtype), [x.to(dtype) for x in c]
+            expected = [conic(q[n].double().numpy(), [x[n] for x in c]) for n in range(60)]
+            found = conic_cosine(q, c).diagonal().double().numpy()
+            np.testing.assert_allclose(found, expected, atol=close, err_msg=f"{number} {dtype}")
 
 
 def test_the_oracle_is_the_best_of_many_mixtures():

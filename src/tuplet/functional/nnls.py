@@ -2,8 +2,9 @@ r"""Best non-negative mixtures: for every query and every candidate tuple, a sma
 
 With unit members :math:`c_1 .. c_k`, :math:`t_j = q \cdot c_j` and :math:`G = C C^\top`, the mixture :math:`\sum_j a_j c_j`,
 :math:`a \ge 0`, closest in angle to the query solves :math:`G_{AA} a_A = t_A` on the set ``A`` of members that it uses. Two
-members have a closed form. More are solved exactly: members are exchanged between the used and the unused set until the signs
-of both agree with their set (Kim and Park 2011).
+members have a closed form. Of more, members are exchanged between the used and the unused set until the signs of both agree
+with their set (Kim and Park 2011); the few pairs that do not settle, because their members depend on each other, take one
+member at a time (Lawson and Hanson 1974), which always ends.
 """
 
 from __future__ import annotations
@@ -15,9 +16,7 @@ from torch import Tensor
 SHARE = 2**15
 """Pairs that are solved at a time on a CPU: few enough that all working memory stays in the cache."""
 ROUNDS = 6
-"""Exchanges under compilation, where a loop cannot wait for the last pair."""
-PATIENCE = 3
-"""Rounds in which all offending members are exchanged although their number does not fall; then one at a time."""
+"""Exchanges of all offending members at once; what they do not settle takes one member at a time."""
 
 
 def best_mixture(
@@ -34,12 +33,14 @@ def best_mixture(
         reaches it, :math:`b = a / \sqrt{a^\top G a}`. Not differentiable; `tuplet.functional.cone.conic` is.
 
     Notes:
-        Where every :math:`t_j \le 0` the best mixture is the best single member. Members that cancel each other to within
-        rounding are not mixed. In float32 the score is right to a few 1e-7 however close the members are; the weights of
-        nearly coincident members are not determined, and neither matters to the score.
+        Where every :math:`t_j \le 0` the best mixture is the best single member. In float32 the score is right to a few 1e-7
+        however close the members are; the weights of nearly coincident members are not determined, and neither matters to
+        the score. Members that cancel each other are not mixed if what is left of them is lost in rounding: in float32, two
+        unit members whose sum is shorter than about 2e-3; in float64, 1e-7. Just above, float32 errs by some percent.
 
     Source:
-        Kim and Park (2011), Fast nonnegative matrix factorization: block principal pivoting.
+        Kim and Park (2011), Fast nonnegative matrix factorization: block principal pivoting. Lawson and Hanson (1974), Solving
+        least squares problems, chapter 23.
 
     Example:
         >>> t = torch.tensor([[[3.0, -1.0]], [[4.0, -2.0]]])
@@ -47,9 +48,20 @@ def best_mixture(
         >>> s.tolist(), b[:, 0].T.tolist()
         ([[5.0, -1.0]], [[0.6000000238418579, 0.800000011920929], [1.0, 0.0]])
     """
-    k, rows, columns = products.shape
+    k = len(products)
     if k == 1:
         return products[0].clone(), torch.ones_like(products)
+    if products.dtype == torch.float64:  # `unit` leaves lengths within 1e-6 of 1 alone, which is far from rounding here
+        length = torch.stack([gram[i, i] for i in range(k)]).sqrt()
+        scale = torch.where(length > 0.5, 1 / length, 1.0)
+        score, weights = _of_unit(products * scale[:, None], gram * scale * scale[:, None])
+        return score, weights * scale[:, None]
+    return _of_unit(products, gram)
+
+
+def _of_unit(products: Tensor, gram: Tensor) -> tuple[Tensor, Tensor]:
+    """Solve for two or more members of unit length, or zero."""
+    k, rows, columns = products.shape
     if torch.compiler.is_compiling():
         return _of_two(products, gram) if k == 2 else _compiled(products, gram)
     score = products.new_empty(rows, columns)
@@ -101,7 +113,7 @@ def _compiled(t: Tensor, gram: Tensor) -> tuple[Tensor, Tensor]:
     used = _guess(t, gram) > 0
     a, _ = _candidate(t, gram, used.to(t.dtype))
     for _ in range(ROUNDS):  # a pair without offenders stays as it is
-        used = used ^ _offending(t, gram, a)
+        used = used ^ _offending(t, gram, a, used)
         a, _ = _candidate(t, gram, used.to(t.dtype))
     return _scaled(a, t, gram)
 
@@ -150,44 +162,71 @@ def _candidate(t: Tensor, gram: Tensor, used: Tensor) -> tuple[Tensor, Tensor]:
         for m in range(i + 1, k):
             value.addcmul_(high[m][i], a[m], value=-1)
         a[i] = value
-    slack = _top(t).clamp_min(0).mul_(64 * eps)
-    worst = _top(torch.stack([_left(t[i], gram[i], a) for i in range(k)])).sub_(slack)
+    unused = 1 - used  # what the used members leave is rounding, large where their weights are
+    worst = _top(torch.stack([_left(t[i], gram[i], a).mul_(unused[i]) for i in range(k)])).sub_(_slack(t, a))
     for i in range(k):
         worst = torch.maximum(worst, -a[i])
     return a, worst
 
 
-def _offending(t: Tensor, gram: Tensor, a: Tensor) -> Tensor:
-    """Say of every member whether it is on the wrong side."""
-    slack = _top(t).clamp_min(0) * (64 * torch.finfo(t.dtype).eps)
-    return torch.stack([(a[i] < 0) | (_left(t[i], gram[i], a) > slack) for i in range(len(t))])
+def _slack(t: Tensor, a: Tensor) -> Tensor:
+    """Bound the rounding of what a mixture leaves of the products."""
+    return torch.maximum(_top(t).clamp_min(0), _top(a.abs())).mul_(64 * torch.finfo(t.dtype).eps)
+
+
+def _offending(t: Tensor, gram: Tensor, a: Tensor, used: Tensor) -> Tensor:
+    """Say of every member whether it is on the wrong side: a used one with a negative weight, an unused one that would help."""
+    slack = _slack(t, a)
+    return torch.stack([(a[i] < 0) | (~used[i] & (_left(t[i], gram[i], a) > slack)) for i in range(len(t))])
 
 
 def _exchange(t: Tensor, gram: Tensor) -> tuple[Tensor, Tensor]:
     """Solve for ``n`` pairs, exchanging members until none is on the wrong side."""
-    k, every = len(t), (t, gram)
+    every, place = (t, gram), torch.arange(t.shape[1], device=t.device)
     used = _guess(t, gram) > 0
-    result, _ = _candidate(t, gram, used.to(t.dtype))
-    a, place = result, torch.arange(t.shape[1], device=t.device)
-    fewest = torch.full_like(place, k + 1)
-    patience = torch.full_like(place, PATIENCE)
-    for _ in range(2 ** min(k, 8) + 8 * k):
-        off = _offending(t, gram, a)
-        number = off.sum(dim=0)
-        rest = number.nonzero()[:, 0]
+    a, _ = _candidate(t, gram, used.to(t.dtype))
+    result = a
+    for k in range(ROUNDS + 1):
+        off = _offending(t, gram, a, used)
+        rest = off.any(dim=0).nonzero()[:, 0]
+        place, t, gram, used, off = (x[..., rest] for x in (place, t, gram, used, off))
         if not len(rest):
             break
-        place, t, gram, used, off, number, fewest, patience = (
-            x[..., rest] for x in (place, t, gram, used, off, number, fewest, patience)
-        )
-        fewer = number < fewest
-        fewest = torch.where(fewer, number, fewest)
-        patience = torch.where(fewer, PATIENCE, patience - 1)
-        last = off & (off.cumsum(dim=0) == number)  # exchanging only the last offender cannot cycle
-        used = used ^ torch.where(patience >= 0, off, last)
-        a, _ = _candidate(t, gram, used.to(t.dtype))
+        if k == ROUNDS:
+            a = _one_by_one(t.double(), gram.double(), torch.finfo(t.dtype).eps).to(t.dtype)
+        else:
+            used = used ^ off
+            a, _ = _candidate(t, gram, used.to(t.dtype))
         result[:, place] = a
     return _scaled(result, *every)
+
+
+def _one_by_one(t: Tensor, gram: Tensor, eps: float) -> Tensor:
+    """Solve for ``n`` pairs in float64: take the member that helps most, drop those whose weight would turn negative, repeat.
+
+    A member that helps is no mixture of the used ones, so the used set never depends on itself and no set comes twice.
+    """
+    k = len(t)
+    used, a = torch.zeros_like(t, dtype=torch.bool), torch.zeros_like(t)
+    for _ in range(3 * k):
+        left = torch.stack([_left(t[i], gram[i], a) for i in range(k)])
+        helps, which = left.masked_fill(used, -torch.inf).max(dim=0)
+        going = helps > 64 * eps * torch.maximum(_top(t).clamp_min(0), _top(a.abs()))
+        if not going.any():
+            break
+        used = used | (torch.nn.functional.one_hot(which, k).mT.bool() & going)
+        for _ in range(k + 1):
+            solved, _ = _candidate(t, gram, used.to(t.dtype))
+            wrong = used & (solved <= 0)
+            # as far towards the solution as no weight turns negative; who reaches 0 first is dropped
+            way = torch.where(wrong, a / (a - solved).clamp_min(torch.finfo(t.dtype).tiny), torch.inf)
+            far = way.amin(dim=0)
+            a = torch.where(used, a + far.clamp_max(1) * (solved - a), 0.0)
+            used = used & ~(wrong & (way <= far))
+            a = torch.where(used, a, 0.0)
+            if not wrong.any():
+                break
+    return a
 
 
 def _scaled(a: Tensor, t: Tensor, gram: Tensor) -> tuple[Tensor, Tensor]:

@@ -58,7 +58,8 @@ def conic_cosine(anchor: Float[Tensor, "B D"], rest: Sequence[Float[Tensor, "N D
     Returns:
         ``(B, N)`` in [-1, 1]. At least the best single cosine, at most `span_projection`, which it equals where the span's
         coefficients are non-negative. With one member it is the cosine. Where every member lies behind the query it is the
-        best single cosine. Continuous but for members that cancel each other exactly, which are not mixed.
+        best single cosine. Continuous but for members that cancel each other to within rounding, which are not mixed: in
+        float32 unit members whose sum is shorter than about 2e-3.
 
     Raises:
         InputError: if ``rest`` is empty or dimensions disagree.

@@ -50,8 +50,8 @@ class Cone(Objective):
         With M = 2 the loss is CLIP exactly. The score lies between the best single cosine and the length of the projection
         onto the span, and equals the latter where the span's coefficients are not negative. It sees signs, and no lengths.
         Where the query lies behind all members the score is the best single cosine, so it stays informative. It is
-        continuous except where members cancel each other exactly. First derivatives are exact where the optimal mixture is
-        unique and subgradients at ties; there are no second ones.
+        continuous except where members cancel each other to within rounding. First derivatives are exact where the optimal
+        mixture is unique and subgradients at ties; there are no second ones.
         Missing modalities: a row contributes the loss over the modalities it has (two or more), beside the rows that have
         them too. Cost: M (M - 1) products of B x D x B, and per product a few dozen passes over B x B numbers.
 
