@@ -220,6 +220,8 @@ def test_hints_come_when_they_should_and_only_then():
     assert said("use --group Subject_ID", x=x) == [True]
     assert said("--group", x=x, group="Subject_ID") == [False]
     assert said("--group session", x={"a": X, "b": Z, "session": [f"s{i // 10}" for i in range(N)]}) == [True]
+    for words, noted in ((["walk", "run", "idle"], True), ([f"walk {i}" for i in range(N // 2)], False)):
+        assert said("use --target act", x={"a": X, "act": [words[i % len(words)] for i in range(N)]}) == [noted]
 
 
 def test_a_typo_in_a_target_offers_targets_and_no_modality():

@@ -283,11 +283,15 @@ def _one_value(name: str, array: NDArray[Any]) -> list[str]:
     if name.lower().endswith(("id", "ids", "key")) and len(set(array.tolist())) == len(array):
         use = shlex.join(["--id", name])
         return [f"{name} was taken as a modality; if it names the rows, use {use} (id={name!r})"]
+    what = "one whole number per row"
     if is_text(array):
-        return []
+        kinds = len(set(array.tolist()))
+        if 10 * kinds > len(array):
+            return []
+        what = f"{kinds} different texts in {len(array)} rows"
     return [
-        f"{name} holds one whole number per row and was taken as a modality: if it says who or where, use {group}; if it is to "
-        f"be predicted, use {target}"
+        f"{name} holds {what} and was taken as a modality: if it says who or where, use {group}; if it is to be predicted, use "
+        f"{target}"
     ]
 
 
