@@ -9,12 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.test_house import ALLOWED
+
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
 
 
 def code(kind):
     (found,) = re.findall(rf"```python {kind}\n(.*?)```", TEXT, re.DOTALL)
+    return found
+
+
+def line(begins):
+    (found,) = re.findall(rf"^{begins}.*\n".replace("|", r"\|"), TEXT, re.M)
     return found
 
 
@@ -28,7 +35,8 @@ def insert(file, before, line):
 def house(tmp_path_factory):
     """Copy the project and add the objective and the data set as told."""
     house = tmp_path_factory.mktemp("house")
-    for part in ("src", "tests", "pyproject.toml"):
+    for part in ("src", "tests", "pyproject.toml", "README.md", "docs/gallery.py"):
+        (house / part).parent.mkdir(exist_ok=True)
         copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
         copy(ROOT / part, house / part)
     package = house / "src" / "tuplet"
@@ -47,6 +55,16 @@ def house(tmp_path_factory):
     oracle = "\n\ndef centroid(z):\n    s = np.stack(z)\n    return float(((s - s.mean(0)) ** 2).sum(2).mean())\n"
     with (house / "tests" / "oracles" / "objectives.py").open("a") as file:
         file.write(oracle)
+    insert(house / "README.md", "| CoMM |", line("| centroid"))
+    for name, before in (
+        ("train/recipe.py", '    "gram": lambda'),
+        ("bench/suites/entries.py", '        Entry("gram"'),
+    ):
+        insert(package / name, "    CMC,\n", "    Centroid,\n")
+        insert(package / name, before, line(r"        Entry\(" if "Entry" in before else '    "centroid"'))
+    insert(
+        house / "docs" / "gallery.py", '    "digits": Entry(', f"    {re.findall(r'`(.spiral.: Entry.*)`', TEXT)[0]}\n"
+    )
     return house
 
 
@@ -57,10 +75,20 @@ def run(house, *arguments):
     )
 
 
+def test_the_order_of_rooms_is_that_of_the_import_table():
+    (said,) = re.findall(r"holds the whole table\): (.*?)\. Files", TEXT, re.DOTALL)
+    places = {name: k for k, part in enumerate(said.split("; then")) for name in re.findall(r"`(\w+)`", part)}
+    assert set(places) == {name for name in ALLOWED if not name.startswith("__")}
+    for name, place in places.items():
+        assert all(places[other] < place for other in ALLOWED[name] & set(places)), name
+
+
 @pytest.mark.slow
 def test_the_objective_inherits_the_contract_and_the_house_accepts_both(house):
     tests = ["tests/contract", "tests/test_house.py", "src/tuplet/objectives/centroid.py", "src/tuplet/data/sources"]
-    done = run(house, "-m", "pytest", "-q", *tests, "-k", "centroid or spiral or house")
+    lists = ["tests/test_readme.py", "tests/train/test_recipe.py", "tests/test_docs.py", "src/tuplet/bench/suites"]
+    chosen = "centroid or spiral or house or table or short_name or in_the_gallery or entries or missing.missing"
+    done = run(house, "-m", "pytest", "-q", *tests, *lists, "-k", chosen)
     assert done.returncode == 0, done.stdout[-3000:]
     assert int(re.findall(r"(\d+) passed", done.stdout)[0]) > 40
 

@@ -30,8 +30,6 @@ def test_the_first_page_is_short():
     assert len(lines) <= 130
     assert "## Your own data" in lines[:60]
     assert "tuplet embed" in "\n".join(lines[:60])
-    tables = re.findall(r"(?:^\|.*\n)+", TEXT, re.M)
-    assert max(t.count("\n") for t in tables) <= 13 + 2
     assert (ROOT / "docs" / "demo.png").stat().st_size < 150_000
     for target in re.findall(r"\]\(([^)#:]+)[^)]*\)", TEXT):
         assert (ROOT / target).exists(), target
@@ -47,6 +45,8 @@ def test_the_table_of_objectives_is_that_of_their_traits():
     exported = {k: getattr(objectives, k) for k in objectives.__all__}
     kinds = {k for k, v in exported.items() if isinstance(v, type) and issubclass(v, Objective)}
     assert set(rows) == kinds - {"Objective", "Sum", "Supervised", "UnimodalTask"}  # those that align
+    tables = re.findall(r"(?:^\|.*\n)+", TEXT, re.M)
+    assert max(t.count("\n") for t in tables) <= len(rows) + 2  # its head
     for name, (_, _, sizes, blind, missing, cost) in rows.items():
         traits = getattr(objectives, name).traits
         low, high = traits.modalities

@@ -56,7 +56,10 @@ def missing() -> Suite:
         )
         for rate in RATES
     )
-    entries = (*baselines()[:3], *(replace(e, trials=(), defaults=SETTINGS[e.name]) for e in objectives()))
+    entries = (
+        *baselines()[:3],
+        *(replace(e, trials=(), defaults=SETTINGS.get(e.name, e.defaults)) for e in objectives()),
+    )
     return Suite(
         name="missing",
         factory="tuplet.bench.suites.missing:missing",
