@@ -44,7 +44,11 @@ def method(share, probe=0.5, validation=None):
     validation = share if validation is None else validation
     return [
         Found(
-            {"linear": probe, "validation": validation}, ranks, ranks, np.zeros((N, 10), np.int64), 1.0 * (ranks <= 10)
+            {"linear": probe, "validation": validation, "cosine": share},
+            ranks,
+            ranks,
+            np.zeros((N, 10), np.int64),
+            1.0 * (ranks <= 10),
         )
     ]
 
@@ -101,7 +105,7 @@ def test_the_first_answer_follows_both_measures():
         align, _, gain, _ = (answer for _, answer in verdict(now, names, range(N), AUDIT))
         assert align.startswith("Yes, to search")
         assert begun in align
-        assert "in 70%, the closed form alone in 20%" in align
+        assert "in 70%, the closed form alone, searched by the score of the cone, in 20%" in align
         assert "finds more than regularised linear CCA" in gain
         assert "By a typed name alone it cannot be told apart from it: 20% against 20%" in gain
 
@@ -177,12 +181,12 @@ def test_pictures_are_shown_best_first_and_the_share_that_chooses_is_of_validati
     monkeypatch.setattr(study, "linear_baseline", lambda source: None)
     monkeypatch.setattr(study, "embed", lambda model, rows: rows)
     monkeypatch.setattr(study, "search", found)
-    whole = [Result("retrieval/cosine/R@10", 0.25, "mean", items=(0.5, 0.0))]
+    whole = [Result("retrieval/own/R@10", 0.25, "mean", items=(0.5, 0.0))]
     monkeypatch.setattr(study, "evaluate", lambda *a, **k: whole)
     seen = lambda rows, scores: [replace(whole[0], value=0.75)] if rows is source.val else []  # noqa: E731
     monkeypatch.setattr(study, "retrieval_results", seen)
     made = _measured("linear", 0, source, names, tmp_path, 1, lambda seed: None)
-    assert made["numbers"] == {"cosine": 0.25, "validation": 0.75}
+    assert made["numbers"] == {"own": 0.25, "validation": 0.75}
     assert made["whole"] == [0.5, 0.0]
     assert made["ranks"] == made["cosine_ranks"] == [15] * 15
     assert made["top"] == [[(row + k) % 15 for k in range(1, 11)] for row in range(15)]
