@@ -69,7 +69,8 @@ def joint_covariance(
         present: per modality bool ``(N,)``; all rows when left out.
 
     Returns:
-        ``(K, K)`` with ``K`` the sum of the ``k_m``, positive semi-definite. A block of two modalities that share no row is 0.
+        ``(K, K)`` with ``K`` the sum of the ``k_m``, positive semi-definite. A block of two modalities that share no
+        row is 0 before negative eigenvalues are cut.
 
     Raises:
         InputError: if numbers of rows disagree.

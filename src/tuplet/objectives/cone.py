@@ -33,7 +33,8 @@ class Cone(Objective):
         tau: temperature, > 0. A number, a `Temperature`, or, for ``anchors="all"``, a dict per anchor.
         beta: weight of OVA-IB's minimality (`OneVsAll`), >= 0; 0 by default.
         anchors: ``"all"``, the mean of the loss with every modality as the query; ``"one"``, only the modality ``anchor``.
-        anchor: the query of ``anchors="one"``; the first name in sorted order when left out.
+        anchor: the query of ``anchors="one"``; the first name in sorted order when left out. A row that lacks it asks with
+            its first modality.
         weights: per anchor, relative; only for ``anchors="all"``.
         include_positive: whether the matching pair is in the denominator, as in CLIP.
         label_smoothing: in [0, 1), 0 by default.
