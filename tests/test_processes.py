@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tuplet.processes import Workers
+from tuplet.processes import Inline, Workers
 
 
 def alive(pid):
@@ -35,6 +35,12 @@ def test_a_stopped_pool_does_not_wait_for_what_runs():
         raise KeyboardInterrupt
     assert future.cancelled() or future.exception() is not None
     assert time.monotonic() - began < 20
+
+
+def test_calls_come_back_in_order_and_errors_as_errors():
+    pool = Inline()
+    assert Workers.each(pool, str, range(5), chunk=2) == ["0", "1", "2", "3", "4"]
+    assert isinstance(pool.submit(int, "x").exception(), ValueError)
 
 
 PARENT = """

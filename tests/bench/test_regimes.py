@@ -11,13 +11,13 @@ from tuplet import InputError
 from tuplet.bench import cell as cells
 from tuplet.bench.answer import answers
 from tuplet.bench.cell import run_cell
-from tuplet.bench.regimes import LR, regimes
+from tuplet.bench.regimes import LR, joined, regimes, together
 from tuplet.bench.report import write_report
 from tuplet.bench.runner import check_budget
 from tuplet.bench.suite import Cell
 from tuplet.bench.suites.own import comparison
 from tuplet.bench.suites.quickstart import quickstart
-from tuplet.bench.tables import tables
+from tuplet.bench.tables import Table, tables
 from tuplet.cli import main
 from tuplet.evaluate import embed, linear_baseline
 
@@ -102,6 +102,23 @@ def test_a_doubt_needs_both_starts():
     scores = {("data", "pairwise"): 0.3, ("data started", "pairwise"): 0.5}
     assert answers(made, scores, {"data": "check"})[0].first.startswith("Use Pairwise CLIP started")
     assert answers(made, scores, {"data": "check", "data started": "check"})[0].first == "check"
+
+
+def test_two_starts_make_one_table():
+    made = tables(SUITE, [*BASE, *cell("pairwise", 0.2), *begun([*cell("linear", 0.4), *cell("pairwise", 0.6)])])
+    (group,) = together(made)
+    group = [replace(group[0], chance={"R@1 cos": 0.1}, pool=7), group[1]]
+    table, scores, _ = joined(group, {("data", "pairwise"): 0.3, ("data started", "pairwise"): 0.5}, {})
+    once = ["linear", "none"]
+    assert sorted(r.entry.name for r in table.rows) == [*once, "pairwise from scratch", "pairwise started"]
+    assert {(r.task, r.entry) for r in table.records} == {("data", r.entry.name) for r in table.rows}
+    assert len(table.records) == 4 * 3  # seeds
+    assert scores == {("data", "pairwise from scratch"): 0.3, ("data", "pairwise started"): 0.5}
+    assert (table.task.label, table.chance, table.pool) == ("mine", {"R@1 cos": 0.1}, 7)
+    alone, _, _ = joined(group[1:], {}, {})  # a run that has not got further
+    assert [r.entry.name for r in alone.rows if r.entry.kind == "trained"] == ["pairwise started"]
+    apart = [Table(t, [], {}, 0) for t in quickstart().tasks]
+    assert together(apart) == [[t] for t in apart]
 
 
 def test_pages_show_both_tables_and_one_answer(tmp_path):

@@ -11,6 +11,7 @@ import tuplet
 from tuplet import InputError
 from tuplet.audit.relation import relation_report
 from tuplet.data import READERS, from_arrays, hide, read, write_table
+from tuplet.data.padding import lengths, nan_ends_only
 
 N = 60
 rng = np.random.default_rng(0)
@@ -51,6 +52,14 @@ def test_padding_is_noticed_and_the_advice_works(tmp_path):
             read({"walk": bad, "b": B}, kinds=kinds)
     zeros, nan = (read({"walk": w, "b": B}, kinds={"walk": "padded"}) for w in (WALK, GAPS))
     assert zeros.fingerprint == nan.fingerprint
+
+
+def test_absent_rows_and_silence_are_no_ends():
+    nan = np.nan
+    assert nan_ends_only(np.array([[[1.0], [nan]], [[nan], [nan]]]))
+    steps, silent = lengths(np.array([[[1.0], [0.0], [2.0], [0.0]]]))
+    assert (steps.tolist(), silent) == ([3], pytest.approx(1 / 3))
+    assert lengths(np.zeros((2, 3, 1)))[1] == 0
 
 
 def test_new_rows_that_do_not_fit_say_what_does():

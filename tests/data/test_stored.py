@@ -126,7 +126,7 @@ def test_statistics_do_not_depend_on_the_blocks_nor_on_other_rows():
     want = fit_scale("x", x, rows, scaling="standard")
     np.testing.assert_allclose(want.mean, x[rows].mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(want.deviation, x[rows].std(axis=0), rtol=1e-6)
-    long = np.tile(x[rows], (40_000 // 30 * 40, 1))  # more than one block of values
+    long = np.sort(np.tile(x[rows], (40_000 // 30 * 40, 1)), axis=0)  # several blocks whose means differ
     assert len(list(blocks(long, np.arange(len(long))))) > 1
     again = fit_scale("x", long, np.arange(len(long)), scaling="standard")
     np.testing.assert_allclose(again.deviation, want.deviation, rtol=1e-6)

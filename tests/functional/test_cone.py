@@ -8,6 +8,7 @@ import torch
 
 from tests.oracles.objectives import conic
 from tuplet.functional.cone import between, gram_of
+from tuplet.functional.cone import conic as conic_of
 from tuplet.functional.nnls import SHARE, best_mixture
 from tuplet.functional.rows import unit
 from tuplet.functional.scores import conic_cosine, cosine, span_projection
@@ -134,6 +135,13 @@ def test_gradients_are_those_of_the_score_away_from_ties():
             q, c = draw(k, kind, b=2, n=3, d=5)
             leaves = [x.requires_grad_() for x in (q, *c)]
             assert torch.autograd.gradcheck(lambda a, *rest: conic_cosine(a, rest), leaves, atol=1e-6)
+
+
+def test_the_gradient_by_inner_products_is_that_of_finite_differences():
+    g = torch.Generator().manual_seed(0)
+    t = list(0.5 + 0.1 * torch.rand(3, 2, 2, generator=g, dtype=torch.float64))  # all members are in use
+    gram = (torch.eye(3, dtype=torch.float64) + 0.1)[..., None].repeat(1, 1, 2).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: conic_of(t, (x + x.transpose(0, 1)) / 2), (gram,))
 
 
 def test_the_gradient_of_close_members_is_bounded():

@@ -118,6 +118,15 @@ def test_blocks_that_contradict_each_other_become_a_covariance():
     assert float(shared_directions(joint_covariance([a, b, c], present), [1, 1, 1], ridge=0.0)[1].max()) <= 2 + 1e-9
 
 
+def test_principal_axes_of_many_rows_come_from_evenly_spaced_ones(monkeypatch):
+    monkeypatch.setattr("tuplet.functional.gcca.EXACT", 6)
+    x = torch.randn(20, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    mean, axes = principal_axes(x, count=2)
+    _, _, v = np.linalg.svd((x - x.mean(0))[[0, 3, 7, 11, 15, 19]].numpy())
+    np.testing.assert_allclose(mean, x.mean(0))
+    np.testing.assert_allclose(np.abs((axes.mT.numpy() * v[:2]).sum(1)), 1, atol=1e-6)
+
+
 def test_principal_axes_of_tall_and_wide_rows():
     rng = np.random.default_rng(5)
     for shape in ((200, 7), (20, 300)):
@@ -128,8 +137,17 @@ def test_principal_axes_of_tall_and_wide_rows():
         np.testing.assert_allclose(mean, x.mean(0))
     assert principal_axes(torch.full((9, 4), 1e30))[1].shape == (4, 0)
     assert principal_axes(torch.randn(5, 40), count=100)[1].shape == (40, 4)  # five centred rows span four directions
+    assert principal_axes(torch.full((10, 2), 1 / 3, dtype=torch.float64))[1].shape == (2, 0)  # its mean is rounded
+    assert principal_axes(torch.randn(50, 3) * torch.tensor([1, 1e-4, 1e-6]))[1].shape == (3, 2)
     tiny = principal_axes(torch.randn(50, 3, dtype=torch.float64) * 1e-200)[1]
     assert torch.allclose(tiny.mT @ tiny, torch.eye(3, dtype=torch.float64))
+
+
+def test_copies_of_columns_change_nothing_without_a_ridge():
+    _, (a, b) = planted(np.random.default_rng(6), 200, (3, 2))
+    once = shared_directions(joint_covariance([a, b]), (3, 2), ridge=0.0, dim=2)[1]
+    copied = joint_covariance([torch.cat([a, a, a @ a.new_ones(3, 2)], dim=1), b])
+    np.testing.assert_allclose(shared_directions(copied, (8, 2), ridge=0.0, dim=2)[1], once, atol=1e-9)
 
 
 def test_refuses_what_does_not_fit():

@@ -8,6 +8,7 @@ import pytest
 from tuplet import InputError
 from tuplet.io import AnyOf, Between, fresh, parse_state, read_state, safe_name
 from tuplet.io.names import LONGEST
+from tuplet.io.pace import Pace
 from tuplet.io.state import DEPTH
 
 NAMES = [
@@ -238,3 +239,17 @@ def test_fresh_removes_only_what_tuplet_wrote(tmp_path):
     with pytest.raises(InputError, match="is a file"):
         fresh(target / "run.json")
     assert (target / "run.json").read_text() == "mine"
+
+
+def test_the_time_left_is_said_once_it_is_known():
+    for calls, said in (
+        (((0.4, 3, 9),), ""),  # so early it was read from an earlier call
+        (((0.6, 1, 9),), ", about 5 s left"),
+        (((10, 1, 11),), ", about 2 min left"),
+        (((720, 1, 11),), ", about 2.0 h left"),
+        (((534, 1, 11),), ", about 89 min left"),
+        (((10, 11, 11),), ""),
+    ):
+        seconds = iter([0.0, *(second for second, _, _ in calls)])
+        pace = Pace(lambda s=seconds: next(s))
+        assert [pace.left(done, total) for _, done, total in calls][-1] == said
