@@ -1,5 +1,6 @@
 """The bench: resumes to the same digits, survives failures, refuses unequal budgets and damaged files."""
 
+import html
 import json
 import re
 import subprocess
@@ -16,6 +17,7 @@ from tests.bench import toy
 from tuplet import AlignmentModel, InputError
 from tuplet.bench import record
 from tuplet.bench.cell import _validated
+from tuplet.bench.folder import claim, note_asked
 from tuplet.bench.record import Record, read_cell, write_cell
 from tuplet.bench.report import write_report
 from tuplet.bench.runner import check_budget, read_run, run_suite
@@ -23,6 +25,7 @@ from tuplet.bench.suite import Budget
 from tuplet.bench.suites.entries import objectives
 from tuplet.bench.suites.quickstart import quickstart
 from tuplet.bench.tables import as_csv, by_seed, latex, markdown, tables
+from tuplet.bench.unfinished import unfinished
 from tuplet.evaluate import embed, linear_probe, mean_cosine
 from tuplet.evaluate.evaluation import retrieval_results
 from tuplet.evaluate.subsets import joined
@@ -125,6 +128,23 @@ def test_killed_it_ends_in_the_same_table(run, tmp_path):
         assert (tmp_path / name).read_text() == (out / name).read_text()
     time.sleep(1)
     assert not children()
+
+
+def test_a_stopped_run_names_no_winner(run, tmp_path):
+    suite, (done, records) = toy.suite(), run
+    (tmp_path / "cells").symlink_to(done / "cells")
+    assert unfinished(suite, done) == ("", set())
+    claim(tmp_path, suite.name, suite.factory)
+    note_asked(tmp_path, 2, ())
+    assert unfinished(suite, tmp_path) == ("", set())
+    note_asked(tmp_path, 3, ("ova", "none"))
+    left, tasks = unfinished(suite, tmp_path)
+    assert tasks == {"toy task"}
+    assert left.startswith("Not finished: 22 of 25 done; not compared yet: Random, OVA.")
+    page = write_report(suite, records, tmp_path).read_text()
+    assert left in html.unescape(page)
+    assert 'class="answer"' not in page
+    assert (tmp_path / "table.md").read_text().startswith(left)
 
 
 def test_a_failing_cell_is_recorded_and_tried_again(run, tmp_path, monkeypatch):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from tuplet.io import read_state, write_atomic
+from tuplet.io import Between, read_state, write_atomic
 from tuplet.types import InputError
+
+SCHEMA: dict[str, Any] = {"suite": str, "factory": str, "asked?": [(Between(int, 1, 10**6), [str])]}
 
 
 def claim(out: Path, name: str, factory: str) -> None:
@@ -67,13 +70,59 @@ def read_marker(out: Path) -> tuple[str, str]:
         tuplet.types.InputError: nowhere is not the folder of a bench run (no readable suite.json)...
     """
     try:
-        found = read_state(out / "suite.json", {"suite": str, "factory": str})
+        found = read_state(out / "suite.json", SCHEMA)
         return found["suite"], found["factory"]
     except InputError:
         raise InputError(
             f"{out} is not the folder of a bench run (no readable suite.json); give the folder that `tuplet bench` "
             f"wrote to, or run that command again: what is finished is kept"
         ) from None
+
+
+def note_asked(out: Path, seeds: int, only: Sequence[str]) -> None:
+    """Note what a run was asked for, so that a report can tell whether all of it has run.
+
+    Args:
+        out: the run folder, which `claim` has marked.
+        seeds: number of reported seeds.
+        only: names of entries; all when empty.
+
+    Raises:
+        InputError: if the marker cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     claim(Path(folder), "one", "")
+        ...     note_asked(Path(folder), 3, ["gram"])
+        ...     read_asked(Path(folder))
+        [(3, ['gram'])]
+    """
+    now = [seeds, sorted(only)]
+    state = read_state(out / "suite.json", SCHEMA)
+    if now not in (before := state.get("asked", [])):
+        write_atomic(out / "suite.json", json.dumps({**state, "asked": [*before, now]}).encode())
+
+
+def read_asked(out: Path) -> list[tuple[int, list[str]]]:
+    """Read what `note_asked` wrote.
+
+    Args:
+        out: the run folder.
+
+    Returns:
+        Number of seeds and names of entries of every call; empty where nothing was noted.
+
+    Raises:
+        InputError: if the marker cannot be read.
+
+    Example:
+        >>> read_asked(Path("nowhere"))
+        []
+    """
+    if not (out / "suite.json").exists():
+        return []
+    return [(seeds, only) for seeds, only in read_state(out / "suite.json", SCHEMA).get("asked", [])]
 
 
 def _settings(factory: str) -> dict[str, str]:

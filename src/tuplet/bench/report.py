@@ -19,6 +19,7 @@ from tuplet.bench.scaling_report import scaling_beside
 from tuplet.bench.subset_map import subset_maps
 from tuplet.bench.suite import Suite
 from tuplet.bench.tables import Table, as_csv, grid, latex, mark, markdown, tables
+from tuplet.bench.unfinished import unfinished
 from tuplet.bench.verdicts import Run
 from tuplet.bench.weights import weight_bars
 from tuplet.io.files import write_atomic
@@ -64,7 +65,9 @@ def write_report(suite: Suite, records: Sequence[Record], out: Path) -> Path:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     made = tables(suite, records)
-    said = answers(made, trial_scores(suite, out), doubtful(suite, made, out))
+    left, waiting = unfinished(suite, out)
+    told = [t for t in made if t.task.name not in waiting]
+    said = answers(told, trial_scores(suite, out), doubtful(suite, made, out))
     loader = Environment(loader=PackageLoader("tuplet.bench"), autoescape=True, undefined=StrictUndefined)
     sections = []
     for table in made:
@@ -78,7 +81,7 @@ def write_report(suite: Suite, records: Sequence[Record], out: Path) -> Path:
                 "head": head,
                 "lines": lines,
                 "marks": _marks(table),
-                "reading": reading(suite, table),
+                "reading": reading(suite, table) if table.task.name not in waiting else [],
                 "variant": variant,
                 "curves": figures.curves(suite, table.task, here, variant=variant),
                 "scatter": figures.cosine_scatter(suite, table.task, here),
@@ -92,12 +95,13 @@ def write_report(suite: Suite, records: Sequence[Record], out: Path) -> Path:
     ran = {r.entry for r in records}  # a selection of entries speaks of no others
     page = loader.get_template("report.html").render(
         suite=suite,
+        left=left,
         left_out=list(suite.left_out.values()) if ran >= {e.name for e in suite.entries} else [],
         answers=[(a, ladder(a.table, a) if a.table else "") for a in said],
         baseline=next((e.label for e in suite.entries if e.name == suite.baseline), suite.baseline),
         sections=sections,
         overview=overview(made),
-        verdicts=suite.claims(Run(suite, records)) if suite.claims else [],
+        verdicts=suite.claims(Run(suite, records)) if suite.claims and not left else [],
         weights=weight_bars(suite, records),
         tuned=any(e.trials for e in suite.entries),
         samples=kept_samples(out),
@@ -111,7 +115,10 @@ def write_report(suite: Suite, records: Sequence[Record], out: Path) -> Path:
     file = out / "report.html"
     write_atomic(file, page.encode())
     others = {
-        "table.md": overview_markdown(made) + "\n" * bool(overview(made)) + markdown(made),
+        "table.md": (f"{left}\n\n" if left else "")
+        + overview_markdown(made)
+        + "\n" * bool(overview(made))
+        + markdown(made),
         "table.csv": as_csv(made),
         "table.tex": latex(made),
     }

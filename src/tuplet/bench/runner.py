@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from tuplet.bench.cell import CRITERION, load_suite, run_cell
-from tuplet.bench.folder import claim, read_marker
+from tuplet.bench.folder import claim, note_asked, read_marker
 from tuplet.bench.record import Record, read_cell, write_cell
-from tuplet.bench.suite import TUNING_SEED, Cell, Entry, Settings, Suite, Task
+from tuplet.bench.suite import TUNING_SEED, Cell, Entry, Settings, Suite, Task, reported, trials
 from tuplet.io.files import locked, write_atomic
 from tuplet.processes import Inline, Workers
 from tuplet.types import InputError
@@ -65,11 +65,12 @@ def run_suite(
     pairs = [(t, e) for t in suite.tasks for e in suite.of(t) if not only or e.name in only]
     with locked(out):
         claim(out, suite.name, suite.factory)
+        note_asked(out, seeds, only)
         plan = _Plan(suite, out, pairs, suite.seeds(seeds))
         plan.sweep()
         if plan.ready:
             _work(suite, plan, workers or os.cpu_count() or 1, report)
-    records = [r for cell in plan.reported() for r in plan.records(cell)]
+    records = [r for cell in plan.reported for r in plan.records(cell)]
     check_budget(records)
     return records
 
@@ -139,25 +140,12 @@ class _Plan:
         self.started: set[Cell] = set()
         self.done: dict[Cell, list[Record]] = {}
         self.failed: set[Cell] = set()
-        for cell in (*self.trials(), *self.reported()):
+        self.reported = reported(pairs, seeds)
+        planned = [*trials(pairs), *self.reported]
+        for cell in planned:
             if (self.out / cell.file).exists():
                 self.done[cell] = read_cell(self.out / cell.file)
-        self.total = len(self.trials()) + len(self.reported())
-
-    def trials(self) -> list[Cell]:
-        return [
-            Cell(t.name, e.name, f"trial-{k}", TUNING_SEED)
-            for t, e in self.pairs
-            for k in range(len(e.trials) + 1 if e.trials else 0)
-        ]
-
-    def reported(self) -> list[Cell]:
-        return [
-            Cell(t.name, e.name, variant, seed)
-            for t, e in self.pairs
-            for variant in (("default", "tuned") if e.trials else ("default",))
-            for seed in self.seeds
-        ]
+        self.total = len(planned)
 
     def records(self, cell: Cell) -> list[Record]:
         return self.done.get(cell, [])

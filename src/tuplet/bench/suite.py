@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -212,3 +212,45 @@ class Cell:
     def file(self) -> str:
         """Return the cell's file within a run folder."""
         return f"cells/{self.task}/{self.entry}.{self.variant}.s{self.seed}.jsonl"
+
+
+def trials(pairs: Sequence[tuple[Task, Entry]]) -> list[Cell]:
+    """List the cells that choose settings.
+
+    Args:
+        pairs: tasks and entries.
+
+    Returns:
+        The cells.
+
+    Example:
+        >>> trials([])
+        []
+    """
+    return [
+        Cell(t.name, e.name, f"trial-{k}", TUNING_SEED)
+        for t, e in pairs
+        for k in range(len(e.trials) + 1 if e.trials else 0)
+    ]
+
+
+def reported(pairs: Sequence[tuple[Task, Entry]], seeds: Sequence[int]) -> list[Cell]:
+    """List the cells of the tables.
+
+    Args:
+        pairs: tasks and entries.
+        seeds: of the runs.
+
+    Returns:
+        The cells.
+
+    Example:
+        >>> reported([], [0])
+        []
+    """
+    return [
+        Cell(t.name, e.name, variant, seed)
+        for t, e in pairs
+        for variant in (("default", "tuned") if e.trials else ("default",))
+        for seed in seeds
+    ]

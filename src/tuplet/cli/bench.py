@@ -232,12 +232,20 @@ def _publish(suite: Suite, records: list[Record], out: Path) -> list[Answer]:
     from tuplet.bench.report import write_report
     from tuplet.bench.show import print_answers, print_claims, print_tables
     from tuplet.bench.tables import tables
+    from tuplet.bench.unfinished import unfinished
+    from tuplet.evaluate.summary import wrapped
 
     made = tables(suite, records)
-    answered = answers(made, trial_scores(suite, out), doubtful(suite, made, out))
+    left, waiting = unfinished(suite, out)
+    told = [t for t in made if t.task.name not in waiting]
+    answered = answers(told, trial_scores(suite, out), doubtful(suite, made, out))
+    if left:
+        print("\n".join([*wrapped(left), ""]))
     print_answers(answered)
-    print_tables(suite, made, answered=[label for a in answered for label in a.covers])
-    print_claims(suite, records)
+    quiet = [t.task.label for t in made if t.task.name in waiting]  # what their tables show so far is no result
+    print_tables(suite, made, answered=[*quiet, *(label for a in answered for label in a.covers)])
+    if not left:
+        print_claims(suite, records)
     failed = sorted(out.glob("cells/*/*.error.json"))
     if failed:
         print(f"{len(failed)} pieces failed (the first: {failed[0]}); run again to retry them")
