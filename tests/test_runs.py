@@ -55,6 +55,19 @@ def test_a_file_becomes_a_model_numbers_and_vectors(here, capsys):
     assert ran("embed", "run", "my.npz", "--out", "emb.npz", "--force") == 0
 
 
+def test_embed_keeps_the_target_that_the_run_was_told(here, capsys):
+    raw = dict(np.load("bare.npz"))
+    words = np.where(raw["force"][:, 0] > 0, "walk", "run")
+    np.savez("named.npz", **raw, act=words)
+    assert ran("train", "named.npz", "--target", "act", "--epochs", 40, "--lr", 1, "--out", "run") == 0
+    assert " of at most 40 epochs (stopped early), " in capsys.readouterr().out
+    assert ran("embed", "run", "named.npz") == 0
+    table = np.load("emb.npz")
+    assert (table["act"] == words[table["id"]]).all()
+    assert ran("embed", "run", "bare.npz", "--force") == 0
+    assert "act" not in np.load("emb.npz")
+
+
 def test_new_rows_of_some_modalities_with_ids_and_absent_rows(here, capsys):
     assert ran("train", "bare.npz", "--epochs", 1, "--dim", 8) == 0
     assert ran("evaluate", "runs/train") == 0

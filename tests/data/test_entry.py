@@ -80,6 +80,8 @@ def test_new_rows_that_do_not_fit_say_what_does():
         ({"image": image / 255}, "whole numbers from 0 to 255"),
         ({"a": B}, r"raw\['a'\] has shape \(60, 3\)"),
         ({"walk": np.concatenate([WALK, WALK], axis=1)}, "cut them to 12 steps"),
+        ({"walk": [row[:n] for row, n in zip(WALK, LENGTH, strict=True)]}, "; fill the ends with zeros or NaN$"),
+        ({"a": [row[: 1 + i % 3] for i, row in enumerate(X)]}, "; give every row the shape of the training rows$"),
         ({"note": "cup"}, r"\[text\]"),
         ({"q": X}, "built for"),
         ("new.npz", "expected a dict such as"),

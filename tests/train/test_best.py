@@ -15,8 +15,9 @@ from tests.train.toys import model, source
 from tests.train.victim import train
 from tuplet import AlignmentModel, InputError, TrainConfig, fit
 from tuplet.objectives import Pairwise, Schedule, Structure, Sum, Symile, Temperature
-from tuplet.train import checkpoint
+from tuplet.train import checkpoint, progress
 from tuplet.train.validate import best_epoch, exhausted
+from tuplet.types import Loss
 
 LOSSES = [3.0, math.nan, 1.0, 2.0, 1.0, 5.0, 4.0]  # the optimum is at epoch 3, and again at 5
 
@@ -217,3 +218,11 @@ def test_a_real_ctrl_c_in_another_process(tmp_path):
     one, two = (checkpoint.read(tmp_path / k / checkpoint.NAME) for k in ("stopped", "whole"))
     assert one[0].keys() == two[0].keys()
     assert same(one[0], two[0])
+
+
+def test_progress_says_at_most_where_training_may_stop_early(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "EVERY", -1)
+    for early, said in ((True, "step 44 of at most 400, loss 1.5000\n"), (False, "step 44 of 400, loss 1.5000\n")):
+        with progress.Progress(True, 400, 43, early=early) as tell:
+            tell(Loss(torch.tensor(1.5), {}))
+        assert capsys.readouterr().err == said

@@ -132,6 +132,14 @@ def _parts(command: Embed, n: int) -> NDArray[np.str_]:
     return parts
 
 
+def _noted_target(run: Path) -> str | None:
+    """Return the target that the model's own training was told to take from its file."""
+    from tuplet.cli.runs import NOTE, read_note
+
+    target: str | None = read_note(run)["target"] if (run / NOTE).exists() else None
+    return target
+
+
 def _file(command: Embed, model: AlignmentModel) -> Iterator[Table]:
     """Embed raw rows of a file, which may hold any of the model's modalities."""
     from tuplet.data.join import row_ids
@@ -142,7 +150,8 @@ def _file(command: Embed, model: AlignmentModel) -> Iterator[Table]:
                 f"{option} is {getattr(command, option)!r}, but the model says how rows are read; leave it out"
             )
     file = Path(command.data.partition("?")[0])
-    arrays = _arrays(file, {*model.encoders, *command.modalities, command.id, command.target, command.group})
+    noted = _noted_target(command.run)
+    arrays = _arrays(file, {*model.encoders, *command.modalities, command.id, command.target, command.group, noted})
     wanted = command.modalities or tuple(k for k in model.encoders if k in arrays)
     if missing := [k for k in wanted if k not in arrays or k not in model.encoders]:
         raise InputError(
@@ -167,7 +176,7 @@ def _file(command: Embed, model: AlignmentModel) -> Iterator[Table]:
     if id is not None:
         row_ids(f"{file}: id {id!r}", arrays[id], n)
     ids = np.arange(n) if id is None else arrays[id]
-    labels = {k for k in arrays if k in ("label", "target", "group", *asked) or k.startswith("target.")}
+    labels = {k for k in arrays if k in ("label", "target", "group", noted, *asked) or k.startswith("target.")}
     known = {k: arrays[k] for k in sorted(labels - set(wanted)) if arrays[k].shape == (n,)}
     if command.group is not None:
         known["group"] = known.pop(command.group, arrays[command.group])

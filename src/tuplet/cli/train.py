@@ -116,9 +116,11 @@ def train(command: Train) -> None:
         raise KeyboardInterrupt
     entry = run.history[(run.best or 0) - 1]
     losses = f"loss {entry['loss']:.4f}" + (f", validation {entry['val']:.4f}" if "val" in entry else "")
-    early = " (stopped early)" if len(run.history) < config.epochs else ""
+    epochs = f"{len(run.history)} epochs"
+    if len(run.history) < config.epochs:
+        epochs = f"{len(run.history)} of at most {config.epochs} epochs (stopped early)"
     kept = f"epoch {run.best} is the best: {losses}" if run.best else losses
-    said = [f"{len(run.history)} epochs{early}, {run.steps} steps, {run.seconds:.1f} s; {kept}"]
+    said = [f"{epochs}, {run.steps} steps, {run.seconds:.1f} s; {kept}"]
     if config.devices == 1 and plan is None:
         said.append(doubt(run.model, recipe.objective, recipe.source.val))
     print("\n".join(line for text in said for line in wrapped(text)))

@@ -13,19 +13,18 @@ from torch import Tensor
 from tuplet.data.frames import frame_array, is_frame, is_missing, is_series, plain_objects
 from tuplet.types import InputError
 
-RAGGED = (
-    "rows of different lengths, expected equal ones; pool them, or fill the short ones with zeros at their ends and say "
-    "kinds={NAME: 'padded'}"
-)
+RAGGED = "rows of different lengths, expected equal ones; "
+FILL = "pool them, or fill the short ones with zeros at their ends and say kinds={NAME: 'padded'}"
 AS_TEXT = "use .astype(str) on the array, or [str(v) for v in ...] of a list"
 
 
-def as_array(argument: str, values: Any) -> NDArray[Any]:
+def as_array(argument: str, values: Any, *, ragged: str = FILL) -> NDArray[Any]:
     """Turn lists, tensors, frames and Series into a plain array.
 
     Args:
         argument: name for the error message.
         values: anything array-like; a tensor may lie on any device, need gradients and have any floating dtype.
+        ragged: what to do about rows of different lengths, for the error message.
 
     Returns:
         The array; it may share memory with ``values``. Text and values with gaps that are no numbers become objects, with
@@ -41,9 +40,9 @@ def as_array(argument: str, values: Any) -> NDArray[Any]:
     if isinstance(values, np.ma.MaskedArray):
         return _filled(values)
     if isinstance(values, Tensor):
-        return plain_objects(_dense(argument, values))
+        return plain_objects(_dense(argument, values, ragged))
     if isinstance(values, list | tuple) and any(isinstance(v, Tensor) for v in values):
-        values = [_dense(argument, v) if isinstance(v, Tensor) else v for v in values]
+        values = [_dense(argument, v, ragged) if isinstance(v, Tensor) else v for v in values]
     if hasattr(values, "nnz") and hasattr(values, "toarray"):
         raise InputError(f"{argument} is a sparse matrix, expected a dense one; give .toarray()")
     if is_frame(values) or is_series(values):
@@ -57,13 +56,13 @@ def as_array(argument: str, values: Any) -> NDArray[Any]:
         array = np.asarray(values)
         return plain_objects(array.astype(object) if array.dtype.kind == "T" else array)
     except (ValueError, TypeError, OverflowError):
-        raise InputError(f"{argument} has {RAGGED}") from None
+        raise InputError(f"{argument} has {RAGGED}{ragged}") from None
 
 
-def _dense(argument: str, tensor: Tensor) -> NDArray[Any]:
+def _dense(argument: str, tensor: Tensor, ragged: str) -> NDArray[Any]:
     """Turn a tensor into an array; types that NumPy lacks become float32."""
     if tensor.is_nested:
-        raise InputError(f"{argument} has {RAGGED}")
+        raise InputError(f"{argument} has {RAGGED}{ragged}")
     fix = "dequantize" if tensor.is_quantized else "to_dense" if tensor.layout != torch.strided else ""
     if fix or tensor.is_meta:
         what = "quantized" if tensor.is_quantized else "without values (meta)" if tensor.is_meta else str(tensor.layout)
@@ -89,12 +88,13 @@ def _filled(values: np.ma.MaskedArray[Any, Any]) -> NDArray[Any]:
     return plain_objects(plain)
 
 
-def as_numbers(argument: str, values: Any) -> NDArray[Any]:
+def as_numbers(argument: str, values: Any, *, ragged: str = FILL) -> NDArray[Any]:
     """Turn what a user passes as rows of numbers into an array.
 
     Args:
         argument: name for the error message.
         values: as in `as_array`.
+        ragged: as in `as_array`.
 
     Returns:
         The array, of any real dtype, ``(n, ...)``; it may share memory with ``values``.
@@ -106,12 +106,12 @@ def as_numbers(argument: str, values: Any) -> NDArray[Any]:
         >>> as_numbers("a", [[1, None]])
         array([[ 1., nan]])
     """
-    array = as_array(argument, values)
+    array = as_array(argument, values, ragged=ragged)
     if array.dtype.kind not in "biuf":
         if array.dtype.kind == "O" and array.ndim == 1 and len(array) and all(v is None for v in array):
             raise InputError(f"{argument} has no value in any row; leave it out")
         if array.dtype.kind == "O" and array.ndim == 1 and isinstance(array[0], list | tuple | np.ndarray):
-            raise InputError(f"{argument} has {RAGGED}")
+            raise InputError(f"{argument} has {RAGGED}{ragged}")
         what = _objects(array) if array.dtype.kind == "O" else f"dtype {array.dtype}"
         raise InputError(f"{argument} has {what}, expected numbers; {_to_numbers(array)}")
     if array.ndim == 0 or array.size == 0:

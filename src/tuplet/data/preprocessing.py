@@ -59,8 +59,10 @@ class Preprocessing:
         """
         if self.modality.kind == "text":
             return hashed(name, raw)
-        array = self._shaped(name, as_numbers(name, self._in_order(name, raw)))
-        if self.modality.kind == "padded":
+        padded = self.modality.kind == "padded"
+        ragged = "fill the ends with zeros or NaN" if padded else "give every row the shape of the training rows"
+        array = self._shaped(name, as_numbers(name, self._in_order(name, raw), ragged=ragged))
+        if padded:
             array = filled_ends(array)
         present = present_rows(name, array)
         if self._of_bytes and array.dtype.kind == "f" and 0 < np.max(array, where=~np.isnan(array), initial=0) <= 1:

@@ -16,8 +16,9 @@ EVERY = 10.0
 class Progress:
     """A rich progress bar, lines every ten seconds where nobody could see it, or nothing."""
 
-    def __init__(self, shown: bool, total: int, done: int) -> None:
+    def __init__(self, shown: bool, total: int, done: int, *, early: bool = False) -> None:
         self.shown, self.total, self.done = shown, total, done
+        self.most = "at most " if early else ""  # early stopping may end it sooner
 
     def __enter__(self) -> Callable[[Loss], None]:
         self.bar = None
@@ -31,7 +32,8 @@ class Progress:
             self.pace, self.last = Pace(), time.monotonic()
             self.pace.left(self.done, self.total)
             return self._line
-        columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]}"))
+        name = "training" + " (may stop early)" * bool(self.most)
+        columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]}"))
         bar = self.bar = Progress(*columns, TimeRemainingColumn(), console=console)
         bar.start()
         task = bar.add_task("", total=self.total, completed=self.done, loss="")
@@ -47,4 +49,5 @@ class Progress:
             self.last = time.monotonic()
             value = float(loss.total.detach())
             left = self.pace.left(self.done, self.total)
-            print(f"step {self.done} of {self.total}, loss {value:.4f}{left}", file=sys.stderr, flush=True)
+            left = left.replace(", ", f", {self.most}", 1)
+            print(f"step {self.done} of {self.most}{self.total}, loss {value:.4f}{left}", file=sys.stderr, flush=True)

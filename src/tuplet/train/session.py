@@ -88,7 +88,8 @@ class Session:
                 self._resume(self.file)
             self.runtime.barrier()  # nobody may replace the checkpoint before all have read it
             advance(self.objective, self.step / self.total)
-            tell = held.enter_context(Progress(self.config.progress and main, self.total, self.step))
+            early = self.config.patience is not None and self.config.patience < self.config.epochs
+            tell = held.enter_context(Progress(self.config.progress and main, self.total, self.step, early=early))
             interrupt = held.enter_context(Interrupt(active=self.runtime.world == 1))
             self._write_log()
             if self.config.out and main:
