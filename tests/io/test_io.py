@@ -2,11 +2,12 @@
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tuplet import InputError
-from tuplet.io import AnyOf, Between, fresh, parse_state, read_state, safe_name
+from tuplet.io import AnyOf, Between, fresh, parse_state, read_state, safe_name, write_atomic
 from tuplet.io.names import LONGEST
 from tuplet.io.pace import Pace
 from tuplet.io.state import DEPTH
@@ -198,6 +199,7 @@ def test_fresh_removes_only_what_tuplet_wrote(tmp_path):
         "cells/a/b.error.json",
         "report.html",
         ".cell.77.part",
+        ".cell.77.0a1b2c3d.part",
     ]
 
     def build(*more):
@@ -253,3 +255,10 @@ def test_the_time_left_is_said_once_it_is_known():
         seconds = iter([0.0, *(second for second, _, _ in calls)])
         pace = Pace(lambda s=seconds: next(s))
         assert [pace.left(done, total) for _, done, total in calls][-1] == said
+
+
+def test_threads_may_write_one_file(tmp_path):
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda k: write_atomic(tmp_path / "a", bytes([k]) * 1000), range(40)))
+    assert len(set((tmp_path / "a").read_bytes())) == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]

@@ -15,6 +15,7 @@ from tuplet.errors import InputError
 from tuplet.io import AnyOf, parse_state
 
 if TYPE_CHECKING:
+    from tuplet.model import AlignmentModel
     from tuplet.train.recipe import Recipe
 
 
@@ -95,13 +96,29 @@ def _recipe(command: Evaluate, note: dict[str, Any]) -> Recipe:
         if note["data"] is None:
             raise InputError(f"{command.run / NOTE} names neither data nor a recipe; train again with --fresh")
         given = {k: v for k, v in reading_note(command).items() if v not in (None, [])}
-        recipe = data_recipe({**note, "data": command.data or note["data"], "reading": note["reading"] | given})
+        now = {"data": command.data or note["data"], "reading": note["reading"] | given}
+        recipe = data_recipe({**note, **now, "start": "random"})  # the closed form is not solved again
     if recipe.source.fingerprint != note["fingerprint"]:
         raise InputError(
             f"{command.run} was trained on other data or another split than are read now; its test rows are not known here. "
             f"Give --data for a file that moved; to embed other rows, use `tuplet embed {command.run} DATA`"
         )
+    if note["recipe"] is None and note["start"] == "gcca":
+        recipe = replace(recipe, model=_started(command.run, recipe.model))
     return recipe
+
+
+def _started(folder: Path, plain: AlignmentModel) -> AlignmentModel:
+    """Load a model that began as the closed form; the plain one's networks are its branches."""
+    from tuplet.model import load
+
+    model = load(folder)
+    own = {k.replace(".branch.", ".", 1): v.shape for k, v in model.state_dict().items()}
+    if model.start != "gcca" or any(own.get(k) != v.shape for k, v in plain.state_dict().items()):
+        raise InputError(
+            f"{folder} was trained with another model than {NOTE} says; restore it, or train again with --fresh"
+        )
+    return model
 
 
 def _history(folder: Path) -> list[dict[str, float]]:

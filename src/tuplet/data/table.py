@@ -10,8 +10,6 @@ import hashlib
 import itertools
 import json
 import math
-import os
-import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,6 +19,7 @@ from typing import IO, Any, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
+from tuplet.io.files import atomic
 from tuplet.types import InputError
 
 DTYPES = {
@@ -161,28 +160,20 @@ def write_table(
     # widest dtype first: every column then starts at a multiple of its own item size
     order = sorted(streams, key=lambda name: (-streams[name][0].itemsize, name))
     room = len(_json({k: (*streams[k][:2], MOST_ROWS, MOST_ROWS, MOST_ROWS) for k in order}, text)) // 8 * 8 + 8
-    file.parent.mkdir(parents=True, exist_ok=True)
-    scratch = file.with_name(f".{file.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
-    try:
-        with scratch.open("xb") as out:
-            out.write(room.to_bytes(8, "little") + b" " * room)
-            written: dict[str, tuple[np.dtype[Any], tuple[int, ...], int, int, int]] = {}
-            end = 0
-            for name in order:
-                dtype, shape, chunks = streams[name]
-                rows, size = _copy(name, dtype, shape, chunks, out)
-                written[name] = (dtype, shape, rows, end, end + size)
-                end += size
-            lengths = {name: place[2] for name, place in written.items()}
-            if len(set(lengths.values())) != 1:
-                raise InputError(f"columns have {lengths} rows, expected one length; row i of each is the same sample")
-            out.seek(8)
-            out.write(_json(written, text).ljust(room))
-            out.flush()
-            os.fsync(out.fileno())
-        scratch.replace(file)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with atomic(file) as out:
+        out.write(room.to_bytes(8, "little") + b" " * room)
+        written: dict[str, tuple[np.dtype[Any], tuple[int, ...], int, int, int]] = {}
+        end = 0
+        for name in order:
+            dtype, shape, chunks = streams[name]
+            rows, size = _copy(name, dtype, shape, chunks, out)
+            written[name] = (dtype, shape, rows, end, end + size)
+            end += size
+        lengths = {name: place[2] for name, place in written.items()}
+        if len(set(lengths.values())) != 1:
+            raise InputError(f"columns have {lengths} rows, expected one length; row i of each is the same sample")
+        out.seek(8)
+        out.write(_json(written, text).ljust(room))
     return file
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from tuplet.errors import InputError
 
@@ -24,11 +26,33 @@ def write_atomic(path: Path, content: bytes) -> None:
         ...     Path(folder, "a").read_bytes()
         b'abc'
     """
+    with atomic(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing, which takes the place of the old one at the end; after an error nothing is left behind.
+
+    Args:
+        path: the file.
+
+    Yields:
+        The new file, under a name that no other process or thread has.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with atomic(Path(folder, "a")) as file:
+        ...         _ = file.write(b"abc")
+        ...     [p.name for p in Path(folder).iterdir()]
+        ['a']
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
     try:
-        with scratch.open("wb") as file:
-            file.write(content)
+        with scratch.open("xb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         scratch.replace(path)

@@ -22,7 +22,7 @@ WRITTEN = (
     *("records/*.json", *(f"models/*/{name}" for name in ("*.json", "*.jsonl", "*.safetensors", "README.md"))),
 )
 """All that commands write to a run folder; ``*`` stays within a folder. A command that writes more adds it here."""
-_SCRATCH = re.compile(r"\..+\.\d+\.part|\.lock")
+_SCRATCH = re.compile(r"\..+\.\d+(\.[0-9a-f]{8})?\.part|\.lock")
 
 
 def fresh(folder: Path) -> None:
