@@ -31,8 +31,8 @@ METHODS = {
     "ova_ib": "OVA-IB",
     "cone": "Cone (ours)",
     "scratch": "Pairwise from scratch",
-    "linear": "Linear closed form, by the cone",
-    "random": "Random encoders, by the cone",
+    "linear": "Linear closed form",
+    "random": "Random encoders",
     "inputs": "Plain inputs",
 }
 """Method -> what the page calls it."""
