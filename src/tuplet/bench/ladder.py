@@ -56,9 +56,8 @@ def _panel(table: Table, best: Row, rows: Sequence[Row], column: Column) -> str:
             role = "chosen" if row is best else "baseline" if not row.entry.aligned else "same" if same else "apart"
             if math.isfinite(cell.low):
                 ends = np.array([cell.low, cell.high])
-                shown = (
-                    np.clip(ends, 0, 1) if column.percent else ends
-                )  # those of few seeds are wider than what is possible
+                # those of few seeds are wider than what is possible
+                shown = np.clip(ends, 0, 1) if column.percent else ends
                 axis.plot(scale * shown, [place, place], color=COLOUR[role], linewidth=1.2)
                 whole = scale * ends[shown == ends]
                 axis.plot(whole, [place] * len(whole), "|", color=COLOUR[role], markersize=5)

@@ -216,8 +216,9 @@ def _time(steps: int, rate: float | None) -> tuple[Values, str]:
     return (at / rate, "s") if steps / rate > 0.1 else (at / rate * 1e3, "ms")
 
 
-def _outline(at: Values, row: Values, *, bins: int = 400) -> tuple[Values, Values]:
+def _outline(at: Values, row: Values) -> tuple[Values, Values]:
     """Thin a long signal to its least and greatest value in each of so many bins, which looks the same."""
+    bins = 400
     width = len(row) // bins
     if width < 3:
         return at, row

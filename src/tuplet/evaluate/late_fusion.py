@@ -167,9 +167,9 @@ def late_fusion(
     return results + _best(singles)
 
 
-def _known(rows: Rows, batch_size: int = 256) -> tuple[Tensor, dict[str, Tensor]]:
+def _known(rows: Rows) -> tuple[Tensor, dict[str, Tensor]]:
     """Read row numbers and targets of a part, without holding its inputs."""
-    read = (rows[slice(i, min(i + batch_size, len(rows)))] for i in range(0, len(rows), batch_size))
+    read = (rows[slice(i, min(i + 256, len(rows)))] for i in range(0, len(rows), 256))
     parts = [(batch.index, batch.target) for batch in read]
     return torch.cat([i for i, _ in parts]), {k: torch.cat([t[k] for _, t in parts]) for k in parts[0][1]}
 

@@ -48,7 +48,7 @@ def principal_axes(x: Float[Tensor, "N d"], *, count: int = 100) -> tuple[Float[
         x = x[torch.linspace(0, n - 1, EXACT).long()]
     rows = x.double() - mean
     scale = float(rows.abs().max()) if rows.numel() else 0.0
-    if scale <= 1e-12 * float(mean.abs().max()) or scale == 0:  # constant, up to rounding of its mean
+    if scale <= 1e-12 * float(mean.abs().max()):  # constant, up to rounding of its mean
         return mean, mean.new_zeros(d, 0)
     rows = rows / scale
     wide = len(rows) < d
@@ -115,14 +115,12 @@ class Moments:
 
     def __init__(self, sizes: Sequence[int]) -> None:
         self.sizes = list(sizes)
-        self.of = torch.arange(len(self.sizes)).repeat_interleave(
-            torch.tensor(self.sizes)
-        )  # the modality of every value
+        # the modality of every value
+        self.of = torch.arange(len(self.sizes)).repeat_interleave(torch.tensor(self.sizes))
         total = len(self.of)
         self.products = torch.zeros(total, total, dtype=torch.float64)
-        self.sums = torch.zeros(
-            total, len(self.sizes), dtype=torch.float64
-        )  # of a value, over rows that have a modality
+        # of a value, over rows that have a modality
+        self.sums = torch.zeros(total, len(self.sizes), dtype=torch.float64)
         self.counts = torch.zeros(len(self.sizes), len(self.sizes), dtype=torch.float64)
 
     def add(self, parts: Sequence[Float[Tensor, "N _"]], present: Sequence[Bool[Tensor, " N"]]) -> None:

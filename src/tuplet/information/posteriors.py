@@ -16,6 +16,8 @@ from tuplet.types import InputError, in_range, one_of
 
 Model = Literal["mlp", "logistic"]
 Posterior = NDArray[np.float64]
+STEPS, PATIENCE = 300, 40
+"""Steps of a network at most, and steps without a better one after which it stops."""
 
 
 def cross_fitted(
@@ -130,9 +132,6 @@ def _mlps(
     y: NDArray[np.int64],
     parts: list[tuple[NDArray[np.int64], NDArray[np.int64]]],
     seed: int,
-    *,
-    steps: int = 300,
-    patience: int = 40,
 ) -> list[Posterior]:
     """Posteriors of each fold's other rows by a small network, at its best mean log-likelihood on a tenth of its rows.
 
@@ -146,9 +145,8 @@ def _mlps(
     new, _ = _padded([test for _, test in parts])
     fold = torch.arange(len(parts)).unsqueeze(1)
     weights = [torch.randn(s, generator=generator) * math.sqrt(2 / s[1]) for s in ((64, inputs.shape[2]), (wide, 64))]
-    w1, w2 = (
-        w.mT.repeat(len(parts), 1, 1).requires_grad_() for w in weights
-    )  # every fold begins with the same weights
+    # every fold begins with the same weights
+    w1, w2 = (w.mT.repeat(len(parts), 1, 1).requires_grad_() for w in weights)
     b1, b2 = (torch.zeros(len(parts), 1, len(w), requires_grad=True) for w in weights)
 
     def logits(rows: Tensor) -> Tensor:
@@ -161,17 +159,17 @@ def _mlps(
     shown, seen, unseen = inputs[fold, fit], inputs[fold, watched], inputs[fold, new]
     best, age = torch.full((len(parts),), math.inf), torch.zeros(len(parts))
     kept = torch.zeros(*new.shape, wide)
-    for _ in range(steps):
+    for _ in range(STEPS):
         optimiser.zero_grad()
         torch.autograd.backward(losses(shown, label[fit], fit_share).sum())
         optimiser.step()
         with torch.no_grad():
             loss = losses(seen, label[watched], watched_share)
-            better = (loss < best) & (age <= patience)  # a fold that has stopped stays where it was
+            better = (loss < best) & (age <= PATIENCE)  # a fold that has stopped stays where it was
             best, age = torch.where(better, loss, best), torch.where(better, 0, age + 1)
             if better.any():
                 kept[better] = logits(unseen)[better]
-        if (age > patience).all():
+        if (age > PATIENCE).all():
             break
     read = kept.double().softmax(2).numpy()
     return [read[k, : len(test)] for k, (_, test) in enumerate(parts)]

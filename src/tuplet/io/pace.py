@@ -38,9 +38,8 @@ class Pace:
         if done <= self.base or done >= total:
             return ""
         self.first = self.first or (now, done)
-        since, base = (
-            self.first if done - self.first[1] >= 2 else (self.began, self.base)
-        )  # the first one also starts up
+        # the first one also starts up
+        since, base = self.first if done - self.first[1] >= 2 else (self.began, self.base)
         return f", about {_spoken((now - since) / (done - base) * (total - done))} left"
 
 

@@ -8,17 +8,6 @@ from typing import Literal
 from tuplet.train.config import Optimizer, TrainConfig
 
 PresetName = Literal["small", "paper"]
-STATED = {
-    "dim": "OVA-IB, appendix B.2: representation and embedding dimension 256",
-    "batch_size": "OVA-IB, appendix B.2: batch size 64",
-    "optimizer": "OVA-IB, appendix B.2: Adam",
-    "tau": "OVA-IB, appendix B.2: temperature 0.01",
-    "ridge": "OVA-IB, appendix B.2: lambda = 1e-8",
-    "beta": "OVA-IB, section 4.1: beta = 1 for all benchmarks except WESAD (0.5)",
-    "lr": "OVA-IB, appendix B.2: learning rates by dataset and task; VFP and WESAD are not among them",
-    "seeds": "OVA-IB, appendix B.2: seed 42 for all tasks, also 0 and 1 for retrieval; UniOMA, table I: 10 seeds, not which",
-}
-"""Field -> where its number is stated. A number that is not is named in ``guessed``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +26,11 @@ class Preset:
         epochs: passes over the training rows.
         encoders: preset of `tuplet.nets.encoders`.
         guessed: names of the fields that no paper states.
+
+    Source:
+        OVA-IB, appendix B.2: width 256, batch size 64, Adam, temperature 0.01, ridge 1e-8; seed 42 for all tasks, also 0 and 1
+        for retrieval; learning rates by dataset and task, without VFP and WESAD. OVA-IB, section 4.1: beta 1, for WESAD 0.5.
+        UniOMA, table I: 10 seeds, not which.
 
     Example:
         >>> PAPER["mosei"].lr, PAPER["mosei"].config(seed=42).batch_size

@@ -96,7 +96,3 @@ def digits(objective: str = "pairwise", seed: int = 0) -> Recipe:
     torch.manual_seed(seed)
     model = AlignmentModel.mlp({k: m.shape for k, m in source.modalities.items()}, dim=DIM)
     return Recipe(source, model, OBJECTIVES[objective](tuple(source.modalities), DIM), TrainConfig(epochs=20, lr=3e-3))
-
-
-RECIPES = {"digits": digits}
-"""Short name -> function of objective and seed."""

@@ -312,13 +312,13 @@ def _constant(y: Tensor, about: Target, threshold: float | None) -> float:
 
 
 @torch.no_grad()
-def _embedded(model: AlignmentModel, rows: Rows, *, batch_size: int = 1024) -> Embeddings:
+def _embedded(model: AlignmentModel, rows: Rows) -> Embeddings:
     """Embed all rows of a part, in order, on the CPU."""
     model.eval()
     device = next(model.parameters()).device
     parts = []
-    for start in range(0, len(rows), batch_size):
-        batch = rows[slice(start, min(start + batch_size, len(rows)))]
+    for start in range(0, len(rows), 1024):
+        batch = rows[slice(start, min(start + 1024, len(rows)))]
         parts.append(model(batch.map(lambda value: value.to(device))))
 
     def joined(name: Literal["z", "h", "present", "target"]) -> dict[str, Tensor]:
