@@ -242,7 +242,7 @@ def test_the_report_stands_alone_and_escapes(run):
     assert "<script" not in page
     assert "Pairwise &lt;b&gt;&amp;" in page
     assert "Pairwise <b>" not in page
-    assert page.count("<svg") == 5
+    assert page.count("<svg") == 6
     assert "currentColor" in page
     assert "#010203" not in page
 
