@@ -234,6 +234,7 @@ def test_pairs_that_look_like_shuffled_rows_are_sent_to_the_pairing_first():
         similarity["cka"] = {**near, "value": value}
         weak = advise(("a", "b"), pid, similarity, tried([0, 1, 2, 3, 3], 0.4, score=0.54, chance=0.5))
         assert weak.word == ("check the pairing" if value < 0.2 else "unknown")
+        assert "Check also that row i of a and row i of b" in " ".join(weak.evidence)
     few = advise(("a", "b"), pid, similarity, tried([0, 1, 2, 3, 3], 0.4, rows=20))
     assert few.word == "unknown"
 
