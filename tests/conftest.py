@@ -1,6 +1,7 @@
 """Shared by all tests: one thread, and which tests another run has done."""
 
 import os
+import signal
 
 for library in ("OMP", "OPENBLAS", "MKL"):  # before any of them is loaded; child processes inherit it
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 torch.set_num_threads(1)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets jobs in the background ignore it
 
 
 def pytest_addoption(parser):
