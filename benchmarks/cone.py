@@ -131,7 +131,7 @@ def measured(model: AlignmentModel, objective: Objective | None, source: Source)
     """Keep the numbers that are shown, and the outcome of every query where all directions have the same queries."""
     names, target = tuple(source.modalities), target_of(source)
     results = evaluate(model, objective, source, target=target, which=(*((name,) for name in names), names))
-    scored = evaluate(model, Cone(), source, target=target, which=(names,))
+    scored = results if isinstance(objective, Cone) else evaluate(model, Cone(), source, target=target, which=(names,))
     results += [replace(r, metric=r.metric.replace("own", "cone")) for r in scored if r.metric.startswith(OWN)]
     found = {r.metric: r for r in results if r.metric in SHOWN and r.detail in ("", "mean")}
     values = {k: r.value for k, r in found.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tuplet.bench.folder import read_asked
-from tuplet.bench.suite import Suite, reported, trials
+from tuplet.bench.suite import Cell, Suite, reported, trials
 
 
 def unfinished(suite: Suite, out: Path) -> tuple[str, set[str]]:
@@ -24,12 +24,10 @@ def unfinished(suite: Suite, out: Path) -> tuple[str, set[str]]:
         >>> unfinished(quickstart(), Path("nowhere"))
         ('', set())
     """
-    cells = {
-        cell
-        for seeds, only in read_asked(out)
-        for pairs in [[(t, e) for t in suite.tasks for e in suite.of(t) if not only or e.name in only]]
-        for cell in (*trials(pairs), *reported(pairs, suite.seeds(seeds)))
-    }
+    cells: set[Cell] = set()
+    for seeds, only in read_asked(out):
+        pairs = [(t, e) for t in suite.tasks for e in suite.of(t) if not only or e.name in only]
+        cells |= {*trials(pairs), *reported(pairs, suite.seeds(seeds))}
     missing = {c for c in cells if not (out / c.file).exists()}
     failed = {(c.task, c.entry) for c in missing if any((out / c.file).parent.glob(f"{c.entry}.*.error.json"))}
     waiting = {(c.task, c.entry) for c in missing} - failed

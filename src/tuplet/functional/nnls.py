@@ -169,9 +169,9 @@ def _candidate(t: Tensor, gram: Tensor, used: Tensor) -> tuple[Tensor, Tensor]:
     return a, worst
 
 
-def _slack(t: Tensor, a: Tensor) -> Tensor:
-    """Bound the rounding of what a mixture leaves of the products."""
-    return torch.maximum(_top(t).clamp_min(0), _top(a.abs())).mul_(64 * torch.finfo(t.dtype).eps)
+def _slack(t: Tensor, a: Tensor, eps: float | None = None) -> Tensor:
+    """Bound the rounding of what a mixture leaves of products that are right to ``eps``."""
+    return torch.maximum(_top(t).clamp_min(0), _top(a.abs())).mul_(64 * (eps or torch.finfo(t.dtype).eps))
 
 
 def _offending(t: Tensor, gram: Tensor, a: Tensor, used: Tensor) -> Tensor:
@@ -202,7 +202,7 @@ def _exchange(t: Tensor, gram: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _one_by_one(t: Tensor, gram: Tensor, eps: float) -> Tensor:
-    """Solve for ``n`` pairs in float64: take the member that helps most, drop those whose weight would turn negative, repeat.
+    """Solve in float64 for products that are right to ``eps``: take who helps most, drop whose weight would turn negative, repeat.
 
     A member that helps is no mixture of the used ones, so the used set never depends on itself and no set comes twice.
     """
@@ -211,7 +211,7 @@ def _one_by_one(t: Tensor, gram: Tensor, eps: float) -> Tensor:
     for _ in range(3 * k):
         left = torch.stack([_left(t[i], gram[i], a) for i in range(k)])
         helps, which = left.masked_fill(used, -torch.inf).max(dim=0)
-        going = helps > 64 * eps * torch.maximum(_top(t).clamp_min(0), _top(a.abs()))
+        going = helps > _slack(t, a, eps)
         if not going.any():
             break
         used = used | (torch.nn.functional.one_hot(which, k).mT.bool() & going)
