@@ -202,7 +202,7 @@ def _exchange(t: Tensor, gram: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _one_by_one(t: Tensor, gram: Tensor, eps: float) -> Tensor:
-    """Solve in float64 for products that are right to ``eps``: take who helps most, drop whose weight would turn negative, repeat.
+    """Solve in float64 for products right to ``eps``: take who helps most, drop who would turn negative, and repeat.
 
     A member that helps is no mixture of the used ones, so the used set never depends on itself and no set comes twice.
     """
