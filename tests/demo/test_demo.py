@@ -14,6 +14,7 @@ import torch
 
 from tests.demo.victim import small
 from tuplet.audit.advice import Advice, gain_curve
+from tuplet.cli.demo import told
 from tuplet.data import from_arrays
 from tuplet.demo import measure, study, verdict
 from tuplet.demo.study import METHODS, Found, _measured, _ranks, chosen
@@ -102,10 +103,12 @@ def test_the_first_answer_follows_both_measures():
     ):
         plain, best = method(0.2)[0], method(0.7)[0]
         now = found | {winner: [replace(plain, numbers=best.numbers, whole=best.whole)]}
-        align, _, gain, _ = (answer for _, answer in verdict(now, names, range(N), AUDIT))
+        said = verdict(now, names, range(N), AUDIT)
+        assert len(told(said)) + 1 < 25
+        align, _, gain, _ = (answer for _, answer in said)
         assert align.startswith("Yes, to search")
         assert begun in align
-        assert "in 70%, the closed form alone, searched by the score of the cone, in 20%" in align
+        assert "in 70%, the closed form alone, searched by the cone, in 20%" in align
         assert "finds more than regularised linear CCA" in gain
         assert "By a typed name alone it cannot be told apart from it: 20% against 20%" in gain
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,13 +68,26 @@ def demo(command: Demo) -> None:
         concepts = np.asarray(unit_ids(source, "test"))
         said = verdict(found, [names[i] for i in source.split.test], concepts, audit)
         page = tell(found, source, shown, said, out / "report.html")
-    for question, answer in said:
-        print(f"\n{question}")
-        _wrapped(answer)
-    print(f"\n{time.monotonic() - began:.0f} s; pictures and tables: {page}")
+    print("\n".join(told(said)))
+    print(f"{time.monotonic() - began:.0f} s; pictures and tables: {page}")
 
 
-def _wrapped(text: str) -> None:
+def told(said: Sequence[tuple[str, str]]) -> list[str]:
+    """Write questions and answers for a terminal of 80 columns.
+
+    Args:
+        said: from `tuplet.demo.verdict`.
+
+    Returns:
+        The lines.
+
+    Example:
+        >>> told([("Does it work?", "Yes.")])
+        ['Does it work?', '  Yes.']
+    """
     import textwrap
 
-    print(textwrap.fill(text, 78, initial_indent="  ", subsequent_indent="  "))
+    lines = []
+    for question, answer in said:
+        lines += [question, *textwrap.wrap(answer, 78, initial_indent="  ", subsequent_indent="  ")]
+    return lines

@@ -63,9 +63,8 @@ def verdict(found: dict[str, list[Found]], names: Sequence[str], concepts: Array
             "Should names and pictures be aligned?",
             f"{align}: asked for a picture or a name by all the rest of its emoji, or the reverse, encoders aligned by "
             f"{METHODS[best]} {begun} have the right one among the first {FIRST} in {part[best]}, the closed form alone, "
-            f"searched by the score of the cone, in {part['linear']}, encoders that are not aligned in {part['random']} "
-            f"({chance}). Asked by a typed name alone: {name[best]}, {name['linear']} and {name['random']} of {len(names)} "
-            "test names. "
+            f"searched by the cone, in {part['linear']}, unaligned encoders in {part['random']} ({chance}). Asked by a typed "
+            f"name alone: {name[best]}, {name['linear']} and {name['random']} of {len(names)} test names. "
             f"To predict the emoji's group, a short audit says: {answer(audit.pairs[0])}",
         ),
         (
@@ -74,11 +73,10 @@ def verdict(found: dict[str, list[Found]], names: Sequence[str], concepts: Array
         ),
         (
             "What does training gain over simpler methods?",
-            f"{METHODS[best]} {gain[linear]} regularised linear CCA searched by the score of the cone, which "
-            f"is computed in seconds without training: {part[best]} against {part['linear']} (by cosine "
-            f"{_mean(found['linear'], 'cosine'):.0%}).{fix} By a typed name alone it {gain[by_name]} it: {name[best]} against "
-            f"{name['linear']}. A linear classifier of the nine groups is right in {probe[best]} on its "
-            f"representations, in {probe['inputs']} on the plain inputs and in {probe['linear']} on those of linear CCA.",
+            f"{METHODS[best]} {gain[linear]} regularised linear CCA searched by the cone, which takes seconds: {part[best]} "
+            f"against {part['linear']} (by cosine {_mean(found['linear'], 'cosine'):.0%}).{fix} By a typed name alone it "
+            f"{gain[by_name]} it: {name[best]} against {name['linear']}. A linear classifier of the nine groups is right in "
+            f"{probe[best]} on its representations, in {probe['inputs']} on plain inputs, {probe['linear']} on linear CCA's.",
         ),
         (
             "Where does it fail?",
