@@ -1,0 +1,220 @@
+"""Measure the house: lines, rooms, long functions, circles of imports, shadowed names, docstrings.
+
+``python tools/house.py`` prints what tests/test_house.py holds.
+"""
+
+from __future__ import annotations
+
+import ast
+import statistics
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1] / "src" / "tuplet"
+Def = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+class Named(NamedTuple):
+    """A function or class and its file."""
+
+    file: str
+    node: Def
+
+
+def docstring(node: Def | ast.Module) -> ast.Expr | None:
+    """Find the docstring's statement."""
+    first = node.body[0] if node.body else None
+    is_text = (
+        isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    )
+    return first if is_text else None  # type: ignore[return-value]
+
+
+def lines(node: ast.AST | None) -> int:
+    """Count the lines of a node."""
+    return node.end_lineno - node.lineno + 1 if node is not None else 0  # type: ignore[attr-defined]
+
+
+class House:
+    """Everything that is measured of a package's source tree."""
+
+    def __init__(self, root: Path = ROOT) -> None:
+        self.root = root
+        self.text = {p.relative_to(root).as_posix(): p.read_text() for p in sorted(root.rglob("*.py"))}
+        self.tree = {name: ast.parse(text) for name, text in self.text.items()}
+        self.length = {name: len(text.splitlines()) for name, text in self.text.items()}
+        self.total = sum(self.length.values())
+        self.median = statistics.median(self.length.values())
+
+    @cached_property
+    def rooms(self) -> Counter[str]:
+        """Lines of every room (a top-level folder, or file)."""
+        found: Counter[str] = Counter()
+        for name, n in self.length.items():
+            found[name.split("/")[0].removesuffix(".py")] += n
+        return found
+
+    @cached_property
+    def exports(self) -> dict[str, set[str]]:
+        """Exported names per package; a module in the list exports its own public names."""
+        found = {}
+        for name, tree in self.tree.items():
+            if name.endswith("__init__.py"):
+                found[name.removesuffix("__init__.py")] = {
+                    e.value
+                    for n in tree.body
+                    if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "__all__"
+                    for e in ast.walk(n.value)
+                    if isinstance(e, ast.Constant) and isinstance(e.value, str)
+                }
+        return found
+
+    def is_exported(self, file: str, name: str) -> bool:
+        """Tell whether a top-level name of a file is exported by the file's package."""
+        folder, _, stem = file.rpartition("/")
+        names = self.exports.get(folder + "/" if folder else "", set())
+        whole = stem.removesuffix(".py") in names and f"{folder}/{stem}" in self.tree and folder == "functional"
+        return name in names or (whole and not name.startswith("_"))
+
+    @cached_property
+    def definitions(self) -> list[tuple[Named, bool]]:
+        """Every function and class, and whether it is exported (methods: public ones of exported classes)."""
+
+        def walk(file: str, body: list[ast.stmt], exported: bool | None) -> Iterator[tuple[Named, bool]]:
+            for node in body:
+                if isinstance(node, Def):
+                    out = self.is_exported(file, node.name) if exported is None else False
+                    yield Named(file, node), out
+                    yield from walk(file, node.body, False)
+                elif hasattr(node, "body"):
+                    yield from walk(file, [*node.body, *getattr(node, "orelse", [])], exported)
+
+        return [x for file, tree in self.tree.items() for x in walk(file, tree.body, None)]
+
+    def long_functions(self, limit: int = 80) -> dict[str, int]:
+        """Functions with more lines than the limit, docstring aside."""
+        sizes = {
+            f"{d.file}::{d.node.name}": lines(d.node) - lines(docstring(d.node))
+            for d, _ in self.definitions
+            if not isinstance(d.node, ast.ClassDef)
+        }
+        return {name: n for name, n in sizes.items() if n > limit}
+
+    def wordy(self) -> list[str]:
+        """Docstrings of more than one line on names that nobody exports."""
+        return [f"{d.file}::{d.node.name}" for d, out in self.definitions if not out and lines(docstring(d.node)) > 1]
+
+    def shadows(self) -> list[str]:
+        """Exported names that equal a module or package of their room."""
+        return sorted(
+            f"{folder}{name}"
+            for folder, names in self.exports.items()
+            for name in names
+            if folder != "functional/"
+            and folder
+            and (f"{folder}{name}.py" in self.tree or f"{folder}{name}/__init__.py" in self.tree)
+        )
+
+    def unmarked(self) -> list[str]:
+        """Files of exporting rooms that export nothing and lack a leading underscore."""
+        found = []
+        for file, tree in self.tree.items():
+            folder, _, stem = file.rpartition("/")
+            if not self.exports.get(folder + "/") or stem.startswith("_"):
+                continue
+            defined = {n.name for n in tree.body if isinstance(n, Def)}
+            for n in tree.body:
+                targets = n.targets if isinstance(n, ast.Assign) else [n.target] if isinstance(n, ast.AnnAssign) else []
+                defined |= {t.id for t in targets if isinstance(t, ast.Name)}
+            if not any(self.is_exported(file, name) for name in defined):
+                found.append(file)
+        return found
+
+    @cached_property
+    def imports(self) -> dict[str, set[str]]:
+        """File -> files of the package that it imports, those under TYPE_CHECKING included."""
+
+        def resolve(module: str, names: list[str]) -> Iterator[str]:
+            base = module.removeprefix("tuplet").strip(".").replace(".", "/")
+            for name in names:
+                for path in (f"{base}/{name}.py", f"{base}/{name}/__init__.py", f"{base}.py", f"{base}/__init__.py"):
+                    if path.strip("/") in self.tree:
+                        yield path.strip("/")
+                        break
+
+        found: dict[str, set[str]] = {}
+        for file, tree in self.tree.items():
+            seen = found.setdefault(file, set())
+            for node in ast.walk(tree):
+                if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "tuplet":
+                    seen.update(resolve(node.module or "", [a.name for a in node.names]))
+                elif isinstance(node, ast.Import):
+                    for a in node.names:
+                        if a.name.split(".")[0] == "tuplet":
+                            seen.update(resolve(a.name.rpartition(".")[0], [a.name.rpartition(".")[2]]))
+            seen.discard(file)
+        return found
+
+    def circles(self) -> list[list[str]]:
+        """Groups of files that import each other (strongly connected, more than one file)."""
+        order: list[str] = []
+        done: set[str] = set()
+
+        def visit(start: str, graph: dict[str, set[str]], out: list[str]) -> None:
+            stack: list[tuple[str, Iterator[str]]] = [(start, iter(sorted(graph[start])))]
+            done.add(start)
+            while stack:
+                node, rest = stack[-1]
+                following = next((n for n in rest if n not in done), None)
+                if following is None:
+                    out.append(node)
+                    stack.pop()
+                else:
+                    done.add(following)
+                    stack.append((following, iter(sorted(graph[following]))))
+
+        for file in self.imports:
+            if file not in done:
+                visit(file, self.imports, order)
+        reverse: dict[str, set[str]] = {f: set() for f in self.imports}
+        for file, targets in self.imports.items():
+            for target in targets:
+                reverse[target].add(file)
+        done.clear()
+        found = []
+        for file in reversed(order):
+            if file not in done:
+                group: list[str] = []
+                visit(file, reverse, group)
+                if len(group) > 1:
+                    found.append(sorted(group))
+        return found
+
+
+def main() -> None:
+    """Print the measures."""
+    house = House(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT)
+    words = sum(lines(docstring(d.node)) for d, _ in house.definitions)
+    print(
+        f"{house.total:,} lines in {len(house.text)} files, {words:,} of them docstrings; median file {house.median:g} lines"
+    )
+    print("rooms:", ", ".join(f"{r} {n:,} ({100 * n / house.total:.0f} %)" for r, n in house.rooms.most_common()))
+    longest = sorted(house.length, key=house.length.__getitem__)[-3:]
+    print("longest files:", ", ".join(f"{f} {house.length[f]}" for f in reversed(longest)))
+    for title, found in (
+        ("functions above 80 lines, docstring aside", [f"{k} {n}" for k, n in house.long_functions().items()]),
+        ("circles of files", [" <-> ".join(c) for c in house.circles()]),
+        ("exported names that equal a module", house.shadows()),
+        ("files that export nothing and lack an underscore", house.unmarked()),
+        ("docstrings of several lines on names nobody exports", house.wordy()),
+    ):
+        shown = found if len(found) <= 40 or "-v" in sys.argv else [*found[:40], "..."]
+        print(f"{title}: {len(found)}", *(f"  {x}" for x in shown), sep="\n")
+
+
+if __name__ == "__main__":
+    main()
