@@ -17,14 +17,14 @@ from collections import defaultdict
 import numpy as np
 import torch
 
-from tuplet.bench.suite import Task
-from tuplet.bench.suites.uni_oma import uni_oma_sim
 from tuplet.data import ungroup
 from tuplet.data.missing import Masked
 from tuplet.functional.gromov import gromov_barycenter, gromov_wasserstein
 from tuplet.objectives import Structure
+from tuplet.study.suite import Task
+from tuplet.suites.uni_oma import uni_oma_sim
 from tuplet.train import TrainConfig, fit
-from tuplet.train.needs import Embedder
+from tuplet.train._needs import Embedder
 
 ROWS = 64
 

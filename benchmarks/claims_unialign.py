@@ -18,10 +18,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tuplet import AlignmentModel, Embeddings, TrainConfig, fit
-from tuplet.data import SOURCES
+from tuplet.catalog import SOURCES
 from tuplet.diagnose import centroid_gap, conflict, modality_auc, positive_cosine
 from tuplet.evaluate import embed, retrieve
-from tuplet.evaluate.retrieve import mean_cosine
+from tuplet.evaluate.retrieval import mean_cosine
 from tuplet.functional.divergence import holder_divergence
 from tuplet.objectives import Gram, Objective, OneVsAll, Pairwise, UniAlign
 

@@ -24,10 +24,11 @@ import numpy as np
 import torch
 
 from tuplet import AlignmentModel, TrainConfig, fit
-from tuplet.data import READERS, SOURCES, Source, from_arrays, hide
+from tuplet.catalog import READERS, SOURCES
+from tuplet.data import Source, from_arrays, hide
 from tuplet.diagnose import conflict
 from tuplet.evaluate import Result, embed, evaluate, linear_baseline
-from tuplet.evaluate.paired import paired_difference
+from tuplet.evaluate._paired import paired_difference
 from tuplet.functional.rows import unit
 from tuplet.io import write_atomic
 from tuplet.objectives import Cone, Gram, Objective, OneVsAll, Pairwise, Temperature

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from tuplet import AlignmentModel, TrainConfig, fit
-from tuplet.data import SOURCES, Source
+from tuplet.catalog import SOURCES
+from tuplet.data import Source
 from tuplet.evaluate import embed, linear_baseline
 from tuplet.objectives import Cone, Objective, Pairwise
 from tuplet.types import Start

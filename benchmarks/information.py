@@ -26,8 +26,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tuplet.bench.scaling import peak_memory
 from tuplet.information import components, union_information
+from tuplet.suites.scaling import peak_memory
 
 BIT = math.log(2)
 KINDS = ("flat", "sparse", "structured")

@@ -20,8 +20,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tuplet import Embeddings
-from tuplet.bench.scaling import peak_memory
 from tuplet.objectives import Cone, Gram, Objective, OneVsAll, Pairwise, Symile
+from tuplet.suites.scaling import peak_memory
 
 Form = Callable[[dict[str, Tensor]], Tensor]
 BLOCKED = {"Gram": Gram, "Cone": Cone, "OneVsAll": OneVsAll, "Symile": Symile, "Pairwise": Pairwise}

@@ -33,8 +33,8 @@ import numpy as np
 import torch
 
 from tuplet.audit import audit, pilot
-from tuplet.data.sources import blocks, redundancy
 from tuplet.io.files import write_atomic
+from tuplet.simulators import blocks, redundancy
 from tuplet.train import TrainConfig
 
 SWEEP = (0.0, 0.3, 1.0, 3.0)

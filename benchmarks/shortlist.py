@@ -17,7 +17,8 @@ from collections.abc import Iterator
 import torch
 
 from tuplet import AlignmentModel, Embeddings, TrainConfig, fit
-from tuplet.data import SOURCES, Source
+from tuplet.catalog import SOURCES
+from tuplet.data import Source
 from tuplet.evaluate import embed, linear_baseline, mean_cosine, rerank
 from tuplet.functional.rows import unit
 from tuplet.objectives import Cone

@@ -19,8 +19,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tuplet.bench.scaling import peak_memory
 from tuplet.diagnose.similarity import Moments, cka, mutual_knn, similarity
+from tuplet.suites.scaling import peak_memory
 
 
 def spaces(n: int, d: int, g: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from tuplet.data import Table
-from tuplet.data.simulate.episodes import Scene, episode_table
-from tuplet.data.simulate.peg import Peg
-from tuplet.data.simulate.push import Push
+from tuplet.simulators.episodes import Scene, episode_table
+from tuplet.simulators.peg_world import Peg
+from tuplet.simulators.push_world import Push
 
 
 def cpu() -> float:

@@ -5,10 +5,10 @@ import tempfile
 from pathlib import Path
 
 from tuplet.audit import audit
-from tuplet.audit.figures import information_figure, pilot_figure
-from tuplet.audit.report import summary
+from tuplet.audit._figures import information_figure, pilot_figure
+from tuplet.audit._report import summary
 from tuplet.data import SOURCES
-from tuplet.data.sources import blocks
+from tuplet.simulators import blocks
 
 FOLDER = Path(__file__).parent / "figures"
 CASES = {

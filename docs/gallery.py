@@ -13,9 +13,10 @@ from typing import Any
 
 from markup import markdown
 
-from tuplet.bench.samples import about, picture
 from tuplet.data import SOURCES, Source
-from tuplet.data.sources import opinions, spoken_digits, wearable
+from tuplet.datasets import wearable
+from tuplet.simulators import opinions, spoken_digits
+from tuplet.study._samples import about, picture
 from tuplet.types import InputError
 
 DOCS = Path(__file__).resolve().parent
@@ -39,7 +40,7 @@ tuplet data show wesad --root DIR                  # a published data set on you
 tuplet data show my_columns.safetensors            # your own, written by tuplet.data.write_table
 ```
 
-In Python, `tuplet.data.show(source)` returns a matplotlib figure ([`show`](api/data.md#tuplet.data.show.show)). It
+In Python, `tuplet.data.show(source)` returns a matplotlib figure ([`show`](api/data.md#tuplet.data.pictures.show)). It
 draws by shape, kind, unit and rate: give `units=`, `kinds=` and `rates=` to `tuplet.data.from_arrays`.
 """
 

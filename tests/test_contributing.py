@@ -58,7 +58,7 @@ def house(tmp_path_factory):
     insert(house / "README.md", "| CoMM |", line("| centroid"))
     for name, before in (
         ("train/recipe.py", '    "gram": lambda'),
-        ("bench/suites/entries.py", '        Entry("gram"'),
+        ("suites/entries.py", '        Entry("gram"'),
     ):
         insert(package / name, "    CMC,\n", "    Centroid,\n")
         insert(package / name, before, line(r"        Entry\(" if "Entry" in before else '    "centroid"'))
@@ -85,8 +85,8 @@ def test_the_order_of_rooms_is_that_of_the_import_table():
 
 @pytest.mark.slow
 def test_the_objective_inherits_the_contract_and_the_house_accepts_both(house):
-    tests = ["tests/contract", "tests/test_house.py", "src/tuplet/objectives/centroid.py", "src/tuplet/data/sources"]
-    lists = ["tests/test_readme.py", "tests/train/test_recipe.py", "tests/test_docs.py", "src/tuplet/bench/suites"]
+    tests = ["tests/contract", "tests/test_house.py", "src/tuplet/objectives/centroid.py", "src/tuplet/simulators"]
+    lists = ["tests/test_readme.py", "tests/train/test_recipe.py", "tests/test_docs.py", "src/tuplet/suites"]
     chosen = "centroid or spiral or house or table or short_name or in_the_gallery or entries or missing.missing"
     done = run(house, "-m", "pytest", "-q", *tests, *lists, "-k", chosen)
     assert done.returncode == 0, done.stdout[-3000:]

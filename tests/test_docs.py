@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tuplet import objectives
-from tuplet.data import SOURCES
+from tuplet.catalog import SOURCES
 from tuplet.objectives import Objective, Sum
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -14,11 +14,12 @@ import torch
 from tests.data.test_kinds import QUICK
 from tuplet import TrainConfig
 from tuplet.audit import audit
-from tuplet.bench.runner import run_suite
-from tuplet.bench.suite import Budget, Suite, Task
-from tuplet.bench.suites.entries import baselines, objectives
-from tuplet.bench.sweep import Sweep, run_sweep
-from tuplet.data import SOURCES, from_arrays
+from tuplet.catalog import SOURCES
+from tuplet.data import from_arrays
+from tuplet.study.runner import run_suite
+from tuplet.study.suite import Budget, Suite, Task
+from tuplet.suites.entries import baselines, objectives
+from tuplet.suites.sweep import Sweep, run_sweep
 
 FROZEN = Path(__file__).parent / "reference" / "frozen.json"
 BUDGET = Budget(dim=8, hidden=8, batch_size=30, epochs=2, trials=2)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import tuplet
-from tuplet.bench.answer import Answer
 from tuplet.cli import main
 from tuplet.cli.bench import Bench, _training
+from tuplet.study._answer import Answer
 
 
 @pytest.fixture
@@ -293,14 +293,14 @@ def test_a_recipe_decides_and_nothing_else(here, capsys):
 
 def test_an_unfinished_run_says_so_first(here, capsys, monkeypatch):
     options = ("train", "my.npz", "--epochs", 20, "--out", "run")
-    saved = tuplet.train.session.Session._write_model
+    saved = tuplet.train._session.Session._write_model
 
     def killed(session):
         saved(session)
         raise SystemExit(9)
 
     with monkeypatch.context() as patch:
-        patch.setattr("tuplet.train.session.Session._write_model", killed)
+        patch.setattr("tuplet.train._session.Session._write_model", killed)
         with pytest.raises(SystemExit):
             ran(*options)
     capsys.readouterr()

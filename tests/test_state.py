@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from tuplet.cli import main
-from tuplet.train.checkpoint import _crc32
+from tuplet.train._checkpoint import _crc32
 
 TRAIN = ["train", "my.npz", "--objective", "pairwise", "--epochs", "2", "--out", "run"]
 SWEEP = [

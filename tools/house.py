@@ -15,6 +15,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1] / "src" / "tuplet"
+CALLED = {"datasets": ("load", "read"), "simulators": ("load", "simulate")}
+"""Rooms whose files users reach through the catalog -> what they call there."""
+INTERNAL = ("cli", "demo", "io", "report")
+"""Rooms that users never import: their files need no mark."""
 Def = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
@@ -76,6 +80,8 @@ class House:
     def is_exported(self, file: str, name: str) -> bool:
         """Tell whether a top-level name of a file is exported by the file's package."""
         folder, _, stem = file.rpartition("/")
+        if name in CALLED.get(folder, ()):
+            return True
         names = self.exports.get(folder + "/" if folder else "", set())
         whole = stem.removesuffix(".py") in names and f"{folder}/{stem}" in self.tree and folder == "functional"
         return name in names or (whole and not name.startswith("_"))
@@ -124,7 +130,7 @@ class House:
         found = []
         for file, tree in self.tree.items():
             folder, _, stem = file.rpartition("/")
-            if not self.exports.get(folder + "/") or stem.startswith("_"):
+            if not self.exports.get(folder + "/") or stem.startswith("_") or folder in INTERNAL:
                 continue
             defined = {n.name for n in tree.body if isinstance(n, Def)}
             for n in tree.body:

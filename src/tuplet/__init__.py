@@ -34,7 +34,19 @@ _HOMES = {
     "train": ("Recipe", "Run", "TrainConfig", "fit"),
     "types": ("Batch", "Embeddings", "InputError", "Loss", "Traits"),
 }
-_ROOMS = ("bench", "data", "diagnose", "evaluate", "functional", "information", "io", "nets", "objectives", *_HOMES)
+_ROOMS = (
+    "data",
+    "diagnose",
+    "evaluate",
+    "functional",
+    "information",
+    "io",
+    "nets",
+    "objectives",
+    "study",
+    "suites",
+    *_HOMES,
+)
 
 
 def __getattr__(name: str) -> Any:

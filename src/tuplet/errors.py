@@ -12,42 +12,13 @@ class InputError(ValueError):
 
 
 def one_of(argument: str, value: object, allowed: tuple[str, ...]) -> None:
-    """Refuse a misspelt option, which would otherwise choose another algorithm.
-
-    Args:
-        argument: its name.
-        value: what was given.
-        allowed: the words it may be.
-
-    Raises:
-        InputError: naming the argument and the words.
-
-    Example:
-        >>> one_of("ties", "worst", ("expected", "pessimistic"))
-        Traceback (most recent call last):
-        tuplet.types.InputError: ties is 'worst', expected 'expected' or 'pessimistic'
-    """
+    """Refuse a misspelt option, which would otherwise choose another algorithm."""
     if value not in allowed:
         raise InputError(f"{argument} is {value!r}, expected {' or '.join(map(repr, allowed))}")
 
 
 def in_range(argument: str, value: float | int, low: float | int, high: float | int = math.inf) -> None:
-    """Refuse a number below ``low``, or one that reaches ``high``.
-
-    Args:
-        argument: its name.
-        value: what was given.
-        low: smallest allowed value.
-        high: first value that is too large.
-
-    Raises:
-        InputError: naming the argument and the range.
-
-    Example:
-        >>> in_range("beta", -1.0, 0)
-        Traceback (most recent call last):
-        tuplet.types.InputError: beta is -1.0, expected a number >= 0
-    """
+    """Refuse a number below ``low``, or one that reaches ``high``."""
     if not low <= value < high:
         bound = f">= {low}" if high == math.inf else f"in [{low}, {high})"
         raise InputError(f"{argument} is {value}, expected a number {bound}")

@@ -19,10 +19,7 @@ LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class Workers(ProcessPoolExecutor):
-    """A pool of fresh processes, one thread each; Ctrl-C is the parent's to hear.
-
-    As a context it waits for what runs at its end, but stops it where something went wrong.
-    """
+    """A pool of fresh processes, one thread each; Ctrl-C is the parent's to hear."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number, mp_context=get_context("spawn"), initializer=_begin)
@@ -79,11 +76,7 @@ class Inline:
 
 
 def watch_parent() -> None:
-    """End this process once the one that started it has ended: in a thread, so that whatever runs does not matter.
-
-    Example:
-        >>> watch_parent()  # nothing happens while the parent lives
-    """
+    """End this process once the one that started it has ended: in a thread, so that whatever runs does not matter."""
     parent, began = parent_process(), os.getppid()
 
     def watch() -> None:
@@ -127,16 +120,7 @@ def _one_thread() -> Iterator[None]:
 
 @contextmanager
 def deaf() -> Iterator[None]:
-    """Let processes that start meanwhile never hear Ctrl-C: while they import, they would answer it with a traceback.
-
-    Yields:
-        Nothing; a Ctrl-C of this process waits until the end.
-
-    Example:
-        >>> with deaf():
-        ...     signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
-        True
-    """
+    """Let processes that start meanwhile never hear Ctrl-C: while they import, they would answer it with a traceback."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from tuplet.audit import Pilot, advise, gain_curve, pilot
+from tuplet.audit._words import WORDS, answer, conclusion
 from tuplet.audit.advice import FEW, GRID, SPREAD, WARP, Curve, judge, unpaired
-from tuplet.audit.audit import Audit, PairAudit
-from tuplet.audit.words import WORDS, answer, conclusion
-from tuplet.bench.sweep_decision import SENTENCES
+from tuplet.audit.run import Audit, PairAudit
 from tuplet.data import from_arrays
 from tuplet.information import PID
+from tuplet.suites.sweep_decision import SENTENCES
 
 STRENGTHS = [0.0, 0.1, 0.3, 1.0, 3.0]
 

@@ -12,13 +12,14 @@ import pytest
 
 from tuplet import InputError
 from tuplet.audit import Pilot, audit, pilot
-from tuplet.audit.keep import DECOMPOSED, TRIED, Kept
-from tuplet.audit.report import summary, write_report
-from tuplet.audit.words import answer
-from tuplet.bench.record import read_cell
+from tuplet.audit._keep import DECOMPOSED, TRIED, Kept
+from tuplet.audit._report import summary, write_report
+from tuplet.audit._words import answer
+from tuplet.catalog import SOURCES
 from tuplet.cli import main
-from tuplet.data import SOURCES, from_arrays
+from tuplet.data import from_arrays
 from tuplet.information import PID, clustered
+from tuplet.study.record import read_cell
 
 TINY = {"seeds": (0, 1), "strengths": (1.0,), "steps": 4, "permutations": 20, "bootstrap": 20}
 

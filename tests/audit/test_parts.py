@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from tuplet.audit.parts import AXES, decompose
-from tuplet.data.sources import blocks
+from tuplet.audit._parts import AXES, decompose
 from tuplet.information import clustered
+from tuplet.simulators import blocks
 
 
 def sample(counts, seed):

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from tuplet import InputError
-from tuplet.audit.pilot import _covariance, _one_by_one, _side_by_side, _stackable, pilot
+from tuplet.audit.pilots import _covariance, _one_by_one, _side_by_side, _stackable, pilot
 from tuplet.data import from_arrays
-from tuplet.data.sources import blocks
+from tuplet.simulators import blocks
 from tuplet.train import TrainConfig, strategic
 from tuplet.train._rows import some
 

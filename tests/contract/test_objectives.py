@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tests.contract.cases import CASES, SIZED, embeddings, gradients
 from tuplet import Embeddings, InputError, diagnose
-from tuplet.objectives.patterns import POSITION
+from tuplet.objectives._patterns import POSITION
 
 sized = pytest.mark.parametrize(("name", "m"), SIZED)
 contrasting = pytest.mark.parametrize(("name", "m"), [(k, m) for k, m in SIZED if CASES[k].contrasts])

@@ -8,7 +8,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from tuplet.data import READERS
+from tuplet.catalog import READERS
 from tuplet.types import InputError
 
 

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuplet import InputError
-from tuplet.data import SOURCES, Split, batches, from_arrays, split_rows
-from tuplet.data.sources import digits
+from tuplet.catalog import SOURCES
+from tuplet.data import Split, batches, from_arrays, split_rows
+from tuplet.datasets import digits
 
 
 def arrays(n=40, seed=0):

@@ -10,8 +10,9 @@ import torch
 import tuplet
 from tuplet import InputError
 from tuplet.audit.relation import relation_report
-from tuplet.data import READERS, from_arrays, hide, read, write_table
-from tuplet.data.padding import lengths, nan_ends_only
+from tuplet.catalog import READERS
+from tuplet.data import from_arrays, hide, read, write_table
+from tuplet.data._padding import lengths, nan_ends_only
 
 N = 60
 rng = np.random.default_rng(0)

@@ -25,9 +25,10 @@ from tests.fixtures import (
     wearable,
     wesad,
 )
+from tuplet.catalog import READERS
 from tuplet.cli import main
-from tuplet.data import READERS, Table, espeak, write_table
-from tuplet.data.sources import digit_parts
+from tuplet.data import Table, write_table
+from tuplet.simulators import digit_parts, espeak
 from tuplet.types import InputError
 
 WRITERS = {

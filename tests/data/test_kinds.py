@@ -1,7 +1,7 @@
 """Every source of the catalog can be trained without a word about its modalities."""
 
 from tuplet import AlignmentModel
-from tuplet.data import SOURCES
+from tuplet.catalog import SOURCES
 
 QUICK = {
     "tap": {"episodes": 60, "instances": 1, "size": 8},

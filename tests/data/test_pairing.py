@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuplet import InputError
-from tuplet.data.pairing import draw_cells, draw_members, joint
+from tuplet.data._pairing import draw_cells, draw_members, joint
 from tuplet.information import discrete
 
 

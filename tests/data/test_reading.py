@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from tuplet import InputError
-from tuplet.data import SOURCES, from_arrays, from_columns, hide, read, ungroup, write_table
-from tuplet.data.labels import labelled
+from tuplet.catalog import SOURCES
+from tuplet.data import from_arrays, from_columns, hide, read, ungroup, write_table
+from tuplet.data._labels import labelled
 
 rng = np.random.default_rng(0)
 N = 120

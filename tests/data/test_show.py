@@ -5,14 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from tests.bench import toy
-from tuplet.bench.report import write_report
-from tuplet.bench.samples import about, keep_samples, kept_samples, picture, samples, write_samples
-from tuplet.bench.suites.missing import missing
+from tests.study import toy
+from tuplet.catalog import READERS, SOURCES
 from tuplet.cli import main
-from tuplet.data import READERS, SOURCES, Modality, Source, from_arrays, from_columns, hide, show
-from tuplet.data.panels import _outline, panels
+from tuplet.data import Modality, Source, from_arrays, from_columns, hide, show
+from tuplet.data._panels import _outline, panels
 from tuplet.data.table import write_table
+from tuplet.study._report import write_report
+from tuplet.study._samples import about, keep_samples, kept_samples, picture, samples, write_samples
+from tuplet.suites.missing import missing
 from tuplet.types import InputError
 
 ROWS = 30

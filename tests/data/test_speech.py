@@ -5,9 +5,9 @@ import pytest
 
 from tests.fixtures.spoken_digits import tone, write_wav
 from tuplet import InputError
-from tuplet.data import espeak
-from tuplet.data.espeak import Utterance, speak
-from tuplet.data.speech import clip_features, read_wav
+from tuplet.simulators import espeak
+from tuplet.simulators.espeak import Utterance, speak
+from tuplet.simulators.speech import clip_features, read_wav
 
 has_voice = pytest.mark.skipif(espeak.library() is None, reason="eSpeak NG is not installed")
 

@@ -8,7 +8,7 @@ import torch
 
 from tuplet import InputError
 from tuplet.data import Source, Table, batches, from_arrays, from_columns, from_table, hide, write_table
-from tuplet.data.scaling import blocks, fit_scale
+from tuplet.data._scaling import blocks, fit_scale
 
 
 def columns(n=60):

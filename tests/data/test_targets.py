@@ -5,7 +5,7 @@ import pytest
 
 from tuplet import InputError
 from tuplet.data import from_arrays
-from tuplet.data.targets import target_of
+from tuplet.data._targets import target_of
 
 X = np.arange(40.0)[:, None]
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tuplet.data.unpickle import read_pickle, unpickle
+from tuplet.io.unpickle import read_pickle, unpickle
 from tuplet.types import InputError
 
 PLAIN = st.recursive(
@@ -229,7 +229,7 @@ def test_mutated_pickles_never_escape(changes, end):
 
 
 def test_every_instruction_is_known_or_refused():
-    from tuplet.data.unpickle import ACTIONS
+    from tuplet.io.unpickle import ACTIONS
 
     refused = {op.name for op in pickletools.opcodes if ord(op.code) not in ACTIONS}
     assert refused == {

@@ -19,7 +19,7 @@ from tuplet.data import from_arrays
 from tuplet.demo import measure, study, verdict
 from tuplet.demo.study import METHODS, Found, _measured, _ranks, chosen
 from tuplet.evaluate import Result, embed, linear_baseline
-from tuplet.evaluate.search import search
+from tuplet.evaluate._search import search
 from tuplet.io import fresh
 from tuplet.types import InputError
 

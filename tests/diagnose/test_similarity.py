@@ -8,7 +8,6 @@ import torch
 from jaxtyping import TypeCheckError
 
 from tests.reference import array, each_record
-from tuplet.bench.scaling import peak_memory
 from tuplet.diagnose.similarity import (
     Moments,
     cka,
@@ -21,6 +20,7 @@ from tuplet.diagnose.similarity import (
     similarity,
     svcca,
 )
+from tuplet.suites.scaling import peak_memory
 from tuplet.types import InputError
 
 REFUSED = (InputError, TypeCheckError)

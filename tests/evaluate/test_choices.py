@@ -20,9 +20,9 @@ from tuplet.evaluate import (
     mlp_probe,
     summary,
 )
-from tuplet.evaluate.paired import told_apart
+from tuplet.evaluate._paired import told_apart
 from tuplet.evaluate.predictor import Examples, fit_predictor
-from tuplet.evaluate.summary import _apart
+from tuplet.evaluate.screen import _apart
 from tuplet.model import linear_maps
 from tuplet.nets import MLP
 

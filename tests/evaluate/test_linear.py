@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from tuplet import InputError
-from tuplet.data import SOURCES, from_arrays
+from tuplet.catalog import SOURCES
+from tuplet.data import from_arrays
 from tuplet.evaluate import embed, evaluate, linear_baseline
 
 

@@ -9,7 +9,7 @@ import torch
 from tuplet import AlignmentModel, InputError
 from tuplet.data import from_arrays
 from tuplet.evaluate import Result, baselines, evaluate, linear_baseline, mean_cosine, summary
-from tuplet.evaluate.pairing import doubt
+from tuplet.evaluate._pairing import doubt
 
 
 def row(metric, hits, n=200, *, higher=True):

@@ -10,6 +10,7 @@ import torch
 from tests.oracles import transport as oracle
 from tests.reference import each_case
 from tuplet import InputError
+from tuplet.functional._plans import vertices
 from tuplet.functional.gromov import (
     consensus_kernel,
     gromov_barycenter,
@@ -18,7 +19,6 @@ from tuplet.functional.gromov import (
     start_plan,
 )
 from tuplet.functional.kernels import rbf
-from tuplet.functional.plans import vertices
 
 
 def stacked(data):

@@ -19,8 +19,8 @@ from tuplet.information import (
     pairs,
     pointwise,
 )
+from tuplet.information._posteriors import calibrated, cross_fitted
 from tuplet.information.pid import PARTS
-from tuplet.information.posteriors import calibrated, cross_fitted
 from tuplet.types import InputError
 
 GATES = {"and": lambda a, b: a & b, "xor": lambda a, b: a ^ b, "copy": lambda a, b: 2 * a + b}

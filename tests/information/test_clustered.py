@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from tuplet.information import clustered, components, counted
-from tuplet.information.codes import classes, clusters_of
-from tuplet.information.counted import TERMS, _corrected
-from tuplet.information.draws import holm, relabelled, resampled, tables
+from tuplet.information._codes import classes, clusters_of
+from tuplet.information._draws import holm, relabelled, resampled, tables
+from tuplet.information.counts import TERMS, _corrected
 from tuplet.information.pid import PARTS
 from tuplet.types import InputError
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
 from tests.reference import array, each_record, numbers
-from tuplet.data.sources.redundancy import Task
 from tuplet.information import PID, components, discrete, union_information
+from tuplet.simulators.redundancy import Task
 from tuplet.types import InputError
 
 NAMES = ("R", "U1", "U2", "S")
@@ -155,8 +155,8 @@ def test_many_tables_are_solved_as_one_by_one():
 
 
 def test_a_bound_holds_however_few_rounds():
-    from tuplet.information.interior import interior
-    from tuplet.information.projection import projection
+    from tuplet.information._interior import interior
+    from tuplet.information._projection import projection
 
     p = torch.distributions.Dirichlet(torch.ones(180, dtype=torch.float64)).sample((8,)).view(8, 5, 9, 4)
     exact = interior(p.sum(2), p.sum(1), gap=1e-8)

@@ -9,7 +9,8 @@ import torch
 from sklearn.linear_model import Ridge
 
 from tuplet import AlignmentModel, InputError, TrainConfig, fit, load
-from tuplet.data import SOURCES, Split, from_arrays
+from tuplet.catalog import SOURCES
+from tuplet.data import Split, from_arrays
 from tuplet.evaluate import embed, linear_baseline, mean_cosine, retrieve
 from tuplet.functional.gcca import Moments, joint_covariance, shared_directions
 from tuplet.model import ClosedFormError, linear_maps

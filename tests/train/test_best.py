@@ -15,8 +15,9 @@ from tests.train.toys import model, source
 from tests.train.victim import train
 from tuplet import AlignmentModel, InputError, TrainConfig, fit
 from tuplet.objectives import Pairwise, Schedule, Structure, Sum, Symile, Temperature
-from tuplet.train import checkpoint, progress
-from tuplet.train.validate import best_epoch, exhausted
+from tuplet.train import _checkpoint as checkpoint
+from tuplet.train import _progress as progress
+from tuplet.train._validate import best_epoch, exhausted
 from tuplet.types import Loss
 
 LOSSES = [3.0, math.nan, 1.0, 2.0, 1.0, 5.0, 4.0]  # the optimum is at epoch 3, and again at 5
@@ -30,7 +31,7 @@ def run(monkeypatch, losses=LOSSES, **settings):
         seen.append({k: v.clone() for k, v in m.state_dict().items()})
         return losses[len(seen) - 1]
 
-    monkeypatch.setattr("tuplet.train.session.validation_loss", pretended)
+    monkeypatch.setattr("tuplet.train._session.validation_loss", pretended)
     s = source()
     config = TrainConfig(**{"epochs": len(losses), "batch_size": 12, "keep": "best"} | settings)
     return fit(net, Pairwise(tau=Temperature(0.2)), train=s.train, val=s.val, config=config), seen

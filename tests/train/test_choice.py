@@ -8,7 +8,7 @@ from tuplet import TrainConfig
 from tuplet.data import from_arrays
 from tuplet.data.splits import Split
 from tuplet.train import StrategicRun, strategic
-from tuplet.train.validate import lacks_pairs
+from tuplet.train._validate import lacks_pairs
 
 
 def test_strategic_takes_the_strength_of_validation_rows_and_the_weakest_of_equals(monkeypatch):

@@ -14,8 +14,8 @@ from tests.train.toys import model, source
 from tests.train.victim import train
 from tuplet import InputError, Loss, TrainConfig, fit
 from tuplet.objectives import OneVsAll, Pairwise, Symile, Temperature
-from tuplet.train import checkpoint
-from tuplet.train.rate import learning_rate
+from tuplet.train import _checkpoint as checkpoint
+from tuplet.train._rate import learning_rate
 
 ROOT = Path(__file__).resolve().parents[2]
 

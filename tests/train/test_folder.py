@@ -14,11 +14,11 @@ import tuplet
 from tests.train.test_fit import same
 from tuplet import AlignmentModel, InputError, TrainConfig, fit
 from tuplet.data import read
-from tuplet.evaluate.embed import embed
+from tuplet.model.embedding import embed
 from tuplet.nets import LSTM, MLP, Projection, ResNet18, SequenceCNN, SmallCNN
-from tuplet.nets.described import build, describe
+from tuplet.nets._described import build, describe
 from tuplet.objectives import CoMM, Pairwise, Temperature
-from tuplet.train.folder import read_progress
+from tuplet.train._folder import read_progress
 
 CODE = """
 import sys, tuplet, numpy as np

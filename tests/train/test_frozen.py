@@ -8,7 +8,7 @@ from tests.train.toys import model, source
 from tuplet import AlignmentModel, InputError, TrainConfig, fit
 from tuplet.nets import MLP, Projection
 from tuplet.objectives import Pairwise
-from tuplet.train.frozen import train_unfrozen
+from tuplet.train._frozen import train_unfrozen
 
 
 class Seen(nn.Module):

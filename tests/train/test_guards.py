@@ -14,10 +14,10 @@ from tests.train.toys import model, source
 from tuplet import InputError, Loss, TrainConfig, fit
 from tuplet.io.files import locked
 from tuplet.objectives import Pairwise, Sum, Temperature
-from tuplet.train import checkpoint
-from tuplet.train.rate import make_optimizer
-from tuplet.train.step import cached_step
-from tuplet.train.validate import validation_loss
+from tuplet.train import _checkpoint as checkpoint
+from tuplet.train._rate import make_optimizer
+from tuplet.train._step import cached_step
+from tuplet.train._validate import validation_loss
 
 SMALL = {"epochs": 2, "batch_size": 12}
 

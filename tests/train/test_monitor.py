@@ -13,8 +13,8 @@ from tuplet import Embeddings, InputError, TrainConfig, fit
 from tuplet.data import hide
 from tuplet.diagnose import forces, panel, positive_cosine
 from tuplet.objectives import CoMM, Gram, OneVsAll, Pairwise, Schedule, Symile, UniAlign
-from tuplet.train.monitor import monitor, warn_if_unbalanced
-from tuplet.train.needs import Embedder
+from tuplet.train._monitor import monitor, warn_if_unbalanced
+from tuplet.train._needs import Embedder
 from tuplet.types import Traits
 
 SMALL = {"epochs": 2, "batch_size": 12}
@@ -54,7 +54,7 @@ def test_monitoring_changes_nothing_in_training():
         objective = Symile(generator=torch.Generator().manual_seed(0)) + 0.5 * Pairwise()
         if not watch:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("tuplet.train.session.monitor", lambda *_: {})
+                patch.setattr("tuplet.train._session.monitor", lambda *_: {})
                 fit(m, objective, train=source().train, config=TrainConfig(**SMALL))
         else:
             fit(m, objective, train=source().train, config=TrainConfig(**SMALL))

@@ -8,10 +8,10 @@ import torch
 from tuplet import AlignmentModel, InputError
 from tuplet.data import from_arrays
 from tuplet.nets import Projection, SmallCNN
-from tuplet.nets.encoders import WIDTHS
+from tuplet.nets.choice import WIDTHS
 from tuplet.objectives import OneVsAll, Pairwise
 from tuplet.train import TrainConfig, fit
-from tuplet.train.presets import PAPER, SMALL, UNI_OMA, Preset
+from tuplet.train._presets import PAPER, SMALL, UNI_OMA, Preset
 
 ALL = {**PAPER, "small": SMALL, "uni_oma": UNI_OMA}
 

@@ -12,7 +12,7 @@ from torch import multiprocessing
 from tests.contract.cases import CASES
 from tests.train.toys import model, source
 from tuplet.objectives import Supervised
-from tuplet.train.step import cached_step, plain_step
+from tuplet.train._step import cached_step, plain_step
 
 NAMES = [*CASES, "supervised"]
 SOME = ["pairwise", "symile", "one-vs-all", "cone", "comm", "structure", "supervised"]  # of the rest, see the contract

@@ -13,10 +13,10 @@ from tuplet.data import batches, from_arrays
 from tuplet.functional.rows import unit
 from tuplet.nets import MLP
 from tuplet.objectives import Gram, Pairwise, Schedule
-from tuplet.objectives.among import Among
+from tuplet.objectives._among import Among
 from tuplet.train import strategic
-from tuplet.train.rate import learning_rate
-from tuplet.train.strategic import _seed
+from tuplet.train._rate import learning_rate
+from tuplet.train.strength import _seed
 
 CONFIG = TrainConfig(epochs=3, batch_size=16, lr=1e-2, weight_decay=1e-2)
 

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 
 from tuplet.audit.advice import FEW, FEW_GROUPS
-from tuplet.audit.pilot import STEPS, STRENGTHS
+from tuplet.audit.pilots import STEPS, STRENGTHS
 from tuplet.data import Source
-from tuplet.data.labels import labelled
-from tuplet.data.targets import target_of
+from tuplet.data._labels import labelled
+from tuplet.data._targets import target_of
 from tuplet.train._fits import check_rows, rows_with
 from tuplet.train._rows import groups, some
 from tuplet.train.config import TrainConfig
@@ -26,14 +26,7 @@ LEAST_GROUPS = 4
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A checked question.
-
-    Attributes:
-        target: what the modalities should tell about.
-        pairs: of modalities, names sorted.
-        config: of the pilot trainings.
-        settings: all numbers that the answer depends on.
-    """
+    """A checked question."""
 
     target: str
     pairs: tuple[tuple[str, str], ...]
@@ -53,31 +46,7 @@ def asked(
     permutations: int = 100,
     bootstrap: int = 60,
 ) -> Question:
-    """Check every argument of `tuplet.audit.audit`.
-
-    Args:
-        source: as in `tuplet.audit.audit`, and so are all others.
-        target: what the modalities should tell about.
-        pairs: of modalities.
-        strengths: of the pilot.
-        seeds: of the pilot.
-        steps: of the pilot.
-        config: of the pilot.
-        permutations: of the nulls.
-        bootstrap: resamples.
-
-    Returns:
-        The `Question`.
-
-    Raises:
-        InputError: naming the argument that does not fit.
-
-    Example:
-        >>> from tuplet.data.sources import blocks
-        >>> asked(blocks.load(rows=100), seeds=(0,))
-        Traceback (most recent call last):
-        tuplet.types.InputError: seeds has 1 entry, expected two or more...
-    """
+    """Check every argument of `tuplet.audit.audit`."""
     names = sorted(source.modalities)
     if not source.targets:
         raise InputError(
@@ -151,21 +120,7 @@ def _check_groups(source: Source, pair: tuple[str, str]) -> None:
 
 
 def limits(source: Source, question: Question) -> list[str]:
-    """Say which verdicts the data cannot give, however long the audit runs.
-
-    Args:
-        source: the data.
-        question: what is asked.
-
-    Returns:
-        Sentences, each with the number that was counted and the number that is enough; none if every verdict is possible.
-
-    Example:
-        >>> from tuplet.data.sources import blocks
-        >>> few = blocks.load(rows=100)
-        >>> limits(few, asked(few))[0]
-        'No verdict is possible: 20 validation rows hold both modalities, and a verdict needs 50 (about 250 rows in all).'
-    """
+    """Say which verdicts the data cannot give, however long the audit runs."""
     source = labelled(source, question.target)
     val = some(source.val)
     ids = groups(source, val)

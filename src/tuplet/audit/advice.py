@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tuplet.audit.pilot import Pilot
+from tuplet.audit.pilots import Pilot
 from tuplet.information import PID
 
 Verdict = Literal["helps", "hurts", "no difference", "unclear", "unpaired"]
@@ -215,21 +215,7 @@ def advise(
 
 
 def unpaired(pid: PID | None, similarity: Mapping[str, Mapping[str, float]] | None, *, lucky: int = 0) -> bool:
-    """Tell whether a pair looks as if its rows did not belong together, as shuffled rows or unrelated sensors do.
-
-    Args:
-        pid: as in `advise`.
-        similarity: as in `advise`.
-        lucky: so many similarities may lie above that of shuffled rows, as one of six does now and then.
-
-    Returns:
-        True where information that needs the pairing (shared or joint) was looked for and not found, and every other similarity
-        lies within that of shuffled rows.
-
-    Example:
-        >>> unpaired(None, {"cka": {"value": 0.0, "high": 0.1}})
-        False
-    """
+    """Tell whether a pair looks as if its rows did not belong together, as shuffled rows or unrelated sensors do."""
     looked = {} if pid is None else pid.significant or {}
     nulls = [n for n in (similarity or {}).values() if "high" in n]
     alone = bool(looked) and not looked["redundancy"] and not looked["synergy"]
@@ -237,18 +223,7 @@ def unpaired(pid: PID | None, similarity: Mapping[str, Mapping[str, float]] | No
 
 
 def judge(curve: Curve) -> Verdict:
-    """Name what a curve says.
-
-    Args:
-        curve: from `gain_curve`.
-
-    Returns:
-        The verdict.
-
-    Example:
-        >>> judge(gain_curve([0.0, 0.0], [[0.0, 0.0], [0.0, 0.01]], [0.0, 1.0]))
-        'no difference'
-    """
+    """Name what a curve says."""
     gained = max(curve.mean)
     lost = -curve.mean[GRID.index(1.0)]
     if curve.helps >= SURE and gained >= BAND:

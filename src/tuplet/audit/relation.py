@@ -11,14 +11,14 @@ import numpy as np
 import torch
 
 from tuplet.audit.advice import FEW
-from tuplet.bench.strength_figures import cut
 from tuplet.data import Source
 from tuplet.diagnose.score import shuffles_of
 from tuplet.diagnose.similarity import Score, cka, mutual_knn
 from tuplet.evaluate.linear import linear_baseline
-from tuplet.evaluate.retrieve import retrieve
+from tuplet.evaluate.retrieval import retrieve
 from tuplet.functional.rows import unit
 from tuplet.report import Section, Table, write_page
+from tuplet.suites.strength_figures import cut
 from tuplet.train._fits import check_rows, rows_with
 from tuplet.train._rows import groups, some
 from tuplet.types import Embeddings, InputError
@@ -147,18 +147,7 @@ def _wilson(share: float, n: int) -> tuple[float, float]:
 
 
 def relation_answer(found: Sequence[Relation]) -> str:
-    """Answer in one line which modalities are related.
-
-    Args:
-        found: from `related`.
-
-    Returns:
-        The line.
-
-    Example:
-        >>> relation_answer([])
-        'No pair was asked about.'
-    """
+    """Answer in one line which modalities are related."""
     if not found:
         return "No pair was asked about."
     if len(found) > 1:
@@ -185,19 +174,7 @@ def relation_answer(found: Sequence[Relation]) -> str:
 
 
 def relation_table(found: Sequence[Relation], *, longest: int = 60) -> list[tuple[str, ...]]:
-    """Write the pairs as lines of a table.
-
-    Args:
-        found: from `related`.
-        longest: most characters of a name.
-
-    Returns:
-        `HEAD`, then a line per pair.
-
-    Example:
-        >>> relation_table([])[0][:2]
-        ('pair', 'related?')
-    """
+    """Write the pairs as lines of a table."""
 
     def beside(score: Score) -> str:
         return "-" if score.null is None else f"{score.value:.2f} ({score.null.high:.2f})"
@@ -219,23 +196,7 @@ def relation_table(found: Sequence[Relation], *, longest: int = 60) -> list[tupl
 
 
 def relation_report(source: Source, found: Sequence[Relation], out: str | Path) -> Path:
-    """Write report.html.
-
-    Args:
-        source: the data.
-        found: from `related`.
-        out: the folder to write to.
-
-    Returns:
-        The file.
-
-    Example:
-        >>> import tempfile
-        >>> from tuplet.data.sources import blocks
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     relation_report(blocks.load(rows=100), [], Path(folder)).name
-        'report.html'
-    """
+    """Write report.html."""
     head, *lines = relation_table(found)
     return write_page(
         Path(out) / "report.html",

@@ -16,22 +16,7 @@ from typing import Any, NoReturn
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line.
-
-    Args:
-        arguments: without the program's name; those of the process when left out.
-
-    Returns:
-        Exit code: 0; 2 after one line about bad input, a disk or memory that is full; 1 after one about an error in tuplet or
-        in a recipe (with the environment variable ``TUPLET_DEBUG=1`` its traceback instead); 130 after Ctrl-C, 143 after
-        SIGTERM; 141 if nobody reads the output any more.
-
-    Example:
-        >>> main(["data", "list"])  # doctest: +ELLIPSIS
-        arm
-        ...
-        0
-    """
+    """Run the command line."""
     stop = _Stop()
     before = stop.listen()
     try:

@@ -21,11 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Audit(Reading):
-    """Find out, before any long training, whether and how strongly to align each pair of modalities.
-
-    An audit that was stopped continues when the same command is run again. Without a target it only says whether the
-    modalities are related at all, and what a linear map retrieves.
-    """
+    """Find out, before any long training, whether and how strongly to align each pair of modalities."""
 
     source: Positional[str]
     """Name of a source (see `tuplet data list`), or a file such as my.npz: an array per modality, a 'label' or 'target', and
@@ -43,25 +39,13 @@ class Audit(Reading):
 
 
 def audit(command: Audit) -> None:
-    """Audit a source, print the essentials and say where the report is.
-
-    Args:
-        command: the parsed options.
-
-    Raises:
-        InputError: for an unknown source, or as `tuplet.audit.audit` does.
-
-    Example:
-        >>> audit(Audit("nothing"))  # doctest: +ELLIPSIS
-        Traceback (most recent call last):
-        tuplet.types.InputError: source is 'nothing', expected one of ...
-    """
+    """Audit a source, print the essentials and say where the report is."""
     from tuplet.audit import audit as run
     from tuplet.audit._question import asked as question
     from tuplet.audit._question import limits
-    from tuplet.audit.report import summary, write_report
-    from tuplet.bench.show import Progress, contents
+    from tuplet.audit._report import summary, write_report
     from tuplet.io import fresh, locked, safe_name
+    from tuplet.study._show import Progress, contents
 
     if len(command.pairs) % 2:
         raise InputError(f"pairs has {len(command.pairs)} names, expected them two by two")
@@ -92,7 +76,7 @@ def audit(command: Audit) -> None:
 
 def _fitted(text: str) -> str:
     """Break sentences that are wider than a terminal; commands and tables stay as they are."""
-    from tuplet.evaluate.summary import wrapped
+    from tuplet.evaluate.screen import wrapped
 
     lines = text.splitlines()
     return "\n".join(t for line in lines for t in ([line] if ": tuplet " in line or "  " in line else wrapped(line)))
@@ -130,21 +114,10 @@ Plan = list[tuple[str, str, float]]
 
 
 def planned(recipe: Recipe, out: Path) -> Plan:
-    """Audit a recipe's source, with pilots as long as its training (at most `LONGEST` steps), and say what follows and why.
-
-    Args:
-        recipe: with a source that has the recipe's target.
-        out: folder that keeps the audit.
-
-    Returns:
-        The pairs that alignment helps, and their strengths.
-
-    Raises:
-        InputError: as `tuplet.audit.audit`.
-    """
+    """Audit a recipe's source, with pilots as long as its training (at most `LONGEST` steps), and say what follows and why."""
     from tuplet.audit import audit as run
-    from tuplet.audit.report import summary, write_report
-    from tuplet.bench.show import Progress
+    from tuplet.audit._report import summary, write_report
+    from tuplet.study._show import Progress
     from tuplet.train import TrainConfig
 
     _has_target(recipe)
@@ -164,28 +137,12 @@ def planned(recipe: Recipe, out: Path) -> Plan:
 
 
 def aligned(recipe: Recipe, plan: Plan) -> Objective:
-    """Make the objective of a plan: each modality's task, and InfoNCE between the pairs that it names.
-
-    Args:
-        recipe: with a model that is built.
-        plan: from `planned`.
-
-    Returns:
-        The objective.
-
-    Raises:
-        InputError: if a plan names other modalities.
-
-    Example:
-        >>> from tuplet.train.recipe import digits
-        >>> type(aligned(digits(), [])).__name__, type(aligned(digits(), [("fourier", "pixels", 0.3)])).__name__
-        ('UnimodalTask', 'Sum')
-    """
+    """Make the objective of a plan: each modality's task, and InfoNCE between the pairs that it names."""
     import torch
 
     from tuplet.objectives import Pairwise
     from tuplet.objectives.unimodal import UnimodalTask
-    from tuplet.train.strategic import weighted
+    from tuplet.train.strength import weighted
 
     _has_target(recipe)
     with torch.no_grad():

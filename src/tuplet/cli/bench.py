@@ -16,8 +16,8 @@ from tuplet.cli.sweep import strategic
 from tuplet.errors import InputError
 
 if TYPE_CHECKING:
-    from tuplet.bench import Record, Suite
-    from tuplet.bench.answer import Answer
+    from tuplet.study import Record, Suite
+    from tuplet.study._answer import Answer
 
 
 @dataclass(frozen=True)
@@ -56,27 +56,15 @@ class Report:
 
 
 def bench(command: Bench) -> None:
-    """Run a suite, print its tables and say where the report is.
-
-    Args:
-        command: the parsed options.
-
-    Raises:
-        InputError: for an unknown suite, or as `tuplet.bench.run_suite` does.
-
-    Example:
-        >>> bench(Bench("nothing"))
-        Traceback (most recent call last):
-        tuplet.types.InputError: suite is 'nothing', expected one of ['missing', 'ova-ib', ...
-    """
-    from tuplet.bench.cell import load_suite
-    from tuplet.bench.runner import check_arguments, read_run, run_suite
-    from tuplet.bench.samples import keep_samples
-    from tuplet.bench.show import Progress
-    from tuplet.bench.suites import SUITES
-    from tuplet.data import READERS, SOURCES
-    from tuplet.evaluate.summary import wrapped
+    """Run a suite, print its tables and say where the report is."""
+    from tuplet.catalog import READERS, SOURCES
+    from tuplet.evaluate.screen import wrapped
     from tuplet.io import fresh, safe_name
+    from tuplet.study._cell import load_suite
+    from tuplet.study._samples import keep_samples
+    from tuplet.study._show import Progress
+    from tuplet.study.runner import check_arguments, read_run, run_suite
+    from tuplet.suites import SUITES
 
     ready = sorted([*(k for k in SUITES if k != "own"), "scaling", "strategic"])
     if command.suite in ready:
@@ -137,22 +125,10 @@ def bench(command: Bench) -> None:
 
 
 def report(command: Report) -> None:
-    """Write the reports of finished or unfinished runs.
-
-    Args:
-        command: the parsed options.
-
-    Raises:
-        InputError: if a folder is not a bench run or cannot be read.
-
-    Example:
-        >>> report(Report(()))
-        Traceback (most recent call last):
-        tuplet.types.InputError: runs is empty; name at least one folder that `tuplet bench` wrote to
-    """
-    from tuplet.bench.folder import read_marker
-    from tuplet.bench.runner import read_run
-    from tuplet.bench.suites import SUITES
+    """Write the reports of finished or unfinished runs."""
+    from tuplet.study._ledger import read_marker
+    from tuplet.study.runner import read_run
+    from tuplet.suites import SUITES
 
     if not command.runs:
         raise InputError("runs is empty; name at least one folder that `tuplet bench` wrote to")
@@ -177,7 +153,7 @@ OTHERS = {
 
 def _refuse_others(out: Path) -> None:
     """Name the right command for the folder of another one."""
-    from tuplet.bench.folder import read_marker
+    from tuplet.study._ledger import read_marker
 
     marker = next((m for m in ("run.json", "audit.json", "demo.json") if (out / m).exists()), None)
     kind = marker or read_marker(out)[0]
@@ -187,9 +163,9 @@ def _refuse_others(out: Path) -> None:
 
 def _scaling(command: Bench) -> None:
     """Measure costs; the seeds of other suites are the repeats of this one."""
-    from tuplet.bench.scaling import run_scaling
-    from tuplet.bench.scaling_report import write_scaling
-    from tuplet.bench.show import Progress
+    from tuplet.study._show import Progress
+    from tuplet.suites.scaling import run_scaling
+    from tuplet.suites.scaling_report import write_scaling
 
     out, repeats = command.out or Path("runs/scaling"), command.seeds
     with Progress(f"scaling -> {out}") as progress:
@@ -228,12 +204,12 @@ def _training(command: Bench, said: Answer) -> str:
 
 
 def _publish(suite: Suite, records: list[Record], out: Path) -> list[Answer]:
-    from tuplet.bench.answer import answers, doubtful, trial_scores
-    from tuplet.bench.report import write_report
-    from tuplet.bench.show import print_answers, print_claims, print_tables
-    from tuplet.bench.tables import tables
-    from tuplet.bench.unfinished import unfinished
-    from tuplet.evaluate.summary import wrapped
+    from tuplet.evaluate.screen import wrapped
+    from tuplet.study._answer import answers, doubtful, trial_scores
+    from tuplet.study._report import write_report
+    from tuplet.study._show import print_answers, print_claims, print_tables
+    from tuplet.study._tables import tables
+    from tuplet.study._unfinished import unfinished
 
     made = tables(suite, records)
     left, waiting = unfinished(suite, out)

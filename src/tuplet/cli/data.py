@@ -99,21 +99,8 @@ class Data:
 
 
 def data(command: Data) -> None:
-    """Run one of the data commands.
-
-    Args:
-        command: the parsed options.
-
-    Raises:
-        InputError: for an unknown name, or as the readers do.
-        OSError: if a file cannot be written.
-
-    Example:
-        >>> data(Data(Verify("mosei", root=Path("nowhere"))))  # doctest: +ELLIPSIS
-        Traceback (most recent call last):
-        tuplet.types.InputError: root nowhere holds none of mosei_senti_data.pkl, ...
-    """
-    from tuplet.data import READERS, SOURCES
+    """Run one of the data commands."""
+    from tuplet.catalog import READERS, SOURCES
 
     do = command.do
     if isinstance(do, List):
@@ -136,10 +123,10 @@ def _verified(do: Verify) -> list[str]:
     """Read every row of real data, of a source or of a user's file."""
     import numpy as np
 
-    from tuplet.bench.show import contents
+    from tuplet.catalog import READERS
     from tuplet.cli.source import opened
-    from tuplet.data import READERS
-    from tuplet.data.padding import lengths, spread
+    from tuplet.data._padding import lengths, spread
+    from tuplet.study._show import contents
 
     if do.name in READERS:
         if do.root is None:
@@ -158,9 +145,9 @@ def _verified(do: Verify) -> list[str]:
 
 
 def _describe(do: Info) -> None:
-    from tuplet.bench.show import print_source
+    from tuplet.catalog import READERS
     from tuplet.cli.source import opened
-    from tuplet.data import READERS
+    from tuplet.study._show import print_source
 
     if do.name in READERS and do.root is None:
         print(inspect.getdoc(READERS[do.name]))
@@ -169,9 +156,9 @@ def _describe(do: Info) -> None:
 
 
 def _show(do: Show) -> None:
-    from tuplet.bench.samples import about, write_samples
+    from tuplet.catalog import READERS, SOURCES
     from tuplet.cli.source import opened
-    from tuplet.data import READERS, SOURCES
+    from tuplet.study._samples import about, write_samples
 
     source, name = opened(do.name, do), do.name.partition("?")[0]
     load: Callable[..., Source] | None = READERS[name].load if name in READERS else SOURCES.get(name)
@@ -180,7 +167,8 @@ def _show(do: Show) -> None:
 
 
 def _convert(do: Convert) -> None:
-    from tuplet.data import READERS, Table
+    from tuplet.catalog import READERS
+    from tuplet.data import Table
 
     if do.out.suffix != ".safetensors":
         raise InputError(f"out is {do.out}, expected a name that ends in .safetensors")
@@ -191,7 +179,7 @@ def _convert(do: Convert) -> None:
 
 def _simulate(do: Simulate) -> None:
     from tuplet.data import Table
-    from tuplet.data.simulate import simulate
+    from tuplet.simulators import simulate
 
     start = time.perf_counter()
     file = simulate(do.name, episodes=do.episodes, seed=do.seed, size=do.size, out=do.out, workers=do.workers)

@@ -22,28 +22,17 @@ class Demo:
 
 
 def demo(command: Demo) -> None:
-    """Run the demo, print the verdict and say where the page is.
-
-    Args:
-        command: the parsed options.
-
-    Raises:
-        InputError: if the folder cannot be used.
-
-    Example:
-        >>> Demo().out.as_posix()
-        'runs/demo'
-    """
+    """Run the demo, print the verdict and say where the page is."""
     import numpy as np
     import torch
 
-    from tuplet.bench.show import Progress
-    from tuplet.data import SOURCES
-    from tuplet.data.sources.emoji import contents
+    from tuplet.catalog import SOURCES
+    from tuplet.datasets.emoji import contents
     from tuplet.demo import measure, tell, verdict
     from tuplet.demo.question import ask
-    from tuplet.evaluate.units import unit_ids
+    from tuplet.evaluate._units import unit_ids
     from tuplet.io import fresh, locked, write_atomic
+    from tuplet.study._show import Progress
 
     out = command.out
     if out.exists() and not out.is_dir():
@@ -73,18 +62,7 @@ def demo(command: Demo) -> None:
 
 
 def told(said: Sequence[tuple[str, str]]) -> list[str]:
-    """Write questions and answers for a terminal of 80 columns.
-
-    Args:
-        said: from `tuplet.demo.verdict`.
-
-    Returns:
-        The lines.
-
-    Example:
-        >>> told([("Does it work?", "Yes.")])
-        ['Does it work?', '  Yes.']
-    """
+    """Write questions and answers for a terminal of 80 columns."""
     import textwrap
 
     lines = []

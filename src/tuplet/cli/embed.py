@@ -43,19 +43,7 @@ class Embed(Reading):
 
 
 def embed(command: Embed) -> None:
-    """Embed data and write the table.
-
-    Args:
-        command: the parsed options.
-
-    Raises:
-        InputError: if the folder is no model, the data do not fit it, or the file exists.
-
-    Example:
-        >>> embed(Embed(run=Path("nowhere"), data="digits", out=Path("emb.txt")))
-        Traceback (most recent call last):
-        tuplet.types.InputError: out is emb.txt, expected a file that ends with .npz or .parquet
-    """
+    """Embed data and write the table."""
     from tuplet.io import write_atomic
     from tuplet.model import load
 
@@ -142,7 +130,7 @@ def _noted_target(run: Path) -> str | None:
 
 def _file(command: Embed, model: AlignmentModel) -> Iterator[Table]:
     """Embed raw rows of a file, which may hold any of the model's modalities."""
-    from tuplet.data.join import row_ids
+    from tuplet.data._join import row_ids
 
     for option in ("kind", "scaling", "root"):
         if getattr(command, option):

@@ -34,26 +34,14 @@ class Evaluate(Reading):
 
 
 def evaluate(command: Evaluate) -> None:
-    """Evaluate a trained run and print its numbers beside chance.
-
-    Args:
-        command: the parsed options.
-
-    Raises:
-        InputError: if the folder is not a run, its data have changed, or its recipe is a file that was not given.
-
-    Example:
-        >>> evaluate(Evaluate(run=Path("nowhere")))
-        Traceback (most recent call last):
-        tuplet.types.InputError: nowhere is not a run folder (no run.json); give the folder that `tuplet train` wrote to
-    """
+    """Evaluate a trained run and print its numbers beside chance."""
     from torch import nn
 
     from tuplet import evaluate as evaluation
-    from tuplet.bench.show import print_results
     from tuplet.model import read_weights
-    from tuplet.train import checkpoint
-    from tuplet.train.folder import read_progress, write_card
+    from tuplet.study._show import print_results
+    from tuplet.train import _checkpoint as checkpoint
+    from tuplet.train._folder import read_progress, write_card
 
     note = read_note(command.run)
     progress, weights = read_progress(command.run), read_weights(command.run)

@@ -23,20 +23,7 @@ LARGEST = {
 
 
 def check(command: Any) -> None:
-    """Refuse numbers that would fill memory or the table of processes.
-
-    Args:
-        command: a dataclass of options.
-
-    Raises:
-        InputError: naming the option.
-
-    Example:
-        >>> from tuplet.cli.bench import Bench
-        >>> check(Bench("quickstart", workers=100_000))
-        Traceback (most recent call last):
-        tuplet.types.InputError: workers is 100000, expected at most 512
-    """
+    """Refuse numbers that would fill memory or the table of processes."""
     options = vars(getattr(command, "do", command))
     for name, largest in LARGEST.items():
         value = options.get(name)

@@ -14,9 +14,9 @@ from tuplet.errors import InputError
 from tuplet.io import AnyOf, parse_state
 
 if TYPE_CHECKING:
-    from tuplet.bench import Suite
-    from tuplet.bench.regimes import Starts
     from tuplet.data import Source
+    from tuplet.study import Suite
+    from tuplet.study._regimes import Starts
 
 _READING = {f.name: [str] if f.default == () else AnyOf(None, str) for f in fields(Reading)}
 _PLAN = {
@@ -27,26 +27,9 @@ _PLAN = {
 
 
 def described(data: str, how: Reading, start: Starts | None = None) -> str:
-    """Open the data of a command and write down what a suite needs to know of them.
-
-    Args:
-        data: as on the command line.
-        how: its options.
-        start: of the encoders; both where the data allow it, when left out.
-
-    Returns:
-        A factory for `tuplet.bench.cell.load_suite`.
-
-    Raises:
-        InputError: as `tuplet.cli.source.opened`, for unknown modalities or targets, or a start that the data do not allow.
-
-    Example:
-        >>> described("digits", Reading(modalities=("fourier", "zernike")))[:15]
-        modalities: fourier 76 (vector), zernike 47 (vector); target: label (10 classes); groups: none
-        'tuplet.cli.own:'
-    """
-    from tuplet.bench.show import contents
-    from tuplet.bench.suites.own import chosen_target
+    """Open the data of a command and write down what a suite needs to know of them."""
+    from tuplet.study._show import contents
+    from tuplet.suites.own import chosen_target
 
     file, mark, options = data.partition("?")
     place = str(Path(file).resolve()) + mark + options if Path(file).is_file() else data
@@ -91,24 +74,8 @@ def _allowed(source: Source, start: Starts | None) -> tuple[Starts, str]:
 
 
 def own(plan: str) -> Suite:
-    """Build the suite of a user's data.
-
-    Args:
-        plan: JSON, as `described` writes it.
-
-    Returns:
-        The suite. Its data are read when a cell runs, and have to be those that the plan was made of.
-
-    Raises:
-        InputError: if the plan is damaged.
-
-    Example:
-        >>> from tuplet.bench.cell import load_suite
-        >>> load_suite(described("digits", Reading(modalities=("fourier", "zernike")))).title
-        modalities: fourier 76 (vector), zernike 47 (vector); target: label (10 classes); groups: none
-        'digits'
-    """
-    from tuplet.bench.suites.own import comparison
+    """Build the suite of a user's data."""
+    from tuplet.suites.own import comparison
 
     found = parse_state(plan, _PLAN, where="suite.json: plan")
     fingerprint = found.pop("fingerprint")

@@ -85,8 +85,8 @@ def data_recipe(note: dict[str, Any], *, say: Callable[[str], None] = lambda lin
     """Make the recipe of a run on data: the encoders that suit them, and an objective by its short name."""
     from tuplet.cli.source import opened
     from tuplet.train import Recipe, TrainConfig
+    from tuplet.train._validate import lacks_pairs
     from tuplet.train.recipe import DIM, OBJECTIVES
-    from tuplet.train.validate import lacks_pairs
 
     settings = {k: v for k, v in note["settings"].items() if v is not None}
     width = int(settings.pop("dim", DIM))

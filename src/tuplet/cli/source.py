@@ -39,27 +39,9 @@ class Reading:
 
 
 def opened(name: str, reading: Reading | Path | None = None) -> Source:
-    """Load the data that a command was given.
-
-    Args:
-        name: of a source or reader, or the path of a file; options of a source or reader may follow, as in
-            ``spoken_digits?structure=synergy&classes=2``, and kinds of modalities a file, as in ``my.npz?sound=signal``.
-        reading: the options; a path is short for ``Reading(root=path)``.
-
-    Returns:
-        The source, with the modalities that were asked for.
-
-    Raises:
-        InputError: for an unknown name or option, a reader without root that needs one, or as the loaders do.
-
-    Example:
-        >>> opened("mosei")
-        Traceback (most recent call last):
-        tuplet.types.InputError: mosei reads real data: say where they lie with --root
-        >>> sorted(opened("digits?seed=1", Reading(modalities=("pixels", "zernike"))).modalities)
-        ['pixels', 'zernike']
-    """
-    from tuplet.data import READERS, SOURCES, read
+    """Load the data that a command was given."""
+    from tuplet.catalog import READERS, SOURCES
+    from tuplet.data import read
 
     how = reading if isinstance(reading, Reading) else Reading(root=reading)
     file, _, text = name.partition("?")
@@ -98,7 +80,7 @@ def opened(name: str, reading: Reading | Path | None = None) -> Source:
 
 def _catalog(name: str, text: str, how: Reading) -> Source:
     """Load a source that ships, or real data with a reader."""
-    from tuplet.data import READERS, SOURCES
+    from tuplet.catalog import READERS, SOURCES
 
     for option in ("group", "id", "kind", "scaling", "target_kind"):
         if getattr(how, option):

@@ -15,10 +15,7 @@ from tuplet.io import fresh, safe_name
 
 @dataclass(frozen=True)
 class Sweep(Reading):
-    """Train two modalities on a target with several alignment strengths, and measure on test rows what each one changes.
-
-    A sweep that was stopped continues when the same command is run again.
-    """
+    """Train two modalities on a target with several alignment strengths, and measure on test rows what each one changes."""
 
     source: Positional[str]
     """Name of a source (see `tuplet data list`), or a file such as my.npz."""
@@ -49,23 +46,11 @@ class Sweep(Reading):
 
 
 def sweep(command: Sweep) -> None:
-    """Run a sweep, print its table and say where the report is.
-
-    Args:
-        command: the parsed options.
-
-    Raises:
-        InputError: as `tuplet.bench.sweep.run_sweep` does.
-
-    Example:
-        >>> sweep(Sweep("nothing", ("a", "b")))
-        Traceback (most recent call last):
-        tuplet.types.InputError: source is 'nothing', expected one of ...
-    """
-    from tuplet.bench import sweep as room
-    from tuplet.bench import sweep_report
-    from tuplet.bench.show import Progress, contents
-    from tuplet.data.targets import target_of
+    """Run a sweep, print its table and say where the report is."""
+    from tuplet.data._targets import target_of
+    from tuplet.study._show import Progress, contents
+    from tuplet.suites import sweep as room
+    from tuplet.suites import sweep_report
     from tuplet.train import TrainConfig
     from tuplet.types import in_range
 
@@ -102,28 +87,10 @@ def _folder(*parts: str) -> str:
 
 
 def strategic(out: Path | None, *, seeds: int = 3, workers: int | None = None, again: bool = False) -> Path:
-    """Run the strategic suite, or write its report again.
-
-    Args:
-        out: run folder; ``runs/strategic`` when left out.
-        seeds: data sets per number of shared features.
-        workers: processes.
-        again: only report on the cells that are there.
-
-    Returns:
-        The report.
-
-    Raises:
-        InputError: as `tuplet.bench.suites.strategic.run_strategic` does.
-
-    Example:
-        >>> strategic(Path("nowhere"), again=True)
-        Traceback (most recent call last):
-        tuplet.types.InputError: nowhere is not the folder of a bench run...
-    """
-    from tuplet.bench.show import Progress
-    from tuplet.bench.strategic_report import write_strategic
-    from tuplet.bench.suites.strategic import read_strategic, run_strategic
+    """Run the strategic suite, or write its report again."""
+    from tuplet.study._show import Progress
+    from tuplet.suites.strategic import read_strategic, run_strategic
+    from tuplet.suites.strategic_report import write_strategic
 
     out = out or Path("runs/strategic")
     if not again:

@@ -59,25 +59,13 @@ class Train(Reading):
 
 
 def train(command: Train) -> None:
-    """Train on data, or as a recipe says.
-
-    Args:
-        command: the parsed options.
-
-    Raises:
-        InputError: for an unknown source or objective, a folder that holds another run, or as `tuplet.fit` does.
-
-    Example:
-        >>> train(Train("nothing"))  # doctest: +ELLIPSIS
-        Traceback (most recent call last):
-        tuplet.types.InputError: source is 'nothing', expected one of ...
-    """
-    from tuplet.bench.show import contents
-    from tuplet.evaluate.pairing import doubt
-    from tuplet.evaluate.summary import wrapped
+    """Train on data, or as a recipe says."""
+    from tuplet.evaluate._pairing import doubt
+    from tuplet.evaluate.screen import wrapped
     from tuplet.io import fresh, locked, write_atomic
+    from tuplet.study._show import contents
     from tuplet.train import fit
-    from tuplet.train.validate import lacks_pairs
+    from tuplet.train._validate import lacks_pairs
 
     first = int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0  # of several processes, one speaks
     if (command.out / "suite.json").exists():

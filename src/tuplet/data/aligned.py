@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from tuplet.data._columns import as_array, group_codes
+from tuplet.data._frames import is_frame, is_series
+from tuplet.data._names import check_names
+from tuplet.data._raw import Raw, raw_rows, scaling_words
+from tuplet.data._scaling import Scaling
+from tuplet.data._targets import check_classes, encode_targets
 from tuplet.data.arrays import Arrays
-from tuplet.data.columns import as_array, group_codes
-from tuplet.data.frames import is_frame, is_series
-from tuplet.data.names import check_names
 from tuplet.data.preprocessing import present_rows
-from tuplet.data.raw import Raw, raw_rows, scaling_words
-from tuplet.data.scaling import Scaling
 from tuplet.data.source import Provenance
 from tuplet.data.splits import Split, check_split, split_rows
-from tuplet.data.targets import check_classes, encode_targets
 from tuplet.types import InputError, Kind
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from tuplet.data.columns import positions_in
-from tuplet.data.described import described, rows_described
+from tuplet.data._columns import positions_in
+from tuplet.data._described import described, rows_described
+from tuplet.data._scaling import Scale
 from tuplet.data.modality import Modality
 from tuplet.data.preprocessing import Preprocessing
-from tuplet.data.scaling import Scale
 from tuplet.data.source import Provenance, Target, check_selection
 from tuplet.data.splits import Split
 from tuplet.types import Batch

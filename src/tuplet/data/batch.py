@@ -47,18 +47,5 @@ def batches(rows: Rows, *, batch_size: int, seed: int, epoch: int, drop_last: bo
 
 
 def order_of(n: int, *, seed: int, epoch: int) -> Tensor:
-    """Shuffle row numbers as `batches` does.
-
-    Args:
-        n: number of rows.
-        seed: of the run.
-        epoch: number of the epoch, from 0.
-
-    Returns:
-        int64 ``(n,)``.
-
-    Example:
-        >>> order_of(4, seed=0, epoch=1).sort().values
-        tensor([0, 1, 2, 3])
-    """
+    """Shuffle row numbers as `batches` does."""
     return torch.randperm(n, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from tuplet.data.described import described, rows_described
+from tuplet.data._described import described, rows_described
 from tuplet.data.preprocessing import Preprocessing
 from tuplet.data.source import Modality, Provenance, Rows, Source, Target
 from tuplet.data.splits import Split
@@ -45,14 +45,7 @@ def hide(source: Source, rate: float, *, seed: int = 0, modalities: Sequence[str
 
 @dataclass(frozen=True)
 class Masked:
-    """A source some of whose entries are hidden; made by `hide`.
-
-    Attributes:
-        source: the whole source.
-        rate: share of hidden entries.
-        seed: of what is hidden.
-        thinned: names of the modalities that lose rows; None for all.
-    """
+    """A source some of whose entries are hidden; made by `hide`."""
 
     source: Source
     rate: float

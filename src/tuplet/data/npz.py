@@ -11,13 +11,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from tuplet.data._memory import free_memory
+from tuplet.data._named import RESERVED, from_named
+from tuplet.data._scaling import Scaling
 from tuplet.data.arrays import Arrays
-from tuplet.data.memory import free_memory
-from tuplet.data.named import RESERVED, from_named
-from tuplet.data.npy import parse_npy
-from tuplet.data.scaling import Scaling
 from tuplet.data.source import Provenance
 from tuplet.data.splits import Split
+from tuplet.io.npy import parse_npy
 from tuplet.types import InputError, Kind
 
 
@@ -107,23 +107,7 @@ def _check_size(path: Path, packed: int, unpacked: int) -> None:
 
 
 def members(path: Path, asked: set[str] | None = None) -> tuple[dict[str, NDArray[Any]], str]:
-    """Read the arrays of an ``.npz`` file.
-
-    Args:
-        path: the file.
-        asked: names without which nothing can be made of it; others that hold objects are left out. All when left out.
-
-    Returns:
-        Name -> array, and the checksum of the file.
-
-    Raises:
-        InputError: if it is damaged, too large for its size, or holds objects.
-
-    Example:
-        >>> members(Path("nothing.npz"))
-        Traceback (most recent call last):
-        tuplet.types.InputError: nothing.npz does not exist; give a file that numpy.savez wrote
-    """
+    """Read the arrays of an ``.npz`` file."""
     if path.is_dir():
         raise InputError(f"{path} is a directory; give a file that numpy.savez wrote")
     if not path.is_file():

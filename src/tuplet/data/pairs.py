@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from tuplet.data.columns import as_array, group_codes
+from tuplet.data._columns import as_array, group_codes
 from tuplet.data.splits import PARTS, Split
 from tuplet.data.table import Table, write_table
 from tuplet.types import InputError, in_range

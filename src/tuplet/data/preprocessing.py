@@ -10,12 +10,12 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from tuplet.data.columns import as_numbers, bad_rows
-from tuplet.data.frames import is_frame
+from tuplet.data._columns import as_numbers, bad_rows
+from tuplet.data._frames import is_frame
+from tuplet.data._padding import filled_ends, lengths, nan_ends_only, spread
+from tuplet.data._scaling import BLOCK, Scale, held_steps
+from tuplet.data._text import FEATURES, hashed
 from tuplet.data.modality import Modality
-from tuplet.data.padding import filled_ends, lengths, nan_ends_only, spread
-from tuplet.data.scaling import BLOCK, Scale, held_steps
-from tuplet.data.text import FEATURES, hashed
 from tuplet.types import InputError, Kind
 
 
@@ -44,19 +44,7 @@ class Preprocessing:
     columns: tuple[str, ...] = ()
 
     def apply(self, raw: Any, *, name: str = "rows") -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Treat raw rows exactly as the source did that this comes from.
-
-        Args:
-            raw: ``(n, ...)`` numbers, or ``n`` strings for text; an array, a tensor, a list, a frame or a Series. A row
-                that is NaN throughout, or None, is absent.
-            name: what messages call them.
-
-        Returns:
-            float32 ``(n, *shape)``, zero where absent, and bool ``(n,)``, where the modality is present.
-
-        Raises:
-            InputError: if rows have another shape, or are not finite.
-        """
+        """Treat raw rows exactly as the source did that this comes from."""
         if self.modality.kind == "text":
             return hashed(name, raw)
         padded = self.modality.kind == "padded"
@@ -144,17 +132,7 @@ class Preprocessing:
 
     @classmethod
     def from_json(cls, state: Any) -> Preprocessing:
-        """Read what `to_json` wrote.
-
-        Args:
-            state: of any form; what is not valid is refused.
-
-        Returns:
-            The preprocessing.
-
-        Raises:
-            InputError: naming the entry that is missing or has another form.
-        """
+        """Read what `to_json` wrote."""
         if not isinstance(state, Mapping):
             raise InputError(f"preprocessing is a {type(state).__name__}, expected an object with a shape and a scale")
         shape = state.get("shape")
@@ -197,24 +175,7 @@ class Preprocessing:
 def present_rows(
     argument: str, array: NDArray[Any], given: NDArray[np.bool_] | None = None, *, padded: str = ""
 ) -> NDArray[np.bool_]:
-    """Tell which rows are there: those that are not NaN throughout.
-
-    Args:
-        argument: name for the error message.
-        array: ``(n, ...)`` numbers.
-        given: bool ``(n,)``, where it was recorded.
-        padded: what to do where NaN stand for the steps that short series do not have.
-
-    Returns:
-        bool ``(n,)``.
-
-    Raises:
-        InputError: if a row that is there has NaN or infinite values.
-
-    Example:
-        >>> present_rows("a", np.array([[1.0], [np.nan]])).tolist()
-        [True, False]
-    """
+    """Tell which rows are there: those that are not NaN throughout."""
     here = np.ones(len(array), dtype=bool)
     if array.dtype.kind == "f":
         partly = infinite = 0

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tuplet.data.frames import is_frame
-from tuplet.data.hints import with_hints
-from tuplet.data.named import from_named
+from tuplet.data._frames import is_frame
+from tuplet.data._hints import with_hints
+from tuplet.data._named import from_named
+from tuplet.data._padding import padding_note
+from tuplet.data._scaling import Scaling
 from tuplet.data.npz import from_npz
-from tuplet.data.padding import padding_note
-from tuplet.data.scaling import Scaling
 from tuplet.data.source import Provenance, Source
 from tuplet.data.splits import Split
 from tuplet.data.stored import from_table

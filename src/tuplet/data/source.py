@@ -132,22 +132,7 @@ class Source(Protocol):
 
 
 def check_selection(modalities: Sequence[str], known: Mapping[str, Modality]) -> list[str]:
-    """Check which modalities a user asks for.
-
-    Args:
-        modalities: names.
-        known: what the source has.
-
-    Returns:
-        The names, sorted.
-
-    Raises:
-        InputError: for an unknown name, or fewer than two.
-
-    Example:
-        >>> check_selection(["b", "a"], {k: Modality((2,)) for k in "abc"})
-        ['a', 'b']
-    """
+    """Check which modalities a user asks for."""
     if unknown := sorted(set(modalities) - set(known)):
         raise InputError(f"modalities names {unknown}, expected some of {sorted(known)}")
     if len(set(modalities)) < 2:

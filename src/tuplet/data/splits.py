@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tuplet.data.columns import as_array, group_codes
+from tuplet.data._columns import as_array, group_codes
 from tuplet.types import InputError
 
 PARTS = ("train", "val", "test")
@@ -115,19 +115,7 @@ def split_rows(
 
 
 def check_split(split: Split, n: int, group: NDArray[np.int64] | None) -> None:
-    """Refuse a split that is empty, overlaps, leaves the data or cuts a group.
-
-    Args:
-        split: the split.
-        n: number of rows in the data.
-        group: int64 ``(n,)`` or None.
-
-    Raises:
-        InputError: naming the part and what is wrong with it.
-
-    Example:
-        >>> check_split(split_rows(10), 10, None)
-    """
+    """Refuse a split that is empty, overlaps, leaves the data or cuts a group."""
     if not isinstance(split, Split):
         raise InputError(
             f"split is a {type(split).__name__}, expected tuplet.data.Split(train, val, test) with row numbers of each part"

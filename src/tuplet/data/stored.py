@@ -12,17 +12,17 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from tuplet.data.columns import as_array, group_codes
+from tuplet.data._columns import as_array, group_codes
+from tuplet.data._names import check_names, plain_text
+from tuplet.data._raw import check_kind, scaling_words, still_note, unit_length, unit_note
+from tuplet.data._scaling import Column, Scaling, fit_scale
+from tuplet.data._targets import check_classes, encode_targets
 from tuplet.data.modality import Modality
-from tuplet.data.names import check_names, plain_text
 from tuplet.data.on_demand import Stored
 from tuplet.data.preprocessing import Preprocessing
-from tuplet.data.raw import check_kind, scaling_words, still_note, unit_length, unit_note
-from tuplet.data.scaling import Column, Scaling, fit_scale
 from tuplet.data.source import Provenance
 from tuplet.data.splits import Split, check_split, split_rows
 from tuplet.data.table import Table
-from tuplet.data.targets import check_classes, encode_targets
 from tuplet.types import InputError, Kind, one_of
 
 __all__ = ["Stored", "from_columns", "from_table"]
@@ -62,7 +62,7 @@ def from_columns(
         split: the parts; drawn with ``fractions`` and ``seed``, stratified by the first class target, when left out.
         fractions: shares of train, val and test.
         seed: for the split.
-        scaling: ``"standard"``, ``"channels"`` or ``"none"`` as in `tuplet.data.scaling.fit_scale`, for all modalities or
+        scaling: ``"standard"``, ``"channels"`` or ``"none"`` as in `tuplet.data._scaling.fit_scale`, for all modalities or
             by name (names left out: ``"standard"``, but rows of unit length stay as they are). Statistics are those of the
             training rows, read once, here.
         units: modality or target name -> unit or meaning, for documentation.

@@ -10,20 +10,7 @@ from tuplet.data import Source
 
 
 def ask(source: Source, out: Path, report: Callable[[int, int, str], None]) -> Audit:
-    """Audit English names and Noto's pictures, with few and short pilot trainings.
-
-    Args:
-        source: the emoji.
-        out: folder that keeps finished pieces.
-        report: called with pieces done, pieces in all, and what was done.
-
-    Returns:
-        The audit of the pair.
-
-    Example:
-        >>> ask.__name__
-        'ask'
-    """
+    """Audit English names and Noto's pictures, with few and short pilot trainings."""
     return audit(
         source.select(["english", "noto"]),
         target="group",

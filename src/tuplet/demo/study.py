@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from tuplet.data import Source
 from tuplet.evaluate import Result, embed, evaluate, evaluate_inputs, linear_baseline, mean_cosine
+from tuplet.evaluate._search import search
 from tuplet.evaluate.evaluation import retrieval_results
-from tuplet.evaluate.retrieve import Score
-from tuplet.evaluate.search import search
+from tuplet.evaluate.retrieval import Score
 from tuplet.io import Between, read_state, write_atomic
 from tuplet.model import AlignmentModel
 from tuplet.objectives import Cone, Gram, Objective, OneVsAll, Pairwise
 from tuplet.train import TrainConfig, fit
-from tuplet.train.checkpoint import describe
+from tuplet.train._checkpoint import describe
 
 METHODS = {
     "pairwise": "Pairwise",
@@ -202,19 +202,7 @@ def _whole(results: Sequence[Result]) -> Result:
 
 
 def chosen(found: dict[str, list[Found]]) -> str:
-    """Name the method whose `Found.whole` is best on validation rows, averaged over seeds; the first among equals.
-
-    Args:
-        found: from `measure`.
-
-    Returns:
-        The method.
-
-    Example:
-        >>> none = np.zeros(0, np.int64)
-        >>> chosen({m: [Found({"validation": v}, none, none, none, none)] for m, v in zip(TRAINED, (0.1, 0.3, 0.2, 0.1, 0.1))})
-        'gram'
-    """
+    """Name the method whose `Found.whole` is best on validation rows, averaged over seeds; the first among equals."""
     return max(TRAINED, key=lambda m: np.mean([run.numbers["validation"] for run in found[m]]))
 
 

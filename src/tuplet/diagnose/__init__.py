@@ -1,7 +1,6 @@
 """Diagnostics of an embedding space."""
 
-from tuplet.diagnose.conflict import Conflict, conflict
-from tuplet.diagnose.forces import forces
+from tuplet.diagnose.conflicts import Conflict, conflict
 from tuplet.diagnose.gap import (
     centroid_gap,
     modality_auc,
@@ -11,8 +10,9 @@ from tuplet.diagnose.gap import (
     relative_gap,
 )
 from tuplet.diagnose.geometry import alignment, effective_rank, uniformity
+from tuplet.diagnose.gradients import forces
 from tuplet.diagnose.mixtures import Mixture, mixture
-from tuplet.diagnose.panel import panel
+from tuplet.diagnose.panels import panel
 from tuplet.diagnose.similarity import Moments, Score, Similarity, cka, cknna, cycle_knn, lcs_knn, mutual_knn, svcca
 
 __all__ = [

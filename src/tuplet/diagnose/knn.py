@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from tuplet.diagnose.lists import search
-from tuplet.diagnose.rows import Array, Rows
+from tuplet.diagnose._lists import search
+from tuplet.diagnose._rows import Array, Rows
 from tuplet.diagnose.score import Score
 
 
@@ -27,7 +27,7 @@ def mutual_knn(
         a: ``(n, d_a)``.
         b: ``(n, d_b)``, the same things in the same order.
         k: neighbours, 1 to ``n - 1``; 10 as in the platonic representation hypothesis.
-        rows: how rows are prepared, `tuplet.diagnose.rows.prepared`: ``"unit"`` is the library's convention, ``"clipped"`` the
+        rows: how rows are prepared, `tuplet.diagnose._rows.prepared`: ``"unit"`` is the library's convention, ``"clipped"`` the
             platonic protocol's, ``"centred"`` the To-Align-or-Not paper's.
         queries: how many rows, drawn at random, have their neighbours sought among all ``n``: unbiased, with an interval, and
             ``n / queries`` times as fast. All when left out.

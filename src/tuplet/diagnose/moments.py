@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tuplet.diagnose.rows import Array, paired
+from tuplet.diagnose._rows import Array, paired
 from tuplet.diagnose.score import Score
 from tuplet.types import InputError, in_range
 
@@ -45,19 +45,7 @@ class Moments:
         self._shift = (torch.zeros(0), torch.zeros(0))
 
     def update(self, a: Array, b: Array, *, block_size: int = 8192) -> Moments:
-        """Add rows.
-
-        Args:
-            a: ``(n, d_a)``, any ``n`` from 1.
-            b: ``(n, d_b)``, the same things in the same order.
-            block_size: rows that are turned into float64 at a time; 8192 keeps products fast and blocks in a few MiB.
-
-        Returns:
-            Itself.
-
-        Raises:
-            InputError: for bad rows, or other widths than before.
-        """
+        """Add rows."""
         in_range("block_size", block_size, 1)
         x, y = paired(a, b, least=1)
         if self.n == 0:
@@ -109,29 +97,7 @@ class Moments:
 
 
 def hsic_of(cross: float, lengths: float, trace_a: float, trace_b: float, n: int, unbiased: bool) -> float:
-    r"""Compute HSIC of centred rows from four sums, without its factor (:math:`1 / (n (n - 3))` unbiased) that CKA cancels.
-
-    .. math::
-        |X^\top Y|^2 - \frac{n}{n - 2} \sum_i |x_i|^2 |y_i|^2 + \frac{|X|^2 |Y|^2}{(n - 1)(n - 2)}
-
-    Args:
-        cross: :math:`|X^\top Y|^2`; the biased form is this alone.
-        lengths: :math:`\sum_i |x_i|^2 |y_i|^2`.
-        trace_a: :math:`|X|^2 = \sum_i |x_i|^2`.
-        trace_b: the same of the other side.
-        n: rows.
-        unbiased: Song et al.'s estimator, whose expectation over shuffled rows is exactly 0.
-
-    Returns:
-        The value.
-
-    Source:
-        Song et al. (2012), equation 5, for a linear kernel and centred rows.
-
-    Example:
-        >>> hsic_of(8.0, 4.0, 4.0, 4.0, 4, False)
-        8.0
-    """
+    r"""Compute HSIC of centred rows from four sums, without its factor (:math:`1 / (n (n - 3))` unbiased) that CKA cancels."""
     if not unbiased:
         return cross
     return cross - n / (n - 2) * lengths + trace_a * trace_b / ((n - 1) * (n - 2))
@@ -140,23 +106,7 @@ def hsic_of(cross: float, lengths: float, trace_a: float, trace_b: float, n: int
 def alignment_score(
     hsic: list[float], traces: tuple[float, float], n: int, d: int, kernel: str, unbiased: bool
 ) -> Score:
-    """Make CKA's score from three values of HSIC.
-
-    Args:
-        hsic: of the pair, of the first side with itself, of the second with itself.
-        traces: of both centred kernels, for the chance level of the biased form.
-        n: rows.
-        d: the larger width.
-        kernel: its name, for the convention.
-        unbiased: which HSIC it is.
-
-    Returns:
-        The score; NaN if one side does not vary.
-
-    Example:
-        >>> alignment_score([1.0, 1.0, 1.0], (2.0, 2.0), 5, 2, "linear", False).chance
-        1.0
-    """
+    """Make CKA's score from three values of HSIC."""
     both = math.sqrt(hsic[1]) * math.sqrt(hsic[2]) if min(hsic[1:]) > 0 else math.nan
     warnings = [] if both > 0 else ["one side does not vary enough; the value is undefined"]
     if not unbiased and kernel == "linear" and n <= d:
@@ -169,23 +119,7 @@ def alignment_score(
 
 
 def principal(scatter: Float[Tensor, "d d"], components: int | float) -> Float[Tensor, "d k"]:
-    r"""Find the directions of largest variance, scaled so that rows along them have unit scatter.
-
-    Args:
-        scatter: :math:`\sum_i x_i x_i^\top` of centred rows.
-        components: how many (int >= 1), or the share of variance to keep (float in (0, 1]).
-
-    Returns:
-        ``(d, k)``, ``k`` no more than the rank; 0 if nothing varies.
-
-    Raises:
-        InputError: for fewer than 1 component, or a share outside (0, 1].
-
-    Example:
-        >>> principal(torch.diag(torch.tensor([4.0, 0.0])), 2).abs()
-        tensor([[0.5000],
-                [0.0000]])
-    """
+    r"""Find the directions of largest variance, scaled so that rows along them have unit scatter."""
     if isinstance(components, int):
         in_range("components", components, 1)
     elif not 0 < components <= 1:
@@ -203,20 +137,7 @@ def principal(scatter: Float[Tensor, "d d"], components: int | float) -> Float[T
 
 
 def canonical_score(cross: Float[Tensor, "k l"], n: int, components: int | float) -> Score:
-    """Make SVCCA's score from the cross-scatter of whitened components.
-
-    Args:
-        cross: ``(k, l)``; its singular values are the canonical correlations.
-        n: rows.
-        components: what was asked for.
-
-    Returns:
-        The score; NaN if one side does not vary.
-
-    Example:
-        >>> float(canonical_score(torch.eye(2), 9, 2))
-        1.0
-    """
+    """Make SVCCA's score from the cross-scatter of whitened components."""
     k, most = min(cross.shape), max(cross.shape)
     value = float(torch.linalg.svdvals(cross).clamp(0, 1).mean()) if k else math.nan
     warnings = [] if k else ["one side does not vary; the value is undefined"]

@@ -13,16 +13,7 @@ from tuplet.types import in_range
 
 @dataclass(frozen=True, slots=True)
 class Null:
-    """What a metric reads when rows of one side are shuffled, so that pairs are unrelated but each space is as it was.
-
-    Attributes:
-        mean: mean of the shuffles.
-        low: their 2.5 % quantile.
-        high: their 97.5 % quantile.
-        p: share of values at least as large as the measured one, itself among them; never below ``1 / (shuffles + 1)``. Where
-            many neighbours are tied the measured one is that of ties decided independently, see `Score.warnings`.
-        shuffles: how many.
-    """
+    """What a metric reads when rows of one side are shuffled, so that pairs are unrelated but each space is as it was."""
 
     mean: float
     low: float
@@ -77,28 +68,7 @@ class Score:
 def shuffles_of(
     value: float, measure: Callable[[Tensor], float], *, n: int, shuffles: int, seed: int, device: torch.device
 ) -> Null | None:
-    """Measure a metric on shuffled pairs.
-
-    Args:
-        value: what it reads on the true pairs.
-        measure: takes an order of the rows of one side, int64 ``(n,)``.
-        n: rows.
-        shuffles: how many; 0 for none.
-        seed: of the orders.
-        device: where the orders are made.
-
-    Returns:
-        The null, or None without shuffles.
-
-    Raises:
-        InputError: if ``shuffles`` is negative.
-
-    Example:
-        >>> x = torch.arange(4.0)
-        >>> null = shuffles_of(5.0, lambda order: float(x[order][0]), n=4, shuffles=9, seed=0, device=x.device)
-        >>> null.p
-        0.1
-    """
+    """Measure a metric on shuffled pairs."""
     in_range("shuffles", shuffles, 0)
     if shuffles == 0:
         return None

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import torch
 
-from tuplet.diagnose.cka import Kernel, cka, svcca
+from tuplet.diagnose._lists import METRICS, search
+from tuplet.diagnose._neighbours import Neighbours, neighbours
+from tuplet.diagnose._rows import Array, Rows, paired, prepared
+from tuplet.diagnose.centred import Kernel, cka, svcca
 from tuplet.diagnose.knn import cknna, cycle_knn, lcs_knn, mutual_knn
-from tuplet.diagnose.lists import METRICS, search
 from tuplet.diagnose.moments import Moments
-from tuplet.diagnose.neighbours import Neighbours, neighbours
-from tuplet.diagnose.rows import Array, Rows, paired, prepared
 from tuplet.diagnose.score import Null, Score
 
 __all__ = [
@@ -85,33 +85,7 @@ def similarity(
     shuffles: int = 100,
     seed: int = 0,
 ) -> Similarity:
-    """Measure everything: unbiased linear CKA, SVCCA, mutual-kNN, CKNNA, cycle-kNN and ordered neighbours.
-
-    Args:
-        a: ``(n, d_a)``, 4 rows or more.
-        b: ``(n, d_b)``, the same things in the same order.
-        k: neighbours, 10 as in the platonic representation hypothesis; no more than ``n - 1``.
-        components: of SVCCA, see `svcca`.
-        rows: how rows are prepared for neighbours, see `prepared`. CKA and SVCCA centre columns and read rows as given.
-        shuffles: shuffled pairs for the nulls, 100; 0 for none, where this is called often.
-        seed: of the shuffles; all metrics see the same ones.
-
-    Returns:
-        The `Similarity`.
-
-    Raises:
-        InputError: for bad rows or options.
-
-    Notes:
-        One neighbour search for four metrics, one pass for the other two. RBF CKA, which takes ``n^2`` per shuffle, is not
-        among them: `cka` with ``kernel="rbf"``.
-
-    Example:
-        >>> x = torch.randn(200, 8, generator=torch.Generator().manual_seed(0))
-        >>> found = similarity(x, x.flip(1), shuffles=0)
-        >>> {name: round(value, 4) for name, value in found.numbers().items() if name != "cycle_knn"}
-        {'cka': 1.0, 'svcca': 1.0, 'mutual_knn': 1.0, 'cknna': 1.0, 'lcs_knn': 10.0}
-    """
+    """Measure everything: unbiased linear CKA, SVCCA, mutual-kNN, CKNNA, cycle-kNN and ordered neighbours."""
     x, y = paired(a, b)
     scores = {
         "cka": cka(x, y, shuffles=shuffles, seed=seed),

@@ -1,19 +1,19 @@
 """Evaluation: probes, predictors, modality subsets, retrieval."""
 
 from tuplet.evaluate._ranks import rank_metrics
-from tuplet.evaluate.embed import embed
 from tuplet.evaluate.evaluation import Result, evaluate, evaluate_inputs
 from tuplet.evaluate.features import Features, encoded, pixels
-from tuplet.evaluate.late_fusion import LateFusion, late_fusion
+from tuplet.evaluate.fusion import LateFusion, late_fusion
 from tuplet.evaluate.linear import baselines, linear_baseline
 from tuplet.evaluate.predict import predict_subsets
 from tuplet.evaluate.predictor import PredictorConfig
 from tuplet.evaluate.probe import Probe, few_shot_probe, linear_probe, mlp_probe
-from tuplet.evaluate.retrieve import Retrieval, mean_cosine, retrieve
+from tuplet.evaluate.retrieval import Retrieval, mean_cosine, retrieve
 from tuplet.evaluate.scores import prediction_results
+from tuplet.evaluate.screen import summary
 from tuplet.evaluate.shortlist import Reranked, rerank
-from tuplet.evaluate.subsets import subset_probes, subsets
-from tuplet.evaluate.summary import summary
+from tuplet.evaluate.subset import subset_probes, subsets
+from tuplet.model.embedding import embed
 
 __all__ = [
     "Features",

@@ -19,14 +19,7 @@ Items = dict[str, NDArray[np.float64]]
 
 
 class Standing(NamedTuple):
-    """How one relevant candidate per entry stands: ``(n,)`` counts each.
-
-    Attributes:
-        higher: candidates with a higher score.
-        size: candidates with the same score, itself among them.
-        above: relevant candidates with a higher score.
-        found: relevant candidates with the same score, itself among them.
-    """
+    """How one relevant candidate per entry stands: ``(n,)`` counts each."""
 
     higher: NDArray[np.int64]
     size: NDArray[np.int64]
@@ -141,11 +134,7 @@ def chance(counts: NDArray[np.int64], pool: int, *, cutoffs: Sequence[int] = CUT
 def _worth(
     places: Standing, order: NDArray[np.int64], pool: int, ties: Ties
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Precision at, and discounted gain of, every relevant candidate; ``order`` counts those of the query before it.
-
-    Place i of a tie of n with r relevant holds a relevant one with probability r / n, after (i - start) (r - 1) / (n - 1)
-    of the tie's own: precision sums to harmonic numbers.
-    """
+    """Precision at, and discounted gain of, every relevant candidate; ``order`` counts those of the query before it."""
     higher, size, above, found = places
     discounts = _discounts(pool)
     if ties != "expected":

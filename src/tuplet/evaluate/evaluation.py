@@ -13,13 +13,13 @@ from torch import Tensor
 
 from tuplet.data import Source
 from tuplet.diagnose import centroid_gap, effective_rank, positive_cosine
-from tuplet.evaluate.embed import embed
+from tuplet.evaluate._units import by_group, unit_ids
 from tuplet.evaluate.features import pixels
 from tuplet.evaluate.probe import few_shot_probe, linear_probe, mlp_probe
-from tuplet.evaluate.retrieve import Score, mean_cosine, retrieve
-from tuplet.evaluate.subsets import joined, subset_probes, subsets
-from tuplet.evaluate.units import by_group, unit_ids
+from tuplet.evaluate.retrieval import Score, mean_cosine, retrieve
+from tuplet.evaluate.subset import joined, subset_probes, subsets
 from tuplet.model import AlignmentModel
+from tuplet.model.embedding import embed
 from tuplet.types import Embeddings, InputError, Loss
 
 
@@ -151,24 +151,7 @@ def probe_results(
     which: Sequence[tuple[str, ...]] | None = None,
     groups: Tensor | None = None,
 ) -> list[Result]:
-    """Run the three probes on all modalities, and the linear one on every subset.
-
-    Args:
-        train: modality -> ``(n, ...)`` representations, and the target.
-        val: likewise.
-        test: likewise.
-        which: the subsets; all when left out.
-        groups: ``(n,)`` ids of the test rows, for ``items`` per group.
-
-    Returns:
-        The results.
-
-    Example:
-        >>> x = torch.linspace(-1, 1, 40)[:, None]
-        >>> data = ({"a": x, "b": x}, (x[:, 0] > 0).long())
-        >>> [r.metric for r in probe_results(data, data, data, which=[("a",)])]
-        ['probe/linear', 'probe/mlp', 'probe/few_shot', 'subset']
-    """
+    """Run the three probes on all modalities, and the linear one on every subset."""
     if groups is not None and not test[1].is_floating_point():
         groups = groups[test[1] >= 0]
     train, val, test = _labelled(train), _labelled(val), _labelled(test)
@@ -200,23 +183,7 @@ def probe_results(
 def retrieval_results(
     emb: Embeddings, scores: Mapping[str, Score], *, relevance: str = "instance", groups: Tensor | None = None
 ) -> list[Result]:
-    """Retrieve each modality from all the others, and all the others from each.
-
-    Args:
-        emb: embeddings of the test rows.
-        scores: name -> score; ``own`` for an objective's, ``cosine`` for the common one.
-        relevance: as in `retrieve`.
-        groups: ``(n,)`` ids of the rows, for ``items`` per group.
-
-    Returns:
-        Every metric per direction that some row has all modalities for, and its mean over directions with the mean of the
-        per-query values as ``items``.
-
-    Example:
-        >>> emb = Embeddings.of({"a": torch.eye(12), "b": torch.eye(12)})
-        >>> [(r.detail, r.value) for r in retrieval_results(emb, {"cosine": mean_cosine}) if r.metric.endswith("R@1")]
-        [('b->a', 1.0), ('a->b', 1.0), ('mean', 1.0)]
-    """
+    """Retrieve each modality from all the others, and all the others from each."""
     directions = []
     for name in emb.modalities:
         rest = tuple(k for k in emb.modalities if k != name)
@@ -249,18 +216,7 @@ def retrieval_results(
 
 
 def space_results(emb: Embeddings) -> list[Result]:
-    """Describe the embedding space itself.
-
-    Args:
-        emb: embeddings of the test rows.
-
-    Returns:
-        Mean and 5 % quantile of the positive cosine, centroid gap, mean effective rank.
-
-    Example:
-        >>> [r.metric for r in space_results(Embeddings.of({"a": torch.eye(3), "b": torch.eye(3)}))][0]
-        'space/positive_cosine'
-    """
+    """Describe the embedding space itself."""
     cosines = positive_cosine(emb)
     ranks = [effective_rank(emb.z[k][emb.present[k]]) for k in emb.modalities]
     return [

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tuplet.data import Rows
-from tuplet.evaluate.embed import embed
 from tuplet.model import AlignmentModel
+from tuplet.model.embedding import embed
 from tuplet.types import InputError, one_of
 
 

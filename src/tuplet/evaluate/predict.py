@@ -13,7 +13,7 @@ from tuplet.evaluate.evaluation import Result
 from tuplet.evaluate.features import Features
 from tuplet.evaluate.predictor import Examples, Fitted, PredictorConfig, check_targets, fit_predictor, width_of
 from tuplet.evaluate.scores import prediction_results, without_input
-from tuplet.evaluate.subsets import subsets
+from tuplet.evaluate.subset import subsets
 from tuplet.nets import MLP
 from tuplet.types import InputError, one_of
 
@@ -120,24 +120,7 @@ def predict_subsets(
 
 
 def task_target(part: str, target: Mapping[str, Tensor], name: str | None, pairs: Mapping[str, Pairs] | None) -> Tensor:
-    """Return what is to be predicted in one part: a target of its rows, or whether pairs belong together.
-
-    Args:
-        part: ``train``, ``val`` or ``test``.
-        target: the targets of its rows.
-        name: of the target; None for pairs.
-        pairs: part -> `Pairs`; None for a target.
-
-    Returns:
-        int64 ``(n,)`` or floating ``(n, k)``.
-
-    Raises:
-        InputError: if neither or both are given, or either is missing.
-
-    Example:
-        >>> task_target("train", {"xy": torch.zeros(5)}, "xy", None).shape
-        torch.Size([5, 1])
-    """
+    """Return what is to be predicted in one part: a target of its rows, or whether pairs belong together."""
     if (name is None) == (pairs is None):
         raise InputError("target and pairs are both given or both left out; name one of them")
     if pairs is not None:
@@ -151,23 +134,7 @@ def task_target(part: str, target: Mapping[str, Tensor], name: str | None, pairs
 
 
 def task_rows(part: str, index: Tensor, pairs: Mapping[str, Pairs] | None) -> tuple[Tensor, Tensor | None]:
-    """Return the positions that examples of one part read: each row, or the left and right rows of pairs.
-
-    Args:
-        part: ``train``, ``val`` or ``test``.
-        index: int64 ``(n,)`` row numbers of that part.
-        pairs: part -> `Pairs`, or None.
-
-    Returns:
-        Positions, and those on the right or None.
-
-    Raises:
-        InputError: if a pair has a row of another part.
-
-    Example:
-        >>> task_rows("test", torch.tensor([7, 9]), None)
-        (tensor([0, 1]), None)
-    """
+    """Return the positions that examples of one part read: each row, or the left and right rows of pairs."""
     if pairs is None:
         return torch.arange(len(index)), None
     order = index.argsort()
@@ -183,20 +150,7 @@ def task_rows(part: str, index: Tensor, pairs: Mapping[str, Pairs] | None) -> tu
 
 
 def meet(left: Tensor, right: Tensor, join: Join) -> Tensor:
-    """Put the features of the two rows of each pair together.
-
-    Args:
-        left: ``(B, H)``.
-        right: likewise.
-        join: as in `predict_subsets`.
-
-    Returns:
-        ``(B, 2 H)``, or ``(B, 4 H)`` to compare.
-
-    Example:
-        >>> meet(torch.ones(1, 1), 3 * torch.ones(1, 1), "compare")
-        tensor([[1., 3., 2., 3.]])
-    """
+    """Put the features of the two rows of each pair together."""
     parts = [left, right] if join == "concatenate" else [left, right, (left - right).abs(), left * right]
     return torch.cat(parts, dim=1)
 

@@ -55,12 +55,7 @@ class PredictorConfig:
 
 @dataclass(frozen=True)
 class Examples:
-    """Rows that a predictor reads, and their targets.
-
-    Attributes:
-        read: positions -> what the network takes.
-        target: int64 ``(n,)`` classes, or floating ``(n, k)``.
-    """
+    """Rows that a predictor reads, and their targets."""
 
     read: Callable[[Tensor], Any]
     target: Tensor
@@ -68,15 +63,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained predictor.
-
-    Attributes:
-        net: the network, with the weights of its best epoch.
-        shift: mean of the training targets, 0 for classes.
-        scale: their standard deviation, 1 for classes.
-        loss: the best validation loss: cross-entropy, or squared error of scaled targets.
-        epochs: epochs run.
-    """
+    """A trained predictor."""
 
     net: nn.Module
     shift: Tensor
@@ -95,35 +82,7 @@ class Fitted:
 def fit_predictor(
     build: Callable[[], nn.Module], train: Examples, val: Examples, *, config: PredictorConfig | None = None
 ) -> Fitted:
-    """Train a network by cross-entropy on classes or squared error on real targets, and keep its best epoch.
-
-    Args:
-        build: makes the network, with as many outputs as `width_of` says; called with torch seeded.
-        train: rows to fit.
-        val: rows whose loss chooses the epoch and stops training.
-        config: see `PredictorConfig`; defaults when left out.
-
-    Returns:
-        The `Fitted` predictor.
-
-    Raises:
-        InputError: for an empty part, one training class, a validation class that training lacks, or a loss that is never
-            finite.
-
-    Notes:
-        Real targets are scaled by training mean and deviation meanwhile, so that a loss in square metres trains as well as one
-        in square millimetres. An incomplete last batch is left out, unless it is the only one.
-
-    Source:
-        OVA-IB (Li et al., 2026), section 4.1 and appendix B.2: losses and Adam; the stopping rule is ours.
-
-    Example:
-        >>> x = torch.linspace(-1, 1, 64)[:, None]
-        >>> rows = Examples(lambda r: x[r], 3 * x + 5)
-        >>> line = fit_predictor(lambda: nn.Linear(1, 1), rows, rows, config=PredictorConfig(lr=0.1))
-        >>> bool((line.outputs(rows) - rows.target).abs().max() < 0.1)
-        True
-    """
+    """Train a network by cross-entropy on classes or squared error on real targets, and keep its best epoch."""
     config = config or PredictorConfig()
     y = train.target
     check_targets(y, val.target, "val")
@@ -169,37 +128,12 @@ def fit_predictor(
 
 
 def width_of(target: Tensor) -> int:
-    """Return how many outputs a predictor of a target needs.
-
-    Args:
-        target: int64 ``(n,)`` classes, or floating ``(n, k)``.
-
-    Returns:
-        The number of classes, or ``k``.
-
-    Example:
-        >>> width_of(torch.tensor([0, 2, 1])), width_of(torch.zeros(5, 4))
-        (3, 4)
-    """
+    """Return how many outputs a predictor of a target needs."""
     return target.shape[1] if target.is_floating_point() else int(target.max()) + 1
 
 
 def check_targets(train: Tensor, other: Tensor, part: str) -> None:
-    """Refuse targets that no predictor can be trained or tested on.
-
-    Args:
-        train: training targets.
-        other: those of another part.
-        part: its name.
-
-    Raises:
-        InputError: for an empty part, one class, or a class that training lacks.
-
-    Example:
-        >>> check_targets(torch.tensor([0, 1]), torch.tensor([2]), "test")
-        Traceback (most recent call last):
-        tuplet.types.InputError: class 2 is in the test targets and not in the training targets; split by class
-    """
+    """Refuse targets that no predictor can be trained or tested on."""
     if not len(train) or not len(other):
         raise InputError(f"train has {len(train)} rows and {part} {len(other)}, expected one or more in both")
     if train.is_floating_point():

@@ -82,20 +82,7 @@ def prediction_results(
 
 
 def without_input(seen: Tensor, rows: int) -> Tensor:
-    """Make the outputs of a predictor that sees no input: the most frequent training class, or the training mean.
-
-    Args:
-        seen: the training targets.
-        rows: number of rows to predict.
-
-    Returns:
-        Outputs, as `prediction_results` takes them.
-
-    Example:
-        >>> without_input(torch.tensor([0, 1, 1]), 2)
-        tensor([[0., 1.],
-                [0., 1.]])
-    """
+    """Make the outputs of a predictor that sees no input: the most frequent training class, or the training mean."""
     if seen.is_floating_point():
         return seen.reshape(len(seen), -1).mean(dim=0).expand(rows, -1)
     return torch.eye(int(seen.max()) + 1)[seen.mode().values].expand(rows, -1)

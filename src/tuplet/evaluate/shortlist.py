@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tuplet.evaluate.retrieve import Score, sides_of
+from tuplet.evaluate.retrieval import Score, sides_of
 from tuplet.functional.rows import even_product, unit
 from tuplet.types import Embeddings, InputError, in_range
 

@@ -16,11 +16,7 @@ LARGEST = 1e150
 
 
 def numbers(name: str, value: Any) -> Tensor:
-    """Return real numbers as a tensor, with its graph if it has one.
-
-    Source:
-        Elementary.
-    """
+    """Return real numbers as a tensor, with its graph if it has one."""
     if not isinstance(value, Tensor):
         try:
             array = np.asarray(value)
@@ -42,11 +38,7 @@ def numbers(name: str, value: Any) -> Tensor:
 
 
 def states(name: str, values: Any, n: int | None = None) -> NDArray[np.int64]:
-    """Number the distinct values of one column, 0 first, in sorted order.
-
-    Source:
-        Elementary.
-    """
+    """Number the distinct values of one column, 0 first, in sorted order."""
     array = column(name, values)
     if n is not None and len(array) != n:
         raise InputError(f"{name} has {len(array)} rows, expected {n} to match y; row i of each is one sample")
@@ -54,11 +46,7 @@ def states(name: str, values: Any, n: int | None = None) -> NDArray[np.int64]:
 
 
 def column(name: str, values: Any) -> NDArray[Any]:
-    """Return one column of finite numbers or of words that can be sorted.
-
-    Source:
-        Elementary.
-    """
+    """Return one column of finite numbers or of words that can be sorted."""
     try:
         array = np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
     except ValueError:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tuplet.functional.derivative import first_order
+from tuplet.functional._derivative import first_order
 from tuplet.functional.nnls import SHARE, best_mixture, dot
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from tuplet.functional.derivative import first_order
+from tuplet.functional._derivative import first_order
 from tuplet.types import InputError, in_range, one_of
 
 Logits = Callable[[slice, slice], Tensor]

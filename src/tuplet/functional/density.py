@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from tuplet.functional._derivative import first_order
 from tuplet.functional.contrast import EMPTY, cut
-from tuplet.functional.derivative import first_order
 from tuplet.types import InputError, in_range, one_of
 
 Geometry = Literal["euclidean", "geodesic"]
@@ -155,10 +155,7 @@ def median_distance(z: Float[Tensor, "N D"], *, most: int = 2000) -> float:
 
 
 class _SquaredAngle(torch.autograd.Function):
-    r"""Squared angle between unit rows from their squared chord ``s``: :math:`\theta^2 = 4 \arcsin^2(\sqrt s / 2)`.
-
-    :math:`d\theta^2 / ds = \theta / \sin\theta`, by its series near 0 and bounded near :math:`\pi`.
-    """
+    r"""Squared angle between unit rows from their squared chord ``s``: :math:`\theta^2 = 4 \arcsin^2(\sqrt s / 2)`."""
 
     @staticmethod
     def forward(ctx: Any, chord: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tuplet.functional.plans import gromov_plan, times
+from tuplet.functional._plans import gromov_plan, times
 from tuplet.types import InputError, in_range, one_of
 
 Coupling = Literal["gw", "entropic", "identity"]

@@ -133,12 +133,7 @@ def _guess(t: Tensor, gram: Tensor) -> Tensor:
 
 
 def _candidate(t: Tensor, gram: Tensor, used: Tensor) -> tuple[Tensor, Tensor]:
-    """Solve for the used members (1, others 0) by an LDL factor, entry by entry over all pairs; say what offends most.
-
-    A pivot of an unused member has the inverse 0, which takes it out of everything that follows. So does, nearly, one of a
-    member that lies in the span of the others to within rounding. Negative weights offend, and unused members that the query
-    keeps a positive product with; nothing does where the second result is not above 0.
-    """
+    """Solve for the used members (1, others 0) by an LDL factor, entry by entry over all pairs; say what offends most."""
     k, eps = len(t), torch.finfo(t.dtype).eps
     low: list[list[Tensor]] = [[] for _ in range(k)]  # L D and L, row by row
     high: list[list[Tensor]] = [[] for _ in range(k)]
@@ -202,10 +197,7 @@ def _exchange(t: Tensor, gram: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _one_by_one(t: Tensor, gram: Tensor, eps: float) -> Tensor:
-    """Solve in float64 for products right to ``eps``: take who helps most, drop who would turn negative, and repeat.
-
-    A member that helps is no mixture of the used ones, so the used set never depends on itself and no set comes twice.
-    """
+    """Solve in float64 for products right to ``eps``: take who helps most, drop who would turn negative, and repeat."""
     k = len(t)
     used, a = torch.zeros_like(t, dtype=torch.bool), torch.zeros_like(t)
     for _ in range(3 * k):

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tuplet.functional.derivative import first_order
+from tuplet.functional._derivative import first_order
 
 SHARE = 48
 """Rows that matrix kernels take at a time divide this."""

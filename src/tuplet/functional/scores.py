@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from tuplet.functional._frame import frame, heights
 from tuplet.functional.cone import conic, gram_of
-from tuplet.functional.frame import frame, heights
 from tuplet.functional.rows import even_product, unit
 from tuplet.functional.span import projection_on, root, span_of, volume_over
 from tuplet.types import InputError

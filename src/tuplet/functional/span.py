@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tuplet.functional.derivative import first_order
-from tuplet.functional.frame import frame, heights
+from tuplet.functional._derivative import first_order
+from tuplet.functional._frame import frame, heights
 from tuplet.types import InputError
 
 
@@ -180,11 +180,7 @@ def volume_over(anchor: Float[Tensor, "B D"], span: Span) -> Float[Tensor, "B N"
 
 
 class _Projected(torch.autograd.Function):
-    r"""Length :math:`|p|` of the projections of queries; one of nothing but rounding is 0, and its gradient is bounded.
-
-    Works in place and basis row by basis row, as does `_Left`: on these ``(B, N)`` tensors fresh memory costs more than
-    arithmetic.
-    """
+    r"""Length :math:`|p|` of the projections of queries; one of nothing but rounding is 0, and its gradient is bounded."""
 
     @staticmethod
     def forward(ctx: Any, anchor: Tensor, basis: Tensor) -> Tensor:
@@ -207,10 +203,7 @@ class _Projected(torch.autograd.Function):
 
 
 class _Left(torch.autograd.Function):
-    r"""What projections leave of a length, times a volume per candidate: :math:`v \sqrt{l^2 - |p|^2}`.
-
-    A root of nothing but rounding is 0, and its gradient is bounded.
-    """
+    r"""What projections leave of a length, times a volume per candidate: :math:`v \sqrt{l^2 - |p|^2}`."""
 
     @staticmethod
     def forward(ctx: Any, anchor: Tensor, basis: Tensor, length: Tensor, volume: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tuplet.functional.derivative import first_order
+from tuplet.functional._derivative import first_order
 from tuplet.functional.rows import unit
 from tuplet.types import InputError, in_range, one_of
 

@@ -1,13 +1,13 @@
 """What two modalities say about a target: shared, unique to each, and visible only jointly."""
 
-from tuplet.information.batch import batch, from_posteriors
-from tuplet.information.clustered import clustered
-from tuplet.information.counted import counted
-from tuplet.information.discrete import Components, components, discrete
-from tuplet.information.gaussian import gaussian, gaussian_covariance
+from tuplet.information.clusters import clustered
+from tuplet.information.counts import counted
+from tuplet.information.finite import Components, components, discrete
+from tuplet.information.minibatch import batch, from_posteriors
 from tuplet.information.neural import neural_batch
+from tuplet.information.normal import gaussian, gaussian_covariance
 from tuplet.information.pid import PID
-from tuplet.information.pointwise import Pointwise, pointwise
+from tuplet.information.points import Pointwise, pointwise
 from tuplet.information.several import Disagreement, Pairs, consistency, pairs
 from tuplet.information.union import union_information
 

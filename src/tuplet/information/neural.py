@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tuplet.information.codes import classes, features
+from tuplet.information._codes import classes, features
 from tuplet.information.pid import PARTS, PID, Units
 from tuplet.types import InputError, in_range, one_of
 

@@ -114,11 +114,7 @@ class PID:
         return self.redundancy + self.unique1 + self.unique2
 
     def to(self, units: Units) -> PID:
-        """Return the same decomposition in other units.
-
-        Args:
-            units: ``"bits"`` or ``"nats"``.
-        """
+        """Return the same decomposition in other units."""
         one_of("units", units, ("bits", "nats"))
         if units == self.units:
             return self

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from tuplet.functional._given import column
-from tuplet.information.clustered import clustered
-from tuplet.information.codes import Features, features
+from tuplet.information._codes import Features, features
+from tuplet.information.clusters import clustered
 from tuplet.information.pid import PID
 from tuplet.types import InputError, in_range
 

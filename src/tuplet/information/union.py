@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tuplet.functional._given import numbers
-from tuplet.information.certificate import TINY, Bounds
-from tuplet.information.conic import conic
-from tuplet.information.interior import interior
-from tuplet.information.projection import projection
+from tuplet.information._certificate import TINY, Bounds
+from tuplet.information._conic import conic
+from tuplet.information._interior import interior
+from tuplet.information._projection import projection
 from tuplet.types import InputError, one_of
 
 Solver = Literal["auto", "interior", "projection", "conic"]

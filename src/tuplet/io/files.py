@@ -32,22 +32,7 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 @contextmanager
 def atomic(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for writing, which takes the place of the old one at the end; after an error nothing is left behind.
-
-    Args:
-        path: the file.
-
-    Yields:
-        The new file, under a name that no other process or thread has.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     with atomic(Path(folder, "a")) as file:
-        ...         _ = file.write(b"abc")
-        ...     [p.name for p in Path(folder).iterdir()]
-        ['a']
-    """
+    """Open a file for writing, which takes the place of the old one at the end; after an error nothing is left behind."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
     try:

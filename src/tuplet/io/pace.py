@@ -10,17 +10,7 @@ READ = 0.5
 
 
 class Pace:
-    """Estimates the time that is left.
-
-    Args:
-        clock: returns seconds.
-
-    Example:
-        >>> seconds = iter((0.0, 0.1, 60.1, 90.1))
-        >>> pace = Pace(lambda: next(seconds))
-        >>> pace.left(4, 10), pace.left(6, 10), pace.left(8, 10)
-        ('', ', about 2 min left', ', about 30 s left')
-    """
+    """Estimates the time that is left."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock

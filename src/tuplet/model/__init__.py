@@ -2,6 +2,7 @@
 
 from tuplet.model.alignment import AlignmentModel
 from tuplet.model.closed_form import ClosedFormError, LinearMap, linear_maps
+from tuplet.model.embedding import embed
 from tuplet.model.folder import CONFIG, WEIGHTS, load, opened_weights, read_weights
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "AlignmentModel",
     "ClosedFormError",
     "LinearMap",
+    "embed",
     "linear_maps",
     "load",
     "opened_weights",

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tuplet.data.preprocessing import Preprocessing
 from tuplet.io import Between, read_state
 from tuplet.model.alignment import AlignmentModel
-from tuplet.nets.described import build, plain
+from tuplet.nets._described import build, plain
 from tuplet.types import InputError
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"

@@ -1,7 +1,7 @@
 """Networks that map an input to a vector: encoders, projection heads, fusion of several; and random views of inputs."""
 
 from tuplet.nets.augment import Augment
-from tuplet.nets.encoders import encoders
+from tuplet.nets.choice import encoders
 from tuplet.nets.fusion import Fusion
 from tuplet.nets.images import ResNet18, SmallCNN
 from tuplet.nets.mlp import MLP

@@ -9,11 +9,7 @@ from tuplet.types import InputError, in_range
 
 
 def check_width(modalities: int, dim: int, why: str) -> None:
-    """Refuse embeddings with fewer dimensions than modalities, where spans and volumes say nothing.
-
-    Source:
-        Elementary.
-    """
+    """Refuse embeddings with fewer dimensions than modalities, where spans and volumes say nothing."""
     if dim < modalities:
         raise InputError(f"z has D = {dim} for {modalities} modalities; {why}")
 
@@ -24,11 +20,7 @@ def check_options(
     label_smoothing: float = 0.0,
     weights: Mapping[str, float] | Mapping[tuple[str, str], float] | None = None,
 ) -> None:
-    """Refuse a block size, label smoothing or weights that no batch could use.
-
-    Source:
-        Elementary.
-    """
+    """Refuse a block size, label smoothing or weights that no batch could use."""
     size_of_block(block_size, 1)
     in_range("label_smoothing", label_smoothing, 0, 1)
     if weights is not None and not isinstance(weights, Mapping):

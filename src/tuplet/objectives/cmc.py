@@ -97,28 +97,7 @@ def nt_xent(
     positives: Positives = "own",
     block_size: BlockSize = "auto",
 ) -> Float[Tensor, ""]:
-    r"""Normalised-temperature cross-entropy of two sets of unit rows, each row against all others of both.
-
-    Args:
-        x: ``(N, D)``.
-        y: ``(N, D)``; row ``i`` is the match of row ``i`` of ``x``.
-        tau: temperature, > 0.
-        rows: the slice of rows that this process owns.
-        valid: ``(N,)`` rows that take part; None for all.
-        group: ``(N,)`` ids; rows of an equal id are not negatives of each other. None for no groups.
-        positives: ``"own"`` or ``"group"``, as in `contrast`.
-        block_size: as in `contrast`.
-
-    Returns:
-        Scalar; its mean over processes is the loss of all rows.
-
-    Source:
-        Chen et al. (2020), SimCLR, equation 1.
-
-    Example:
-        >>> nt_xent(torch.eye(4), torch.eye(4), tau=0.5, rows=slice(0, 4))
-        tensor(0.5944)
-    """
+    r"""Normalised-temperature cross-entropy of two sets of unit rows, each row against all others of both."""
     n = x.shape[0]
     both = torch.stack([x, y], dim=1).flatten(0, 1) / tau  # x_0, y_0, x_1, ..: a process's own rows lie together
     swapped = torch.stack([y, x], dim=1).flatten(0, 1)  # candidate i matches query i, and i ^ 1 is the query itself

@@ -134,29 +134,7 @@ def comm(
     positives: Positives = "own",
     block_size: BlockSize = "auto",
 ) -> Float[Tensor, " K"]:
-    r"""CoMM's terms from the embeddings of two views, the fused one last.
-
-    Args:
-        a: ``K = M + 1`` tensors ``(N, D)`` of one view, of any length.
-        b: the same of the other view.
-        tau: temperature, > 0.
-        rows: the slice of rows that this process owns.
-        valid: per embedding, bool ``(N,)`` rows that take part; None for all.
-        group: ``(N,)`` ids; rows of an equal id are not negatives of each other. None for no groups.
-        positives: ``"own"`` or ``"group"``.
-        block_size: as in `contrast`.
-
-    Returns:
-        ``(K,)``; their mean is the loss.
-
-    Source:
-        Dufumier et al. (2025), equation 6.
-
-    Example:
-        >>> e = torch.eye(4)
-        >>> comm([e, e], [e, e], tau=0.5, rows=slice(0, 4))
-        tensor([0.5944, 0.5944])
-    """
+    r"""CoMM's terms from the embeddings of two views, the fused one last."""
     u, v = [unit(x) for x in a], [unit(x) for x in b]
 
     def one(x: Tensor, y: Tensor, mask: Tensor | None) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tuplet.functional.rows import unit
 from tuplet.functional.scores import cosine
-from tuplet.objectives.patterns import over_patterns
+from tuplet.objectives._patterns import over_patterns
 from tuplet.objectives.schedule import Schedule
 from tuplet.objectives.temperature import PerModality
 from tuplet.types import Embeddings, InputError, Loss, Traits, in_range
@@ -199,46 +199,13 @@ class Sum(Objective):
 
 
 def rows_with(emb: Embeddings, names: Sequence[str]) -> Tensor | None:
-    """Find the rows in which all the named modalities are present.
-
-    Args:
-        emb: the embeddings.
-        names: modalities.
-
-    Returns:
-        Bool ``(B,)``, or None when that is every row, which spares the masks.
-
-    Source:
-        Elementary.
-
-    Example:
-        >>> z = torch.eye(2)
-        >>> rows_with(Embeddings.of({"a": z, "b": z}, present={"b": torch.tensor([True, False])}), ["a", "b"])
-        tensor([ True, False])
-    """
+    """Find the rows in which all the named modalities are present."""
     mask = torch.stack([emb.present[k] for k in names]).all(dim=0)
     return None if not torch.compiler.is_compiling() and bool(mask.all()) else mask
 
 
 def row_mean(per_row: Tensor, valid: Tensor | None, rows: slice, counted: Tensor | None = None) -> Tensor:
-    """Average per-row values over the valid rows, as this process's share of the global mean.
-
-    Args:
-        per_row: ``(B,)`` values of all rows.
-        valid: bool ``(B,)``; None for all.
-        rows: the slice of rows this process owns.
-        counted: bool ``(B,)`` valid rows whose values are summed, as in `contrast`; None for all valid ones.
-
-    Returns:
-        Scalar whose mean over processes is the mean over all valid rows; 0 when there is none.
-
-    Source:
-        Elementary.
-
-    Example:
-        >>> row_mean(torch.tensor([1.0, 5.0]), torch.tensor([True, False]), slice(0, 2))
-        tensor(1.)
-    """
+    """Average per-row values over the valid rows, as this process's share of the global mean."""
     if valid is None:
         return per_row[rows].mean()
     world = per_row.shape[0] / (rows.stop - rows.start)
@@ -249,23 +216,7 @@ def row_mean(per_row: Tensor, valid: Tensor | None, rows: slice, counted: Tensor
 
 
 def weight_of(weights: Weights | None, *names: str) -> float:
-    """Look up the weight of a modality or of a pair of modalities.
-
-    Args:
-        weights: per modality, per pair, or None.
-        names: one modality or two.
-
-    Returns:
-        The pair's own weight if it is listed (in either order), otherwise the product of the modalities' weights, 1 where
-        none is listed.
-
-    Source:
-        Elementary.
-
-    Example:
-        >>> weight_of({"a": 2.0, "b": 3.0}, "a", "b"), weight_of({("a", "b"): 0.5}, "b", "a"), weight_of(None, "a")
-        (6.0, 0.5, 1.0)
-    """
+    """Look up the weight of a modality or of a pair of modalities."""
     listed: dict[object, float] = dict(weights or {})  # type: ignore[arg-type]
     for key in (names, names[::-1]):
         if len(names) > 1 and key in listed:
@@ -277,45 +228,13 @@ def weight_of(weights: Weights | None, *names: str) -> float:
 
 
 def weighted_mean(losses: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    """Average losses by weight.
-
-    Args:
-        losses: tensors of one shape.
-        weights: as many numbers >= 0.
-
-    Returns:
-        A tensor of that shape; 0 when all weights are.
-
-    Source:
-        Elementary.
-
-    Example:
-        >>> weighted_mean([torch.tensor(1.0), torch.tensor(4.0)], [2.0, 1.0])
-        tensor(2.)
-    """
+    """Average losses by weight."""
     mean: Tensor = torch.stack([w * x for w, x in zip(weights, losses, strict=True)]).sum(dim=0) / (sum(weights) or 1.0)
     return mean
 
 
 def check_weights(weights: Weights | None, emb: Embeddings, *, of: Literal["anchors", "pairs"] = "anchors") -> None:
-    """Refuse weights of modalities that the embeddings do not have, and weights that are all 0 or below 0.
-
-    Args:
-        weights: per modality or pair, or None.
-        emb: the embeddings.
-        of: what they weigh, single modalities or pairs of them.
-
-    Raises:
-        InputError: naming the entry.
-
-    Source:
-        Elementary.
-
-    Example:
-        >>> check_weights({"c": 1.0}, Embeddings.of({"a": torch.eye(2), "b": torch.eye(2)}))
-        Traceback (most recent call last):
-        tuplet.types.InputError: weights names 'c', which z does not have; z has ['a', 'b']
-    """
+    """Refuse weights of modalities that the embeddings do not have, and weights that are all 0 or below 0."""
     if weights is None:
         return
     for key, value in weights.items():

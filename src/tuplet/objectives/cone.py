@@ -13,10 +13,10 @@ from tuplet.functional.cone import between, conic, gram_of
 from tuplet.functional.contrast import BlockSize, Positives, contrast, cut
 from tuplet.functional.rows import even_product
 from tuplet.objectives._checks import check_options
+from tuplet.objectives._patterns import COUNTED
 from tuplet.objectives.compose import Objective, rows_with, weight_of, weighted_mean
 from tuplet.objectives.gram import anchors_of, check_anchors, check_names
 from tuplet.objectives.one_vs_all import minimality
-from tuplet.objectives.patterns import COUNTED
 from tuplet.objectives.temperature import Tau, at, temperature
 from tuplet.types import Embeddings, Traits, in_range, one_of
 
@@ -114,12 +114,7 @@ class Cone(Objective):
         return found
 
     def score(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
-        """Return the best cosine between a mixture of the query's modalities and one of the candidate's, ``(Nq, Nc)``.
-
-        With one modality on a side this is :math:`s`, exact. With several on both it is the largest cosine between two cones,
-        found by solving for either side in turn from every query modality (`tuplet.functional.cone.between`): never below
-        the best single cosine.
-        """
+        """Return the best cosine between a mixture of the query's modalities and one of the candidate's, ``(Nq, Nc)``."""
         queries, others = self._sides(query, candidates)
         products = torch.stack([torch.stack([even_product(q, c) for c in others]) for q in queries])
         return between(products, gram_of(queries), gram_of(others))

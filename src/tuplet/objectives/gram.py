@@ -13,9 +13,9 @@ from tuplet.functional.contrast import BlockSize, Positives, contrast, cut
 from tuplet.functional.scores import paired_volume
 from tuplet.functional.span import Span, span_and_height, span_of, volume_over
 from tuplet.objectives._checks import check_options, check_width
+from tuplet.objectives._patterns import COUNTED
+from tuplet.objectives._sign import Sign, SignMode
 from tuplet.objectives.compose import Objective, check_weights, rows_with, weight_of, weighted_mean
-from tuplet.objectives.patterns import COUNTED
-from tuplet.objectives.sign import Sign, SignMode
 from tuplet.objectives.temperature import Tau, at, temperature
 from tuplet.types import Embeddings, InputError, Traits, one_of
 
@@ -113,11 +113,7 @@ class Gram(Objective):
         return self.sign(emb, tau=lambda: at(self.tau, *emb.modalities))
 
     def score(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
-        """Return minus the volume of every query with every candidate, ``(Nq, Nc)``; at most 0.
-
-        The volume does not depend on the order of its vectors, so any split of the modalities will do. If conditional, it
-        is divided by the volumes of both sides, that of a single unit vector being 1.
-        """
+        """Return minus the volume of every query with every candidate, ``(Nq, Nc)``; at most 0."""
         queries, others = self._sides(query, candidates)
         check_width(len(queries) + len(others), queries[0].shape[1], "volumes need D >= M")
         if len(queries) == 1:
@@ -155,25 +151,7 @@ class Gram(Objective):
 
 
 def check_anchors(anchors: str, anchor: str | None, weights: Mapping[str, float] | None, tau: Tau) -> None:
-    """Refuse options that contradict each other.
-
-    Args:
-        anchors: ``"one"`` or ``"all"``.
-        anchor: a modality or None.
-        weights: per anchor or None.
-        tau: temperature.
-
-    Raises:
-        InputError: for another word, an anchor beside ``"all"``, weights or a dict of temperatures beside ``"one"``.
-
-    Source:
-        Elementary.
-
-    Example:
-        >>> check_anchors("all", "text", None, 0.07)
-        Traceback (most recent call last):
-        tuplet.types.InputError: anchor is 'text', which only anchors='one' uses; leave one of them out
-    """
+    """Refuse options that contradict each other."""
     one_of("anchors", anchors, ("one", "all"))
     if anchors == "all" and anchor is not None:
         raise InputError(f"anchor is {anchor!r}, which only anchors='one' uses; leave one of them out")
@@ -186,47 +164,14 @@ def check_anchors(anchors: str, anchor: str | None, weights: Mapping[str, float]
 
 
 def check_names(anchor: str | None, weights: Mapping[str, float] | None, emb: Embeddings) -> None:
-    """Refuse an anchor or weights of modalities that the embeddings do not have.
-
-    Args:
-        anchor: a modality or None.
-        weights: per anchor or None.
-        emb: the embeddings.
-
-    Raises:
-        InputError: naming it.
-
-    Source:
-        Elementary.
-
-    Example:
-        >>> check_names("c", None, Embeddings.of({"a": torch.eye(2), "b": torch.eye(2)}))
-        Traceback (most recent call last):
-        tuplet.types.InputError: anchor is 'c', expected one of ['a', 'b']
-    """
+    """Refuse an anchor or weights of modalities that the embeddings do not have."""
     if anchor is not None and anchor not in emb.z:
         raise InputError(f"anchor is {anchor!r}, expected one of {list(emb.modalities)}")
     check_weights(weights, emb)
 
 
 def anchors_of(emb: Embeddings, anchors: str, anchor: str | None) -> list[str]:
-    """List the modalities that serve as anchors.
-
-    Args:
-        emb: embeddings of rows in which all of ``emb.z`` is present.
-        anchors: ``"one"`` or ``"all"``.
-        anchor: the one; the first name in sorted order when it is None or not there.
-
-    Returns:
-        Names.
-
-    Source:
-        Elementary.
-
-    Example:
-        >>> anchors_of(Embeddings.of({k: torch.eye(2) for k in "abc"}), "one", "b")
-        ['b']
-    """
+    """List the modalities that serve as anchors."""
     names = emb.modalities
     if anchors == "all":
         return list(names)

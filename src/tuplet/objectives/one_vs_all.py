@@ -14,6 +14,8 @@ from tuplet.functional.rows import unit
 from tuplet.functional.scores import cosine
 from tuplet.functional.span import Span, paired_projection, projection_on, span_of
 from tuplet.objectives._checks import check_options, check_width
+from tuplet.objectives._patterns import COUNTED
+from tuplet.objectives._sign import Sign, SignMode
 from tuplet.objectives.compose import (
     Objective,
     check_weights,
@@ -22,8 +24,6 @@ from tuplet.objectives.compose import (
     weight_of,
     weighted_mean,
 )
-from tuplet.objectives.patterns import COUNTED
-from tuplet.objectives.sign import Sign, SignMode
 from tuplet.objectives.temperature import Tau, at, temperature
 from tuplet.types import Embeddings, InputError, Traits, in_range, one_of
 
@@ -160,11 +160,7 @@ class OneVsAll(Objective):
         return {"sufficiency": sufficiency, "minimality": self.beta * minimality(emb, names, shares)}
 
     def score(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
-        """Return the projection score, ``(Nq, Nc)`` in [0, 1].
-
-        The side with fewer modalities is projected onto the span of the other side, its modalities averaged. With
-        ``projector="mlp"`` one side must be a single modality and the other all the rest.
-        """
+        """Return the projection score, ``(Nq, Nc)`` in [0, 1]."""
         queries, others = self._sides(query, candidates)
         if self.mlps is not None:
             return self._mlp_score(query, candidates, queries, others)
@@ -232,24 +228,7 @@ class OneVsAll(Objective):
 
 
 def minimality(emb: Embeddings, anchors: Sequence[str], weights: Sequence[float]) -> Tensor:
-    r"""Average :math:`|z^m_n - \frac{1}{M-1} \sum_{i \ne m} z^i_n|^2` over anchors by weight and over rows.
-
-    Args:
-        emb: embeddings whose modalities are all present in the rows that count.
-        anchors: modalities ``m``.
-        weights: as many numbers >= 0.
-
-    Returns:
-        Scalar, this process's share of the mean over all rows.
-
-    Source:
-        OVA-IB (Li et al., 2026), equation 12.
-
-    Example:
-        >>> e = torch.eye(2)
-        >>> float(minimality(Embeddings.of({"a": e, "b": e.flip(0)}), ["a"], [1.0]))
-        2.0
-    """
+    r"""Average :math:`|z^m_n - \frac{1}{M-1} \sum_{i \ne m} z^i_n|^2` over anchors by weight and over rows."""
     names = emb.modalities
     stacked = torch.stack([emb.z[k] for k in names])
     apart = (stacked - stacked.mean(dim=0)).square().sum(dim=2) * (len(names) / (len(names) - 1)) ** 2

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from tuplet.functional.contrast import BlockSize, Positives, contrast, cut
 from tuplet.objectives._checks import check_options
+from tuplet.objectives._patterns import COUNTED
 from tuplet.objectives.compose import Objective, Weights, check_weights, rows_with, weight_of
-from tuplet.objectives.patterns import COUNTED
 from tuplet.objectives.temperature import Tau, at, temperature
 from tuplet.types import Embeddings, InputError, Traits, one_of
 
@@ -142,31 +142,7 @@ def pair_contrast(
     positives: Positives = "own",
     block_size: BlockSize = "auto",
 ) -> Tensor:
-    """Symmetric InfoNCE between two modalities.
-
-    Args:
-        emb: the embeddings.
-        a: one modality.
-        b: the other.
-        valid: bool ``(B,)`` rows where both are present; None for all.
-        tau: temperature, > 0.
-        direction: ``"both"`` or ``"forward"``, which only contrasts ``a`` with ``b``.
-        include_positive: whether the matching pair is in the denominator.
-        label_smoothing: in [0, 1).
-        positives: ``"own"`` or ``"group"``, as in `contrast`.
-        block_size: as in `contrast`.
-
-    Returns:
-        Scalar.
-
-    Source:
-        Radford et al. (2021), CLIP.
-
-    Example:
-        >>> emb = Embeddings.of({"a": torch.eye(4), "b": torch.eye(4)})
-        >>> pair_contrast(emb, "a", "b", None, tau=0.5)
-        tensor(0.3408)
-    """
+    """Symmetric InfoNCE between two modalities."""
     x, y = emb.z[a] / tau, emb.z[b]  # tau on (B, D), not on (B, B)
     return contrast(
         lambda queries, candidates: cut(x, queries) @ cut(y, candidates).mT,
@@ -184,26 +160,7 @@ def pair_contrast(
 
 
 def pairs_of(emb: Embeddings, pairs: Pairs, anchor: str | None) -> list[tuple[str, str]]:
-    """List the pairs of modalities that an objective compares.
-
-    Args:
-        emb: the embeddings.
-        pairs: ``"all"``, ``"hub"`` or a list of pairs of names.
-        anchor: the hub; the first name in sorted order when None.
-
-    Returns:
-        Pairs of names.
-
-    Raises:
-        InputError: for a name that ``emb`` does not have, or no pair at all.
-
-    Source:
-        Tian et al. (2020): "core view" and "full graph".
-
-    Example:
-        >>> pairs_of(Embeddings.of({k: torch.eye(2) for k in "abc"}), "hub", "b")
-        [('b', 'a'), ('b', 'c')]
-    """
+    """List the pairs of modalities that an objective compares."""
     names = emb.modalities
     if pairs == "all":
         return list(combinations(names, 2))
@@ -228,27 +185,7 @@ def over_pairs(
     reduction: Literal["mean", "sum"],
     weights: Weights | None = None,
 ) -> Tensor:
-    """Reduce a loss over pairs of modalities, leaving out pairs that no row has both of.
-
-    Args:
-        emb: the embeddings.
-        pairs: pairs of names.
-        pair_loss: function of the embeddings, two names and the bool ``(B,)`` rows where both are present,
-            None for all rows.
-        reduction: ``"mean"`` or ``"sum"`` over the pairs.
-        weights: per pair or modality, as `weight_of` reads them.
-
-    Returns:
-        Scalar.
-
-    Source:
-        Elementary.
-
-    Example:
-        >>> emb = Embeddings.of({"a": torch.eye(2), "b": torch.eye(2)})
-        >>> over_pairs(emb, [("a", "b")], lambda emb, a, b, valid: emb.z[a].sum(), "mean")
-        tensor(2.)
-    """
+    """Reduce a loss over pairs of modalities, leaving out pairs that no row has both of."""
     valid = [rows_with(emb, pair) for pair in pairs]
     shares = [weight_of(weights, a, b) for a, b in pairs]
     losses = torch.stack([w * pair_loss(emb, a, b, v) for w, (a, b), v in zip(shares, pairs, valid, strict=True)])

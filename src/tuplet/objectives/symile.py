@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from tuplet.functional._derivative import first_order
 from tuplet.functional.contrast import EMPTY, BlockSize, Keep, Partitions, contrast, cut
-from tuplet.functional.derivative import first_order
 from tuplet.functional.scores import multilinear
 from tuplet.objectives._checks import check_options
+from tuplet.objectives._patterns import COUNTED, POSITION
 from tuplet.objectives.compose import Objective, check_weights, row_mean, rows_with, weight_of, weighted_mean
 from tuplet.objectives.pairwise import pair_contrast
-from tuplet.objectives.patterns import COUNTED, POSITION
 from tuplet.objectives.temperature import Tau, at, temperature
 from tuplet.types import Embeddings, InputError, Traits, one_of
 
@@ -167,10 +167,7 @@ class Symile(Objective):
         )
 
     def _shuffles(self, emb: Embeddings, valid: Tensor | None) -> Tensor:
-        """Return a permutation per anchor and other modality, ``(M, M - 1, B)``; valid rows stay among themselves.
-
-        In a part of a batch, they do not depend on the order in which this process holds its rows.
-        """
+        """Return a permutation per anchor and other modality, ``(M, M - 1, B)``; valid rows stay among themselves."""
         m, size, position = len(emb.z), len(emb), emb.aux.get(POSITION)
         device = emb.index.device
         if self.permutations is not None:

@@ -50,21 +50,7 @@ class Temperature(nn.Module):
 
 
 class Fixed(nn.Module):
-    """A temperature that does not change.
-
-    Args:
-        tau: the divisor, > 0.
-
-    Raises:
-        InputError: if ``tau`` is not positive.
-
-    Source:
-        Elementary.
-
-    Example:
-        >>> Fixed(0.5)()
-        0.5
-    """
+    """A temperature that does not change."""
 
     def __init__(self, tau: float) -> None:
         super().__init__()
@@ -82,23 +68,7 @@ PerName = Mapping[str, float | Temperature] | Mapping[tuple[str, str], float | T
 
 
 class PerModality(nn.Module):
-    r"""A temperature for every modality, or for some pairs of them.
-
-    Args:
-        values: modality name or pair of names -> positive number or `Temperature`. A pair that is not listed takes the
-            geometric mean :math:`\sqrt{\tau_a \tau_b}` of its modalities' (each side of the product divided by its own root).
-
-    Raises:
-        InputError: if it is empty or a value is not positive.
-
-    Source:
-        ImageBind (Girdhar et al., 2023) scales its modalities apart.
-
-    Example:
-        >>> tau = PerModality({"a": 0.1, "b": 0.4, ("a", "c"): 0.05})
-        >>> round(tau("a", "b"), 4), tau("c", "a"), tau("b")
-        (0.2, 0.05, 0.4)
-    """
+    r"""A temperature for every modality, or for some pairs of them."""
 
     def __init__(self, values: PerName) -> None:
         super().__init__()
@@ -138,46 +108,14 @@ Tau = float | Temperature | PerName
 
 
 def temperature(tau: Tau) -> Temperature | Fixed | PerModality:
-    """Turn the ``tau`` of an objective's constructor into a module.
-
-    Args:
-        tau: a positive number, a learnable `Temperature`, or a dict of these per modality or pair.
-
-    Returns:
-        A module; `at` reads it.
-
-    Raises:
-        InputError: if ``tau`` is not positive.
-
-    Source:
-        Elementary.
-
-    Example:
-        >>> temperature(0.1)()
-        0.1
-    """
+    """Turn the ``tau`` of an objective's constructor into a module."""
     if isinstance(tau, Mapping):
         return PerModality(tau)
     return tau if isinstance(tau, Temperature) else Fixed(tau)
 
 
 def at(tau: nn.Module, *names: str) -> float | Tensor:
-    """Read a temperature for one modality or a pair.
-
-    Args:
-        tau: from `temperature`.
-        names: the modality or the two.
-
-    Returns:
-        A number or a scalar.
-
-    Source:
-        Elementary.
-
-    Example:
-        >>> at(temperature(0.1), "a", "b"), at(temperature({"a": 0.2}), "a")
-        (0.1, 0.2)
-    """
+    """Read a temperature for one modality or a pair."""
     value: float | Tensor = tau(*names) if isinstance(tau, PerModality) else tau()
     return value
 

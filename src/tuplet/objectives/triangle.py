@@ -11,10 +11,10 @@ from torch import Tensor
 from tuplet.functional.contrast import BlockSize, Positives, contrast, cut
 from tuplet.functional.scores import paired_area, triangle_area
 from tuplet.objectives._checks import check_options
+from tuplet.objectives._patterns import COUNTED
 from tuplet.objectives.compose import Objective, rows_with, weight_of, weighted_mean
 from tuplet.objectives.gram import anchors_of, check_anchors, check_names
 from tuplet.objectives.pairwise import pair_contrast
-from tuplet.objectives.patterns import COUNTED
 from tuplet.objectives.temperature import Tau, at, temperature
 from tuplet.types import Embeddings, Traits, one_of
 

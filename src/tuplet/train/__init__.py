@@ -3,6 +3,6 @@
 from tuplet.train.config import TrainConfig
 from tuplet.train.loop import Run, fit
 from tuplet.train.recipe import Recipe
-from tuplet.train.strategic import StrategicRun, strategic
+from tuplet.train.strength import StrategicRun, strategic
 
 __all__ = ["Recipe", "Run", "StrategicRun", "TrainConfig", "fit", "strategic"]

@@ -17,21 +17,7 @@ _WORDS = {"train": "training", "val": "validation", "test": "test"}
 
 
 def check_threshold(threshold: float | None, target: str, about: Target) -> None:
-    """Refuse a threshold for a target that has none.
-
-    Args:
-        threshold: as in `tuplet.train.strategic`.
-        target: its name.
-        about: what it is.
-
-    Raises:
-        InputError: unless the target is a real number.
-
-    Example:
-        >>> check_threshold(0.5, "label", Target("class", 2))
-        Traceback (most recent call last):
-        tuplet.types.InputError: threshold is 0.5, but 'label' is not a real target of one dimension; leave it out
-    """
+    """Refuse a threshold for a target that has none."""
     if about.size < 1:
         raise InputError(f"the target {target!r} has no column; name another one with --target")
     if threshold is None:
@@ -45,40 +31,12 @@ def check_threshold(threshold: float | None, target: str, about: Target) -> None
 
 
 def rows_with(source: Source, parts: Sequence[str]) -> dict[str, Mapping[str, Tensor]]:
-    """Read which modalities the rows of some parts have.
-
-    Args:
-        source: the data.
-        parts: of ``"train"``, ``"val"``, ``"test"``.
-
-    Returns:
-        Part -> modality -> ``(n,)`` bool, of at most `tuplet.train._rows.ROWS` rows.
-
-    Example:
-        >>> from tuplet.data.sources import blocks
-        >>> {k: int(v["x1"].sum()) for k, v in rows_with(blocks.load(rows=100), ("train", "val")).items()}
-        {'train': 60, 'val': 20}
-    """
+    """Read which modalities the rows of some parts have."""
     return {part: some(getattr(source, part)).present for part in parts}
 
 
 def check_rows(present: Mapping[str, Mapping[str, Tensor]], pair: tuple[str, str]) -> None:
-    """Refuse a pair that too few rows have.
-
-    Args:
-        present: from `rows_with`.
-        pair: two modalities.
-
-    Raises:
-        InputError: naming the pair, the part, the number of rows and what is enough.
-
-    Example:
-        >>> from tuplet.data import from_arrays
-        >>> x = [[float(i)] for i in range(10)]
-        >>> check_rows(rows_with(from_arrays({"a": x, "b": x}), ("train", "val")), ("a", "b"))
-        Traceback (most recent call last):
-        tuplet.types.InputError: 6 training rows hold both 'a' and 'b', expected 8 or more (about 20 rows in all); give ...
-    """
+    """Refuse a pair that too few rows have."""
     for part, has in present.items():
         both = int((has[pair[0]] & has[pair[1]]).sum())
         if both < LEAST[part]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tuplet.errors import InputError
 from tuplet.io import AnyOf, Between
-from tuplet.train.runtime import like
+from tuplet.train._runtime import like
 
 SCHEMA = 1
 _SEEN = AnyOf(None, float)
@@ -32,24 +32,7 @@ FIX = "remove it to train from the start"
 
 
 def entries(path: Path, tensors: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> dict[int, dict[str, Tensor]]:
-    """Return what an Adam knows of each parameter, or refuse what it cannot have known.
-
-    Args:
-        path: the checkpoint, for messages.
-        tensors: ``<number of the parameter>.<key>`` -> tensor.
-        optimizer: an Adam or AdamW.
-
-    Returns:
-        Number of the parameter -> key -> tensor, for ``optimizer.load_state_dict``.
-
-    Raises:
-        InputError: for an unknown, missing or misshapen entry.
-
-    Example:
-        >>> entries(Path("c"), {"7.x": torch.ones(1)}, torch.optim.Adam([torch.ones(1)]))
-        Traceback (most recent call last):
-        tuplet.types.InputError: c has the unknown optimizer entry '7.x'; remove it to train from the start
-    """
+    """Return what an Adam knows of each parameter, or refuse what it cannot have known."""
     owners = [p for group in optimizer.param_groups for p in group["params"]]
     numbers = {str(i): i for i in range(len(owners))}
     found: dict[int, dict[str, Tensor]] = {}

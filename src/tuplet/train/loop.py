@@ -12,11 +12,11 @@ from torch import nn
 
 from tuplet.data import Rows
 from tuplet.model import AlignmentModel
+from tuplet.train._frozen import mixes_rows, train_unfrozen
+from tuplet.train._needs import View
+from tuplet.train._session import Session
+from tuplet.train._validate import best_epoch, lacks_pairs
 from tuplet.train.config import TrainConfig
-from tuplet.train.frozen import mixes_rows, train_unfrozen
-from tuplet.train.needs import View
-from tuplet.train.session import Session
-from tuplet.train.validate import best_epoch, lacks_pairs
 from tuplet.types import Embeddings, InputError, Loss
 
 
@@ -28,7 +28,7 @@ class Run:
         model: the trained model, in evaluation mode.
         objective: the objective, with its own parameters trained if it has any.
         history: one dict per epoch: epoch, step, lr, loss, every term, val (validation loss), seconds, and what
-            `tuplet.train.monitor.monitor` sees in the last batch: ``space/..``, ``force/..``, ``together/..``, ``weight/..``.
+            `tuplet.train._monitor.monitor` sees in the last batch: ``space/..``, ``force/..``, ``together/..``, ``weight/..``.
         steps: optimiser steps that were taken, those of the call that this one resumed included.
         seconds: wall time of this call (a resumed run counts from where it resumed).
         out: folder of the log, the checkpoint and the model, if any.

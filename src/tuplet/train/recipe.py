@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import torch
-
-from tuplet.data import SOURCES, Source
+from tuplet.data import Source
 from tuplet.model import AlignmentModel
 from tuplet.objectives import (
     CMC,
@@ -26,7 +24,7 @@ from tuplet.objectives import (
     UniAlign,
 )
 from tuplet.train.config import TrainConfig
-from tuplet.types import Embeddings, InputError, Loss
+from tuplet.types import Embeddings, Loss
 
 DIM = 64
 """Width of representations and embeddings."""
@@ -69,30 +67,3 @@ class Recipe:
     objective: Callable[[Embeddings], Loss]
     config: TrainConfig = field(default_factory=TrainConfig)
     target: str = "label"
-
-
-def digits(objective: str = "pairwise", seed: int = 0) -> Recipe:
-    """Align the six views of the packaged digits (three of them for the triangle).
-
-    Args:
-        objective: one of ``OBJECTIVES``.
-        seed: of the initial weights.
-
-    Returns:
-        The recipe.
-
-    Raises:
-        InputError: for an unknown objective.
-
-    Example:
-        >>> digits("gram").objective.traits.sign_blind
-        True
-    """
-    if objective not in OBJECTIVES:
-        raise InputError(f"objective is {objective!r}, expected one of {sorted(OBJECTIVES)}")
-    source = SOURCES["digits"]()
-    if objective == "triangle":
-        source = source.select(["fourier", "karhunen", "zernike"])
-    torch.manual_seed(seed)
-    model = AlignmentModel.mlp({k: m.shape for k, m in source.modalities.items()}, dim=DIM)
-    return Recipe(source, model, OBJECTIVES[objective](tuple(source.modalities), DIM), TrainConfig(epochs=20, lr=3e-3))

@@ -1,0 +1,192 @@
+"""One modality as a user gave it: what its rows are, how they are scaled, and the checksum that names them."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tuplet.data._columns import as_array, as_numbers, as_strings, is_text
+from tuplet.data._padding import filled_ends
+from tuplet.data._scaling import BLOCK, Column, Scale, Scaling, blocks, fit_array
+from tuplet.data._text import hashed
+from tuplet.data.modality import Modality
+from tuplet.data.preprocessing import Preprocessing
+from tuplet.types import InputError, Kind, kind_of, one_of
+
+DIMENSIONS = {"sequence": 2, "padded": 2, "signal": 2, "image": 3}
+"""Kind -> dimensions of a row."""
+
+
+def scaling_words(scaling: Scaling | Mapping[str, Scaling] | None, names: Sequence[str]) -> dict[str, Scaling]:
+    """Check what a user asks for and give it by name."""
+    if scaling is None:
+        return {}
+    words = dict(scaling) if isinstance(scaling, Mapping) else dict.fromkeys(names, scaling)
+    if unknown := sorted(set(words) - set(names)):
+        raise InputError(f"scaling names {unknown}, expected some of {sorted(names)}")
+    for name, word in words.items():
+        one_of("scaling" if isinstance(scaling, str) else f"scaling[{name!r}]", word, get_args(Scaling))
+    return words
+
+
+@dataclass(frozen=True)
+class Raw:
+    """One modality as a user gave it."""
+
+    array: NDArray[Any]
+    kind: Kind | None
+    channels_last: bool = False
+    present: NDArray[np.bool_] | None = None
+    text: str = ""
+
+    def fit(
+        self,
+        name: str,
+        present: NDArray[np.bool_],
+        train: NDArray[np.int64],
+        word: Scaling | None,
+        *,
+        unit: str = "",
+        rate: float | None = None,
+    ) -> tuple[Preprocessing, str, tuple[str, ...]]:
+        """Find the preprocessing from the training rows; also return the word for the checksum, and notes."""
+        notes = []
+        if self.channels_last:
+            rows = self.array.shape[1:]
+            notes.append(f"{name} has pictures of {rows[1]} x {rows[2]} x {rows[0]} numbers: channels were put first")
+        scale, said = self._scale(name, present, train, word)
+        if self.kind == "padded" and said != "none":
+            said += " padded"
+        if said == "unit":
+            notes.append(unit_note(name))
+        notes += still_note(name, scale)
+        modality = Modality(self.array.shape[1:], unit=unit, kind=self.kind, rate=rate)
+        return Preprocessing(modality, scale, self.channels_last), said, tuple(notes)
+
+    def _scale(
+        self, name: str, present: NDArray[np.bool_], train: NDArray[np.int64], word: Scaling | None
+    ) -> tuple[Scale, str]:
+        none = Scale(np.zeros(()), np.ones(()))
+        if self.text or word == "none":
+            return none, "none"
+        seen = train[present[train]]
+        picture = (self.kind or kind_of(self.array.shape[1:])) == "image"
+        if picture and word is None and self.array.dtype.kind in "iu":
+            most = _largest(self.array)
+            if most:
+                return Scale(np.zeros(()), np.full((), float(most)), np.float32), f"of {most}"
+        if word is None and self.kind in (None, "vector") and unit_length(self.array, np.flatnonzero(present)):
+            return none, "unit"
+        said = word or "standard"
+        return fit_array(name, self.array, seen, scaling=said, padded=self.kind == "padded"), said
+
+    def inputs(self, name: str, present: NDArray[np.bool_], how: Preprocessing) -> Tensor:
+        """Return all rows as the source keeps them: scaled float32, or the bytes of pictures."""
+        if self.text:
+            return torch.from_numpy(np.where(present[:, None], self.array, np.float32(0)))
+        if self.array.dtype == np.uint8 and how.scale.dtype == np.float32:
+            return torch.from_numpy(np.array(self.array, order="C"))
+        return torch.from_numpy(how.rows(f"modalities[{name!r}]", self.array, present))
+
+    def checksum(self, present: NDArray[np.bool_], word: str) -> str:
+        """Return the checksum of the values as given, before scaling, whose last bits depend on the processor."""
+        digest = hashlib.sha256(f"{'none' if word == 'unit' else word} {self.array.shape}".encode())
+        if self.text:
+            digest.update(self.text.encode())
+        step = max(1, BLOCK // max(1, math.prod(self.array.shape[1:])))
+        for start in range(0, len(self.array), step):
+            some = slice(start, start + step)
+            digest.update(self.array[some][present[some]].astype(np.float64).tobytes())
+        return digest.hexdigest()
+
+
+def raw_rows(name: str, values: Any, kind: Kind | None) -> Raw:
+    """Read one modality."""
+    argument = f"modalities[{name!r}]"
+    if kind is not None:
+        one_of(f"kinds[{name!r}]", kind, get_args(Kind))
+    array = as_array(argument, values)
+    if is_text(array):
+        if kind not in (None, "text"):
+            raise InputError(f"kinds[{name!r}] is {kind!r}, but {argument} holds strings; leave the kind out")
+        rows, present = hashed(argument, array)
+        return Raw(rows, "text", present=present, text=_strings_checksum(as_strings(argument, array)))
+    if kind == "text":
+        raise InputError(
+            f"kinds[{name!r}] is 'text', but {argument} holds {array.dtype}; give strings, or leave the kind out"
+        )
+    array = as_numbers(argument, array)
+    array = array[:, None] if array.ndim == 1 else array
+    check_kind(name, kind, array.shape[1:])
+    if kind == "padded":
+        array = filled_ends(array)
+    last = kind == "image" and array.shape[3] in (1, 3, 4) and array.shape[1] not in (1, 3, 4)
+    return Raw(np.moveaxis(array, -1, 1) if last else array, kind, channels_last=last)
+
+
+def check_kind(name: str, kind: Kind | None, shape: Sequence[int]) -> None:
+    """Refuse an unknown kind, or one whose rows have another number of dimensions."""
+    if kind is None:
+        return
+    one_of(f"kinds[{name!r}]", kind, get_args(Kind))
+    wanted = DIMENSIONS.get(kind, len(shape))
+    if len(shape) != wanted:
+        raise InputError(
+            f"modalities[{name!r}] has rows of shape {tuple(shape)}, expected {wanted} dimensions for kind {kind!r}"
+        )
+
+
+def unit_note(name: str) -> str:
+    """Say that ready embeddings are left alone."""
+    return (
+        f"{name} has rows of unit length (ready embeddings): left as they are, not standardised; to standardise them, give "
+        f"scaling={{{name!r}: 'standard'}} (--scaling {name}=standard)"
+    )
+
+
+def still_note(name: str, scale: Scale) -> tuple[str, ...]:
+    """Say which values never change."""
+    still = int(np.count_nonzero(scale.deviation == 0))
+    if not still:
+        return ()
+    of = f"{still} of {scale.deviation.size} columns that never change" if scale.deviation.ndim else "one value only"
+    return (f"{name} has {of} in the training rows: 0 everywhere",)
+
+
+def _strings_checksum(strings: Sequence[str | None]) -> str:
+    digest = hashlib.sha256()
+    for text in strings:
+        encoded = b"" if text is None else b"+" + text.encode("utf-8", "surrogatepass")
+        digest.update(len(encoded).to_bytes(8, "little") + encoded)
+    return digest.hexdigest()
+
+
+def _largest(array: NDArray[Any]) -> int:
+    """Return what pictures of integers are divided by; 0 if some are negative."""
+    if array.dtype in (np.uint8, np.uint16):
+        return int(np.iinfo(array.dtype).max)
+    low, high = int(array.min()), int(array.max())
+    return 0 if low < 0 or high > 65535 else 255 if high <= 255 else 65535
+
+
+def unit_length(column: Column, rows: NDArray[np.int64]) -> bool:
+    """Tell whether rows are vectors of length 1, as ready embeddings are."""
+    if len(column.shape) != 2 or column.shape[1] < 8 or column.dtype.kind != "f" or not len(rows):
+        return False
+    spread = False
+    for block in blocks(column, rows):
+        values = np.asarray(block, dtype=np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            length = np.sqrt((values**2).sum(axis=1))
+            if not (np.abs(length - 1) < 1e-3).all():
+                return False
+        spread = spread or bool((np.count_nonzero(values, axis=1) > 1).any())
+    return spread

@@ -1,0 +1,255 @@
+"""MuJoCo Push: a simulated arm pushes a cylinder; pictures, force and position of the gripper over time.
+
+``root/gentle_push_{1000,10,300}.hdf5`` hold the trajectories of train, val and test, as groups ``trajectory{i}`` with one entry
+per step. The files set the parts. Public code reads windows of 16 steps and predicts the position at every step; a published
+table with 32 steps and the next position has no public code, so window, stride, horizon, target and frame are options.
+Its constants of normalisation are replaced by statistics of the training part, and targets keep their unit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuplet.data._columns import fits_float32
+from tuplet.data._lazy import Lazy
+from tuplet.data._scaling import Scaling
+from tuplet.data._windows import window_starts, windowed
+from tuplet.data.source import Provenance
+from tuplet.data.splits import Split
+from tuplet.data.stored import Stored, from_columns
+from tuplet.data.table import write_table
+from tuplet.datasets.converted import Shape, converted
+from tuplet.io.hdf5 import array_at, file_marks, open_hdf5
+from tuplet.types import InputError, one_of
+
+FILES = ("gentle_push_1000.hdf5", "gentle_push_10.hdf5", "gentle_push_300.hdf5")
+"""Train, val and test."""
+OBJECT = "Cylinder0_pos"
+SMALL: dict[str, Shape] = {OBJECT: (None, 3), "eef_pos": (None, 3), "force": (None, 6)}
+IMAGE: Shape = (None, 32, 32)
+CONVERTED: dict[str, tuple[str, Shape]] = {
+    "input.image": ("uif", (32, 32)),
+    "input.position": ("f", (3,)),
+    "input.sensors": ("f", (7,)),
+    "input.control": ("f", (7,)),
+    "object": ("f", (3,)),
+    "group": ("i", ()),
+    "split": ("i", ()),
+}
+SCALING: dict[str, Scaling] = {"position": "channels", "sensors": "channels", "control": "channels"}
+ABOUT = {
+    "name": "mujoco_push",
+    "title": "MuJoCo Push (gentle push)",
+    "citation": (
+        "M. A. Lee, B. Yi, R. Martin-Martin, S. Savarese, J. Bohg, Multimodal Sensor Fusion with Differentiable Filters, "
+        "IROS 2020"
+    ),
+    "licence": "not stated for the data",
+    "unit.position": "m",
+    "unit.sensors": "N, N m, contact 0 or 1",
+    "unit.control": "previous position in m, change in m, contact 0 or 1",
+    "unit.image": "brightness as stored",
+}
+
+
+def read(root: Path) -> tuple[dict[str, Any], dict[str, str], str]:
+    """Open the three files, check every trajectory, and read all but the pictures.
+
+    Args:
+        root: folder of the three files.
+
+    Returns:
+        Columns with one row per step, trajectory after trajectory: ``input.position`` (3), ``input.sensors`` (force 6 and
+        contact), ``input.control`` (previous position, change, contact), ``input.image`` on demand, ``object`` (3),
+        ``group``, the number of the trajectory, ``split``. What is known about them. And a checksum.
+
+    Raises:
+        InputError: naming file and trajectory, if something is cut off, absent, of another shape or not finite, or if a
+            trajectory occurs twice.
+
+    Notes:
+        The first step of a trajectory has no previous position: it takes its own, guessed.
+
+    Example:
+        >>> read(Path("nowhere"))
+        Traceback (most recent call last):
+        tuplet.types.InputError: nowhere/gentle_push_1000.hdf5 does not exist; give the folder that holds the HDF5 files
+    """
+    parts: dict[str, list[NDArray[Any]]] = {
+        k: [] for k in ("object", "position", "sensors", "control", "group", "split")
+    }
+    places: list[tuple[Path, str, int]] = []  # of every trajectory: file, name, first row
+    seen: dict[str, str] = {}
+    dtypes: set[np.dtype[Any]] = set()
+    rows = 0
+    for part, path in enumerate(root / name for name in FILES):
+        with open_hdf5(path) as content:
+            names = sorted((k for k in content if re.fullmatch(r"trajectory\d+", k)), key=lambda k: int(k[10:]))
+            if not names:
+                raise InputError(f"{path} has no group trajectory0, trajectory1, ...; it has {sorted(content)[:20]}")
+            for name in names:
+                group, where = content[name], f"{path}/{name}"
+                if not hasattr(group, "keys"):
+                    raise InputError(f"{where} is an array, expected a group of arrays")
+                values = {k: array_at(path, group, k, shape).astype(np.float64) for k, shape in SMALL.items()}
+                contact = array_at(path, group, "contact", (None, 1) if _wide(group) else (None,)).reshape(-1)
+                image = array_at(path, group, "image", IMAGE, rows=slice(0)).dtype
+                steps = {k: len(v) for k, v in values.items()} | {"contact": len(contact), "image": len(group["image"])}
+                if len(set(steps.values())) != 1 or len(contact) == 0:
+                    raise InputError(f"{where} has arrays of lengths {steps}, expected one length above 0")
+                dtypes.add(image)
+                if len(dtypes) > 1:
+                    raise InputError(f"{where} has 'image' of dtype {image}, unlike the trajectories before it")
+                _check(where, values | {"contact": contact.astype(np.float64)}, seen)
+                place, touch = values["eef_pos"], contact[:, None].astype(np.float64)
+                before = np.concatenate([place[:1], place[:-1]])
+                parts["object"].append(values[OBJECT])
+                parts["position"].append(place)
+                parts["sensors"].append(np.concatenate([values["force"], touch], axis=1))
+                parts["control"].append(np.concatenate([before, place - before, touch], axis=1))
+                parts["group"].append(np.full(len(place), len(places)))
+                parts["split"].append(np.full(len(place), part, dtype=np.int8))
+                places.append((path, name, rows))
+                rows += len(place)
+    joined = {k: np.concatenate(v) for k, v in parts.items()}
+    columns: dict[str, Any] = {f"input.{k}": joined[k].astype(np.float32) for k in ("position", "sensors", "control")}
+    columns |= {"object": joined["object"], "group": joined["group"], "split": joined["split"]}
+    columns["input.image"] = _images(places, rows, dtypes.pop())
+    return columns, dict(ABOUT), file_marks([root / name for name in FILES])
+
+
+def verify(root: str | Path) -> list[str]:
+    """Read everything and say what was found."""
+    root = Path(root)
+    columns, _, _ = read(root)
+    low, high = np.inf, -np.inf
+    for block in columns["input.image"]:
+        if not np.isfinite(block).all():
+            raise InputError(f"root {root} has pictures with NaN or infinite values; remove those trajectories")
+        low, high = min(low, float(block.min())), max(high, float(block.max()))
+    lines = []
+    for part, (name, published) in enumerate(zip(FILES, (1000, 10, 300), strict=True)):
+        here = columns["split"] == part
+        count = len(np.unique(columns["group"][here]))
+        lines.append(f"{name}: {count} trajectories, {int(here.sum())} steps; published: {published} trajectories")
+    lines.append(f"contact in {100 * columns['input.sensors'][:, 6].mean():.1f} % of steps")
+    return [*lines, f"image: dtype {columns['input.image'].dtype}, values {low:.4g} .. {high:.4g}"]
+
+
+def convert(root: str | Path, out: str | Path) -> Path:
+    """Write all steps to one file, which loads without HDF5 and under any option."""
+    root, out = Path(root), Path(out)
+    columns, about, _ = read(root)
+    return write_table(out, columns, about=about)
+
+
+def load(
+    root: str | Path,
+    *,
+    window: int = 16,
+    stride: int = 8,
+    horizon: int = 0,
+    target: Literal["every", "last"] = "every",
+    frame: Literal["world", "start", "gripper"] = "world",
+) -> Stored:
+    """Load windows of the trajectories; pictures are read on demand.
+
+    Args:
+        root: folder of the three files, or a file that `convert` wrote.
+        window: steps in a window; 16 as in public code. The published table with 32 steps is, guessed, ``window=32,
+            horizon=1, target="last"``.
+        stride: steps from one window to the next; 8 as in public code.
+        horizon: steps from a step to the position to predict for it; 0 is the same step.
+        target: ``"every"`` predicts the object's (x, y) for every step of the window, ``(2 window,)`` numbers, as in public
+            code; ``"last"`` for the last step only.
+        frame: where (x, y) counts from: ``"world"``; ``"start"``, the object at the first step of the window;
+            ``"gripper"``, the gripper at the last step of the window.
+
+    Returns:
+        Modalities ``image`` (window, 32, 32), ``position`` (window, 3), ``sensors`` (window, 7), ``control`` (window, 7);
+        target ``object`` in metres; group = trajectory.
+
+    Raises:
+        InputError: as `read`, or for an option out of range.
+
+    Notes:
+        ``control`` holds the position's change and the contact of the same step, so that it shares numbers with
+        ``position`` and ``sensors``.
+
+    Source:
+        Lee et al. (2020); windows as MultiBench (Liang et al., 2021).
+
+    Example:
+        >>> load(Path("nowhere"))
+        Traceback (most recent call last):
+        tuplet.types.InputError: nowhere/gentle_push_1000.hdf5 does not exist; give the folder that holds the HDF5 files
+    """
+    root = Path(root)
+    one_of("target", target, ("every", "last"))
+    one_of("frame", frame, ("world", "start", "gripper"))
+    if root.is_file():
+        table = converted(root, "mujoco_push", CONVERTED)
+        columns, checksum = dict[str, Any](table.columns), table.sha256
+    else:
+        columns, _, checksum = read(root)
+    starts = window_starts(columns["group"], window=window, stride=stride, horizon=horizon)
+    part = np.asarray(columns["split"])[starts]
+    train, val, test = (np.flatnonzero(part == i).astype(np.int64) for i in range(3))
+    steps = starts[:, None] + (np.arange(window) if target == "every" else np.array([window - 1]))
+    xy = np.asarray(columns["object"])[:, :2]
+    aim = xy[steps + horizon]
+    if frame == "start":
+        aim = aim - xy[starts][:, None]
+    elif frame == "gripper":
+        aim = aim - np.asarray(columns["input.position"])[starts + window - 1, None, :2]
+    names = ("image", "position", "sensors", "control")
+    return from_columns(
+        {k: windowed(columns[f"input.{k}"], starts, window=window) for k in names},
+        checksum=f"{checksum} {window} {stride} {horizon}",
+        targets={"object": aim.reshape(len(starts), -1)},
+        group=np.asarray(columns["group"])[starts],
+        split=Split(train, val, test),
+        scaling=SCALING,
+        units={k: ABOUT[f"unit.{k}"] for k in names} | {"object": "m"},
+        name="mujoco_push",
+        provenance=Provenance(ABOUT["title"], ABOUT["citation"], ABOUT["licence"], str(root), checksum),
+    )
+
+
+def _wide(group: Any) -> bool:
+    return len(getattr(group.get("contact"), "shape", ())) == 2
+
+
+def _check(where: str, values: dict[str, NDArray[np.float64]], seen: dict[str, str]) -> None:
+    for key, array in values.items():
+        if not fits_float32(array):
+            raise InputError(f"{where} has NaN, infinite or huge values in {key!r}; remove the trajectory")
+    mark = hashlib.sha256(b"".join(values[k].tobytes() for k in sorted(values))).hexdigest()
+    if mark in seen:
+        raise InputError(f"{where} is the same trajectory as {seen[mark]}; remove one, so that it cannot leak")
+    seen[mark] = where
+
+
+def _images(places: list[tuple[Path, str, int]], rows: int, dtype: np.dtype[Any]) -> Lazy:
+    firsts = np.array([first for _, _, first in places])
+
+    def read_rows(asked: NDArray[np.int64]) -> NDArray[Any]:
+        out = np.empty((len(asked), 32, 32), dtype=dtype)
+        owner = np.searchsorted(firsts, asked, side="right") - 1
+        for path in sorted({places[i][0] for i in owner}):
+            with open_hdf5(path) as content:
+                for number in [i for i in np.unique(owner) if places[i][0] == path]:
+                    here = owner == number
+                    steps = asked[here] - firsts[number]
+                    span = slice(int(steps.min()), int(steps.max()) + 1)
+                    values = array_at(path, content[places[number][1]], "image", IMAGE, rows=span)
+                    out[here] = values[steps - span.start]
+        return out
+
+    return Lazy((rows, 32, 32), read_rows, dtype)

@@ -1,0 +1,241 @@
+"""Shoulder exercises with a smartwatch: real accelerometer and gyroscope recordings of ten people.
+
+140 recordings at 50 Hz: seven exercises, about 20 repetitions each, by ten people with either arm. They lie in the Python
+package seglearn 1.2.5 (BSD) as a pickle inside a NumPy file, which is read here as data: nothing in it runs, and the package
+need not be imported. Give its wheel, its folder, the file ``watch_dataset.npy``, or install it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import zipfile
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuplet.data._columns import fits_float32
+from tuplet.data._windows import window_starts, windowed
+from tuplet.data.source import Provenance
+from tuplet.data.splits import Split, split_rows
+from tuplet.data.stored import Stored, from_columns
+from tuplet.data.table import write_table
+from tuplet.datasets.converted import Shape, converted
+from tuplet.io.npy import parse_npy, read_npy
+from tuplet.types import InputError, one_of
+
+FILE = "watch_dataset.npy"
+RATE = 50
+"""Samples per second."""
+LABELS = ["ax", "ay", "az", "wx", "wy", "wz"]
+EXERCISES = ("PEN", "ABD", "FEL", "IR", "ER", "TRAP", "ROW")
+"""Pendulum, abduction, forward elevation, internal and external rotation, trapezius extension, upright row."""
+SIDES = ("left", "right")
+ABOUT = {
+    "name": "wearable",
+    "title": "Smartwatch recordings of shoulder exercises",
+    "citation": (
+        "D. M. Burns, N. Leung, M. Hardisty, C. M. Whyne, P. Henry, S. McLachlin, Shoulder physiotherapy exercise "
+        "recognition: machine learning the inertial signals from a smartwatch, Physiological Measurement 39(7), 2018"
+    ),
+    "licence": "BSD-3-Clause (package seglearn)",
+    "unit.accelerometer": "g (guessed: at rest the length is about 1)",
+    "unit.gyroscope": "rad/s (guessed)",
+}
+
+
+def find(root: Path | None) -> Path:
+    """Find the file."""
+    if root is None:
+        spec = importlib.util.find_spec("seglearn")
+        if spec is None or spec.origin is None:
+            raise InputError(
+                f"seglearn is not installed; pip install seglearn==1.2.5, or give the path of {FILE} as root"
+            )
+        root = Path(spec.origin).parent
+    for place in (root, root / FILE, root / "data" / FILE, root / "seglearn" / "data" / FILE):
+        if place.is_file():
+            return place
+    raise InputError(f"root {root} has no {FILE}; give that file, or the wheel of seglearn 1.2.5")
+
+
+def read(root: Path | None = None) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Read all samples, one row each, recording after recording.
+
+    Args:
+        root: as `find`.
+
+    Returns:
+        Columns ``input.accelerometer`` and ``input.gyroscope`` float32 ``(n, 3)``, ``recording``, ``group`` (the person),
+        ``target.exercise``, ``target.side``; and what is known about them.
+
+    Raises:
+        InputError: naming the file and what is wrong with it.
+
+    Example:
+        >>> read(Path("nowhere"))
+        Traceback (most recent call last):
+        tuplet.types.InputError: root nowhere has no watch_dataset.npy; give that file, or the wheel of seglearn 1.2.5
+    """
+    file = find(root)
+    content = _from_wheel(file) if file.suffix == ".whl" else read_npy(file)
+    data = content.item() if content.dtype == object and content.shape == () else None
+    names = ("X", "y", "side", "subject", "X_labels", "y_labels")
+    if not isinstance(data, dict) or (absent := [k for k in names if k not in data]):
+        what = f"lacks {absent}" if isinstance(data, dict) else "is not a dict"
+        raise InputError(f"{file} holds data that {what}, expected {FILE} of seglearn 1.2.5")
+    if list(data["X_labels"]) != LABELS or list(data["y_labels"]) != list(EXERCISES):
+        raise InputError(f"{file} has labels {data['X_labels']} and {data['y_labels']}, expected {LABELS}, {EXERCISES}")
+    recordings = [np.asarray(x) for x in data["X"]]
+    for i, x in enumerate(recordings):
+        if x.ndim != 2 or x.shape[1] != 6 or x.dtype.kind != "f" or not fits_float32(x):
+            raise InputError(f"{file} has recording {i} of shape {x.shape} and dtype {x.dtype}, expected finite (n, 6)")
+    n = len(recordings)
+    labels = {
+        "target.exercise": _codes(file, "y", data["y"], n, range(7)),
+        "target.side": _codes(file, "side", data["side"], n, range(2)),
+        "group": _codes(file, "subject", data["subject"], n, None),
+        "recording": np.arange(n),
+    }
+    samples = np.concatenate(recordings).astype(np.float32)
+    lengths = [len(x) for x in recordings]
+    columns = {k: np.repeat(v, lengths) for k, v in labels.items()}
+    return {"input.accelerometer": samples[:, :3], "input.gyroscope": samples[:, 3:]} | columns, dict(ABOUT)
+
+
+def verify(root: str | Path) -> list[str]:
+    """Read everything and say what was found."""
+    root = Path(root)
+    columns, _ = read(root)
+    first = np.unique(columns["recording"], return_index=True)[1]
+    people, exercise = columns["group"][first], columns["target.exercise"][first]
+    with np.errstate(over="ignore"):  # damaged values show in the line below
+        length = np.linalg.norm(columns["input.accelerometer"], axis=1)
+    return [
+        f"{len(first)} recordings, {len(length)} samples, {len(length) / RATE / 60:.0f} minutes; published: 140 recordings",
+        f"{len(np.unique(people))} people: {', '.join(map(str, np.unique(people)))}",
+        *(f"{name}: {int((exercise == code).sum())} recordings" for code, name in enumerate(EXERCISES)),
+        f"accelerometer: median length {np.median(length):.2f}; 1 means that the unit is g",
+    ]
+
+
+def convert(root: str | Path, out: str | Path) -> Path:
+    """Write the samples to one file, which loads without the pickle."""
+    root, out = Path(root), Path(out)
+    columns, about = read(root)
+    return write_table(out, columns, about=about)
+
+
+def load(
+    root: str | Path | None = None,
+    *,
+    window: int = 100,
+    stride: int = 100,
+    side: Literal["both", "left", "right"] = "both",
+    held_out: int | None = None,
+    seed: int = 0,
+) -> Stored:
+    """Load windows of two sensors, split by person.
+
+    Args:
+        root: as `find`, or a file that `convert` wrote.
+        window: samples in a window, 50 per second; 100 is about one repetition. The default is this library's.
+        stride: samples from one window to the next. Below ``window``, windows share samples; an objective then contrasts
+            near copies.
+        side: arm that wears the watch.
+        held_out: person to test on, 1 .. 10; a fifth of the others validates. Without it the parts are drawn 60 / 20 / 20.
+        seed: of the draw.
+
+    Returns:
+        Modalities ``accelerometer`` and ``gyroscope`` ``(window, 3)``, scaled per axis; targets ``exercise`` (7) and, for both
+        arms, ``side`` (2); the person in ``.group``.
+
+    Raises:
+        InputError: as `read`, for an option out of range, or for an unknown person.
+
+    Notes:
+        Windows of one person are negatives of each other: batches carry no group, while the split keeps people whole.
+
+    Source:
+        D. M. Burns et al., 2018.
+
+    Example:
+        >>> load(Path("nowhere"))
+        Traceback (most recent call last):
+        tuplet.types.InputError: root nowhere has no watch_dataset.npy; give that file, or the wheel of seglearn 1.2.5
+    """
+    root = None if root is None else Path(root)
+    one_of("side", side, ("both", *SIDES))
+    columns, about, checksum = _columns(find(root))
+    starts = window_starts(columns["recording"], window=window, stride=stride)
+    sides = np.asarray(columns["target.side"])
+    if side != "both":
+        starts = starts[sides[starts] == SIDES.index(side)]
+    people, exercise = (np.asarray(columns[k])[starts] for k in ("group", "target.exercise"))
+    targets = {"exercise": exercise} | ({"side": sides[starts]} if side == "both" else {})
+    return from_columns(
+        {k: windowed(columns[f"input.{k}"], starts, window=window) for k in ("accelerometer", "gyroscope")},
+        checksum=f"{checksum} {window} {stride} {side}",
+        targets=targets,
+        classes={"exercise": EXERCISES} | ({"side": SIDES} if side == "both" else {}),
+        group=people,
+        contrast="rows",
+        split=_split(people, exercise, held_out, seed),
+        scaling="channels",
+        units={k: about[f"unit.{k}"] for k in ("accelerometer", "gyroscope")},
+        rates=dict.fromkeys(("accelerometer", "gyroscope"), RATE),
+        name="wearable",
+        provenance=Provenance(ABOUT["title"], ABOUT["citation"], ABOUT["licence"], "package seglearn 1.2.5", checksum),
+    )
+
+
+def _columns(file: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str], str]:
+    if file.suffix in (".npy", ".whl"):
+        columns, about = read(file)
+        return columns, about, _checksum(columns)
+    needed: dict[str, tuple[str, Shape]] = {
+        **dict.fromkeys(("group", "recording", "target.exercise", "target.side"), ("i", ())),
+        **dict.fromkeys(("input.accelerometer", "input.gyroscope"), ("f", (3,))),
+    }
+    table = converted(file, "wearable", needed)
+    return table.columns, ABOUT, _checksum(table.columns)
+
+
+def _checksum(columns: dict[str, NDArray[Any]]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(columns):
+        digest.update(name.encode() + np.ascontiguousarray(columns[name]).tobytes())
+    return digest.hexdigest()
+
+
+def _split(people: NDArray[np.int64], exercise: NDArray[np.int64], held_out: int | None, seed: int) -> Split:
+    if held_out is None:
+        return split_rows(len(people), labels=exercise, group=people, seed=seed)
+    known = np.unique(people)
+    if held_out not in known or len(known) < 3:
+        raise InputError(f"held_out is {held_out}, expected one of three or more people, here {known.tolist()}")
+    others = np.random.default_rng([seed]).permutation(known[known != held_out])
+    val = others[: max(1, round(len(others) / 5))]
+    parts = (~np.isin(people, [*val, held_out]), np.isin(people, val), people == held_out)
+    train, validation, test = (np.flatnonzero(part).astype(np.int64) for part in parts)
+    return Split(train, validation, test, seed)
+
+
+def _codes(file: Path, name: str, values: Any, n: int, allowed: range | None) -> NDArray[np.int64]:
+    codes = np.asarray(values)
+    whole = codes.shape == (n,) and codes.dtype.kind in "iuf" and bool((codes == np.round(codes)).all())
+    if not whole or (allowed is not None and not np.isin(codes, list(allowed)).all()):
+        raise InputError(f"{file} has {name!r} of shape {codes.shape} and dtype {codes.dtype}, expected {n} codes")
+    return codes.astype(np.int64)
+
+
+def _from_wheel(file: Path) -> NDArray[Any]:
+    try:
+        with zipfile.ZipFile(file) as wheel:
+            return parse_npy(wheel.read(f"seglearn/data/{FILE}"), name=f"{file}/{FILE}")
+    except (zipfile.BadZipFile, KeyError, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+        raise InputError(
+            f"{file} is no readable wheel of seglearn ({type(error).__name__}); download it again"
+        ) from None

@@ -1,0 +1,177 @@
+"""Neighbour lists of the same rows in two representations, and the metrics that are read from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from tuplet.diagnose._neighbours import Neighbours, neighbours
+from tuplet.diagnose._rows import CONVENTIONS, Array, Rows, paired, prepared
+from tuplet.diagnose.score import Score, shuffles_of
+from tuplet.types import in_range
+
+TIES = 0.05
+"""Share of rows with a tied last neighbour from which ties are also decided at random, and a score says so."""
+Measure = Callable[[Neighbours], Tensor]
+"""Values of a metric given the second space's lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """Neighbours of the same rows in two representations: what every neighbour metric is read from."""
+
+    a: Neighbours
+    b: Neighbours
+    loose: Neighbours
+    n: int
+    at: Tensor
+    rows: Rows
+
+    def score(self, metric: str, *, shuffles: int, seed: int) -> Score:
+        """Return one of the metrics, its chance level and its null."""
+        n, m, k = self.n, len(self.at), self.a.index.shape[1]
+        each = METRICS[metric](self)(self.b)
+        value = float(each.mean())
+        warnings = [] if math.isfinite(value) else ["one side has no neighbourhoods that vary; the value is undefined"]
+        measure, loose = METRICS[metric](replace(self, b=self.loose)), value
+        if self.loose is not self.b:
+            loose = float(measure(self.loose).mean())
+            tied = 100 * max(self.a.tied, self.b.tied)
+            warnings.append(
+                f"{tied:.0f} % of rows have a tied last neighbour, decided by index on both sides; "
+                f"decided at random on one the value is {loose:.4f}, and a null's p is of that"
+            )
+        null = shuffles_of(
+            loose,
+            lambda order: float(measure(self._shuffled(order)).mean()),
+            n=m,
+            shuffles=shuffles if math.isfinite(loose) else 0,
+            seed=seed,
+            device=self.at.device,
+        )
+        chance = None if null is None else null.mean
+        if metric == "mutual_knn":
+            chance = k / (n - 1)
+        if metric == "cycle_knn":
+            chance = self._cycle_chance()
+        interval = None
+        if m < n:
+            half = 1.96 * float(each.std()) * math.sqrt((1 - m / n) / m)
+            interval = (value - half, value + half)
+        return Score(metric, value, n, CONVENTIONS[self.rows], chance, k, null, interval, tuple(warnings))
+
+    def _shuffled(self, order: Tensor) -> Neighbours:
+        """Neighbours in the second space after its rows (those asked for among themselves) are reordered."""
+        name = torch.arange(self.n, device=order.device)
+        name[self.at[order]] = self.at
+        return Neighbours(name[self.loose.index[order]], self.loose.score[order], self.loose.tied)
+
+    def _cycle_chance(self) -> float:
+        n, k = self.n, self.a.index.shape[1]
+        degree = torch.bincount(self.a.index.flatten(), minlength=n).double()
+        missed = torch.ones_like(degree)
+        for j in range(k):  # k draws without replacement from n - 1 rows, of which `degree` are hits
+            missed *= ((n - 1 - degree - j) / (n - 1 - j)).clamp_min(0)
+        return float((1 - missed).mean())
+
+
+@torch.no_grad()
+def search(
+    a: Array,
+    b: Array,
+    *,
+    k: int = 10,
+    rows: Rows = "unit",
+    queries: int | None = None,
+    seed: int = 0,
+    block_size: int | None = None,
+) -> Lists:
+    """Find the neighbours of the same rows in two representations."""
+    x, y = paired(a, b, least=4)
+    n = len(x)
+    at = torch.arange(n, device=x.device)
+    if queries is not None and queries < n:
+        in_range("queries", queries, 2)
+        at = torch.randperm(n, generator=torch.Generator().manual_seed(seed))[:queries].sort().values.to(x.device)
+    x, y = prepared(x, rows=rows), prepared(y, rows=rows)
+    one, two = (neighbours(v, k=k, queries=at, block_size=block_size) for v in (x, y))
+    loose = two
+    if max(one.tied, two.tied) >= TIES:
+        order = torch.randperm(n, generator=torch.Generator().manual_seed(seed + 1)).to(x.device)
+        found = neighbours(y[order], k=k, queries=order.argsort()[at], block_size=block_size)
+        loose = replace(found, index=order[found.index])
+    return Lists(one, two, loose, n, at, rows)
+
+
+def _common(a: Neighbours, b: Neighbours) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Row, column and both scores of common neighbours, columns rising within rows."""
+    index, order = torch.cat([a.index, b.index], dim=1).sort(dim=1, stable=True)
+    twice = index[:, 1:] == index[:, :-1]
+    both = torch.cat([a.score.double(), b.score.double()], dim=1).gather(1, order)
+    return twice.nonzero()[:, 0], index[:, 1:][twice], both[:, :-1][twice], both[:, 1:][twice]
+
+
+def _mutual(lists: Lists) -> Measure:
+    k = lists.a.index.shape[1]
+
+    def measure(b: Neighbours) -> Tensor:
+        index = torch.cat([lists.a.index, b.index], dim=1).sort(dim=1).values
+        return (index[:, 1:] == index[:, :-1]).sum(dim=1).double() / k
+
+    return measure
+
+
+def _returns(row: Tensor, column: Tensor, n: int, keys: Tensor) -> Tensor:
+    """Whether the edge from column to row is among sorted keys ``row * n + column``."""
+    wanted = column * n + row
+    at = torch.searchsorted(keys, wanted).clamp_max(len(keys) - 1)
+    return keys[at] == wanted
+
+
+def _cycle(lists: Lists) -> Measure:
+    row = torch.arange(lists.n, device=lists.at.device)[:, None].expand_as(lists.a.index)
+    keys = (row * lists.n + lists.a.index).flatten().sort().values
+    return lambda b: _returns(row, b.index, lists.n, keys).any(dim=1).double()
+
+
+def _lcs(lists: Lists) -> Measure:
+    def measure(b: Neighbours) -> Tensor:
+        length = b.index.new_zeros(len(b.index), b.index.shape[1] + 1)
+        for near in lists.a.index.unbind(dim=1):
+            longer = length[:, :-1] + (near[:, None] == b.index)
+            length[:, 1:] = torch.maximum(length[:, 1:], longer).cummax(dim=1).values
+        return length[:, -1].double()
+
+    return measure
+
+
+def _local_hsic(a: Neighbours, b: Neighbours) -> float:
+    """Unbiased HSIC, without its first factor, of the kernels masked to common neighbours."""
+    n = len(a.index)
+    row, column, p, q = _common(a, b)
+    if len(row) == 0:
+        return 0.0
+    back = _returns(row, column, n, row * n + column)
+    incoming = torch.zeros(n, dtype=p.dtype, device=p.device).index_add_(0, column, p)
+    outgoing = torch.zeros_like(incoming).index_add_(0, row, q)
+    mean = float(p.sum() * q.sum()) / ((n - 1) * (n - 2))
+    return float((p * q)[back].sum()) + mean - 2 * float(incoming @ outgoing) / (n - 2)
+
+
+def _cknna(lists: Lists) -> Measure:
+    own = _local_hsic(lists.a, lists.a) * _local_hsic(lists.b, lists.b)  # a shuffle changes neither
+    both = math.sqrt(own) if own > 0 else math.nan
+    return lambda b: torch.tensor([_local_hsic(lists.a, b) / both], dtype=torch.float64)
+
+
+METRICS: dict[str, Callable[[Lists], Measure]] = {
+    "mutual_knn": _mutual,
+    "cknna": _cknna,
+    "cycle_knn": _cycle,
+    "lcs_knn": _lcs,
+}
+"""A metric's values, one per row (one in all for CKNNA), as a function of the second space's lists."""

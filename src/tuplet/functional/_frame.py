@@ -1,0 +1,94 @@
+"""Orthonormal frames of many small tuples at once, in float64 and with little memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tuplet.functional._derivative import first_order
+
+ROWS = 256
+"""Tuples that are orthonormalised at a time: few enough that the memory of one share serves the next."""
+
+
+def frame(
+    members: Sequence[Float[Tensor, "N D"]], *, ridge: float = 0.0, kept: int | None = None
+) -> tuple[Float[Tensor, "j N D"], Float[Tensor, "N k k"]]:
+    r"""Orthonormalise tuples through the Cholesky factors of their Gram matrices, :math:`C C^\top + \lambda I = L L^\top`."""
+    basis, inverse = _Frame.apply(*members, ridge, len(members) if kept is None else kept)
+    return basis, inverse
+
+
+def heights(members: Sequence[Float[Tensor, "N D"]], inverse: Float[Tensor, "N k k"]) -> Float[Tensor, "N k"]:
+    """Give the distance of every member of a tuple to the span of those before it, from what `frame` returns."""
+    found = inverse.diagonal(dim1=-2, dim2=-1).reciprocal()
+    lengths = torch.stack([torch.linalg.vector_norm(m.detach(), dim=1) for m in members], dim=1)
+    return torch.where(found > 4 * torch.finfo(inverse.dtype).eps ** 0.5 * lengths, found, 0.0)
+
+
+def _factor(gram: Tensor, width: int) -> Tensor:
+    """Factorise, where need be with more on the diagonal: the rounding of inner products grows with their width."""
+    factor: Tensor
+    factor, failed = torch.linalg.cholesky_ex(gram)
+    for more in (4 * width**0.5, gram.shape[-1] * width):
+        if not torch.compiler.is_compiling() and not failed.any():
+            break
+        raised = gram + torch.diag_embed(gram.diagonal(dim1=1, dim2=2) * (more * torch.finfo(gram.dtype).eps))
+        again, failed_again = torch.linalg.cholesky_ex(raised)
+        factor = torch.where((failed > 0)[:, None, None], again, factor)
+        failed = torch.where(failed > 0, failed_again, failed)
+    return factor
+
+
+class _Frame(torch.autograd.Function):
+    r"""Basis :math:`B = W C` and inverse factor :math:`W = L^{-1}`."""
+
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, Tensor]:
+        *members, ridge, kept = arguments  # torch.compile takes numbers after the tensors only
+        n, k = members[0].shape[0], len(members)
+        bases, inverses = [], []
+        for i in range(0, n, ROWS):
+            rows = _stacked(members, i)
+            gram = rows @ rows.mT
+            # A pivot of nothing but rounding becomes a small number: the basis row, 0 / small, stays small.
+            gram.diagonal(dim1=1, dim2=2).mul_(1 + 4 * torch.finfo(gram.dtype).eps).add_(ridge + 1e-60)
+            identity = torch.eye(k, dtype=rows.dtype, device=rows.device)
+            inverse: Tensor = torch.linalg.solve_triangular(_factor(gram, rows.shape[2]), identity, upper=False)
+            bases.append((inverse[:, :kept] @ rows).to(members[0].dtype).transpose(0, 1))
+            inverses.append(inverse)
+        basis, whole = _joined(bases, 1).contiguous(), _joined(inverses, 0)
+        ctx.kept = kept
+        ctx.save_for_backward(whole, *members)
+        return basis, whole
+
+    @staticmethod
+    @first_order
+    def backward(ctx: Any, over_basis: Tensor, over_inverse: Tensor) -> tuple[Tensor | None, ...]:
+        whole, *members = ctx.saved_tensors
+        n, k = len(whole), len(members)
+        half = torch.ones_like(whole[0]).tril() - torch.eye(k).to(whole) / 2
+        grads: list[list[Tensor]] = [[] for _ in members]
+        for i in range(0, n, ROWS):
+            rows, inverse = _stacked(members, i), whole[i : i + ROWS]
+            ahead = over_basis[:, i : i + ROWS].transpose(0, 1).to(rows.dtype)
+            over = over_inverse[i : i + ROWS].clone()
+            over[:, : ctx.kept] += ahead @ rows.mT
+            over_gram = inverse.mT @ (over @ inverse.mT * half) @ inverse
+            over_rows = torch.baddbmm(inverse[:, : ctx.kept].mT @ ahead, over_gram + over_gram.mT, rows, alpha=-1)
+            for grad, one in zip(grads, over_rows.unbind(1), strict=True):
+                grad.append(one.to(members[0].dtype))
+        return *(_joined(grad, 0) for grad in grads), None, None
+
+
+def _stacked(members: Sequence[Tensor], start: int) -> Tensor:
+    """Take some tuples, ``(n, k, D)`` in float64."""
+    return torch.stack([m[start : start + ROWS] for m in members], dim=1).double()
+
+
+def _joined(parts: list[Tensor], dim: int) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=dim)

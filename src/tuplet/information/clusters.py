@@ -1,0 +1,142 @@
+"""Decomposition from samples of features: each source becomes a cluster code, and codes are counted on other rows."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from tuplet.functional._given import states
+from tuplet.information._codes import classes, clusters_of, features
+from tuplet.information.counts import counted
+from tuplet.information.pid import PID, Units
+from tuplet.types import InputError, in_range
+
+PER_CELL = 2.0
+"""Samples per cell of the table that the default number of clusters aims at."""
+
+MOST = 20
+"""Largest default number of clusters, that of Liang et al."""
+
+
+def clustered(
+    x1: ArrayLike | Tensor,
+    x2: ArrayLike | Tensor,
+    y: ArrayLike | Tensor,
+    *,
+    fit: tuple[ArrayLike | Tensor, ArrayLike | Tensor] | None = None,
+    held_out: float = 0.5,
+    group: ArrayLike | Tensor | None = None,
+    clusters: int | None = None,
+    components: int = 10,
+    bins: int = 4,
+    permutations: int = 200,
+    bootstrap: int = 200,
+    level: float = 0.05,
+    seed: int = 0,
+    units: Units = "bits",
+) -> PID:
+    """Decompose what two modalities say about a target, from samples of their features.
+
+    Each modality is scaled, reduced to principal components and cut into k-means clusters on one part of the samples;
+    the codes of the other part are counted and decomposed by `counted`, corrected for chance, with nulls and intervals.
+
+    Args:
+        x1: ``(n, ...)`` features of the first modality, raw or embedded; images and sequences are flattened.
+        x2: ``(n, ...)`` features of the second.
+        y: ``(n,)`` target: classes, or real numbers, which are cut into ``bins``.
+        fit: ``(x1, x2)`` of the samples that clusters are found on, such as the training part: then all of ``x1, x2, y``
+            is counted. None: ``x1, x2, y`` are split at random.
+        held_out: share of the samples to count where ``fit`` is None; half, since centres need as many as cells do.
+        group: ``(n,)`` ids of dependent samples (subject, file ...). A group is split, permuted and resampled as a whole.
+        clusters: clusters per modality, taken as they are. None: as many as leave two counted samples per cell, but at
+            least ``|Y|`` (and 4), at most 20.
+        components: principal components per modality, at most.
+        bins: classes of equal frequency that a real target is cut into.
+        permutations: as in `counted`.
+        bootstrap: as in `counted`.
+        level: as in `counted`.
+        seed: of the split, k-means, permutations and resamples.
+        units: ``"bits"`` or ``"nats"``.
+
+    Returns:
+        The corrected `PID` of the codes.
+
+    Raises:
+        InputError: if numbers of rows differ, a part of the split is empty, values are not finite, or an option is out
+            of range.
+
+    Notes:
+        This decomposes the *codes*. Clustering loses information, so that the information terms are lower bounds of those of
+        the features (before sampling error); the parts are not bounds, and a part that is significant is one of the codes,
+        not of the modalities. The error has a direction: what both modalities share shows as less redundancy, and as unique
+        information and synergy where the codes lose different samples (one shared bit beside six private numbers, folded by
+        a random network, 2,000 samples: unique bits called in 10 of 12 draws, synergy in 4); an exclusive-or that a
+        code keeps half of shows as less synergy. Believe a unique or synergistic part if `batch`, which loses different
+        samples, finds it too; `tuplet.audit._parts.decompose` asks both. Features whose clusters follow the target (learned
+        embeddings) lose least. No label enters the codes, so permuting labels is an exact null.
+
+        The published recipe (20 clusters in 5 dimensions on the rows counted, no correction) reports 0.45 bits of synergy
+        for independent data of 690 samples and two classes.
+
+    Source:
+        Liang et al. (2023), Quantifying and modeling feature interactions, section 3.1 (CVX), for clusters and counts.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> shared = rng.integers(0, 2, 600)
+        >>> x1, x2 = (shared[:, None] + 0.1 * rng.standard_normal((600, 3)) for _ in range(2))
+        >>> found = clustered(x1, x2, shared, permutations=100, bootstrap=50)
+        >>> [part for part, is_there in found.significant.items() if is_there]
+        ['redundancy']
+    """
+    a, b, target = features("x1", x1), features("x2", x2), classes(y, bins=bins)
+    n = len(target)
+    kin = None if group is None else states("group", group, n)
+    for name, rows in (("x1", a), ("x2", b)):
+        if len(rows) != n:
+            raise InputError(f"{name} has {len(rows)} rows, expected {n} to match y; row i of each is one sample")
+    if fit is None:
+        in_range("held_out", held_out, 1e-9, 1)
+        count = _held_out(n, held_out, kin, seed)
+        fit_a, fit_b = a[~count], b[~count]
+        a, b, target, kin = a[count], b[count], target[count], None if kin is None else kin[count]
+    else:
+        fit_a, fit_b = features("fit[0]", fit[0]), features("fit[1]", fit[1])
+    k = _clusters(len(target), len(np.unique(target))) if clusters is None else clusters
+    return counted(
+        clusters_of(a, fit_a, clusters=k, components=components, seed=seed),
+        clusters_of(b, fit_b, clusters=k, components=components, seed=seed),
+        target,
+        group=kin,
+        permutations=permutations,
+        bootstrap=bootstrap,
+        level=level,
+        seed=seed,
+        units=units,
+        estimator="clustered",
+    )
+
+
+def _clusters(n: int, classes_: int) -> int:
+    fitting = round(math.sqrt(n / (PER_CELL * classes_)))
+    return min(MOST, max(4, classes_, fitting))
+
+
+def _held_out(n: int, share: float, group: NDArray[np.generic] | None, seed: int) -> NDArray[np.bool_]:
+    """Rows to count: whole groups in random order until they hold the share."""
+    code = np.arange(n) if group is None else np.unique(group, return_inverse=True)[1]
+    size = np.bincount(code)
+    order = np.random.default_rng(seed).permutation(len(size))
+    before = np.cumsum(size[order]) - size[order] / 2
+    taken = np.zeros(len(size), dtype=bool)
+    taken[order[before <= share * n]] = True
+    count = np.asarray(taken[code])
+    if count.all() or not count.any():
+        raise InputError(
+            f"held_out is {share} of {n} rows in {len(size)} groups, which leaves a part empty; "
+            "change it, or give the rows to cluster as fit=(x1, x2)"
+        )
+    return count

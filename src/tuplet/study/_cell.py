@@ -1,0 +1,164 @@
+"""Run one cell: build, train, evaluate."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from importlib import import_module
+from inspect import signature
+from urllib.parse import parse_qsl
+
+import numpy as np
+import torch
+
+from tuplet.data import Source, ungroup
+from tuplet.data._labels import labelled
+from tuplet.data.missing import Masked
+from tuplet.evaluate import Result, embed, linear_baseline, linear_probe, mean_cosine
+from tuplet.evaluate.evaluation import retrieval_results
+from tuplet.evaluate.subset import joined
+from tuplet.model import AlignmentModel
+from tuplet.study.record import Record, environment
+from tuplet.study.suite import TUNING_SEED, Cell, Entry, Settings, Suite, Task
+from tuplet.train import TrainConfig, fit
+from tuplet.types import Embeddings, InputError, Loss
+
+CRITERION = "tuning/score"
+"""Metric by which a trial is chosen."""
+VALIDATION = "tuning/mAP"
+"""Metric of a trial: the better of its mean average precisions on validation rows, by its own score and by cosine."""
+
+
+@cache
+def load_suite(factory: str) -> Suite:
+    """Rebuild a suite from ``module:function``, or ``module:function?name=text&...`` with arguments."""
+    module, _, function = factory.partition(":")
+    function, _, arguments = function.partition("?")
+    build = getattr(import_module(module), function)
+    given, known = dict(parse_qsl(arguments)), signature(build).parameters
+    if unknown := sorted(set(given) - set(known)):
+        raise InputError(f"{function} takes no {', '.join(unknown)}, expected {sorted(known) or 'no options'}")
+    if lacking := sorted(k for k, p in known.items() if p.default is p.empty and k not in given):
+        raise InputError(f"{function} needs {', '.join(lacking)}; name it, as in --{lacking[0]} DIR")
+    suite: Suite = build(**given)
+    return suite
+
+
+def run_cell(factory: str, cell: Cell, settings: Settings) -> list[Record]:
+    """Train and evaluate one cell in this process."""
+    suite = load_suite(factory)
+    task = next(t for t in suite.tasks if t.name == cell.task)
+    entry = next(e for e in suite.entries if e.name == cell.entry)
+    source = _source(factory, task.name)
+    if isinstance(source, Masked):
+        source = replace(source, seed=cell.seed)  # what is hidden is part of the spread
+    began = time.perf_counter()
+    results, budget = _results(task, entry, source, cell, settings)
+    common = Record(
+        suite=suite.name,
+        task=cell.task,
+        entry=cell.entry,
+        variant=cell.variant,
+        seed=cell.seed,
+        settings=settings,
+        metric="",
+        value=0.0,
+        budget=budget,
+        data=_whole(source).fingerprint,
+        environment=environment(),
+        seconds=round(time.perf_counter() - began, 3),
+        memory=round(_peak_memory(), 1),
+    )
+    names = ("metric", "value", "detail", "higher", "chance", "pool", "items")
+    return [replace(common, **{name: getattr(r, name) for name in names}) for r in results]
+
+
+@cache
+def _source(factory: str, task: str) -> Source:
+    found = next(t for t in load_suite(factory).tasks if t.name == task)
+    return found.load().select(found.modalities)
+
+
+def _whole(source: Source) -> Source:
+    """Return what a source is evaluated on: nothing is hidden from probes."""
+    return source.whole if isinstance(source, Masked) else source
+
+
+def _results(
+    task: Task, entry: Entry, source: Source, cell: Cell, settings: Settings
+) -> tuple[list[Result], dict[str, float]]:
+    if entry.kind == "linear":  # fitted to the rows that the others are trained on
+        model = linear_baseline(source, dim=task.budget.dim)
+        return task.protocol.measure(model, None, _whole(source), task, cell.seed), {}
+    if entry.kind not in ("trained", "random"):
+        torch.manual_seed(cell.seed)
+        return task.protocol.reference(entry.kind, _whole(source), task, cell.seed), {}
+    budget = task.budget
+    torch.manual_seed(cell.seed)
+    model = task.protocol.build(source, budget)
+    if budget.start == "gcca":
+        model = model.started(source, dim=budget.dim)
+    size = sum(p.numel() for p in model.parameters())
+    if entry.make is None:
+        return task.protocol.measure(model, None, _whole(source), task, cell.seed), {"parameters": size}
+    objective = entry.make(settings, task)
+    config = TrainConfig(
+        epochs=budget.epochs,
+        batch_size=budget.batch_size,
+        lr=budget.lr,
+        optimizer=budget.optimizer,
+        seed=cell.seed,
+        keep=budget.keep,
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "the gradient of")  # a comparison shows what comes of it
+        train, val = (ungroup(r) if task.negatives == "all" else r for r in (source.train, source.val))
+        run = fit(model, objective, train=train, val=val, config=config)
+    if run.stopped:
+        raise KeyboardInterrupt
+    spent = {
+        "parameters": size,
+        "batch_size": budget.batch_size,
+        "steps": run.steps,
+        "lr": budget.lr,
+        "started": float(budget.start != "random"),
+        "trials": len(entry.trials),
+    }
+    if cell.seed == TUNING_SEED:
+        return _validated(model, objective, source, task.target), spent
+    curves = [
+        Result(f"training/{k}", run.history[-1][k], items=tuple(h[k] for h in run.history), higher=False)
+        for k in ("loss", "val")
+        if k in run.history[-1]
+    ]
+    return [*task.protocol.measure(model, objective, _whole(source), task, cell.seed), *curves], spent
+
+
+def _validated(
+    model: AlignmentModel, objective: Callable[[Embeddings], Loss], source: Source, target: str
+) -> list[Result]:
+    """Score a trial on validation rows, and keep how well it retrieves."""
+    seen = labelled(source, target)
+    train, val = embed(model, seen.train), embed(model, seen.val)
+    names = list(train.modalities)
+    probed = []
+    if target:
+        probe = linear_probe((joined(train.h, names), train.target[target]), (joined(val.h, names), val.target[target]))
+        probed = [probe.value if probe.metric == "accuracy" else max(1 - probe.value / max(probe.chance, 1e-12), 0.0)]
+    scores = {"own": getattr(objective, "score", None) or mean_cosine, "cosine": mean_cosine}
+    found = [r for r in retrieval_results(val, scores) if r.metric.endswith("/mAP") and r.detail == "mean"]
+    if not probed and not found:
+        raise InputError("validation rows never have two modalities at once; give more rows that do")
+    score = Result(CRITERION, float(np.mean([*probed, *(r.value for r in found)])))
+    best = max(found, key=lambda r: r.value, default=None)
+    return [score, *([Result(VALIDATION, best.value, chance=best.chance, pool=best.pool)] if best else [])]
+
+
+def _peak_memory() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024**2 if sys.platform == "darwin" else 1024)

@@ -1,0 +1,12 @@
+"""Suites, one per file; each offers a function that returns a `tuplet.study.Suite`."""
+
+SUITES = {
+    "quickstart": "tuplet.suites.quickstart:quickstart",
+    "missing": "tuplet.suites.missing:missing",
+    "own": "tuplet.cli.own:own",
+    "ova-ib": "tuplet.suites.ova_ib:ova_ib",
+    "ova-ib-sim": "tuplet.suites.ova_ib:ova_ib_sim",
+    "uni-oma": "tuplet.suites.uni_oma:uni_oma",
+    "uni-oma-sim": "tuplet.suites.uni_oma:uni_oma_sim",
+}
+"""Short name -> ``module:function``."""

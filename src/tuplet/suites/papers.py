@@ -1,0 +1,189 @@
+"""The tasks and rows that the OVA-IB and UniOMA tables share, on simulated stand-ins or on the data sets themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+from pathlib import Path
+
+from torch import Tensor
+
+from tuplet.catalog import READERS, SOURCES
+from tuplet.data import Source
+from tuplet.functional.cluster_kernel import ClusterKernel
+from tuplet.objectives import (
+    Gram,
+    Objective,
+    OneVsAll,
+    Pairwise,
+    Structure,
+    Symile,
+    Triangle,
+)
+from tuplet.study.suite import Entry, Make, Settings, Task
+from tuplet.suites.plans import PLANS
+from tuplet.train._presets import SMALL, Preset, PresetName
+from tuplet.types import InputError
+
+
+def baselines() -> tuple[Entry, ...]:
+    """List the rows that a careful reader misses in the papers."""
+    return (
+        Entry("inputs", "Inputs", kind="inputs", note="the same MLP on the inputs, pictures at 16 x 16; no encoder"),
+        Entry("none", "No alignment", kind="random", note="untrained encoders: what alignment has to beat"),
+        Entry(
+            "single",
+            "Best single",
+            kind="single",
+            note="each modality alone, encoder and MLP end to end on labels; the best on validation rows",
+        ),
+        Entry("fusion", "Late fusion", kind="fusion", note="encoders and MLP end to end on labels"),
+    )
+
+
+def plain(make: Callable[..., Objective]) -> Make:
+    """Make an objective from settings alone."""
+    return lambda settings, task: make(**settings)
+
+
+def structured(make: Callable[..., Objective], preset: PresetName) -> Make:
+    """Add UniOMA's regulariser with learned weights to an objective."""
+
+    def built(settings: Settings, task: Task) -> Objective:
+        rest = {k: v for k, v in settings.items() if k != "weight"}
+        names = tuple(sorted(task.modalities))
+        kernels = _cluster_kernels(task.load, task.modalities, preset)
+        structure = Structure(coupling="gw", kernels=kernels, weights="learned", modalities=names)
+        return make(**rest) + structure * float(settings["weight"])
+
+    return built
+
+
+@cache
+def _cluster_kernels(
+    load: Callable[[], Source], names: Sequence[str], preset: PresetName
+) -> Mapping[str, Callable[[Tensor], Tensor]]:
+    """Fit a kernel for every modality whose rows are windows of time, ``(T, attributes)``; absent rows are left out."""
+    train = load().select(names).train
+    series = [k for k, m in train[[0]].inputs.items() if m.dim() == 3]
+    rows = train[slice(0, len(train))]
+    empty = ClusterKernel(components=8, draws=10) if preset == "small" else ClusterKernel()
+    return {k: deepcopy(empty).fit(rows.inputs[k][rows.present[k]]) for k in series}
+
+
+BASES: dict[str, tuple[str, Callable[..., Objective], tuple[int, ...] | None]] = {
+    "pairwise": ("Pairwise CLIP", Pairwise, None),
+    "symile": ("Symile", Symile, None),
+    "gram": ("GRAM", Gram, None),
+    "triangle": ("TRIANGLE", Triangle, (3,)),
+    "one_vs_all": ("OVA-IB", OneVsAll, None),
+}
+"""Name -> label, objective, numbers of modalities."""
+
+
+def temperature(preset: PresetName) -> Settings:
+    """Give the temperature of a preset: OVA-IB's 0.01, or 0.1 for data on which two cores train in seconds."""
+    return {"tau": SMALL.tau if preset == "small" else Preset(1.0).tau}
+
+
+def base(name: str, preset: PresetName) -> Entry:
+    """Make the row of one published objective."""
+    label, make, sizes = BASES[name]
+    return Entry(name, label, plain(make), defaults=temperature(preset), sizes=sizes)
+
+
+def regularised(name: str, preset: PresetName, *, weight: float) -> Entry:
+    """Make the row of one published objective with the structure regulariser."""
+    label, make, sizes = BASES[name]
+    settings = temperature(preset) | {"weight": weight}
+    return Entry(f"{name}_gw", f"{label} + GW", structured(make, preset), defaults=settings, sizes=sizes)
+
+
+def check_preset(preset: str) -> PresetName:
+    """Refuse anything but the two presets."""
+    if preset == "small":
+        return "small"
+    if preset == "paper":
+        return "paper"
+    raise InputError(f"preset is {preset!r}, expected 'small' or 'paper'")
+
+
+def simulated(name: str, preset: PresetName) -> Task:
+    """Make a task on its stand-in."""
+    plan = PLANS[name]
+    if name == "MOSEI":  # sentences, clips and pictures, where the recorded data are series
+        plan = replace(plan, protocol=replace(plan.protocol, kinds={}))
+    return plan.task(partial(_stand_in, name, preset), preset)
+
+
+def recorded(names: Sequence[str], root: str, preset: PresetName) -> tuple[Task, ...]:
+    """Make the tasks whose data sets are there."""
+    there = [n for n in names if _place(root, RECORDED[n].folder).exists()]
+    if not there:
+        wanted = sorted({RECORDED[n].folder for n in names})
+        raise InputError(f"root {root} has none of {wanted}; put each data set into a folder of that name")
+    found = []
+    for name in there:
+        data = RECORDED[name]
+        plan = PLANS[name].renamed(data.modalities, data.targets)
+        found.append(plan.task(partial(_real, name, root), preset))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Where a task's data lie, what they call things, and how they are read."""
+
+    folder: str
+    modalities: Mapping[str, str] = field(default_factory=dict)
+    targets: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+VISION_TOUCH = Recorded("vision_touch", {"vision": "image"})
+RECORDED = {
+    **dict.fromkeys(("VFP", "VFD", "VFPD", "VFPDO"), VISION_TOUCH),
+    "Push": Recorded(
+        "mujoco_push",
+        {"vision": "image", "force": "sensors", "pose": "position"},
+        {"position": "object"},
+        {"window": 32, "horizon": 1, "target": "last"},
+    ),
+    "MOSEI": Recorded("mosei"),
+    "WESAD": Recorded("wesad"),
+    "VAT": Recorded("objectfolder", targets={"material": ""}),
+}
+"""Task -> its data set. Push with 32 steps and the next position is guessed from OVA-IB's shapes."""
+STAND_INS: dict[str, tuple[str, dict[str, int], dict[str, int]]] = {
+    "VFP": ("peg", {"episodes": 240, "size": 32, "every": 6}, {"size": 128}),
+    "VFD": ("peg", {"episodes": 240, "size": 32, "every": 6}, {"size": 128}),
+    "VFPD": ("peg", {"episodes": 240, "size": 32, "every": 6}, {"size": 128}),
+    "VFPDO": ("peg", {"episodes": 240, "size": 32, "every": 6}, {"size": 128}),
+    "Push": ("push", {"episodes": 200}, {"episodes": 1000}),
+    "MOSEI": ("opinions", {"draws": 1}, {}),
+    "WESAD": ("physiology", {}, {}),
+    "Wearable": ("wearable", {}, {}),
+    "VAT": ("tap", {"size": 32}, {}),
+    "VIP": ("arm", {"size": 32, "episodes": 100}, {}),
+}
+"""Task -> source that stands in, what it is made with under ``"small"``, and under ``"paper"``."""
+
+
+def _stand_in(name: str, preset: PresetName) -> Source:
+    source, small, paper = STAND_INS[name]
+    load: Callable[..., Source] = SOURCES[source] if source in SOURCES else READERS[source].load
+    return load(**(small if preset == "small" else paper))
+
+
+def _real(name: str, root: str) -> Source:
+    data = RECORDED[name]
+    load: Callable[..., Source] = READERS[data.folder].load
+    return load(_place(root, data.folder), **data.options)
+
+
+def _place(root: str, folder: str) -> Path:
+    """Return the converted file of a data set if it is there, or else its folder."""
+    file = Path(root, f"{folder}.safetensors")
+    return file if file.exists() else Path(root, folder)

@@ -1,0 +1,159 @@
+"""Train at several alignment strengths on any source, and measure the scores and the similarity of the encoders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from tuplet.data import Source
+from tuplet.data._labels import labelled
+from tuplet.diagnose.similarity import similarity
+from tuplet.evaluate._units import by_group
+from tuplet.io.files import locked
+from tuplet.study._ledger import claim
+from tuplet.study.record import Record, environment, read_cell, write_cell
+from tuplet.train import StrategicRun, TrainConfig, strategic
+from tuplet.train._fits import check_rows, check_threshold, rows_with
+from tuplet.train.recipe import DIM, OBJECTIVES
+from tuplet.train.strength import GRID
+from tuplet.types import InputError, one_of
+
+METRICS = {"cka": "CKA", "svcca": "SVCCA", "mutual_knn": "mutual-kNN, k = 10"}
+SIMILAR = 4096
+"""Similarity is measured on at most this many test rows."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Settings of a sweep."""
+
+    pair: tuple[str, str]
+    target: str = "label"
+    strengths: tuple[float, ...] = GRID
+    seeds: int = 3
+    objective: str = "pairwise"
+    projector: Literal["mlp", "none"] = "mlp"
+    preset: Literal["small", "paper"] = "small"
+    threshold: float | None = None
+    config: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        if len(set(self.pair)) != 2:
+            raise InputError(f"pair is {self.pair}, expected two different modalities")
+        if self.objective not in OBJECTIVES:
+            raise InputError(f"objective is {self.objective!r}, expected one of {sorted(OBJECTIVES)}")
+        one_of("projector", self.projector, ("mlp", "none"))
+        one_of("preset", self.preset, ("small", "paper"))
+        if self.seeds < 1:
+            raise InputError(f"seeds is {self.seeds}, expected 1 or more")
+        if not all(0 <= s < float("inf") for s in self.strengths):
+            raise InputError(f"strengths is {self.strengths}, expected numbers >= 0")
+        object.__setattr__(self, "strengths", tuple(sorted({0.0, *map(float, self.strengths)})))
+        object.__setattr__(self, "pair", tuple(sorted(self.pair)))
+
+    def checked(self, source: Source) -> Source:
+        """Return the source with the two modalities only; refuse a pair, target or threshold that does not fit it."""
+        if unknown := sorted(set(self.pair) - set(source.modalities)):
+            raise InputError(f"pair names {unknown}, expected two of {sorted(source.modalities)}")
+        if not source.targets:
+            raise InputError(
+                f"{source.name} has no target, and a sweep measures what alignment does to the accuracy on one: add an array "
+                "'label' or name one with --target"
+            )
+        if self.target not in source.targets:
+            raise InputError(f"target is {self.target!r}, expected one of {sorted(source.targets)}")
+        check_threshold(self.threshold, self.target, source.targets[self.target])
+        paired = labelled(source.select(self.pair), self.target)
+        check_rows(rows_with(paired, ("train", "val", "test")), self.pair)
+        return paired
+
+    def identity(self, source: Source) -> str:
+        """Return the text that marks a run folder: all that a run depends on except its strength and seed."""
+        settings = {k: v for k, v in asdict(self).items() if k not in ("strengths", "seeds", "config")}
+        fixed = {k: v for k, v in self.config.fixed().items() if k != "seed"}
+        return "sweep?" + json.dumps({**settings, "config": fixed, "data": source.fingerprint}, sort_keys=True)
+
+
+def run_sweep(
+    source: Source,
+    sweep: Sweep,
+    *,
+    out: str | Path,
+    report: Callable[[int, int, str], None] = lambda done, total, line: None,
+) -> list[Record]:
+    """Train once for each strength and seed, and measure on test rows."""
+    paired = sweep.checked(source)
+    out = Path(out)
+    marker = out / "suite.json"
+    with locked(out):
+        new = not marker.exists()
+        claim(out, "sweep", sweep.identity(paired))
+        cells = [(s, seed) for seed in range(sweep.seeds) for s in sweep.strengths]
+        records = []
+        try:
+            for number, (strength, seed) in enumerate(cells, 1):
+                file = out / "cells" / f"{strength:g}.s{seed}.jsonl"
+                if not file.exists():
+                    write_cell(file, _cell(paired, sweep, strength, seed))
+                found = read_cell(file)
+                if lacking := {"score/test", "score/val"} - {r.metric for r in found}:
+                    raise InputError(f"{file} is cut off: {min(lacking)} is missing; remove it to compute it again")
+                records += found
+                report(number, len(cells), f"strength {strength:g}, seed {seed}")
+        except InputError:
+            if new and not records:  # refused before its first cell: the corrected command may use this folder
+                marker.unlink(missing_ok=True)
+            raise
+    return records
+
+
+def _cell(source: Source, sweep: Sweep, strength: float, seed: int) -> list[Record]:
+    run = strategic(
+        source,
+        target=sweep.target,
+        strength=strength,
+        objective=OBJECTIVES[sweep.objective](sweep.pair, DIM),
+        config=sweep.config,
+        preset=sweep.preset,
+        dim=DIM if sweep.preset == "small" else None,
+        projector=sweep.projector,
+        threshold=sweep.threshold,
+        seed=seed,
+    )
+    common = Record("sweep", " + ".join(sweep.pair), f"{strength:g}", "default", seed, {"strength": strength}, "", 0.0)
+    common = replace(
+        common,
+        data=source.fingerprint,
+        environment=environment(),
+        seconds=round(run.run.seconds, 2),
+        pool=len(source.test),
+        budget={"steps": run.run.steps, "lr": sweep.config.lr, "batch_size": sweep.config.batch_size},
+    )
+    records = []
+    for name in sweep.pair:
+        here = replace(common, detail=name, chance=run.chance[name])
+        records.append(replace(here, metric="score/val", value=run.scores["val"][name]))
+        records.append(replace(here, metric="score/test", value=run.scores["test"][name], items=_items(run, name)))
+    emb = run.embeddings["test"]
+    both = (emb.present[sweep.pair[0]] & emb.present[sweep.pair[1]]).nonzero()[:SIMILAR, 0]
+    if len(both) > 11:
+        found = similarity(*(emb.h[k][both] for k in sweep.pair), k=10, shuffles=20)
+        for name in METRICS:
+            null = found[name].null
+            value = found[name].value
+            if value == value:  # NaN where a representation does not vary
+                chance = None if null is None else null.high
+                records.append(replace(common, metric=f"similarity/{name}", value=value, chance=chance, pool=len(both)))
+    return records
+
+
+def _items(run: StrategicRun, name: str) -> tuple[float, ...]:
+    """Return the outcome on each test row, or the mean outcome of each group where rows are not independent."""
+    emb = run.embeddings["test"]
+    values = run.items[name].double().numpy()
+    if emb.group is None:
+        return tuple(values.tolist())
+    return by_group(values, emb.group[emb.present[name]].numpy())

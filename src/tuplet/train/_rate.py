@@ -1,0 +1,38 @@
+"""The optimiser, and its learning rate as a pure function of the step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from tuplet.train.config import TrainConfig
+
+
+def learning_rate(step: int, total: int, config: TrainConfig) -> float:
+    """Compute the learning rate of a step: linear warm-up from 0, then half a cosine down to 0."""
+    rising = round(config.warmup * total)
+    if step < rising:
+        return config.lr * (step + 1) / rising
+    return config.lr * (1 + math.cos(math.pi * (step - rising) / max(total - rising, 1))) / 2
+
+
+def make_optimizer(
+    model: nn.Module, objective: Callable[..., Any], config: TrainConfig, *, apart: bool = False
+) -> torch.optim.Optimizer:
+    """Build the optimiser of everything that is not frozen."""
+    modules = [model, objective] if isinstance(objective, nn.Module) else [model]
+    trained = [[p for p in m.parameters() if p.requires_grad] for m in modules]
+    groups = []
+    for parameters in trained if apart else [[p for some in trained for p in some]]:
+        # biases, norms and temperatures have nothing to decay to
+        groups += [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        ]
+    if config.optimizer == "adam":
+        return torch.optim.Adam([{**group, "weight_decay": 0.0} for group in groups], lr=config.lr, fused=True)
+    return torch.optim.AdamW(groups, lr=config.lr, fused=True)

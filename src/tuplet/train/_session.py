@@ -1,0 +1,284 @@
+"""One call of `fit`: where training stands, and every step of it."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tuplet.data import Rows, batches
+from tuplet.io.files import locked, write_atomic
+from tuplet.model import AlignmentModel
+from tuplet.train import _checkpoint as checkpoint
+from tuplet.train._folder import CARD, write_card, write_config, write_weights
+from tuplet.train._interrupt import Interrupt
+from tuplet.train._monitor import monitor, warn_if_unbalanced
+from tuplet.train._needs import Embedder, View
+from tuplet.train._progress import Progress
+from tuplet.train._rate import learning_rate, make_optimizer
+from tuplet.train._runtime import Runtime
+from tuplet.train._state import FIX
+from tuplet.train._step import cached_step, plain_step, random_state, set_random_state
+from tuplet.train._validate import advance, best_epoch, exhausted, validation_loss
+from tuplet.train.config import TrainConfig
+from tuplet.types import Batch, Embeddings, InputError, Loss
+
+
+class Session:
+    """Model, objective and optimiser on their devices, and how far they have come."""
+
+    def __init__(
+        self,
+        model: AlignmentModel,
+        objective: Callable[[Embeddings], Loss],
+        train: Rows,
+        val: Rows | None,
+        config: TrainConfig,
+        augment: View | None,
+    ) -> None:
+        self.model, self.objective, self.train, self.val = model, objective, train, val
+        self.config, self.augment = config, augment
+        self.runtime = Runtime(config)
+        share = min(config.batch_size, len(train)) // self.runtime.world
+        self.batch_size = share * self.runtime.world
+        if share < 1 or self.batch_size < 2:
+            raise InputError(
+                f"batch_size is {config.batch_size} for {self.runtime.world} devices, expected 2 rows or more"
+            )
+        self.per_epoch = len(train) // self.batch_size
+        self.total = self.per_epoch * config.epochs
+        self.runtime.place(model, objective)
+        self.optimizer = make_optimizer(model, objective, config, apart=self.runtime.sharded)
+        self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.embed = Embedder(model, objective, augment)
+        self.file = config.out / checkpoint.NAME if config.out else None
+        self.identity = {
+            "config": json.loads(json.dumps(config.fixed(), default=str)),
+            "objective": checkpoint.describe(objective),
+            "data": str(getattr(train, "fingerprint", "")),
+            "rows": len(train),
+            "steps": self.total,
+        }
+        self.step, self.history, self.sums = 0, list[dict[str, float]](), dict[str, float]()
+        self.best: dict[str, Tensor] | None = None
+        self.warned, self.torn = False, False
+        torch.manual_seed(config.seed)
+
+    def run(self) -> bool:
+        """Train to the end, or to Ctrl-C; return whether it was that."""
+        main = self.runtime.rank == 0
+        with ExitStack() as held:
+            held.enter_context(locked(self.config.out if main else None))
+            self.runtime.barrier()  # from here on nobody else changes the folder
+            if self.file and self.file.exists():
+                self._resume(self.file)
+            self.runtime.barrier()  # nobody may replace the checkpoint before all have read it
+            advance(self.objective, self.step / self.total)
+            early = self.config.patience is not None and self.config.patience < self.config.epochs
+            tell = held.enter_context(Progress(self.config.progress and main, self.total, self.step, early=early))
+            interrupt = held.enter_context(Interrupt(active=self.runtime.world == 1))
+            self._write_log()
+            if self.config.out and main:
+                write_config(self.config.out, self.model, self.objective, self.train, self.config)
+            began = self.step
+            try:
+                while not self.finished and not interrupt.asked:
+                    self._epoch(interrupt, tell)
+            except KeyboardInterrupt:  # a second time, or raised by other code
+                if self.torn:
+                    raise
+                interrupt.asked = True
+            if self.best is not None:
+                checkpoint.put(self.best, self.model, self.objective)
+            out = self.config.out
+            if out and (self.step > began or not (out / CARD).exists()):
+                self._write_model()
+                if main:
+                    write_card(out, self.progress, self.history)
+        return interrupt.asked
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done, or the validation loss has stopped improving."""
+        return self.step == self.total or (
+            self.step % self.per_epoch == 0 and exhausted(self.history, self.config.patience)
+        )
+
+    @property
+    def progress(self) -> dict[str, int | bool]:
+        """How far training has come, as a model folder says it."""
+        done, best = len(self.history), best_epoch(self.history) if self.config.keep == "best" else None
+        kept = done if best is None else best
+        return {
+            "done": done,
+            "epochs": self.config.epochs,
+            "step": self.step,
+            "kept": kept,
+            "finished": self.finished,
+        }
+
+    def _epoch(self, interrupt: Interrupt, tell: Callable[[Loss], None]) -> None:
+        start, epoch = time.perf_counter(), self.step // self.per_epoch
+        done = self.step - epoch * self.per_epoch
+        order = batches(self.train, batch_size=self.batch_size, seed=self.config.seed, epoch=epoch)
+        for number, batch in enumerate(order):
+            if number < done:
+                continue
+            own = _own(batch, self.runtime)
+            rate = learning_rate(self.step, self.total, self.config)
+            loss = self._step(own, rate)
+            tell(loss)
+            last = self.step % self.per_epoch == 0
+            if last:
+                self._end_epoch(own, rate, start)
+            every = self.config.checkpoint_every
+            due = last if every is None else self.step % every == 0 or self.finished
+            if self.file and (due or interrupt.asked):
+                self._save()
+            if last:
+                self._write_log()
+                if not self.finished:  # then the end writes it
+                    self._write_model()
+            if interrupt.asked:
+                break
+
+    def _step(self, batch: Batch, rate: float) -> Loss:
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        before = _Undo(self.model, self.objective)
+        try:
+            with self.runtime.autocast():
+                if self.config.step == "cached":
+                    loss = cached_step(self.embed, self.objective, batch, chunk=self.config.chunk)
+                else:
+                    loss = plain_step(self.embed, self.objective, batch)
+        except KeyboardInterrupt:
+            self.optimizer.zero_grad(set_to_none=True)
+            before()
+            if self.file:
+                self._save()
+            raise
+        _add(self.sums, loss, self.step)
+        self.runtime.average(self.parameters)
+        norm = self.runtime.clip(self.parameters, self.config.clip)
+        if not math.isfinite(norm):
+            raise InputError(
+                f"the gradient has norm {norm} at step {self.step} though the loss is finite; lower lr or raise tau. "
+                f"The last checkpoint is kept"
+            )
+        self.torn = True
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        self.torn = False
+        advance(self.objective, self.step / self.total)
+        return loss
+
+    def _end_epoch(self, batch: Batch, rate: float, start: float) -> None:
+        means = {k: self.runtime.mean(v / self.per_epoch) for k, v in self.sums.items()}
+        entry = {"epoch": len(self.history) + 1, "step": self.step, "lr": rate, **means}
+        if self.val is not None:
+            entry["val"] = self._validated(self.val)
+        seen = monitor(self.embed, self.objective, batch)
+        self.warned = self.warned or (self.runtime.rank == 0 and warn_if_unbalanced(seen))
+        entry |= seen | {"seconds": time.perf_counter() - start}
+        self.history.append({k: v if math.isfinite(v) else math.nan for k, v in entry.items()})
+        self.sums = {}
+        if self.config.keep == "best" and best_epoch(self.history) == len(self.history):
+            self.best = checkpoint.weights(self.model, self.objective)
+
+    def _validated(self, rows: Rows) -> float:
+        choosing = self.config.keep == "best" or self.config.patience is not None
+        if choosing:
+            advance(self.objective, 1.0)  # scheduled weights as they end: epochs are compared by one loss
+        with self.runtime.autocast():
+            loss = validation_loss(
+                self.model,
+                self.objective,
+                rows,
+                batch_size=self.batch_size,
+                device=self.runtime.device,
+                augment=self.augment,
+            )
+        if choosing:
+            advance(self.objective, self.step / self.total)
+        return loss
+
+    def _save(self) -> None:
+        assert self.file is not None
+        shared = {k: self.runtime.mean(v) for k, v in self.sums.items()}
+        history = [{k: None if math.isnan(v) else v for k, v in entry.items()} for entry in self.history]
+        state = {**self.identity, "step": self.step, "history": history, "sums": shared}
+        write = self.runtime.rank == 0
+        if write or self.runtime.sharded:
+            checkpoint.save(self.file, self.model, self.objective, self.optimizer, state, best=self.best, write=write)
+
+    def _resume(self, file: Path) -> None:
+        """Restore a checkpoint of the same run, or say what differs."""
+        saved = checkpoint.read(file)
+        checkpoint.check_same(self.identity, saved[1], file.parent)
+        checkpoint.restore(file, self.model, self.objective, self.optimizer, saved=saved)
+        self.step, self.sums = saved[1]["step"], saved[1]["sums"]
+        if len(saved[1]["history"]) != self.step // self.per_epoch:
+            raise InputError(
+                f"{file} has {len(saved[1]['history'])} epochs in its history, expected {self.step // self.per_epoch} "
+                f"after step {self.step}; {FIX}"
+            )
+        self.history = [{k: math.nan if v is None else v for k, v in entry.items()} for entry in saved[1]["history"]]
+        self.best = checkpoint.part(saved[0], "best") or None
+
+    def _write_model(self) -> None:
+        if self.config.out and (self.runtime.rank == 0 or self.runtime.sharded):
+            tensors = self.best or checkpoint.weights(self.model, self.objective)
+            tensors = checkpoint.separate(tensors)  # all processes help to collect sharded ones
+            if self.runtime.rank == 0:
+                write_weights(self.config.out, tensors, self.progress)
+
+    def _write_log(self) -> None:
+        if self.config.out and self.runtime.rank == 0:
+            entries = [{k: None if math.isnan(v) else v for k, v in entry.items()} for entry in self.history]
+            write_atomic(self.config.out / "train.jsonl", "".join(json.dumps(e) + "\n" for e in entries).encode())
+
+
+class _Undo:
+    """What a step changes before it is finished: random states, and running statistics."""
+
+    def __init__(self, model: nn.Module, objective: Callable[..., Any]) -> None:
+        self.random = random_state()
+        self.generators = [(g, g.get_state()) for g in checkpoint.generators(objective).values()]
+        modules = [m for m in (model, objective) if isinstance(m, nn.Module)]
+        self.buffers = [(b, b.detach().clone()) for m in modules for b in m.buffers()]
+
+    def __call__(self) -> None:
+        set_random_state(self.random)
+        for generator, state in self.generators:
+            generator.set_state(state)
+        with torch.no_grad():
+            for buffer, value in self.buffers:
+                buffer.copy_(value)
+
+
+def _add(sums: dict[str, float], loss: Loss, step: int) -> None:
+    total = float(loss.total.detach())
+    if not math.isfinite(total):
+        bad = [k for k, v in loss.terms.items() if not bool(torch.isfinite(v))]
+        raise InputError(
+            f"the loss is {total} at step {step} (terms: {', '.join(bad)}); lower lr or raise tau. The last checkpoint is kept"
+        )
+    sums["loss"] = sums.get("loss", 0.0) + total
+    for k, v in loss.terms.items():
+        sums[k] = sums.get(k, 0.0) + float(v)
+
+
+def _own(batch: Batch, runtime: Runtime) -> Batch:
+    """Return this process's share of a batch, on its device."""
+    share = len(batch) // runtime.world
+    rows = slice(runtime.rank * share, (runtime.rank + 1) * share)
+    return batch.map(lambda value: value[rows].to(runtime.device, non_blocking=True))

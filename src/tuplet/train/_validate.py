@@ -1,0 +1,77 @@
+"""The loss on rows that are not trained on, and which epoch it chooses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from tuplet.data import Rows, batches
+from tuplet.model import AlignmentModel
+from tuplet.objectives.compose import Objective
+from tuplet.train import _checkpoint as checkpoint
+from tuplet.train._needs import Embedder, View
+from tuplet.train._step import random_state, set_random_state
+from tuplet.types import Embeddings, Loss
+
+
+@torch.no_grad()
+def validation_loss(
+    model: AlignmentModel,
+    objective: Callable[[Embeddings], Loss],
+    rows: Rows,
+    *,
+    batch_size: int,
+    device: torch.device | None = None,
+    augment: View | None = None,
+) -> float:
+    """Average the objective over batches of rows it is not trained on, in a fixed order."""
+    modes = {m: m.training for m in model.modules()}
+    random = random_state()
+    own = {name: g.get_state() for name, g in checkpoint.generators(objective).items()}
+    size, embed = min(batch_size, len(rows)), Embedder(model, objective, augment)
+    held = (batch.map(lambda value: value.to(device)) for batch in batches(rows, batch_size=size, seed=0, epoch=0))
+    try:
+        model.eval()
+        torch.manual_seed(0)  # random views and negatives are the same each time
+        losses = [float(objective(embed(batch)).total) for batch in held]
+    finally:
+        set_random_state(random)
+        for name, generator in checkpoint.generators(objective).items():
+            generator.set_state(own[name])
+        for module, mode in modes.items():
+            module.training = mode
+    return sum(losses) / len(losses)
+
+
+def advance(objective: Callable[..., Any], progress: float) -> None:
+    """Tell scheduled weights how much of the run is done."""
+    if isinstance(objective, Objective):
+        objective.advance(progress)
+
+
+def lacks_pairs(rows: Rows | None) -> str:
+    """Say why a loss on these rows would compare nothing."""
+    if rows is None or not len(rows):
+        return "no validation rows"
+    paired = 0
+    for start in range(0, len(rows), 256):
+        present = rows[slice(start, min(start + 256, len(rows)))].present
+        paired += int((torch.stack(list(present.values())).sum(dim=0) > 1).sum())
+        if paired > 1:
+            return ""
+    return f"{paired} of {len(rows)} validation rows with two modalities"
+
+
+def best_epoch(history: Sequence[dict[str, float]]) -> int | None:
+    """Find the epoch with the lowest validation loss."""
+    losses = [entry.get("val", math.nan) for entry in history]
+    finite = [v for v in losses if math.isfinite(v)]
+    return losses.index(min(finite)) + 1 if finite else None
+
+
+def exhausted(history: Sequence[dict[str, float]], patience: int | None) -> bool:
+    """Tell whether the validation loss has not improved for so many epochs that training stops."""
+    return patience is not None and len(history) - (best_epoch(history) or 0) >= patience
