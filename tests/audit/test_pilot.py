@@ -43,7 +43,7 @@ def test_side_by_side_is_one_after_the_other(source):
 def test_judging_in_blocks_changes_nothing(monkeypatch):
     source = blocks.load(rows=200)
     whole = pilot(source, ("x1", "x2"), strengths=(1.0,), seeds=(0, 1), steps=3)
-    monkeypatch.setattr(sys.modules["tuplet.audit.pilot"], "BLOCK", 7)
+    monkeypatch.setattr(sys.modules["tuplet.audit.pilots"], "BLOCK", 7)
     assert pilot(source, ("x1", "x2"), strengths=(1.0,), seeds=(0, 1), steps=3).scores == whole.scores
 
 
@@ -87,7 +87,7 @@ def test_groups_are_the_unit_of_noise():
 
 
 def test_both_ways_train_on_the_same_rows(monkeypatch):
-    for module in ("tuplet.audit.pilot", "tuplet.train._rows"):
+    for module in ("tuplet.audit.pilots", "tuplet.train._rows"):
         monkeypatch.setattr(sys.modules[module], "ROWS", 40)
     seen = []
 
@@ -95,7 +95,7 @@ def test_both_ways_train_on_the_same_rows(monkeypatch):
         seen.append((train, config))
         return SimpleNamespace(stopped=False)
 
-    monkeypatch.setattr(sys.modules["tuplet.audit.pilot"], "fit", fit)
+    monkeypatch.setattr(sys.modules["tuplet.audit.pilots"], "fit", fit)
     source = grouped(5)
     pilot(source, ("a", "b"), strengths=(1.0,), seeds=(0, 1), steps=10, config=TrainConfig(batch_size=8))
     assert {len(train) for train, _ in seen} == {40}

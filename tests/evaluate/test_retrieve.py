@@ -14,7 +14,7 @@ from tuplet import Embeddings, InputError
 from tuplet.evaluate import mean_cosine, rank_metrics, retrieve
 from tuplet.objectives import Pairwise
 
-module = sys.modules["tuplet.evaluate.retrieve"]  # the package's name is that of the function
+module = sys.modules["tuplet.evaluate.retrieval"]
 
 
 def brute(row, truth, ties, cutoffs=(1, 5, 10)):

@@ -142,7 +142,7 @@ def test_validation_keeps_the_best_of_the_grid(tmp_path):
 
 
 def test_validation_keeps_the_smallest_of_equals(monkeypatch):
-    room = sys.modules["tuplet.train.strategic"]
+    room = sys.modules["tuplet.train.strength"]
     scored = room._scored
 
     def equal(*arguments):
