@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 TYPED  := $(addprefix tests/,functional objectives information evaluate diagnose) # run with types and shapes checked
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+TESTS  := $(ONE_THREAD) PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses 2 --dist worksteal --quiet # what one process compiled, the others read
 
 .PHONY: demo test setup docs bench clean
 
@@ -22,8 +23,8 @@ test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses 2 --dist worksteal --quiet -m "not slow" --jaxtyping-packages=tuplet,beartype.beartype $(TYPED)
-	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses 2 --dist worksteal --quiet --done "$(TYPED)"
+	$(TESTS) -m "not slow" --jaxtyping-packages=tuplet,beartype.beartype $(TYPED)
+	$(TESTS) --done "$(TYPED)"
 
 $(VENV)/.docs: $(VENV)/.installed
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'

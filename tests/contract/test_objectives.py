@@ -44,7 +44,8 @@ def test_gradient_is_that_of_the_value(name, m):
     def value(*z):
         return objective(replace(emb, z=dict(zip(emb.z, z, strict=True)))).total
 
-    assert torch.autograd.gradcheck(value, leaves, atol=1e-5, rtol=1e-4)
+    # along random directions of the inputs; entry by entry takes fifty times as long
+    assert torch.autograd.gradcheck(value, leaves, atol=1e-5, rtol=1e-4, fast_mode=True)
 
 
 @sized
@@ -209,10 +210,10 @@ def test_compiles_without_breaks(name):
     emb = embeddings(m, size=6, dtype=torch.float32)
     objective = CASES[name].build(m)
     torch._dynamo.reset()
-    backward = (
-        "aot_eager" if name in ("pairwise", "cone") else "eager"
-    )  # the cone alone writes its own: the rest are traced only
-    compiled = torch.compile(objective, fullgraph=True, backend=backward)
+    backend = (
+        "aot_eager" if name == "cone" else "eager"
+    )  # the cone alone writes its own gradient: the rest are traced only
+    compiled = torch.compile(objective, fullgraph=True, backend=backend)
     # all there; and rows that lack one modality, two, all, or share what they have with no other row
     for here in (
         "111 111 111 111 111 111",

@@ -1,15 +1,11 @@
 """What keeps a run honest: other rows, bad gradients, damage and several processes."""
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 
-from tests.train.several import train
+from tests.train.several import together, train
 from tests.train.toys import model, source
 from tuplet import InputError, Loss, TrainConfig, fit
 from tuplet.io.files import locked
@@ -90,17 +86,11 @@ def test_other_bad_input_is_named(tmp_path):
         fit(model(), Pairwise(), train=rows, config=TrainConfig(**SMALL, out=tmp_path / "file"))
 
 
-def several(*arguments):
-    free = {k: v for k, v in os.environ.items() if k not in ("LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")}
-    command = [sys.executable, "-m", "tests.train.several", *map(str, arguments)]
-    subprocess.run(command, check=True, timeout=120, env=free, cwd=Path(__file__).parents[2])
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("step", "strategy"), [("plain", "ddp"), ("cached", "fsdp")])
 def test_fit_on_two_processes_equals_one(tmp_path, step, strategy):
     train(1, step, tmp_path / "1")
-    several(2, step, tmp_path / "2", strategy)
+    together(2, train, 2, step, tmp_path / "2", strategy)
     weights = []
     for out in ("1", "2"):
         tensors, state = checkpoint.read(tmp_path / out / checkpoint.NAME)
@@ -112,10 +102,10 @@ def test_fit_on_two_processes_equals_one(tmp_path, step, strategy):
 
 @pytest.mark.slow
 def test_a_sharded_run_resumes(tmp_path):
-    several(2, "plain", tmp_path / "whole", "fsdp")
-    several(2, "plain", tmp_path / "halves", "fsdp", 5)
+    together(2, train, 2, "plain", tmp_path / "whole", "fsdp")
+    together(2, train, 2, "plain", tmp_path / "halves", "fsdp", 5)
     assert checkpoint.read(tmp_path / "halves" / checkpoint.NAME)[1]["step"] == 3
-    several(2, "plain", tmp_path / "halves", "fsdp")
+    together(2, train, 2, "plain", tmp_path / "halves", "fsdp")
     whole, halves = (checkpoint.read(tmp_path / k / checkpoint.NAME)[0] for k in ("whole", "halves"))
     for name, value in whole.items():
         torch.testing.assert_close(halves[name], value, rtol=0, atol=0, msg=name)

@@ -1,15 +1,14 @@
 """Cached steps equal plain ones; several processes equal one."""
 
-import os
-import socket
 from datetime import timedelta
+from itertools import product
 
 import numpy as np
 import pytest
 import torch
-from torch import multiprocessing
 
 from tests.contract.cases import CASES
+from tests.train.several import together
 from tests.train.toys import model, source
 from tuplet.objectives import Supervised
 from tuplet.train._step import cached_step, plain_step
@@ -66,11 +65,9 @@ def test_cached_sees_the_same_random_numbers_twice():
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
 
 
-def worker(rank, world, port, size, folder):
-    torch.set_num_threads(1)
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    timeout = timedelta(seconds=60)
-    torch.distributed.init_process_group("gloo", rank=rank, world_size=world, timeout=timeout)
+def worker(size, folder):
+    torch.distributed.init_process_group("gloo", timeout=timedelta(seconds=60))
+    rank, world = torch.distributed.get_rank(), torch.distributed.get_world_size()
     share = size // world
     results = {}
     for missing in (False, True):
@@ -90,16 +87,14 @@ def worker(rank, world, port, size, folder):
 @pytest.mark.slow
 def test_several_processes_equal_one(tmp_path):
     world, size = 3, 24
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    multiprocessing.spawn(worker, (world, port, size, tmp_path), nprocs=world)
+    together(world, worker, size, tmp_path)
     with np.load(tmp_path / "results.npz") as results:
         assert len(results.files) == 4 * len(SOME)
-        for key in results.files:
-            name, missing, _ = key.split()
-            batch = double(source(missing=bool(int(missing))).train[:size])
+        for name, missing in product(SOME, (0, 1)):
+            batch = double(source(missing=bool(missing)).train[:size])
             m, objective = model().double(), build(name, size)
             total = plain_step(m, objective, batch).total.detach()
             expected = torch.cat([total[None], *(g.flatten() for g in gradients(m, objective))])
-            np.testing.assert_allclose(results[key], expected.numpy(), rtol=1e-9, atol=1e-10, err_msg=key)
+            for chunk in (0, 3):
+                key = f"{name} {missing} {chunk}"
+                np.testing.assert_allclose(results[key], expected.numpy(), rtol=1e-9, atol=1e-10, err_msg=key)
