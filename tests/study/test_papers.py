@@ -218,7 +218,7 @@ def test_the_whole_protocol_runs_on_recorded_data(tmp_path):
 
 @pytest.mark.slow
 def test_the_robot_tasks_run_on_recorded_data_converted_or_not(tmp_path):
-    touch_files.write(tmp_path / "vision_touch", count=7)
+    touch_files.write(tmp_path / "vision_touch")
     suite = load_suite(f"tuplet.suites.ova_ib:ova_ib?root={tmp_path}&preset=small")
     assert [t.name for t in suite.tasks] == ["VFP", "VFD", "VFPD", "VFPDO"]
     before = suite.tasks[0].load()
