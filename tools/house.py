@@ -43,6 +43,12 @@ def lines(node: ast.AST | None) -> int:
     return node.end_lineno - node.lineno + 1 if node is not None else 0  # type: ignore[attr-defined]
 
 
+def listed(tree: ast.Module) -> set[str]:
+    """Read the names in a module's ``__all__``."""
+    lists = [n for n in tree.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "__all__"]
+    return {e.value for n in lists for e in ast.walk(n.value) if isinstance(e, ast.Constant)}
+
+
 class House:
     """Everything that is measured of a package's source tree."""
 
@@ -68,13 +74,10 @@ class House:
         found = {}
         for name, tree in self.tree.items():
             if name.endswith("__init__.py"):
-                found[name.removesuffix("__init__.py")] = {
-                    e.value
-                    for n in tree.body
-                    if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "__all__"
-                    for e in ast.walk(n.value)
-                    if isinstance(e, ast.Constant) and isinstance(e.value, str)
-                }
+                folder = name.removesuffix("__init__.py")
+                starred = [n.module for n in tree.body if isinstance(n, ast.ImportFrom) and n.names[0].name == "*"]
+                files = [f"{folder}{(module or '').rpartition('.')[2]}.py" for module in starred]
+                found[folder] = {x for f in (name, *files) for x in listed(self.tree[f])}
         return found
 
     def is_exported(self, file: str, name: str) -> bool:

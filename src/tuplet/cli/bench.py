@@ -184,13 +184,13 @@ def _first_error(out: Path) -> str:
 
 def _training(command: Bench, said: Answer) -> str:
     """Write the command that trains what was chosen; empty where `tuplet train` cannot be told all its settings."""
-    from tuplet.train.recipe import OBJECTIVES
+    from tuplet.objectives import PUBLISHED
 
     if said.chosen is None or said.table is None:
         return ""
     name, _, start = said.chosen.entry.name.partition(" ")
     settings = said.chosen.settings
-    if name not in OBJECTIVES or not set(settings) <= {"tau"}:
+    if name not in PUBLISHED or PUBLISHED[name].small is None or not set(settings) <= {"tau"}:
         return ""
     started = start == "started" or said.table.task.budget.start == "gcca"
     tau = [f"--tau={settings['tau']}"] if settings else []
@@ -210,6 +210,7 @@ def _publish(suite: Suite, records: list[Record], out: Path) -> list[Answer]:
     from tuplet.study._show import print_answers, print_claims, print_tables
     from tuplet.study._tables import tables
     from tuplet.study._unfinished import unfinished
+    from tuplet.suites.scaling_report import scaling_beside
 
     made = tables(suite, records)
     left, waiting = unfinished(suite, out)
@@ -225,5 +226,5 @@ def _publish(suite: Suite, records: list[Record], out: Path) -> list[Answer]:
     failed = sorted(out.glob("cells/*/*.error.json"))
     if failed:
         print(f"{len(failed)} pieces failed (the first: {failed[0]}); run again to retry them")
-    print(f"report: {write_report(suite, records, out)}")
+    print(f"report: {write_report(suite, records, out, scaling=scaling_beside(out))}")
     return answered

@@ -84,22 +84,22 @@ def file_recipe(name: str) -> Recipe:
 def data_recipe(note: dict[str, Any], *, say: Callable[[str], None] = lambda line: None) -> Recipe:
     """Make the recipe of a run on data: the encoders that suit them, and an objective by its short name."""
     from tuplet.cli.source import opened
+    from tuplet.objectives import build
     from tuplet.train import Recipe, TrainConfig
     from tuplet.train._validate import lacks_pairs
-    from tuplet.train.recipe import DIM, OBJECTIVES
+    from tuplet.train.recipe import DIM
 
     settings = {k: v for k, v in note["settings"].items() if v is not None}
     width = int(settings.pop("dim", DIM))
     if not 1 <= width <= 2**16:
         raise InputError(f"dim is {width}, expected a number from 1 to 65536")
-    tau = {"tau": settings.pop("tau")} if "tau" in settings else {}
+    tau = settings.pop("tau", None)
     whole: dict[str, Any] = {k: v if k == "lr" else int(v) for k, v in settings.items()}
     config = TrainConfig(**whole, seed=note["seed"])
     objective = note["objective"] or "pairwise"
-    if objective not in OBJECTIVES:
-        raise InputError(f"objective is {objective!r}, expected one of {sorted(OBJECTIVES)}")
+    build(objective, ("a", "b"), width, tau=tau)  # refused before data are read
     source = opened(note["data"], noted_reading(note["reading"]))
-    made = OBJECTIVES[objective](tuple(source.modalities), width, **tau)
+    made = build(objective, tuple(source.modalities), width, tau=tau)
     low, high = made.traits.modalities
     if len(source.modalities) < low or (high is not None and len(source.modalities) > high):
         bound = f"{low}" if low == high else f"{low} or more" if high is None else f"{low} to {high}"

@@ -13,11 +13,12 @@ from tuplet.data._labels import labelled
 from tuplet.diagnose.similarity import similarity
 from tuplet.evaluate._units import by_group
 from tuplet.io.files import locked
+from tuplet.objectives import build
 from tuplet.study._ledger import claim
 from tuplet.study.record import Record, environment, read_cell, write_cell
 from tuplet.train import StrategicRun, TrainConfig, strategic
 from tuplet.train._fits import check_rows, check_threshold, rows_with
-from tuplet.train.recipe import DIM, OBJECTIVES
+from tuplet.train.recipe import DIM
 from tuplet.train.strength import GRID
 from tuplet.types import InputError, one_of
 
@@ -43,8 +44,7 @@ class Sweep:
     def __post_init__(self) -> None:
         if len(set(self.pair)) != 2:
             raise InputError(f"pair is {self.pair}, expected two different modalities")
-        if self.objective not in OBJECTIVES:
-            raise InputError(f"objective is {self.objective!r}, expected one of {sorted(OBJECTIVES)}")
+        build(self.objective, self.pair, DIM)
         one_of("projector", self.projector, ("mlp", "none"))
         one_of("preset", self.preset, ("small", "paper"))
         if self.seeds < 1:
@@ -115,7 +115,7 @@ def _cell(source: Source, sweep: Sweep, strength: float, seed: int) -> list[Reco
         source,
         target=sweep.target,
         strength=strength,
-        objective=OBJECTIVES[sweep.objective](sweep.pair, DIM),
+        objective=build(sweep.objective, sweep.pair, DIM),
         config=sweep.config,
         preset=sweep.preset,
         dim=DIM if sweep.preset == "small" else None,
