@@ -13,7 +13,8 @@ from typing import Any
 
 from markup import markdown
 
-from tuplet.data import SOURCES, Source
+from tuplet.catalog import SOURCES
+from tuplet.data import Source
 from tuplet.datasets import wearable
 from tuplet.simulators import opinions, spoken_digits
 from tuplet.study._samples import about, picture
@@ -40,7 +41,7 @@ tuplet data show wesad --root DIR                  # a published data set on you
 tuplet data show my_columns.safetensors            # your own, written by tuplet.data.write_table
 ```
 
-In Python, `tuplet.data.show(source)` returns a matplotlib figure ([`show`](api/data.md#tuplet.data.pictures.show)). It
+In Python, `tuplet.data.show(source)` returns a matplotlib figure ([`show`](api/data.md#tuplet.data.show)). It
 draws by shape, kind, unit and rate: give `units=`, `kinds=` and `rates=` to `tuplet.data.from_arrays`.
 """
 
@@ -122,15 +123,15 @@ ENTRIES = {
 }
 
 
-def page() -> str:
+def page(folder: Path) -> str:
     """Write the gallery's page."""
     parts = [HEAD]
-    for name, entry in ENTRIES.items():
+    for name, entry in (ENTRIES | {k: ENTRIES.get(k, Entry("")) for k in SOURCES}).items():
         first, *rest = (re.sub(r"\b(Physical|Modelled|Not claimed):", r"**\1:**", text) for text in about(LOADS[name]))
         parts += [f"## {name}\n", markdown(first) + "\n"]
         parts += [
-            f"![Rows of {name}](gallery/{name}.svg)\n",
-            f"*{entry.seen}*\n",
+            *[f"![Rows of {name}](gallery/{name}.svg)\n"] * (folder / "gallery" / f"{name}.svg").exists(),
+            *[f"*{entry.seen}*\n"] * bool(entry.seen),
             *(markdown(text) + "\n" for text in rest),
         ]
     return "\n".join(parts)
@@ -144,8 +145,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=DOCS, help="where to write to")
     options = parser.parse_args()
     (options.folder / "gallery").mkdir(parents=True, exist_ok=True)
-    for name in options.names or ENTRIES:
-        file, entry = options.folder / "gallery" / f"{name}.svg", ENTRIES[name]
+    for name in options.names or {**ENTRIES, **SOURCES}:
+        file, entry = options.folder / "gallery" / f"{name}.svg", ENTRIES.get(name, Entry(""))
         if options.missing and file.exists():
             continue
         try:
@@ -154,7 +155,7 @@ def main() -> None:
             print(f"{name} is not drawn: {error}")
             continue
         file.write_bytes(picture(source, shapes=entry.shapes))
-    (options.folder / "gallery.md").write_text(page())
+    (options.folder / "gallery.md").write_text(page(options.folder))
 
 
 if __name__ == "__main__":

@@ -1,19 +1,20 @@
-"""Writes the objectives' pages and their place in the navigation from docstrings and traits: python docs/generate.py [folder].
+"""Writes the objectives' pages and the API pages from docstrings and traits: python docs/generate.py [folder].
 
 Sections come from the docstring's own: Args, Notes, Source, Example. Sentences of the notes are sorted by how they begin
 (``When to use:``, ``Missing modalities``, ``Cost``) and by whether they name another objective.
 """
 
 import inspect
-import pkgutil
 import re
 import sys
 import textwrap
+from importlib import import_module
 from pathlib import Path
 
 from markup import markdown
 
 from tuplet import objectives
+from tuplet.catalog import READERS, SOURCES
 from tuplet.objectives import Objective, Sum
 from tuplet.types import Traits
 
@@ -26,7 +27,24 @@ MISSING = {
 }
 SHORT = {"pairs": "pairs present", "patterns": "by pattern", "complete": "complete rows"}
 OTHERS = r"CLIP|SimCLR|`(?:{})`"
-START, END = "      # objectives: written by docs/generate.py\n", "      # end of objectives\n"
+ROOMS: dict[str, tuple[str, ...]] = {"types": ("Batch", "Embeddings", "InputError", "Loss", "Traits")}
+ROOMS |= dict.fromkeys(
+    [
+        "objectives",
+        "train",
+        "evaluate",
+        "audit",
+        "information",
+        "diagnose",
+        "data",
+        "model",
+        "nets",
+        "functional",
+        "study",
+    ],
+    (),
+)
+"""Rooms with a page of their exported names; those of a room without a list are named here."""
 SCORE = (
     "The score of every query a on the unit sphere (D = 3, equal-area map) against one candidate pair, b and c, at default "
     "settings. Darker is a better match; orange encloses the best 5 % of the score's range. Hollow dots are the opposites of "
@@ -196,7 +214,7 @@ def facts(name: str, kind: type[Objective]) -> list[tuple[str, str]]:
         ("cost", f"`{t.cost}`"),
         ("retrieval score", score_of(kind)),
         ("needs from training", ", ".join(t.needs) or "nothing"),
-        ("code", f"[`{kind.__module__}`](../api/objectives.md#{kind.__module__}.{name})"),
+        ("code", f"[`{kind.__module__}`](../api/objectives.md#tuplet.objectives.{name})"),
     ]
 
 
@@ -219,21 +237,27 @@ def comparison() -> str:
     return text.replace("{table}", "\n".join(rows))
 
 
-def code() -> str:
-    """Write the page of the room's code."""
-    names = [m.name for m in pkgutil.iter_modules(objectives.__path__) if not m.name.startswith("_")]
-    modules = [f"::: tuplet.objectives.{name}\n" for name in names]
-    return "# tuplet.objectives\n\n" + "\n".join(modules)
+def code(room: str) -> str:
+    """Write the page of a room's exported names."""
+    package = import_module(f"tuplet.{room}")
+    names = package.__all__ if hasattr(package, "__all__") else [n for n in vars(package) if n in ROOMS[room]]
+    return f"# tuplet.{room}\n\n" + "\n".join(f"::: tuplet.{room}.{name}\n" for name in names)
+
+
+def catalog() -> str:
+    """Write the page of the data sets' functions."""
+    loads = {name: load.__module__ for name, load in SOURCES.items()}
+    loads |= {name: f"{reader.load.__module__}" for name, reader in READERS.items()}
+    return "# Data sets and simulators\n\n" + "\n".join(
+        f"## {name}\n\n::: {loads[name]}.load\n" for name in sorted(loads)
+    )
 
 
 def pages() -> dict[str, str]:
-    """Return every generated file: its path from the project's root, and its text."""
-    config = (ROOT / "mkdocs.yml").read_text()
-    before, after = config.split(START)[0], config.split(END)[1]
-    lines = "".join(f"      - {name}: objectives/{name.lower()}.md\n" for name in kinds())
+    """Return every generated page: its path from the project's root, and its text."""
     found = {f"docs/objectives/{name.lower()}.md": page(name, kind) for name, kind in kinds().items()}
-    found |= {"docs/objectives/index.md": comparison(), "docs/api/objectives.md": code()}
-    return found | {"mkdocs.yml": before + START + lines + END + after}
+    found |= {"docs/objectives/index.md": comparison(), "docs/api/catalog.md": catalog()}
+    return found | {f"docs/api/{room}.md": code(room) for room in ROOMS}
 
 
 if __name__ == "__main__":

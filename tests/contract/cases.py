@@ -186,13 +186,17 @@ CASES = {
         contrasts=False,
     ),
 }
-for _name, _row in PUBLISHED.items():  # an objective that has no case above is tried as the table builds it, against its oracle
+for (
+    _name,
+    _row,
+) in PUBLISHED.items():  # an objective that has no case above is tried as the table builds it, against its oracle
     if _name.replace("_", "-") not in CASES and hasattr(oracle, _name):
         CASES[_name] = Case(
             lambda row=_row, **o: row.make(("m0", "m1", "m2", "m3"), 8, **o),
             getattr(oracle, _name),
             sizes=_row.sizes or (2, 3, 4),
             contrasts=_row.contrasts,
+            scores=hasattr(_row.make(("m0", "m1"), 8), "score"),
         )
 SIZED = [(name, m) for name, case in CASES.items() for m in case.sizes]
 

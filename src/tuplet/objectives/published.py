@@ -60,6 +60,8 @@ class Published:
         tau: the setting that ``tuplet train --tau`` sets; empty for none.
         sizes: numbers of modalities that it is defined for, or affordable at; None for all.
         contrasts: whether it has negatives, so that groups and blocks apply.
+        regularises: whether it is added to `Pairwise`; settings are then ``tau`` of Pairwise, its ``weight`` in the sum,
+            and what `make` takes.
         note: one line for readers of a table.
 
     Source: the papers named in the objectives' own docstrings.
@@ -77,7 +79,16 @@ class Published:
     tau: str = "tau"
     sizes: tuple[int, ...] | None = None
     contrasts: bool = True
+    regularises: bool = False
     note: str = ""
+
+    def built(self, names: tuple[str, ...], dim: int, *, settings: Settings) -> Objective:
+        """Build the objective, a regulariser beside Pairwise."""
+        if not self.regularises:
+            return self.make(names, dim, **settings)
+        own = dict(settings)
+        base = Pairwise(tau=own.pop("tau", 0.07))
+        return base + float(own.pop("weight", 1.0)) * self.make(names, dim, **own)
 
 
 def _row(
@@ -92,11 +103,6 @@ def _row(
     base, *trials = ({"tau": x} if isinstance(x, int | float) else x for x in (paper, *tried))
     always = fixed or {}
     return Published(label, lambda names, dim, **s: kind(**always, **s), base, tuple(trials), **more)
-
-
-def _structured(names: tuple[str, ...], dim: int, *, weight: float = 1.0, **settings: Any) -> Objective:
-    """Add UniOMA's regulariser to Pairwise."""
-    return Pairwise(**settings) + Structure() * float(weight)
 
 
 BETAS = ({"tau": 0.03, "beta": 0.3}, {"tau": 0.1, "beta": 1.0})
@@ -158,12 +164,15 @@ PUBLISHED: dict[str, Published] = {
         tau="temperature",
         note="Hoelder weights; its tau is a bandwidth, the root of a temperature",
     ),
-    "structure": Published(
+    "structure": _row(
         "Pairwise + structure",
-        _structured,
+        Structure,
         {"tau": 0.07, "weight": 1.0},
-        ({"tau": 0.03, "weight": 1.0}, {"tau": 0.07, "weight": 10.0}),
+        {"tau": 0.03, "weight": 1.0},
+        {"tau": 0.07, "weight": 10.0},
         small={"weight": 10.0},
+        contrasts=False,
+        regularises=True,
         note="UniOMA's regulariser with the identity coupling, added to Pairwise CLIP",
     ),
     "transport": _row(
@@ -213,4 +222,4 @@ def build(name: str, names: tuple[str, ...], dim: int, *, tau: float | None = No
     if tau is not None and not row.tau:
         raise InputError(f"tau is {tau:g}, but {name} has no temperature; leave it out")
     given = {} if tau is None else {row.tau: tau}
-    return row.make(names, dim, **{**row.small, **given})
+    return row.built(names, dim, settings={**row.small, **given})

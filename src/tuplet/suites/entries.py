@@ -37,7 +37,7 @@ def objectives() -> tuple[Entry, ...]:
 
     def entry(name: str, row: Published) -> Entry:
         def make(settings: Settings, task: Task) -> Objective:
-            return row.make(task.modalities, task.budget.dim, **settings)
+            return row.built(task.modalities, task.budget.dim, settings=settings)
 
         trials = tuple(dict(t) for t in row.trials)
         return Entry(name, row.label, make, defaults=dict(row.paper), trials=trials, sizes=row.sizes, note=row.note)
