@@ -49,7 +49,10 @@ class Workers(ProcessPoolExecutor):
 
 
 class Inline:
-    """Stands for `Workers` where one is enough: runs each call at once in this process, on one thread."""
+    """Stands for `Workers` where one is enough: runs each call at once in this process; None leaves its threads alone."""
+
+    def __init__(self, threads: int | None = 1) -> None:
+        self.threads = threads
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run a call; its future is done."""
@@ -58,9 +61,9 @@ class Inline:
 
         future: Future[Any] = Future()
         threads = torch.get_num_threads()
-        torch.set_num_threads(1)
+        torch.set_num_threads(self.threads or threads)
         try:
-            with threadpool_limits(1):
+            with threadpool_limits(self.threads):
                 future.set_result(fn(*args, **kwargs))
         except Exception as error:
             future.set_exception(error)

@@ -12,7 +12,7 @@ from tuplet.audit.advice import FEW, GRID, SPREAD, WARP, Curve, judge, unpaired
 from tuplet.audit.run import Audit, PairAudit
 from tuplet.data import from_arrays
 from tuplet.information import PID
-from tuplet.suites.sweep_decision import SENTENCES
+from tuplet.report.words import SENTENCES
 
 STRENGTHS = [0.0, 0.1, 0.3, 1.0, 3.0]
 

@@ -1,7 +1,5 @@
 """Pictures of rows: every kind of modality, true units, the same bytes each time, clear errors."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -13,6 +11,7 @@ from tuplet.data._panels import _outline, panels
 from tuplet.data.table import write_table
 from tuplet.study._report import write_report
 from tuplet.study._samples import about, keep_samples, kept_samples, picture, samples, write_samples
+from tuplet.study.record import Record, write_cell
 from tuplet.suites.missing import missing
 from tuplet.types import InputError
 
@@ -178,20 +177,9 @@ def test_tasks_that_share_a_source_share_a_picture():
 def test_a_run_keeps_its_pictures_and_the_report_shows_them(tmp_path):
     out = tmp_path / "toy"
     keep_samples(toy.suite().tasks, out)
-    (tmp_path / "scaling" / "cells").mkdir(parents=True)
-    point = {
-        "entry": "gram",
-        "label": "GRAM",
-        "M": 2,
-        "B": 64,
-        "D": 256,
-        "ms": 1.0,
-        "low": 0.9,
-        "high": 1.2,
-        "MiB": 1.0,
-    }
-    point |= {"turns": 5, "threads": 1}
-    (tmp_path / "scaling" / "cells" / "M2.B64.json").write_text(json.dumps({"environment": {}, "points": [point]}))
+    at = {"label": "GRAM", "M": 2, "B": 64, "D": 256}
+    point = Record("scaling", "M2.B64", "gram", "default", 0, at, "ms", 1.0, items=(0.9, 1.0, 1.2))
+    write_cell(tmp_path / "scaling" / "cells" / "M2.B64.s0.jsonl", [point])
     page = write_report(toy.suite(), [], out).read_text()
     assert "<strong>toy</strong>: toy task" in page
     assert "../scaling/report.html" in page

@@ -22,12 +22,11 @@ from tuplet.io.files import locked
 from tuplet.objectives import OneVsAll
 from tuplet.study import record
 from tuplet.study._cell import _validated
-from tuplet.study._ledger import claim, note_asked
+from tuplet.study._ledger import Ledger
 from tuplet.study._report import write_report
 from tuplet.study._tables import as_csv, by_seed, latex, markdown, tables
-from tuplet.study._unfinished import unfinished
 from tuplet.study.record import Record, read_cell, write_cell
-from tuplet.study.runner import check_budget, read_run, run_suite
+from tuplet.study.runner import check_budget, read_run, run_suite, unfinished
 from tuplet.study.suite import Budget
 from tuplet.suites.quickstart import quickstart
 
@@ -127,10 +126,12 @@ def test_a_stopped_run_names_no_winner(run, tmp_path):
     suite, (done, records) = toy.suite(), run
     (tmp_path / "cells").symlink_to(done / "cells")
     assert unfinished(suite, done) == ("", set())
-    claim(tmp_path, suite.name, suite.factory)
-    note_asked(tmp_path, 2, ())
+    ledger = Ledger(tmp_path)
+    assert ledger.claim(suite.name, suite.factory)
+    assert not ledger.claim(suite.name, suite.factory)
+    ledger.note_asked(2, ())
     assert unfinished(suite, tmp_path) == ("", set())
-    note_asked(tmp_path, 3, ("ova", "none"))
+    ledger.note_asked(3, ("ova", "none"))
     left, tasks = unfinished(suite, tmp_path)
     assert tasks == {"toy task"}
     assert left.startswith("Not finished: 22 of 25 done; not compared yet: Random, OVA.")

@@ -12,12 +12,14 @@ from tuplet.study._answer import Answer, trial_scores
 from tuplet.study._cell import CRITERION
 from tuplet.study._columns import Column
 from tuplet.study._ladder import ladder
+from tuplet.study._ledger import Ledger
 from tuplet.study._stats import compare, spread
 from tuplet.study._tables import mark, number, tables
-from tuplet.study._verdicts import Comparison, Run, against, counted, mean_ranks
 from tuplet.study.record import Record, write_cell
-from tuplet.study.runner import _Plan, check_budget
-from tuplet.study.suite import TUNING_SEED, Cell, Entry, Suite, Task
+from tuplet.study.runner import Comparison as Compared
+from tuplet.study.runner import best_of, check_budget
+from tuplet.study.suite import Entry, Suite, Task
+from tuplet.suites.claims import Comparison, Run, against, counted, mean_ranks
 from tuplet.suites.strengths import Curve, curve, judge
 
 UP, DOWN = Column("up", "", "Up", "", headline="U"), Column("down", "", "Down", "", higher=False, headline="D")
@@ -194,14 +196,18 @@ def test_ranks_over_subsets_prefer_small_errors_and_share_first_places():
 )
 def test_tuning_takes_the_best_validation_score_and_the_first_among_equals(tmp_path, scores, chosen):
     entry = replace(ENTRIES[2], defaults={"tau": 0.5}, trials=TRIALS)
-    plan = _Plan(replace(SUITE, entries=(entry,)), tmp_path, [(TASK, entry)], [0])
-    options = (entry.defaults, *entry.trials)
+    task = replace(TASK, budget=replace(TASK.budget, trials=2))
+    plan = Compared(Suite("s", "none:none", (task,), (entry,), "ours"), 1)
+    ledger, options = Ledger(tmp_path), (entry.defaults, *entry.trials)
+    trials = [c for c in plan.planned() if c.variant.startswith("trial")]
     for k, score in enumerate(scores):
-        assert plan._chosen(TASK, entry, options) is None  # not before all are known
-        cell = Cell("t", "ours", f"trial-{k}", TUNING_SEED)
-        found = Record("s", "t", "ours", cell.variant, cell.seed, options[k], CRITERION, score)
-        plan.done[cell] = [replace(found, metric="test/accuracy", value=-score), found]
-    assert plan._chosen(TASK, entry, options) == options[chosen]
+        assert best_of(trials, ledger) is None  # not before all are known
+        assert [c.settings for c in plan.cells(ledger) if c.variant == "tuned"] == [None]
+        found = Record("s", "t", "ours", f"trial-{k}", 1000, options[k], CRITERION, score)
+        ledger.kept[trials[k].file] = [replace(found, metric="test/accuracy", value=-score), found]
+    assert best_of(trials, ledger) == options[chosen]
+    tuned = [c.settings for c in plan.cells(ledger) if c.variant == "tuned"]
+    assert tuned == [options[chosen] if chosen else None]  # the default's records serve as those of the same settings
 
 
 def test_a_comparison_of_unequal_budgets_is_refused():

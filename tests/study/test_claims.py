@@ -7,7 +7,6 @@ import pytest
 
 from tuplet.study._report import write_report
 from tuplet.study._show import print_claims
-from tuplet.study._verdicts import Run
 from tuplet.study.record import Record
 from tuplet.suites.claims import ova_ib_claims, uni_oma_claims
 from tuplet.suites.ova_ib import ova_ib_sim
@@ -32,7 +31,7 @@ def records(suite, value):
 
 
 def words(claims, suite, value):
-    return {v.claim: v.word for v in claims(Run(suite, records(suite, value)))}
+    return {v.claim: v.word for v in claims(suite, records(suite, value))}
 
 
 def test_a_run_as_the_paper_says():
@@ -66,7 +65,7 @@ def test_weights_are_compared_with_what_each_modality_predicts_alone(heavy, word
     names = ("force", "pose", "vision")
     made = [weight("VFP", k, 0.6 if k == heavy else 0.2) for k in names]
     made += [alone("VFP", k, 0.9 if k == "force" else 0.7) for k in names]
-    (verdict,) = uni_oma_claims(Run(UNI, made))
+    (verdict,) = uni_oma_claims(UNI, made)
     assert verdict.word == word
     assert "best alone force (90.0)" in str(verdict)
 
@@ -78,7 +77,7 @@ def test_the_smallest_error_is_the_best_alone(heavy, word):
         made.append(
             Record("uni-oma-sim", "Push", "pairwise_gw", "default", 0, {}, "predict/position/mse", error, k, False)
         )
-    (verdict,) = uni_oma_claims(Run(UNI, made))
+    (verdict,) = uni_oma_claims(UNI, made)
     assert verdict.word == word
     assert "best alone pose" in str(verdict)
 
@@ -89,7 +88,7 @@ def test_unequal_sampling_is_judged_by_the_scarce_modality(after, word):
     for task, share in (("Push", 0.33), ("Push, unequal", after)):
         for seed in range(3):
             made += [weight(task, "vision", share + 0.001 * seed, seed), weight(task, "force", 1 - share, seed)]
-    (verdict,) = uni_oma_claims(Run(UNI, made))
+    (verdict,) = uni_oma_claims(UNI, made)
     assert verdict.word == word
     assert "vision 0.331" in str(verdict)
 
@@ -100,7 +99,7 @@ def test_subsets_are_ranked_without_the_whole():
         for detail in ("force", "force+pose", "force+pose+vision", "no input"):
             at = 1 - value if detail == "force+pose+vision" else value
             made.append(Record("x", "VFP", entry, "default", 0, {}, "predict/contact/accuracy", at, detail))
-    found = {v.claim: v for v in ova_ib_claims(Run(OVA, made))}
+    found = {v.claim: v for v in ova_ib_claims(OVA, made)}
     verdict = found["Highest or near-highest whichever modalities are there"]
     assert verdict.word == "seen"
     assert "over 2 targets and subsets" in verdict.summary

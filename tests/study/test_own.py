@@ -7,9 +7,9 @@ from tuplet import InputError
 from tuplet.cli import main
 from tuplet.cli.own import described
 from tuplet.cli.source import Reading
-from tuplet.study._cell import load_suite, run_cell
+from tuplet.study._cell import run_cell
 from tuplet.study._report import write_report
-from tuplet.study.suite import Cell
+from tuplet.study.suite import Cell, load_suite
 
 NAMES = ("$\\frac{$ [/x] <b>", "b" * 200)
 
@@ -30,9 +30,7 @@ def test_a_suite_is_rebuilt_from_its_factory_and_checks_its_data(tmp_path, capsy
     assert {e.name for e in suite.entries} >= {"raw", "none", "linear", "supervised", "pairwise", "gram"}
     assert not {"triangle", "symile_n_squared"} & {e.name for e in suite.entries}
     assert len(suite.left_out) == 2
-    found = {
-        r.metric: r for r in run_cell(factory, Cell("data", "linear", "default", 0), {}) if r.detail in ("", "mean")
-    }
+    found = {r.metric: r for r in run_cell(suite, Cell("data", "linear", "default", 0)) if r.detail in ("", "mean")}
     assert found["retrieval/cosine/R@1"].value > 0.5
     file(tmp_path, seed=1)
     with pytest.raises(InputError, match="has changed since"):
@@ -42,11 +40,7 @@ def test_a_suite_is_rebuilt_from_its_factory_and_checks_its_data(tmp_path, capsy
 def test_names_of_all_kinds_pass_through_report_pictures_and_tables(tmp_path, capsys):
     factory = described(str(file(tmp_path)), Reading(target="label"))
     suite = load_suite(factory)
-    records = [
-        r
-        for e, s in (("linear", {}), ("none", {}), ("raw", {}))
-        for r in run_cell(factory, Cell("data", e, "default", 0), s)
-    ]
+    records = [r for e in ("linear", "none", "raw") for r in run_cell(suite, Cell("data", e, "default", 0))]
     page = write_report(suite, records, tmp_path).read_text()
     assert "<b>" not in page.replace("<body>", "")
     assert "bbb…bbb" in page

@@ -17,13 +17,13 @@ from tuplet import InputError
 from tuplet.data import from_arrays, hide, ungroup
 from tuplet.datasets import vision_touch
 from tuplet.objectives import OneVsAll, Pairwise, Structure
-from tuplet.study._cell import _results, load_suite
+from tuplet.study._cell import _results
 from tuplet.study._figures import curves
 from tuplet.study._overview import overview, overview_markdown
 from tuplet.study._tables import tables
 from tuplet.study._weights import weight_bars
 from tuplet.study.record import Record
-from tuplet.study.suite import Budget, Cell, Entry, Suite, Task
+from tuplet.study.suite import Budget, Cell, Entry, Suite, Task, load_suite
 from tuplet.suites.downstream import PAIR, Downstream
 from tuplet.suites.ova_ib import ova_ib_sim
 from tuplet.suites.uni_oma import uni_oma_sim
@@ -51,7 +51,7 @@ def task(**options):
 
 def results(which: Task, entry: Entry):
     found, _ = _results(
-        which, entry, which.load().select(which.modalities), Cell(which.name, entry.name, "default", 0), entry.defaults
+        which, entry, which.load().select(which.modalities), Cell(which.name, entry.name, "default", 0, entry.defaults)
     )
     return {(r.metric, r.detail): r for r in found}
 
@@ -208,8 +208,8 @@ def test_the_whole_protocol_runs_on_recorded_data(tmp_path):
     assert [t.name for t in suite.tasks] == ["Push", "MOSEI", "WESAD"]
     entry = next(e for e in suite.entries if e.name == "one_vs_all")
     for which in suite.tasks:
-        cell = Cell(which.name, entry.name, "default", 0)
-        found, _ = _results(which, entry, which.load().select(which.modalities), cell, entry.defaults)
+        cell = Cell(which.name, entry.name, "default", 0, entry.defaults)
+        found, _ = _results(which, entry, which.load().select(which.modalities), cell)
         assert {(c.metric, c.detail) for c in which.columns} <= {(r.metric, r.detail) for r in found}
     other = load_suite(f"tuplet.suites.uni_oma:uni_oma?root={tmp_path}&preset=small")
     assert [t.name for t in other.tasks] == ["Push", "VAT", "Push, unequal"]

@@ -10,7 +10,6 @@ from tests.study.toy import suite as toy
 from tuplet import InputError
 from tuplet.cli import main
 from tuplet.evaluate import embed, linear_baseline
-from tuplet.study import _cell as cells
 from tuplet.study._answer import answers
 from tuplet.study._cell import run_cell
 from tuplet.study._regimes import LR, joined, regimes, together
@@ -127,14 +126,12 @@ def test_pages_show_both_tables_and_one_answer(tmp_path):
     assert page.count("mine, started from the closed form") >= 1
 
 
-def test_started_cells_begin_as_the_linear_row_and_repeat(monkeypatch):
+def test_started_cells_begin_as_the_linear_row_and_repeat():
     made = toy()
     both = replace(made, tasks=regimes(made.tasks[0], "both"))
-    monkeypatch.setattr(cells, "load_suite", lambda factory: both)
-    cells._source.cache_clear()
 
     def values(entry, task, seed=0, settings=None):
-        found = run_cell("toy", Cell(task, entry, "default", seed), settings or {})
+        found = run_cell(both, Cell(task, entry, "default", seed, settings or {}))
         return {(r.metric, r.detail): r.value for r in found}, found[0].budget
 
     settings = {"tau": 0.07}
@@ -149,7 +146,6 @@ def test_started_cells_begin_as_the_linear_row_and_repeat(monkeypatch):
     linear = linear_baseline(source, dim=task.budget.dim)
     first, second = embed(model, source.test), embed(linear, source.test)
     assert all(np.allclose(first.z[k], second.z[k], atol=1e-5) for k in first.z)
-    cells._source.cache_clear()
 
 
 def test_one_start_is_part_of_one_budget():
@@ -188,7 +184,7 @@ def test_the_command_compares_both_starts_where_the_data_allow_them(tmp_path, ca
 def test_data_without_a_closed_form_are_compared_from_scratch(tmp_path, capsys):
     from tuplet.cli.own import described
     from tuplet.cli.source import Reading
-    from tuplet.study._cell import load_suite
+    from tuplet.study.suite import load_suite
 
     save(tmp_path, constant=True)
     suite = load_suite(described(str(tmp_path / "my.npz"), Reading()))

@@ -1,7 +1,5 @@
 """Costs over M and B: measured once, kept, shown; and the suite of missing entries."""
 
-import json
-
 import pytest
 import torch
 
@@ -73,10 +71,14 @@ def test_peak_memory_sees_what_is_needed_and_not_what_was():
 
 def test_a_damaged_point_is_measured_again(tmp_path):
     run_scaling(tmp_path, only=["gram"], points=POINTS[:1], repeats=1)
-    (file,) = tmp_path.glob("cells/*.json")
+    (file,) = tmp_path.glob("cells/*.jsonl")
     file.write_text(file.read_text()[:20])
-    assert run_scaling(tmp_path, only=["gram"], points=POINTS[:1], repeats=1)[0]["entry"] == "gram"
-    assert json.loads(file.read_text())["points"]
+    (found,) = run_scaling(tmp_path, only=["gram"], points=POINTS[:1], repeats=1)
+    assert found["entry"] == "gram"
+    assert found == run_scaling(tmp_path, only=["gram"], points=POINTS[:1], repeats=1)[0]
+    assert run_scaling(tmp_path, only=["gram"], points=POINTS[:1], repeats=2) != [
+        found
+    ]  # other turns are another number
 
 
 @pytest.mark.slow

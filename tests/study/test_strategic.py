@@ -8,10 +8,13 @@ import torch
 
 from tuplet import Embeddings, InputError, TrainConfig
 from tuplet.objectives import Pairwise
+from tuplet.processes import Inline
 from tuplet.simulators import redundancy
+from tuplet.study import _run
 from tuplet.study.record import Record
 from tuplet.suites import strategic as suite
-from tuplet.suites.strategic import Plan, Regime, read_strategic
+from tuplet.suites.strategic import read_strategic
+from tuplet.suites.strategic_plan import Plan, Regime
 from tuplet.suites.strategic_reading import claims, drivers, sections
 from tuplet.suites.strategic_report import write_strategic
 from tuplet.suites.strengths import Curve, curve, judge
@@ -75,27 +78,10 @@ def made(tmp_path_factory):
     """A run in this process: cells as workers write them."""
     out = tmp_path_factory.mktemp("strategic")
     patch = pytest.MonkeyPatch()
-    patch.setattr(suite, "Workers", lambda number: Here())
+    patch.setattr(_run, "Workers", lambda number: Inline())
     records = suite.run_strategic(out, plan=PLAN, seeds=2)
     yield out, records
     patch.undo()
-
-
-class Here:
-    """An executor that runs at once."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return None
-
-    def submit(self, work, *args, **options):
-        from concurrent.futures import Future
-
-        done = Future()
-        done.set_result(work(*args, **options))
-        return done
 
 
 def test_records_are_complete_paired_and_resumed(made):
@@ -182,14 +168,14 @@ def test_a_change_that_data_sets_disagree_on_is_not_clear():
 def test_claims_are_computed_not_written(made):
     _, records = made
     section = sections(records, plan=PLAN)[0]
-    found = {c["claim"]: c["verdict"] for c in claims(section)}
+    found = {c.claim: c.word for c in claims(section)}
     assert set(found) == {"All similarity metrics rise with λ at every R"}  # the others need R = 2, 4 and 6
     up, down, inner = (made_curve(m) for m in ([0.5, 0.55, 0.6], [0.6, 0.5, 0.4], [0.5, 0.6, 0.4]))
     shapes = {0: down, 2: down, 4: inner, 6: up, 8: up}
     values = [dict.fromkeys(("x1", "x2"), c) for c in shapes.values()]
     ideal = replace(section, shared=tuple(shapes), test=values, val=values, tuned=values[::-1], tuned_val=values[::-1])
-    assert [c["verdict"] for c in claims(ideal)][:3] == ["holds", "holds", "holds"]
-    assert [c["verdict"] for c in claims(ideal, "tuned")] == ["does not hold", "does not hold", "holds"]
+    assert [c.word for c in claims(ideal)][:3] == ["holds", "holds", "holds"]
+    assert [c.word for c in claims(ideal, "tuned")] == ["does not hold", "does not hold", "holds"]
 
 
 def test_curves_keep_common_seeds_and_rows():
@@ -209,7 +195,7 @@ def test_curves_keep_common_seeds_and_rows():
 def test_a_cell_tells_how_far_it_is(tmp_path, monkeypatch):
     said = []
     monkeypatch.setattr(suite, "write_atomic", lambda file, text: said.append((file.name, text.decode())))
-    suite.run_data_set(PLAN, PLAN.regimes[0], PLAN.shared[0], 0, told=tmp_path)
+    suite.run_data_set(PLAN, suite.Strategic(PLAN, 1).cells(None)[0], told=tmp_path)
     assert {name for name, _ in said} == {f"{PLAN.regimes[0].name}.{PLAN.shared[0]}.0"}
     assert any("tuning" in text for _, text in said)
     assert any("training" in text and f"epoch {PLAN.regimes[0].epochs} of" in text for _, text in said)

@@ -6,11 +6,11 @@ import pytest
 from tuplet import InputError, TrainConfig
 from tuplet.cli import main
 from tuplet.data import from_arrays
+from tuplet.report.words import SENTENCES
 from tuplet.study.record import Record, read_cell
 from tuplet.suites.strength_figures import draw_curve
 from tuplet.suites.strengths import Curve
-from tuplet.suites.sweep import Sweep, run_sweep
-from tuplet.suites.sweep_decision import SENTENCES, answer, decide
+from tuplet.suites.sweep import Sweep, answer, decide, run_sweep
 from tuplet.suites.sweep_report import markdown, reading, summary, table, write_sweep
 from tuplet.train import strategic
 

@@ -8,8 +8,8 @@ from tuplet.audit._figures import information_figure, pilot_figure, similarity_f
 from tuplet.audit._words import HEAD, WORDS, answer, baseline, conclusion, legend, parts_of, row, verify
 from tuplet.audit.run import Audit, PairAudit
 from tuplet.information import consistency as disagreements
+from tuplet.io.environment import environment
 from tuplet.io.files import write_atomic
-from tuplet.study.record import environment
 from tuplet.suites.strength_figures import cut
 
 LINES = 11

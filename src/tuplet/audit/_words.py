@@ -9,7 +9,7 @@ from tuplet.audit.pilots import STEPS
 from tuplet.audit.run import Audit, PairAudit
 from tuplet.information import PID
 from tuplet.information.pid import PARTS
-from tuplet.suites.sweep_decision import SENTENCES
+from tuplet.report.words import SENTENCES
 
 HEAD = (
     "pair", "align?", "change [80 %]", "best strength [80 %]", "shared", "only in 1st", "only in 2nd", "only jointly",

@@ -60,10 +60,10 @@ def bench(command: Bench) -> None:
     from tuplet.catalog import READERS, SOURCES
     from tuplet.evaluate.screen import wrapped
     from tuplet.io import fresh, safe_name
-    from tuplet.study._cell import load_suite
     from tuplet.study._samples import keep_samples
     from tuplet.study._show import Progress
     from tuplet.study.runner import check_arguments, read_run, run_suite
+    from tuplet.study.suite import load_suite
     from tuplet.suites import SUITES
 
     ready = sorted([*(k for k in SUITES if k != "own"), "scaling", "strategic"])
@@ -126,7 +126,7 @@ def bench(command: Bench) -> None:
 
 def report(command: Report) -> None:
     """Write the reports of finished or unfinished runs."""
-    from tuplet.study._ledger import read_marker
+    from tuplet.study._ledger import Ledger
     from tuplet.study.runner import read_run
     from tuplet.suites import SUITES
 
@@ -135,7 +135,7 @@ def report(command: Report) -> None:
     for out in command.runs:
         _refuse_others(out)
     for out in command.runs:
-        if read_marker(out)[0] == "strategic":
+        if Ledger(out).owner()[0] == "strategic":
             print(f"report: {strategic(out, again=True)}")
             continue
         _publish(*read_run(out, SUITES), out)
@@ -153,10 +153,10 @@ OTHERS = {
 
 def _refuse_others(out: Path) -> None:
     """Name the right command for the folder of another one."""
-    from tuplet.study._ledger import read_marker
+    from tuplet.study._ledger import Ledger
 
     marker = next((m for m in ("run.json", "audit.json", "demo.json") if (out / m).exists()), None)
-    kind = marker or read_marker(out)[0]
+    kind = marker or Ledger(out).owner()[0]
     if kind in OTHERS:
         raise InputError(f"{out} holds {OTHERS[kind].format(shlex.quote(str(out)))}")
 
@@ -209,7 +209,7 @@ def _publish(suite: Suite, records: list[Record], out: Path) -> list[Answer]:
     from tuplet.study._report import write_report
     from tuplet.study._show import print_answers, print_claims, print_tables
     from tuplet.study._tables import tables
-    from tuplet.study._unfinished import unfinished
+    from tuplet.study.runner import unfinished
     from tuplet.suites.scaling_report import scaling_beside
 
     made = tables(suite, records)

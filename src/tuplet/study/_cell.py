@@ -9,9 +9,6 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
-from importlib import import_module
-from inspect import signature
-from urllib.parse import parse_qsl
 
 import numpy as np
 import torch
@@ -22,9 +19,10 @@ from tuplet.data.missing import Masked
 from tuplet.evaluate import Result, embed, linear_baseline, linear_probe, mean_cosine
 from tuplet.evaluate.evaluation import retrieval_results
 from tuplet.evaluate.subset import joined
+from tuplet.io.environment import environment
 from tuplet.model import AlignmentModel
-from tuplet.study.record import Record, environment
-from tuplet.study.suite import TUNING_SEED, Cell, Entry, Settings, Suite, Task
+from tuplet.study.record import Record
+from tuplet.study.suite import TUNING_SEED, Cell, Entry, Suite, Task
 from tuplet.train import TrainConfig, fit
 from tuplet.types import Embeddings, InputError, Loss
 
@@ -34,38 +32,22 @@ VALIDATION = "tuning/mAP"
 """Metric of a trial: the better of its mean average precisions on validation rows, by its own score and by cosine."""
 
 
-@cache
-def load_suite(factory: str) -> Suite:
-    """Rebuild a suite from ``module:function``, or ``module:function?name=text&...`` with arguments."""
-    module, _, function = factory.partition(":")
-    function, _, arguments = function.partition("?")
-    build = getattr(import_module(module), function)
-    given, known = dict(parse_qsl(arguments)), signature(build).parameters
-    if unknown := sorted(set(given) - set(known)):
-        raise InputError(f"{function} takes no {', '.join(unknown)}, expected {sorted(known) or 'no options'}")
-    if lacking := sorted(k for k, p in known.items() if p.default is p.empty and k not in given):
-        raise InputError(f"{function} needs {', '.join(lacking)}; name it, as in --{lacking[0]} DIR")
-    suite: Suite = build(**given)
-    return suite
-
-
-def run_cell(factory: str, cell: Cell, settings: Settings) -> list[Record]:
+def run_cell(suite: Suite, cell: Cell) -> list[Record]:
     """Train and evaluate one cell in this process."""
-    suite = load_suite(factory)
     task = next(t for t in suite.tasks if t.name == cell.task)
     entry = next(e for e in suite.entries if e.name == cell.entry)
-    source = _source(factory, task.name)
+    source = _loaded(task.load, task.modalities)
     if isinstance(source, Masked):
         source = replace(source, seed=cell.seed)  # what is hidden is part of the spread
     began = time.perf_counter()
-    results, budget = _results(task, entry, source, cell, settings)
+    results, budget = _results(task, entry, source, cell)
     common = Record(
         suite=suite.name,
         task=cell.task,
         entry=cell.entry,
         variant=cell.variant,
         seed=cell.seed,
-        settings=settings,
+        settings=cell.settings or {},
         metric="",
         value=0.0,
         budget=budget,
@@ -79,9 +61,9 @@ def run_cell(factory: str, cell: Cell, settings: Settings) -> list[Record]:
 
 
 @cache
-def _source(factory: str, task: str) -> Source:
-    found = next(t for t in load_suite(factory).tasks if t.name == task)
-    return found.load().select(found.modalities)
+def _loaded(load: Callable[[], Source], modalities: tuple[str, ...]) -> Source:
+    """Load the data of a task once per process."""
+    return load().select(modalities)
 
 
 def _whole(source: Source) -> Source:
@@ -89,9 +71,7 @@ def _whole(source: Source) -> Source:
     return source.whole if isinstance(source, Masked) else source
 
 
-def _results(
-    task: Task, entry: Entry, source: Source, cell: Cell, settings: Settings
-) -> tuple[list[Result], dict[str, float]]:
+def _results(task: Task, entry: Entry, source: Source, cell: Cell) -> tuple[list[Result], dict[str, float]]:
     if entry.kind == "linear":  # fitted to the rows that the others are trained on
         model = linear_baseline(source, dim=task.budget.dim)
         return task.protocol.measure(model, None, _whole(source), task, cell.seed), {}
@@ -106,7 +86,7 @@ def _results(
     size = sum(p.numel() for p in model.parameters())
     if entry.make is None:
         return task.protocol.measure(model, None, _whole(source), task, cell.seed), {"parameters": size}
-    objective = entry.make(settings, task)
+    objective = entry.make(cell.settings or {}, task)
     config = TrainConfig(
         epochs=budget.epochs,
         batch_size=budget.batch_size,

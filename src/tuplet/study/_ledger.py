@@ -1,65 +1,107 @@
-"""A run folder says which suite it belongs to, and is refused to any other."""
+"""A run folder: which study it belongs to, which of its cells are finished, and which failed."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 from tuplet.io import Between, read_state, write_atomic
+from tuplet.study.record import Record, read_cell, write_cell
 from tuplet.types import InputError
 
+MARKER = "suite.json"
 SCHEMA: dict[str, Any] = {"suite": str, "factory": str, "asked?": [(Between(int, 1, 10**6), [str])]}
 
 
-def claim(out: Path, name: str, factory: str) -> None:
-    """Mark a folder as a suite's, or refuse another's."""
-    if (out / "run.json").exists():
-        raise InputError(f"out {out} holds a training run; choose another folder")
-    try:
-        found, made = read_marker(out)
-    except InputError:  # a new folder, or one whose marker was damaged: what is in its cells stays
-        write_atomic(out / "suite.json", json.dumps({"suite": name, "factory": factory}).encode())
-        return
-    if found != name:
-        raise InputError(f"out {out} holds the suite {found!r}, not {name!r}; choose another folder")
-    if made.partition("?")[2] != factory.partition("?")[2]:
-        before, now = _settings(made), _settings(factory)
-        other = [k for k in {**before, **now} if before.get(k) != now.get(k)]
-        was = ", ".join(f"{k} = {before.get(k)}" for k in other)
-        this = ", ".join(f"{k} = {now.get(k)}" for k in other)
-        raise InputError(
-            f"out {out} was run with {was}; this run has {this}; choose another folder, or start this one anew with --fresh"
-        )
+class Filed(Protocol):
+    """What a ledger knows of a cell: its file within the folder."""
+
+    @property
+    def file(self) -> str:
+        """Return the file."""
+        ...
 
 
-def read_marker(out: Path) -> tuple[str, str]:
-    """Read which suite a run folder belongs to."""
-    try:
-        found = read_state(out / "suite.json", SCHEMA)
+class Ledger:
+    """The records of a run folder, by cell."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.kept: dict[str, list[Record]] = {}
+
+    def claim(self, name: str, factory: str) -> bool:
+        """Mark the folder as a study's and tell whether it is new; refuse the folder of another study or settings."""
+        if (self.folder / "run.json").exists():
+            raise InputError(f"out {self.folder} holds a training run; choose another folder")
+        try:
+            found, made = self.owner()
+        except InputError:  # a new folder, or one whose marker was damaged: what is in its cells stays
+            write_atomic(self.folder / MARKER, json.dumps({"suite": name, "factory": factory}).encode())
+            return True
+        if found != name:
+            raise InputError(f"out {self.folder} holds the suite {found!r}, not {name!r}; choose another folder")
+        if made.partition("?")[2] != factory.partition("?")[2]:
+            before, now = _settings(made), _settings(factory)
+            other = [k for k in {**before, **now} if before.get(k) != now.get(k)]
+            was, this = (", ".join(f"{k} = {side.get(k)}" for k in other) for side in (before, now))
+            raise InputError(
+                f"out {self.folder} was run with {was}; this run has {this}; choose another folder, or start this one anew "
+                f"with --fresh"
+            )
+        return False
+
+    def owner(self) -> tuple[str, str]:
+        """Read which study the folder belongs to: its name, and the factory with its settings."""
+        try:
+            found = read_state(self.folder / MARKER, SCHEMA)
+        except InputError:
+            raise InputError(
+                f"{self.folder} is not the folder of a bench run (no readable suite.json); give the folder that `tuplet bench` "
+                f"wrote to, or run that command again: what is finished is kept"
+            ) from None
         return found["suite"], found["factory"]
-    except InputError:
-        raise InputError(
-            f"{out} is not the folder of a bench run (no readable suite.json); give the folder that `tuplet bench` "
-            f"wrote to, or run that command again: what is finished is kept"
-        ) from None
 
+    def note_asked(self, seeds: int, only: Sequence[str]) -> None:
+        """Note what a run was asked for, so that a report can tell whether all of it has run."""
+        now = [seeds, sorted(only)]
+        state = read_state(self.folder / MARKER, SCHEMA)
+        if now not in (before := state.get("asked", [])):
+            write_atomic(self.folder / MARKER, json.dumps({**state, "asked": [*before, now]}).encode())
 
-def note_asked(out: Path, seeds: int, only: Sequence[str]) -> None:
-    """Note what a run was asked for, so that a report can tell whether all of it has run."""
-    now = [seeds, sorted(only)]
-    state = read_state(out / "suite.json", SCHEMA)
-    if now not in (before := state.get("asked", [])):
-        write_atomic(out / "suite.json", json.dumps({**state, "asked": [*before, now]}).encode())
+    def asked(self) -> list[tuple[int, list[str]]]:
+        """Read what `note_asked` wrote."""
+        file = self.folder / MARKER
+        return [(seeds, only) for seeds, only in read_state(file, SCHEMA).get("asked", [])] if file.exists() else []
 
+    def has(self, cell: Filed) -> bool:
+        """Tell whether a cell is finished."""
+        return cell.file in self.kept or (self.folder / cell.file).exists()
 
-def read_asked(out: Path) -> list[tuple[int, list[str]]]:
-    """Read what `note_asked` wrote."""
-    if not (out / "suite.json").exists():
-        return []
-    return [(seeds, only) for seeds, only in read_state(out / "suite.json", SCHEMA).get("asked", [])]
+    def get(self, cell: Filed) -> list[Record]:
+        """Return the records of a finished cell."""
+        if cell.file not in self.kept:
+            self.kept[cell.file] = read_cell(self.folder / cell.file)
+        return self.kept[cell.file]
+
+    def put(self, cell: Filed, records: list[Record]) -> None:
+        """Keep the records of a cell that has just finished."""
+        write_cell(self.folder / cell.file, records)
+        self._error(cell).unlink(missing_ok=True)
+        self.kept[cell.file] = records
+
+    def fail(self, cell: Filed, message: str, details: str) -> None:
+        """Note why a cell failed; the next run tries it again."""
+        write_atomic(self._error(cell), json.dumps({"error": message, "details": details}, indent=1).encode())
+
+    def _error(self, cell: Filed) -> Path:
+        return (self.folder / cell.file).with_suffix(".error.json")
+
+    def errors(self) -> list[Path]:
+        """List the notes on cells that failed."""
+        return sorted(self.folder.glob("cells/**/*.error.json"))
 
 
 def _settings(factory: str) -> dict[str, str]:

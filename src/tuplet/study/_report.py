@@ -17,10 +17,9 @@ from tuplet.study._reading import reading
 from tuplet.study._samples import kept_samples
 from tuplet.study._subset_map import subset_maps
 from tuplet.study._tables import Table, as_csv, grid, latex, mark, markdown, tables
-from tuplet.study._unfinished import unfinished
-from tuplet.study._verdicts import Run
 from tuplet.study._weights import weight_bars
 from tuplet.study.record import Record
+from tuplet.study.runner import unfinished
 from tuplet.study.suite import Suite
 
 
@@ -76,7 +75,7 @@ def write_report(suite: Suite, records: Sequence[Record], out: Path, *, scaling:
         baseline=next((e.label for e in suite.entries if e.name == suite.baseline), suite.baseline),
         sections=sections,
         overview=overview(made),
-        verdicts=suite.claims(Run(suite, records)) if suite.claims and not left else [],
+        verdicts=suite.judge(records) if not left else [],
         weights=weight_bars(suite, records),
         tuned=any(e.trials for e in suite.entries),
         samples=kept_samples(out),

@@ -24,7 +24,6 @@ from tuplet.study._narrow import GAP, blocks, narrow
 from tuplet.study._overview import marked, overview
 from tuplet.study._reading import reading
 from tuplet.study._tables import Table
-from tuplet.study._verdicts import Run
 from tuplet.study.record import Record
 from tuplet.study.suite import Suite
 from tuplet.types import kind_of
@@ -122,7 +121,7 @@ def print_answers(found: Sequence[Answer]) -> None:
 
 def print_claims(suite: Suite, records: Sequence[Record]) -> None:
     """Say which claims of the suite's paper are seen in a run."""
-    found = suite.claims(Run(suite, records)) if suite.claims else []
+    found = suite.judge(records)
     if found:
         print()
         _say("What the paper claims, and what these data show (few seeds, one setting for all):")

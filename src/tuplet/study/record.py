@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import platform
-import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +63,20 @@ class Record:
     schema: int = SCHEMA
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One claim beside what a run says about it."""
+
+    claim: str
+    word: str
+    summary: str
+    details: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Return all of it as one sentence."""
+        return f"{self.claim}: {self.word}. {': '.join(k for k in (self.summary, '; '.join(self.details)) if k)}."
+
+
 def write_cell(path: Path, records: Sequence[Record]) -> None:
     """Write the records of a finished cell, all or nothing."""
     for r in records:
@@ -85,34 +94,6 @@ def read_cell(path: Path) -> list[Record]:
     if not text.endswith("\n"):
         raise InputError(f"{path} is truncated; remove it and run again, the other cells are kept")
     return [_parse(path, number, line) for number, line in enumerate(text.splitlines(), 1)]
-
-
-def environment() -> dict[str, str]:
-    """Describe packages, source state and machine."""
-    return dict(_environment())
-
-
-@cache
-def _environment() -> tuple[tuple[str, str], ...]:
-    here = Path(__file__).parent
-
-    def git(*args: str) -> str:
-        try:
-            found = subprocess.run(
-                ["git", "-C", str(here), *args], capture_output=True, text=True, timeout=10, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return ""
-        return found.stdout.strip() if found.returncode == 0 else ""
-
-    commit = git("rev-parse", "--short=12", "HEAD")
-    return (
-        *((name, version(name)) for name in ("tuplet", "torch", "numpy", "scikit-learn")),
-        ("python", platform.python_version()),
-        ("git", (commit + ("+changes" if git("status", "--porcelain", "--", ".") else "")) or "not a checkout"),
-        ("machine", f"{platform.system()} {platform.machine()}"),
-        ("cores", str(os.cpu_count())),
-    )
 
 
 _SHAPE = {

@@ -1,27 +1,100 @@
-"""Run what is missing of a suite, in worker processes; killed at any moment, running again completes it."""
+"""The study of a suite: trials, the settings that they choose, and the reported cells of every entry, task and seed."""
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import traceback
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tuplet.io.files import locked, write_atomic
-from tuplet.processes import Inline, Workers
-from tuplet.study._cell import CRITERION, load_suite, run_cell
-from tuplet.study._ledger import claim, note_asked, read_marker
-from tuplet.study.record import Record, read_cell, write_cell
-from tuplet.study.suite import TUNING_SEED, Cell, Entry, Settings, Suite, Task, reported, trials
+from tuplet.study._cell import CRITERION, run_cell
+from tuplet.study._ledger import Ledger
+from tuplet.study._run import Report, run, silent
+from tuplet.study.record import Finding, Record, read_cell
+from tuplet.study.suite import TUNING_SEED, Cell, Entry, Settings, Suite, Task, load_suite
 from tuplet.types import InputError
 
-Report = Callable[[int, int, str], None]
-"""Called with cells done, cells in all, and a line about the last one."""
+
+@dataclass(frozen=True)
+class Comparison:
+    """All cells of a suite, or of some of its entries, for a number of seeds."""
+
+    suite: Suite
+    seeds: int
+    only: Sequence[str] = ()
+
+    @property
+    def name(self) -> str:
+        """Return the name of the suite."""
+        return self.suite.name
+
+    @property
+    def factory(self) -> str:
+        """Return what rebuilds the suite."""
+        return self.suite.factory
+
+    def planned(self) -> list[Cell]:
+        """List the trials and the reported cells; tuned ones have no settings yet."""
+        return [c for task, entry in self._pairs() for c in self._of(task, entry)]
+
+    def cells(self, ledger: Ledger) -> list[Cell]:
+        """List the same, with settings for the tuned cells whose trials are finished."""
+        found = [c for task, entry in self._pairs() for c in self._tuned(self._of(task, entry), ledger)]
+        for cell in found:
+            if (
+                cell.settings is not None
+                and ledger.has(cell)
+                and (was := ledger.get(cell)[0].settings) != cell.settings
+            ):
+                raise InputError(
+                    f"{ledger.folder / cell.file} was run with {was}, the suite now asks for {cell.settings}; use another out "
+                    f"folder"
+                )
+        return found
+
+    def _pairs(self) -> list[tuple[Task, Entry]]:
+        suite = self.suite
+        return [(t, e) for t in suite.tasks for e in suite.of(t) if not self.only or e.name in self.only]
+
+    def _of(self, task: Task, entry: Entry) -> list[Cell]:
+        """List the cells of an entry on a task."""
+        defaults = [Cell(task.name, entry.name, "default", s, entry.defaults) for s in self.suite.seeds(self.seeds)]
+        if not entry.trials:
+            return defaults
+        options = (entry.defaults, *entry.trials)
+        trials = [Cell(task.name, entry.name, f"trial-{k}", TUNING_SEED, o) for k, o in enumerate(options)]
+        return [*trials, *defaults, *(replace(c, variant="tuned", settings=None) for c in defaults)]
+
+    def _tuned(self, cells: list[Cell], ledger: Ledger) -> list[Cell]:
+        """Give tuned cells the settings that the trials chose, or the default's records if these are the defaults."""
+        trials, defaults = ([c for c in cells if c.variant.startswith(kind)] for kind in ("trial-", "default"))
+        if not trials or (chosen := best_of(trials, ledger)) is None:
+            return cells
+        tuned = [replace(c, variant="tuned", settings=chosen) for c in defaults]
+        if chosen == defaults[0].settings:
+            for default, cell in zip(defaults, tuned, strict=True):
+                if ledger.has(default) and not ledger.has(cell):
+                    ledger.put(cell, [replace(r, variant="tuned") for r in ledger.get(default)])
+            tuned = [c if ledger.has(c) else replace(c, settings=None) for c in tuned]
+        return [*trials, *defaults, *tuned]
+
+    def run(self, cell: Cell) -> list[Record]:
+        """Train and evaluate one cell."""
+        return run_cell(self.suite, cell)
+
+    def judge(self, records: Sequence[Record]) -> list[Finding]:
+        """Judge the claims of the suite's paper."""
+        return self.suite.judge(records)
+
+
+def best_of(trials: Sequence[Cell], ledger: Ledger) -> Settings | None:
+    """Return the settings with the best validation score once all trials are known; the first among equals, NaN last."""
+    if not all(map(ledger.has, trials)):  # a failed trial is tried again by the next call; only then is there a choice
+        return None
+    scores = [next(r.value for r in ledger.get(c) if r.metric == CRITERION) for c in trials]
+    ranked = [-math.inf if math.isnan(s) else s for s in scores]
+    return trials[ranked.index(max(ranked))].settings
 
 
 def run_suite(
@@ -31,7 +104,7 @@ def run_suite(
     seeds: int = 3,
     only: Sequence[str] = (),
     workers: int | None = None,
-    report: Report = lambda done, total, line: None,
+    report: Report = silent,
 ) -> list[Record]:
     """Run the missing cells of a suite.
 
@@ -61,16 +134,14 @@ def run_suite(
         tuplet.types.InputError: only names ['nothing'], expected some of ['raw', 'none', ...
     """
     check_arguments(suite, seeds=seeds, only=only, workers=workers)
-    out = Path(out)
-    pairs = [(t, e) for t in suite.tasks for e in suite.of(t) if not only or e.name in only]
-    with locked(out):
-        claim(out, suite.name, suite.factory)
-        note_asked(out, seeds, only)
-        plan = _Plan(suite, out, pairs, suite.seeds(seeds))
-        plan.sweep()
-        if plan.ready:
-            _work(suite, plan, workers or os.cpu_count() or 1, report)
-    records = [r for cell in plan.reported for r in plan.records(cell)]
+    found = run(
+        Comparison(suite, seeds, only),
+        Path(out),
+        workers=workers or os.cpu_count() or 1,
+        report=report,
+        asked=(seeds, only),
+    )
+    records = [r for r in found if not r.variant.startswith("trial-")]
     check_budget(records)
     return records
 
@@ -90,9 +161,7 @@ def check_budget(records: Sequence[Record]) -> None:
     """Refuse a comparison whose trained cells were not given the same."""
     first: dict[tuple[str, str], Record] = {}
     for r in records:
-        for name in ("parameters", "batch_size", "steps", "lr", "started") + (
-            ("trials",) if r.variant == "tuned" else ()
-        ):
+        for name in ("parameters", "batch_size", "steps", "lr", "started", *["trials"] * (r.variant == "tuned")):
             if name in r.budget:
                 seen = first.setdefault((r.task, name), r)
                 if seen.budget[name] != r.budget[name]:
@@ -105,140 +174,9 @@ def check_budget(records: Sequence[Record]) -> None:
             raise InputError(f"{r.task} of {seen.entry} and of {r.entry} saw different data; run into a new out folder")
 
 
-class _Plan:
-    """Which cells exist, which can run now, and what they are built with."""
-
-    def __init__(self, suite: Suite, out: Path, pairs: list[tuple[Task, Entry]], seeds: list[int]) -> None:
-        self.suite, self.out, self.pairs, self.seeds = suite, out, pairs, seeds
-        self.ready: list[tuple[Cell, Settings]] = []
-        self.started: set[Cell] = set()
-        self.done: dict[Cell, list[Record]] = {}
-        self.failed: set[Cell] = set()
-        self.reported = reported(pairs, seeds)
-        planned = [*trials(pairs), *self.reported]
-        for cell in planned:
-            if (self.out / cell.file).exists():
-                self.done[cell] = read_cell(self.out / cell.file)
-        self.total = len(planned)
-
-    def records(self, cell: Cell) -> list[Record]:
-        return self.done.get(cell, [])
-
-    def sweep(self) -> None:
-        """Queue every cell whose settings are known and that neither exists, runs nor failed."""
-        for task, entry in self.pairs:
-            options = (entry.defaults, *entry.trials)
-            for k in range(len(options) if entry.trials else 0):
-                self._queue(Cell(task.name, entry.name, f"trial-{k}", TUNING_SEED), options[k])
-            for seed in self.seeds:
-                self._queue(Cell(task.name, entry.name, "default", seed), entry.defaults)
-            if entry.trials and (chosen := self._chosen(task, entry, options)) is not None:
-                for seed in self.seeds:
-                    self._tuned(task, entry, seed, chosen)
-
-    def finish(self, cell: Cell, records: list[Record]) -> None:
-        write_cell(self.out / cell.file, records)
-        self._error(cell).unlink(missing_ok=True)
-        self.done[cell] = records
-        self.sweep()
-
-    def fail(self, cell: Cell, message: str, details: str) -> None:
-        self.failed.add(cell)
-        content = json.dumps({"error": message, "details": details}, indent=1)
-        write_atomic(self._error(cell), content.encode())
-
-    def _error(self, cell: Cell) -> Path:
-        return (self.out / cell.file).with_suffix(".error.json")
-
-    def _chosen(self, task: Task, entry: Entry, options: Sequence[Settings]) -> Settings | None:
-        """Return the settings with the best validation score once all trials are known; the first among equals, NaN last."""
-        scores = []
-        for k in range(len(options)):
-            cell = Cell(task.name, entry.name, f"trial-{k}", TUNING_SEED)
-            if cell not in self.done:  # a failed trial is tried again by the next call; only then is there a choice
-                return None
-            scores.append(next(r.value for r in self.done[cell] if r.metric == CRITERION))
-        ranked = [-math.inf if math.isnan(s) else s for s in scores]
-        return options[ranked.index(max(ranked))]
-
-    def _tuned(self, task: Task, entry: Entry, seed: int, chosen: Settings) -> None:
-        """Queue a tuned cell, or take over the default's records if tuning chose the defaults."""
-        cell, default = (Cell(task.name, entry.name, v, seed) for v in ("tuned", "default"))
-        if chosen != entry.defaults:
-            self._queue(cell, chosen)
-        elif cell not in self.done and default in self.done:
-            records = [replace(r, variant="tuned") for r in self.done[default]]
-            write_cell(self.out / cell.file, records)
-            self.done[cell] = records
-
-    def _queue(self, cell: Cell, settings: Settings) -> None:
-        if cell in self.done:
-            if self.done[cell][0].settings != settings:
-                raise InputError(
-                    f"{self.out / cell.file} was run with {self.done[cell][0].settings}, the suite now asks for {settings}; "
-                    f"use another out folder"
-                )
-        elif cell not in self.started:
-            self.started.add(cell)
-            self.ready.append((cell, settings))
-
-
-def _work(suite: Suite, plan: _Plan, workers: int, report: Report) -> None:
-    """Keep the workers busy until nothing is ready; replace the pool if one of them dies."""
-    running: dict[Future[list[Record] | tuple[str, str]], tuple[Cell, Settings]] = {}
-    deaths: dict[Cell, int] = {}
-    size, dead = workers, False
-    pool: Inline | Workers = Inline() if workers == 1 else Workers(workers)
-    try:
-        while plan.ready or running:
-            while plan.ready and len(running) < size and not dead:
-                cell, settings = plan.ready.pop(0)
-                try:
-                    running[pool.submit(_guarded, suite.factory, cell, settings)] = (cell, settings)
-                except BrokenProcessPool:
-                    plan.ready.insert(0, (cell, settings))
-                    dead = True
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                cell, settings = running.pop(future)
-                try:
-                    result = future.result()
-                except BrokenProcessPool:
-                    dead = True
-                    deaths[cell] = deaths.get(cell, 0) + 1
-                    if deaths[cell] < 2:  # it may only have shared the pool with the one that died
-                        plan.ready.append((cell, settings))
-                        continue
-                    result = ("its process died (out of memory?)", "")
-                line = f"{cell.task} / {cell.entry} / {cell.variant} / seed {cell.seed}"
-                if isinstance(result, tuple):
-                    plan.fail(cell, *result)
-                    line += f"  FAILED: {result[0]}"
-                else:
-                    plan.finish(cell, result)
-                report(len(plan.done) + len(plan.failed), plan.total, line)
-            if dead:
-                for future in list(running):
-                    plan.ready.append(running.pop(future))
-                pool.shutdown(wait=False, cancel_futures=True)
-                size, dead = 1, False  # one at a time from here on, so that only the guilty cell dies again
-                pool = Workers(size)
-    except BaseException:
-        pool.stop()
-        raise
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _guarded(factory: str, cell: Cell, settings: Settings) -> list[Record] | tuple[str, str]:
-    try:
-        return run_cell(factory, cell, settings)
-    except Exception as error:
-        return f"{type(error).__name__}: {error}", traceback.format_exc()
-
-
 def read_run(out: Path, suites: dict[str, str]) -> tuple[Suite, list[Record]]:
     """Read the finished cells of a run folder."""
-    name, factory = read_marker(out)
+    name, factory = Ledger(out).owner()
     if name not in suites:
         raise InputError(f"{out} holds the suite {name!r}, expected one of {sorted(suites)}")
     _, mark, options = factory.partition("?")
@@ -253,3 +191,23 @@ def read_run(out: Path, suites: dict[str, str]) -> tuple[Suite, list[Record]]:
         raise InputError(f"{out} has nothing finished yet; run `tuplet bench {name}` first")
     check_budget(records)
     return suite, records
+
+
+def unfinished(suite: Suite, out: Path) -> tuple[str, set[str]]:
+    """Say what a stopped run has not done yet, so that its report names no winner; and the tasks that this concerns."""
+    ledger = Ledger(out)
+    cells = {c for seeds, only in ledger.asked() for c in Comparison(suite, seeds, only).planned()}
+    missing = {c for c in cells if not ledger.has(c)}
+    failed = {(c.task, c.entry) for c in missing if any((out / c.file).parent.glob(f"{c.entry}.*.error.json"))}
+    waiting = {(c.task, c.entry) for c in missing} - failed
+    if not waiting:
+        return "", set()
+    tasks = {task for task, _ in waiting}
+    joint = {t.joint for t in suite.tasks if t.name in tasks and t.joint}
+    of = {e.label: [(t.name, e.name) in waiting for t in suite.tasks if e in suite.of(t)] for e in suite.entries}
+    lacking = [f"{k} (done in part)" if not all(v) else k for k, v in of.items() if any(v)]
+    return (
+        f"Not finished: {len(cells - missing)} of {len(cells)} done; not compared yet: {', '.join(lacking)}. Which entry to "
+        f"use is known when all have run; until then marks and ranks are provisional. To finish, repeat the `tuplet bench` "
+        f"command."
+    ), tasks | {t.name for t in suite.tasks if t.joint in joint}

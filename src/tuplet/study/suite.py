@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from functools import cache
+from importlib import import_module
+from inspect import signature
+from typing import Any, Literal, Protocol
+from urllib.parse import parse_qsl
 
 from tuplet.data import Source
-from tuplet.evaluate import Result
+from tuplet.evaluate import Result, evaluate, evaluate_inputs
 from tuplet.model import AlignmentModel
 from tuplet.study._columns import COLUMNS, Column
-from tuplet.study._probes import Probes
+from tuplet.study.record import Finding, Record
 from tuplet.train.config import Optimizer
 from tuplet.types import Embeddings, InputError, Loss, Start
-
-if TYPE_CHECKING:
-    from tuplet.study._verdicts import Run, Verdict
 
 Settings = dict[str, Any]
 Objective = Callable[[Embeddings], Loss]
@@ -23,6 +24,8 @@ Make = Callable[[Settings, "Task"], Objective]
 Kind = Literal["trained", "random", "inputs", "linear", "fusion", "single"]
 TUNING_SEED = 1000
 """Seed of all trials; none of the reported seeds."""
+FEW = 6
+"""Modalities up to which every subset is probed; beyond, single ones and all together."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,6 @@ class Budget:
     start: Start = "random"
 
 
-@runtime_checkable
 class Evaluation(Protocol):
     """What a task trains and measures."""
 
@@ -69,6 +71,45 @@ class Evaluation(Protocol):
     def reference(self, kind: str, source: Source, task: Task, seed: int) -> list[Result]:
         """Measure a row that has no aligned model: an entry's kind."""
         ...
+
+
+@dataclass(frozen=True)
+class Probes:
+    """The default protocol: MLP encoders, probes of every subset, retrieval by leaving one out."""
+
+    def build(self, source: Source, budget: Budget) -> AlignmentModel:
+        """Make an MLP encoder and a projection per modality."""
+        shapes = {k: m.shape for k, m in source.modalities.items()}
+        return AlignmentModel.mlp(shapes, dim=budget.dim, hidden=budget.hidden)
+
+    def measure(
+        self, model: AlignmentModel, objective: Objective | None, source: Source, task: Task, seed: int
+    ) -> list[Result]:
+        """Measure probes, subsets, retrieval and the space, as `evaluate` does; probes draw nothing from the seed."""
+        return evaluate(model, objective, source, target=task.target or None, which=_subsets(task))
+
+    def reference(self, kind: str, source: Source, task: Task, seed: int) -> list[Result]:
+        """Measure the inputs themselves; the only row without an aligned model that probes know."""
+        if kind != "inputs":
+            raise InputError(
+                f"kind is {kind!r}, expected 'inputs'; late fusion and single modalities need `Downstream`"
+            )
+        return evaluate_inputs(source, target=task.target or None, which=_subsets(task))
+
+
+@dataclass(frozen=True)
+class ByKind(Probes):
+    """The same with encoders chosen by what the rows of each modality are."""
+
+    def build(self, source: Source, budget: Budget) -> AlignmentModel:
+        """Make the encoders that suit the source."""
+        return AlignmentModel.for_source(source, dim=budget.dim)
+
+
+def _subsets(task: Task) -> list[tuple[str, ...]] | None:
+    """Return the subsets that are probed: all (None), or single modalities and all together."""
+    names = tuple(sorted(task.modalities))
+    return None if len(names) <= FEW else [*((k,) for k in names), names]
 
 
 @dataclass(frozen=True)
@@ -164,7 +205,7 @@ class Suite:
     baseline: str
     about: str = ""
     axis: str = ""
-    claims: Callable[[Run], list[Verdict]] | None = None
+    claims: Callable[[Suite, Sequence[Record]], list[Finding]] | None = None
     first: tuple[int, ...] = ()
     title: str = ""
     left_out: Mapping[str, str] = field(default_factory=dict)
@@ -180,6 +221,14 @@ class Suite:
                         f"entry {entry.name} has {len(entry.trials)} trials, the budget of {task.name} gives every tuned entry "
                         f"{task.budget.trials}; a comparison needs equal numbers"
                     )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to a worker process as the factory, which rebuilds the suite there."""
+        return load_suite, (self.factory,)
+
+    def judge(self, records: Sequence[Record]) -> list[Finding]:
+        """Judge the claims of the suite's paper on a run."""
+        return self.claims(self, records) if self.claims else []
 
     def seeds(self, count: int) -> list[int]:
         """List the reported seeds: the first ones, then 0, 1, 2 and so on."""
@@ -201,33 +250,37 @@ class Cell:
         entry: name of the entry.
         variant: ``"default"``, ``"tuned"`` or ``"trial-k"``.
         seed: of the run.
+        settings: of the objective; None while trials have yet to choose them.
     """
 
     task: str
     entry: str
     variant: str
     seed: int
+    settings: Settings | None = field(default_factory=dict, compare=False)
 
     @property
     def file(self) -> str:
         """Return the cell's file within a run folder."""
-        return f"cells/{self.task}/{self.entry}.{self.variant}.s{self.seed}.jsonl"
+        name = ".".join(k for k in (self.entry, self.variant, f"s{self.seed}") if k)
+        return "/".join(k for k in ("cells", self.task, f"{name}.jsonl") if k)
+
+    @property
+    def title(self) -> str:
+        """Return the cell's name for people."""
+        return " / ".join(k for k in (self.task, self.entry, self.variant, f"seed {self.seed}") if k)
 
 
-def trials(pairs: Sequence[tuple[Task, Entry]]) -> list[Cell]:
-    """List the cells that choose settings."""
-    return [
-        Cell(t.name, e.name, f"trial-{k}", TUNING_SEED)
-        for t, e in pairs
-        for k in range(len(e.trials) + 1 if e.trials else 0)
-    ]
-
-
-def reported(pairs: Sequence[tuple[Task, Entry]], seeds: Sequence[int]) -> list[Cell]:
-    """List the cells of the tables."""
-    return [
-        Cell(t.name, e.name, variant, seed)
-        for t, e in pairs
-        for variant in (("default", "tuned") if e.trials else ("default",))
-        for seed in seeds
-    ]
+@cache
+def load_suite(factory: str) -> Suite:
+    """Rebuild a suite from ``module:function``, or ``module:function?name=text&...`` with arguments."""
+    module, _, function = factory.partition(":")
+    function, _, arguments = function.partition("?")
+    build = getattr(import_module(module), function)
+    given, known = dict(parse_qsl(arguments)), signature(build).parameters
+    if unknown := sorted(set(given) - set(known)):
+        raise InputError(f"{function} takes no {', '.join(unknown)}, expected {sorted(known) or 'no options'}")
+    if lacking := sorted(k for k, p in known.items() if p.default is p.empty and k not in given):
+        raise InputError(f"{function} needs {', '.join(lacking)}; name it, as in --{lacking[0]} DIR")
+    suite: Suite = build(**given)
+    return suite

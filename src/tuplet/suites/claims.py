@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
 from tuplet.evaluate._paired import told_apart
-from tuplet.study._stats import compare
-from tuplet.study._verdicts import Run, Verdict, Word, against, counted, mean_ranks
-from tuplet.study.suite import Task
+from tuplet.study._columns import Column
+from tuplet.study._stats import average_ranks, compare, spread
+from tuplet.study._tables import number
+from tuplet.study.record import Finding, Record
+from tuplet.study.suite import Suite, Task
 from tuplet.suites.downstream import PAIR
 
 COMPARED = ("pairwise", "bottleneck", "symile", "gram", "one_vs_all")
@@ -21,8 +24,108 @@ USEFUL = {"accuracy": True, "mse": False}
 """Measure -> whether higher is better."""
 
 
-def ova_ib_claims(run: Run) -> list[Verdict]:
+class Run:
+    """The untuned cells of a run, looked up by what they measure."""
+
+    def __init__(self, suite: Suite, records: Sequence[Record]) -> None:
+        self.suite = suite
+        self.found: dict[tuple[str, str, str, str], list[Record]] = {}
+        for r in records:
+            if r.variant == "default":
+                self.found.setdefault((r.task, r.entry, r.metric, r.detail), []).append(r)
+
+    def of(self, task: Task, entry: str, metric: str, detail: str = "") -> list[Record]:
+        """List the records of one number, one per seed."""
+        return self.found.get((task.name, entry, metric, detail), [])
+
+    def mean(self, task: Task, entry: str, metric: str, detail: str = "") -> float | None:
+        """Return the mean over seeds, or None where it was not measured."""
+        records = self.of(task, entry, metric, detail)
+        return float(np.mean([r.value for r in records])) if records else None
+
+    def text(self, task: Task, entry: str, column: Column) -> str:
+        """Print a cell of the tables."""
+        return number(spread([r.value for r in self.of(task, entry, column.metric, column.detail)]), column)
+
+    def headlines(self) -> Iterator[tuple[Task, Column]]:
+        """Go through the columns of the table over all tasks."""
+        for task in self.suite.tasks:
+            yield from ((task, c) for c in task.columns if c.headline)
+
+    def subsets(self, task: Task) -> Iterator[tuple[str, str, bool]]:
+        """Go through metric, subset and whether higher is better, of all proper subsets of the modalities."""
+        whole = "+".join(sorted(task.modalities))
+        for column in task.columns:
+            if column.ranked and column.metric.startswith("predict/"):
+                there = {d for t, _, m, d in self.found if (t, m) == (task.name, column.metric)}
+                for detail in sorted(there - {whole, "no input"}):
+                    if not detail.startswith("best single"):
+                        yield column.metric, detail, column.higher
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One entry against another over the headline columns."""
+
+    better: int
+    clear: int
+    clearly_worse: int
+    columns: int
+    cells: tuple[str, ...]
+
+    @property
+    def counts(self) -> str:
+        """Return the numbers as words."""
+        return (
+            f"better in {self.better} of {self.columns} columns, clearly in {self.clear}, "
+            f"clearly worse in {self.clearly_worse}"
+        )
+
+
+def against(run: Run, entry: str, other: str) -> Comparison | None:
+    """Compare two entries over the headline columns."""
+    better = clear = worse = 0
+    cells = []
+    for task, column in run.headlines():
+        sides = [run.of(task, k, column.metric, column.detail) for k in (entry, other)]
+        d = compare(*sides)
+        if d is None:
+            continue
+        gain = d.mean if column.higher else -d.mean
+        better += gain > 0
+        sign = told_apart(d, higher=column.higher)
+        clear += sign > 0
+        worse += sign < 0
+        cells.append(f"{column.headline} {run.text(task, entry, column)} against {run.text(task, other, column)}")
+    return Comparison(better, clear, worse, len(cells), tuple(cells)) if cells else None
+
+
+def counted(claim: str, found: Comparison | None, *, share: float) -> list[Finding]:
+    """Judge a claim of being better on most columns."""
+    if found is None:
+        return []
+    part = found.better / found.columns
+    word = "seen" if part >= share else "partly seen" if part > 0.5 else "not seen"
+    return [Finding(claim, word, found.counts, found.cells)]
+
+
+def mean_ranks(run: Run, entries: Sequence[str]) -> tuple[dict[str, float], dict[str, int], int]:
+    """Rank entries over all proper subsets of the modalities of all tasks."""
+    columns, directions = [], []
+    for task in run.suite.tasks:
+        for metric, detail, higher in run.subsets(task):
+            values = {k: v for k in entries if (v := run.mean(task, k, metric, detail)) is not None}
+            if len(values) == len(entries):
+                columns.append(values)
+                directions.append(higher)
+    tops = [max(v.values()) if up else min(v.values()) for v, up in zip(columns, directions, strict=True)]
+    best = {k: sum(v[k] == top for v, top in zip(columns, tops, strict=True)) for k in entries}
+    return average_ranks(columns, directions), best, len(columns)
+
+
+def ova_ib_claims(suite: Suite, records: Sequence[Record]) -> list[Finding]:
     """Judge OVA-IB: gain over modalities, minimality, span, retrieval, subsets."""
+    run = Run(suite, records)
     return [
         *_over_modalities(run),
         *counted("Minimality helps on 7 of 8 tasks", against(run, "one_vs_all", "one_vs_all_beta_0"), share=7 / 8),
@@ -36,8 +139,9 @@ def ova_ib_claims(run: Run) -> list[Verdict]:
     ]
 
 
-def uni_oma_claims(run: Run) -> list[Verdict]:
+def uni_oma_claims(suite: Suite, records: Sequence[Record]) -> list[Finding]:
     """Judge UniOMA: structure gain per base objective, what the weights mean, unequal sampling."""
+    run = Run(suite, records)
     found = []
     for entry in run.suite.entries:
         if any(e.name == f"{entry.name}_gw" for e in run.suite.entries):
@@ -47,7 +151,7 @@ def uni_oma_claims(run: Run) -> list[Verdict]:
     return [*found, *_usefulness(run), *_unequal(run)]
 
 
-def _over_modalities(run: Run) -> list[Verdict]:
+def _over_modalities(run: Run) -> list[Finding]:
     gains, parts, clear = [], [], False
     for task in sorted(run.suite.tasks, key=lambda t: len(t.modalities)):
         column = next((c for c in task.columns if c.metric == f"predict/{PAIR}/accuracy"), None)
@@ -64,11 +168,11 @@ def _over_modalities(run: Run) -> list[Verdict]:
     if len(gains) < 2:
         return []
     grows = all(a < b for a, b in pairwise(gains))
-    word: Word = "seen" if grows and clear else "partly seen" if grows and gains[-1] > 0 else "not seen"
-    return [Verdict("The gain over Pairwise CLIP grows with M", word, "same trajectory or not, %", tuple(parts))]
+    word = "seen" if grows and clear else "partly seen" if grows and gains[-1] > 0 else "not seen"
+    return [Finding("The gain over Pairwise CLIP grows with M", word, "same trajectory or not, %", tuple(parts))]
 
 
-def _retrieval(run: Run) -> list[Verdict]:
+def _retrieval(run: Run) -> list[Finding]:
     first, parts = [], []
     for task, column in run.headlines():
         if column.metric.startswith("retrieval/own/"):
@@ -82,20 +186,20 @@ def _retrieval(run: Run) -> list[Verdict]:
                 parts.append(f"{column.headline}: {listed}")
     if not first:
         return []
-    word: Word = "seen" if all(first) else "partly seen" if any(first) else "not seen"
-    return [Verdict("By its own score OVA-IB retrieves best", word, "mean average precision, %", tuple(parts))]
+    word = "seen" if all(first) else "partly seen" if any(first) else "not seen"
+    return [Finding("By its own score OVA-IB retrieves best", word, "mean average precision, %", tuple(parts))]
 
 
-def _subsets(run: Run) -> list[Verdict]:
+def _subsets(run: Run) -> list[Finding]:
     ranks, best, count = mean_ranks(run, COMPARED)
     if not count:
         return []
     labels = {e.name: e.label for e in run.suite.entries}
     place = list(ranks).index("one_vs_all")
-    word: Word = "seen" if place == 0 else "partly seen" if place == 1 else "not seen"
+    word = "seen" if place == 0 else "partly seen" if place == 1 else "not seen"
     listed = (f"{labels[k]} {ranks[k]:.2f}, best in {best[k]}" for k in ranks)
     return [
-        Verdict(
+        Finding(
             "Highest or near-highest whichever modalities are there",
             word,
             f"mean rank of {len(COMPARED)} over {count} targets and subsets without some modality",
@@ -113,7 +217,7 @@ def _weights(run: Run, task: Task) -> dict[str, list[float]]:
     return dict(sorted(found.items()))
 
 
-def _usefulness(run: Run) -> list[Verdict]:
+def _usefulness(run: Run) -> list[Finding]:
     """Ask whether the modality with the largest weight is the one that predicts best alone."""
     agree, parts = [], []
     rows = [e.name for e in run.suite.entries if e.name.endswith("_gw")]
@@ -135,9 +239,9 @@ def _usefulness(run: Run) -> list[Verdict]:
     if not agree:
         return []
     part = sum(agree) / len(agree)
-    word: Word = "seen" if part == 1 else "partly seen" if part > 0.5 else "not seen"
+    word = "seen" if part == 1 else "partly seen" if part > 0.5 else "not seen"
     return [
-        Verdict(
+        Finding(
             "lambda says which modality matters",
             word,
             f"the heaviest modality predicts best alone in {sum(agree)} of {len(agree)} targets",
@@ -146,7 +250,7 @@ def _usefulness(run: Run) -> list[Verdict]:
     ]
 
 
-def _unequal(run: Run) -> list[Verdict]:
+def _unequal(run: Run) -> list[Finding]:
     """Ask whether weight moves away from the modality that is sampled less."""
     found = []
     for task in run.suite.tasks:
@@ -156,10 +260,10 @@ def _unequal(run: Run) -> list[Verdict]:
             continue
         scarce = next(k for k in after if k in SCARCE)
         drop = float(np.mean(before[scarce]) - np.mean(after[scarce]))
-        word: Word = "seen" if drop > np.std(before[scarce]) + np.std(after[scarce]) else "not seen"
+        word = "seen" if drop > np.std(before[scarce]) + np.std(after[scarce]) else "not seen"
         shares = tuple(f"{k} {_spread(before[k])} -> {_spread(after[k])}" for k in after)
         found.append(
-            Verdict(
+            Finding(
                 "Under unequal sampling weight moves to the intact modalities",
                 word,
                 f"{whole.name}, {scarce} in all and in a quarter of the training rows",

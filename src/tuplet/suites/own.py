@@ -7,9 +7,8 @@ from math import ceil
 
 from tuplet.data import Source
 from tuplet.study._columns import COLUMNS, Column
-from tuplet.study._probes import ByKind
 from tuplet.study._regimes import Starts, regimes
-from tuplet.study.suite import Budget, Suite, Task
+from tuplet.study.suite import Budget, ByKind, Suite, Task
 from tuplet.suites.entries import baselines, objectives
 from tuplet.types import InputError
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,11 +14,12 @@ import torch
 from torch.nn import functional as F
 
 from tuplet.catalog import SOURCES
-from tuplet.io import Between, locked, read_state, write_atomic
+from tuplet.io.environment import environment
 from tuplet.objectives import Objective, OneVsAll, Structure
-from tuplet.study._ledger import claim
-from tuplet.study.record import environment
-from tuplet.study.suite import Budget, Entry, Settings, Task
+from tuplet.study._ledger import Ledger
+from tuplet.study._run import Report, run, silent
+from tuplet.study.record import Finding, Record
+from tuplet.study.suite import Budget, Cell, Entry, Settings, Task
 from tuplet.suites.entries import objectives
 from tuplet.suites.papers import BASES
 from tuplet.types import Embeddings, InputError
@@ -32,17 +33,50 @@ POINTS = (
 )
 """Numbers of modalities and rows."""
 Point = dict[str, float | str]
-"""``entry, label, M, B, D, ms, low, high, MiB, turns, threads``; ``MiB`` is absent where the system cannot tell."""
+"""``entry, label, M, B, D, ms, low, high, MiB``; ``MiB`` is absent where the system cannot tell."""
 
-_SIZE, _MEASURED = Between(int, 1), Between(float, 0)
-MEASURED = {
-    "environment": {...: str},
-    "points": [
-        {"entry": str, "label": str, "M": _SIZE, "B": _SIZE, "D": _SIZE, "turns": _SIZE, "threads": _SIZE}
-        | {"ms": _MEASURED, "low": _MEASURED, "high": _MEASURED, "MiB?": _MEASURED}
-    ],
-}
-"""The file of a point."""
+
+@dataclass(frozen=True)
+class Scaling:
+    """The study: a cell holds what one call measured at one point, as objectives that are compared take turns."""
+
+    points: Sequence[tuple[int, int]]
+    only: Sequence[str]
+    repeats: int
+    threads: int
+    name: str = "scaling"
+    factory: str = ""
+
+    def cells(self, ledger: Ledger) -> list[Cell]:
+        """List what earlier calls measured in the same way, and a cell for what is missing at each point."""
+        found = []
+        for m, b in self.points:
+            kept, number = [], 0
+            while ledger.has(cell := Cell("", f"M{m}.B{b}", "", number)):
+                with suppress(InputError):  # a damaged file is measured again under the next number
+                    if ledger.get(cell)[0].budget == {"turns": self.repeats, "threads": self.threads}:
+                        kept.append(cell)
+                number += 1
+            known = {r.entry for c in kept for r in ledger.get(c)}
+            missing = [e.name for e in rows() if e.name not in known and self._wanted(e, m, b)]
+            found += [*kept, *([replace(cell, settings={"M": m, "B": b, "entries": missing})] if missing else [])]
+        return found
+
+    def _wanted(self, entry: Entry, m: int, b: int) -> bool:
+        fits = entry.sizes is None or m in entry.sizes
+        return fits and (not self.only or entry.name in self.only) and (b <= PAPER_BATCH or entry.name[-3:] != "_gw")
+
+    def run(self, cell: Cell) -> list[Record]:
+        """Measure the missing entries of a point."""
+        asked = cell.settings or {}
+        entries = [e for e in rows() if e.name in asked["entries"]]
+        budget: dict[str, float] = {"turns": self.repeats, "threads": self.threads}
+        found = _measured(entries, asked["M"], asked["B"], self.repeats)
+        return [replace(r, seed=cell.seed, budget=budget, environment=environment()) for r in found]
+
+    def judge(self, records: Sequence[Record]) -> list[Finding]:
+        """Measured costs have no verdict."""
+        return []
 
 
 def run_scaling(
@@ -52,35 +86,27 @@ def run_scaling(
     points: Sequence[tuple[int, int]] | None = None,
     repeats: int = 5,
     threads: int | None = None,
-    report: Callable[[int, int, str], None] = lambda done, total, line: None,
+    report: Report = silent,
 ) -> list[Point]:
     """Measure the objectives, keeping each finished point in ``out``; a stopped run continues."""
-    out = Path(out)
-    entries = rows()
-    if unknown := sorted(set(only) - {e.name for e in entries}):
-        raise InputError(f"only names {unknown}, expected some of {[e.name for e in entries]}")
+    if unknown := sorted(set(only) - {e.name for e in rows()}):
+        raise InputError(f"only names {unknown}, expected some of {[e.name for e in rows()]}")
     for argument, value in (("repeats", repeats), ("threads", threads)):
         if value is not None and value < 1:
             raise InputError(f"{argument} is {value}, expected 1 or more")
-    if threads:
-        torch.set_num_threads(threads)
-    found: list[Point] = []
-    points = POINTS if points is None else points
-    with locked(out):
-        claim(out, "scaling", "")
-        for number, (m, b) in enumerate(points):
-            file = out / "cells" / f"M{m}.B{b}.json"
-            here = [e for e in entries if (not only or e.name in only) and (e.sizes is None or m in e.sizes)]
-            here = [e for e in here if b <= PAPER_BATCH or not e.name.endswith("_gw")]
-            same = {"turns": repeats, "threads": torch.get_num_threads()}
-            kept = [p for p in read_points(file) if all(p.get(k) == v for k, v in same.items())]
-            missing = [e for e in here if e.name not in {p["entry"] for p in kept}]
-            if missing:
-                kept += [p | same for p in _measured(missing, m, b, repeats)]
-                write_atomic(file, json.dumps({"environment": environment(), "points": kept}).encode())
-            found += kept  # with what earlier calls measured there: a selection hides nothing
-            report(number + 1, len(points), f"M = {m}, B = {b}")
-    return found
+    study = Scaling(POINTS if points is None else points, only, repeats, threads or torch.get_num_threads())
+    return points_of(run(study, Path(out), threads=study.threads, report=report, strict=True))
+
+
+def points_of(records: Sequence[Record]) -> list[Point]:
+    """Read points from records: the fastest, the median and the slowest turn, and the memory."""
+    memory = {(r.task, r.entry): r.value for r in records if r.metric == "MiB"}
+    return [
+        {"entry": r.entry, **r.settings, "ms": r.value, "low": r.items[0], "high": r.items[-1]}
+        | ({"MiB": memory[r.task, r.entry]} if (r.task, r.entry) in memory else {})
+        for r in records
+        if r.metric == "ms"
+    ]
 
 
 def rows() -> list[Entry]:
@@ -104,16 +130,7 @@ def _regularised(entry: Entry) -> Entry:
     return replace(entry, name=f"{entry.name}_gw", label=f"{entry.label} + GW", make=make)
 
 
-def read_points(file: Path) -> list[Point]:
-    """Read the objectives measured at one point."""
-    try:
-        points: list[Point] = read_state(file, MEASURED)["points"]
-    except InputError:
-        return []
-    return points
-
-
-def _measured(entries: list[Entry], m: int, b: int, repeats: int) -> list[Point]:
+def _measured(entries: list[Entry], m: int, b: int, repeats: int) -> list[Record]:
     """Time the entries in turns, and then read the memory of one pass each."""
     names = tuple(f"m{k}" for k in range(m))
     task = Task("", "", SOURCES["digits"], names, "label", 10, Budget(dim=WIDTH))
@@ -131,17 +148,17 @@ def _measured(entries: list[Entry], m: int, b: int, repeats: int) -> list[Point]
     times: dict[str, list[float]] = {name: [] for name in losses}
     for turn in range(repeats + 1):
         for name, seen in times.items():
-            taken = once(name)
+            passed = once(name)
             if turn:  # the first one warms up
-                seen.append(taken)
-    found: list[Point] = []
+                seen.append(passed)
+    found = []
     for entry in entries:
-        seen = sorted(times[entry.name])
-        point: Point = {"entry": entry.name, "label": entry.label, "M": m, "B": b, "D": WIDTH}
-        point |= {"ms": seen[len(seen) // 2], "low": seen[0], "high": seen[-1]}
+        taken = tuple(sorted(times[entry.name]))
+        at = {"label": entry.label, "M": m, "B": b, "D": WIDTH}
+        timed = Record("scaling", f"M{m}.B{b}", entry.name, "default", 0, at, "ms", taken[len(taken) // 2], items=taken)
+        found.append(timed)
         if (extra := peak_memory(partial(once, entry.name))) is not None:
-            point["MiB"] = extra
-        found.append(point)
+            found.append(replace(timed, metric="MiB", value=extra, items=()))
     return found
 
 

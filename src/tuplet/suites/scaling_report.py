@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from tuplet.io.environment import environment
 from tuplet.io.files import write_atomic
 from tuplet.study._figures import COLOURS, figure_of, styled, svg
-from tuplet.study.record import environment
-from tuplet.suites.scaling import PAPER_BATCH, WIDTH, Point, read_points
+from tuplet.study.record import read_cell
+from tuplet.suites.scaling import PAPER_BATCH, WIDTH, Point, points_of
 
 
 def write_scaling(points: Sequence[Point], out: Path, *, repeats: int) -> Path:
@@ -90,8 +91,8 @@ def _markdown(table: dict[str, Any]) -> str:
 
 def scaling_beside(run: Path) -> str:
     """Draw cost over the number of modalities from a scaling run in the same folder of runs."""
-    files = sorted((run.parent / "scaling" / "cells").glob(f"M*.B{PAPER_BATCH}.json"))
-    return scaling_figure([p for file in files for p in read_points(file)], "M")
+    files = sorted((run.parent / "scaling" / "cells").glob(f"M*.B{PAPER_BATCH}.s*.jsonl"))
+    return scaling_figure([p for file in files for p in points_of(read_cell(file))], "M")
 
 
 def scaling_figure(points: Sequence[Point], axis: str) -> str:

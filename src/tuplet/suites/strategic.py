@@ -6,17 +6,16 @@ side by side (`tuplet.train._many`).
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, wait
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl
 
 import torch
 
@@ -24,119 +23,82 @@ from tuplet.data import Source
 from tuplet.diagnose.similarity import cka, mutual_knn, svcca
 from tuplet.information import discrete
 from tuplet.information.pid import PARTS, TERMS
-from tuplet.io import AnyOf, Between, locked, parse_state, write_atomic
-from tuplet.processes import Workers
+from tuplet.io import parse_state, write_atomic
+from tuplet.io.environment import environment
 from tuplet.simulators import redundancy
-from tuplet.study._ledger import claim, read_marker
-from tuplet.study.record import Record, environment, read_cell, write_cell
-from tuplet.study.suite import TUNING_SEED
+from tuplet.study._ledger import Ledger
+from tuplet.study._run import Report, run, silent
+from tuplet.study.record import Finding, Record
+from tuplet.study.suite import TUNING_SEED, Cell
+from tuplet.suites.strategic_plan import NAME, PLAN, Plan, Regime
+from tuplet.suites.strategic_reading import claims, sections
 from tuplet.train import TrainConfig
 from tuplet.train._many import Member, Stack
 from tuplet.types import InputError
 
-NAME = "strategic"
-SECONDS = 2.0
-"""Between looks at what the running cells have told."""
-METRICS = {"cka": "CKA", "svcca": "SVCCA", "knn10": "mutual-kNN, k = 10", "knn100": "mutual-kNN, k = 100"}
-"""Similarity -> its label."""
+
+class DataSet(Cell):
+    """All networks of one data set: task is the regime, seed that of the data."""
+
+    @property
+    def file(self) -> str:
+        """Return the cell's file within a run folder."""
+        return f"cells/{self.task}/{self.entry}.{self.variant}.jsonl"
+
+    @property
+    def title(self) -> str:
+        """Return the cell's name for people."""
+        return f"{self.task} rows, R = {(self.settings or {})['shared']}, data seed {self.seed}"
 
 
 @dataclass(frozen=True)
-class Regime:
-    """How much there is to learn from, and how long."""
+class Strategic:
+    """The study: a cell per data set and regime; ``told`` is where running cells tell how far they are."""
 
-    name: str
-    rows: int | None
-    epochs: int
-    batch_size: int
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the suite runs."""
-
-    shared: tuple[int, ...] = (0, 2, 4, 6, 8)
-    regimes: tuple[Regime, ...] = (Regime("all", None, 10, 512), Regime("few", 1024, 100, 256))
-    strengths: tuple[float, ...] = (0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 2.0, 4.0)
-    lrs: tuple[float, ...] = (1e-3, 5e-3, 1e-2, 5e-2)
-    decays: tuple[float, ...] = (0.0, 0.1)
-    trainings: int = 5
-    rows: int = redundancy.ROWS
-    similar: int = 4096
-    queries: int = 512
-    tau: float = 0.07
+    plan: Plan
+    seeds: int
+    told: Path | None = None
+    name: str = NAME
 
     @property
     def factory(self) -> str:
-        """Return what marks a run folder; other settings need another folder."""
-        return "strategic?" + urlencode({"plan": json.dumps(asdict(self))})
+        """Return what marks a run folder."""
+        return self.plan.factory
 
+    def cells(self, ledger: Ledger) -> list[DataSet]:
+        """List the cells."""
+        plan = self.plan
+        every = product(range(self.seeds), plan.regimes, plan.shared)
+        return [DataSet(g.name, f"shared-{r}", f"data-{d}", d, {"shared": r}) for d, g, r in every]
 
-_COUNT = Between(int, 1, 10**9)
-PLAN = {
-    "shared": [Between(int, 0, 10**3)],
-    "regimes": [
-        {"name": str, "rows": AnyOf(None, _COUNT), "epochs": _COUNT, "batch_size": _COUNT},
-    ],
-    "strengths": [Between(float, 0)],
-    "lrs": [Between(float, 0)],
-    "decays": [Between(float, 0)],
-    "trainings": _COUNT,
-    "rows": _COUNT,
-    "similar": _COUNT,
-    "queries": _COUNT,
-    "tau": Between(float, 0),
-}
-"""A `Plan` in the marker of a run folder."""
+    def run(self, cell: Cell) -> list[Record]:
+        """Tune, train and measure all networks of one data set."""
+        return run_data_set(self.plan, cell, told=self.told)
+
+    def judge(self, records: Sequence[Record]) -> list[Finding]:
+        """Hold the paper's claims against the run."""
+        return [c for section in sections(records, plan=self.plan) for c in claims(section)]
 
 
 def run_strategic(
-    out: Path,
-    *,
-    plan: Plan | None = None,
-    seeds: int = 3,
-    workers: int | None = None,
-    report: Callable[[int, int, str], None] = lambda done, total, line: None,
+    out: Path, *, plan: Plan | None = None, seeds: int = 3, workers: int | None = None, report: Report = silent
 ) -> list[Record]:
     """Run the cells that are missing."""
-    plan = plan or Plan()
     if seeds < 1:
         raise InputError(f"seeds is {seeds}, expected 1 or more")
-    with locked(out):
-        claim(out, NAME, plan.factory)
-        files = {
-            (g, r, d): out / "cells" / g.name / f"shared-{r}.data-{d}.jsonl"
-            for d in range(seeds)
-            for g in plan.regimes
-            for r in plan.shared
-        }
-        todo = [key for key, file in files.items() if not file.exists()]
-        done = len(files) - len(todo)
-        if done:
-            report(done, len(files), "kept from before")
-        workers = max(1, min(workers or os.cpu_count() or 1, len(todo)))
-        with TemporaryDirectory() as told, Workers(workers) as pool:
-            running = {pool.submit(run_data_set, plan, *key, told=Path(told)): key for key in todo}
-            while running:
-                finished = wait(running, timeout=SECONDS, return_when=FIRST_COMPLETED).done
-                for job in finished:
-                    regime, r, d = running.pop(job)
-                    write_cell(files[regime, r, d], job.result())
-                    done += 1
-                    (Path(told) / f"{regime.name}.{r}.{d}").unlink(missing_ok=True)
-                    report(done, len(files), f"{_name(regime, r, d)} done")
-                if not finished:
-                    report(
-                        done,
-                        len(files),
-                        "; ".join(sorted(f.read_text(encoding="utf-8") for f in Path(told).glob("[!.]*"))),
-                    )
-        return [record for file in files.values() for record in read_cell(file)]
+    with TemporaryDirectory() as told:
+        study = Strategic(plan or Plan(), seeds, Path(told))
+
+        def pulse() -> str:
+            return "; ".join(sorted(f.read_text(encoding="utf-8") for f in Path(told).glob("[!.]*")))
+
+        return run(study, out, workers=workers or os.cpu_count() or 1, report=report, pulse=pulse)
 
 
 def read_strategic(out: Path) -> tuple[Plan, list[Record]]:
     """Read the finished cells of a run folder."""
-    name, factory = read_marker(out)
+    ledger = Ledger(out)
+    name, factory = ledger.owner()
     if name != NAME:
         raise InputError(f"{out} holds the suite {name!r}, expected {NAME!r}")
     text = dict(parse_qsl(factory.partition("?")[2])).get("plan", "")
@@ -144,18 +106,17 @@ def read_strategic(out: Path) -> tuple[Plan, list[Record]]:
     regimes = tuple(Regime(**r) for r in found.pop("regimes"))
     known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
     plan = Plan(regimes=regimes, **known)
-    files = [
-        out / "cells" / g.name / f"shared-{r}.data-{d}.jsonl" for g in regimes for r in plan.shared for d in range(99)
-    ]
-    records = [r for file in files if file.exists() for r in read_cell(file)]
+    records = [r for cell in Strategic(plan, 99).cells(ledger) if ledger.has(cell) for r in ledger.get(cell)]
     if not records:
         raise InputError(f"{out} has nothing finished yet; run `tuplet bench {NAME}` first")
     return plan, records
 
 
-def run_data_set(plan: Plan, regime: Regime, shared: int, data_seed: int, *, told: Path | None = None) -> list[Record]:
+def run_data_set(plan: Plan, cell: Cell, *, told: Path | None = None) -> list[Record]:
     """Tune, train and measure all networks of one data set in this process."""
     began = time.perf_counter()
+    regime, shared = next(g for g in plan.regimes if g.name == cell.task), (cell.settings or {})["shared"]
+    data_seed = cell.seed
     seeds = {"features_seed": 1 + 2 * data_seed, "weights_seed": 2 + 2 * data_seed}
     task = redundancy.Task(shared, **seeds)
     source = redundancy.load(shared, rows=plan.rows, **seeds)
@@ -168,7 +129,7 @@ def run_data_set(plan: Plan, regime: Regime, shared: int, data_seed: int, *, tol
 
     def say(what: str, epoch: int) -> None:
         if told is not None:
-            text = f"{_name(regime, shared, data_seed)}: {what}, epoch {epoch} of {regime.epochs}"
+            text = f"{cell.title}: {what}, epoch {epoch} of {regime.epochs}"
             write_atomic(told / f"{regime.name}.{shared}.{data_seed}", text.encode())
 
     decay, best = _tuned(plan, regime, source, config, say)
@@ -209,11 +170,9 @@ def run_data_set(plan: Plan, regime: Regime, shared: int, data_seed: int, *, tol
         if variant == "default" and best[strength] == best[0.0]:
             records += [replace(r, variant="tuned") for r in mine if r.metric.startswith("accuracy")]
     seconds = round(time.perf_counter() - began, 1)
+    if told is not None:
+        (told / f"{regime.name}.{shared}.{data_seed}").unlink(missing_ok=True)
     return [replace(r, seconds=seconds) for r in records]
-
-
-def _name(regime: Regime, shared: int, data_seed: int) -> str:
-    return f"{regime.name} rows, R = {shared}, data seed {data_seed}"
 
 
 def _tuned(

@@ -11,8 +11,8 @@ import numpy as np
 from tuplet.evaluate._paired import Difference
 from tuplet.information.pid import PARTS
 from tuplet.simulators import redundancy
-from tuplet.study.record import Record
-from tuplet.suites.strategic import METRICS, Plan
+from tuplet.study.record import Finding, Record
+from tuplet.suites.strategic_plan import METRICS, Plan
 from tuplet.suites.strength_figures import LABELS
 from tuplet.suites.strengths import Curve, Verdict, curve, judge
 
@@ -111,7 +111,7 @@ def sections(records: Sequence[Record], *, plan: Plan) -> list[Section]:
     return made
 
 
-def claims(section: Section, variant: Variant = "default") -> list[dict[str, str]]:
+def claims(section: Section, variant: Variant = "default") -> list[Finding]:
     """Hold the paper's claims against one regime."""
     found = []
     for text, where, wanted in CLAIMS:
@@ -123,7 +123,7 @@ def claims(section: Section, variant: Variant = "default") -> list[dict[str, str
             "holds" if right == len(judged) else "does not hold" if right == 0 else f"holds in {right} of {len(judged)}"
         )
         numbers = "; ".join(f"R = {r}, {ENCODERS[k]} {WORDS[v.kind]}: {_said(v)}" for r, k, v in judged)
-        found.append({"claim": text, "verdict": verdict, "numbers": numbers})
+        found.append(Finding(text, verdict, numbers))
     trends = {k: [some[k].trend() for some in section.similarity if k in some] for k in METRICS.values()}
     trends = {k: v for k, v in trends.items() if v}
     if trends and variant == "default":
@@ -134,13 +134,8 @@ def claims(section: Section, variant: Variant = "default") -> list[dict[str, str
             f"{len(v)} R"
             for k, v in trends.items()
         )
-        found.append(
-            {
-                "claim": "All similarity metrics rise with λ at every R",
-                "verdict": "holds" if everywhere else "partly",
-                "numbers": numbers,
-            }
-        )
+        word = "holds" if everywhere else "partly"
+        found.append(Finding("All similarity metrics rise with λ at every R", word, numbers))
     return found
 
 

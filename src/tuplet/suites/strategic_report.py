@@ -11,7 +11,7 @@ import numpy as np
 from tuplet.io.files import write_atomic
 from tuplet.study.record import Record
 from tuplet.suites import strength_figures as figures
-from tuplet.suites.strategic import Plan
+from tuplet.suites.strategic_plan import Plan
 from tuplet.suites.strategic_reading import ENCODERS, LARGEST, WORDS, Section, claims, drivers, points, sections
 from tuplet.suites.strengths import Curve
 
@@ -47,7 +47,7 @@ def write_strategic(records: Sequence[Record], out: Path, *, plan: Plan | None =
 
 def _summary(shown: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
     """List every claim with its verdict in each regime, at the learning rate of strength 0 and at each strength's own."""
-    found = [{c["claim"]: c["verdict"] for c in part[kind]} for part in shown for kind in ("claims", "tuned")]
+    found = [{c.claim: c.word for c in part[kind]} for part in shown for kind in ("claims", "tuned")]
     return [(claim, [verdicts.get(claim, "-") for verdicts in found]) for claim in (found[0] if found else ())]
 
 
@@ -126,8 +126,8 @@ def _markdown(part: Mapping[str, Any]) -> str:
     lines += [f"| {' | '.join(table['head'])} |", "| --- " * len(table["head"]) + "|"]
     lines += [f"| {' | '.join(line)} |" for line in table["lines"]]
     lines += ["", "| claim | verdict | numbers |", "| --- | --- | --- |"]
-    lines += [f"| {c['claim']} | {c['verdict']} | {c['numbers']} |" for c in part["claims"]]
-    lines += [f"| {c['claim']}, tuned at each λ | {c['verdict']} | {c['numbers']} |" for c in part["tuned"]]
+    lines += [f"| {c.claim} | {c.word} | {c.summary} |" for c in part["claims"]]
+    lines += [f"| {c.claim}, tuned at each λ | {c.word} | {c.summary} |" for c in part["tuned"]]
     return "\n".join(lines) + "\n"
 
 

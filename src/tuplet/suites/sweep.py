@@ -1,21 +1,28 @@
-"""Train at several alignment strengths on any source, and measure the scores and the similarity of the encoders."""
+"""Train at several alignment strengths on any source, measure on test rows, and decide whether to align."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from tuplet.data import Source
 from tuplet.data._labels import labelled
 from tuplet.diagnose.similarity import similarity
+from tuplet.evaluate._paired import Difference
 from tuplet.evaluate._units import by_group
-from tuplet.io.files import locked
+from tuplet.io.environment import environment
 from tuplet.objectives import build
-from tuplet.study._ledger import claim
-from tuplet.study.record import Record, environment, read_cell, write_cell
+from tuplet.report.words import SENTENCES
+from tuplet.study._ledger import Ledger
+from tuplet.study._run import Report, run, silent
+from tuplet.study.record import Finding, Record
+from tuplet.study.suite import Cell
+from tuplet.suites.strengths import Curve, curve
 from tuplet.train import StrategicRun, TrainConfig, strategic
 from tuplet.train._fits import check_rows, check_threshold, rows_with
 from tuplet.train.recipe import DIM
@@ -77,41 +84,47 @@ class Sweep:
         return "sweep?" + json.dumps({**settings, "config": fixed, "data": source.fingerprint}, sort_keys=True)
 
 
-def run_sweep(
-    source: Source,
-    sweep: Sweep,
-    *,
-    out: str | Path,
-    report: Callable[[int, int, str], None] = lambda done, total, line: None,
-) -> list[Record]:
+@dataclass(frozen=True)
+class Swept:
+    """The study of a sweep on a source: a cell per strength and seed."""
+
+    source: Source
+    sweep: Sweep
+    name: str = "sweep"
+
+    @property
+    def factory(self) -> str:
+        """Return what marks a run folder."""
+        return self.sweep.identity(self.source)
+
+    def cells(self, ledger: Ledger) -> list[Cell]:
+        """List the cells; a finished one that lacks its scores is refused."""
+        sweep = self.sweep
+        cells = [Cell("", f"{s:g}", "", seed, {"strength": s}) for seed in range(sweep.seeds) for s in sweep.strengths]
+        for cell in filter(ledger.has, cells):
+            if lacking := {"score/test", "score/val"} - {r.metric for r in ledger.get(cell)}:
+                raise InputError(
+                    f"{ledger.folder / cell.file} is cut off: {min(lacking)} is missing; remove it to compute it again"
+                )
+        return cells
+
+    def run(self, cell: Cell) -> list[Record]:
+        """Train with one strength and seed."""
+        return _cell(self.source, self.sweep, (cell.settings or {})["strength"], cell.seed)
+
+    def judge(self, records: Sequence[Record]) -> list[Finding]:
+        """Decide whether to align the pair."""
+        found = decide(records)
+        return [] if found is None else [Finding(" + ".join(found.changes), found.word, answer(records))]
+
+
+def run_sweep(source: Source, sweep: Sweep, *, out: str | Path, report: Report = silent) -> list[Record]:
     """Train once for each strength and seed, and measure on test rows."""
-    paired = sweep.checked(source)
-    out = Path(out)
-    marker = out / "suite.json"
-    with locked(out):
-        new = not marker.exists()
-        claim(out, "sweep", sweep.identity(paired))
-        cells = [(s, seed) for seed in range(sweep.seeds) for s in sweep.strengths]
-        records = []
-        try:
-            for number, (strength, seed) in enumerate(cells, 1):
-                file = out / "cells" / f"{strength:g}.s{seed}.jsonl"
-                if not file.exists():
-                    write_cell(file, _cell(paired, sweep, strength, seed))
-                found = read_cell(file)
-                if lacking := {"score/test", "score/val"} - {r.metric for r in found}:
-                    raise InputError(f"{file} is cut off: {min(lacking)} is missing; remove it to compute it again")
-                records += found
-                report(number, len(cells), f"strength {strength:g}, seed {seed}")
-        except InputError:
-            if new and not records:  # refused before its first cell: the corrected command may use this folder
-                marker.unlink(missing_ok=True)
-            raise
-    return records
+    return run(Swept(sweep.checked(source), sweep), Path(out), threads=None, report=report, strict=True)
 
 
 def _cell(source: Source, sweep: Sweep, strength: float, seed: int) -> list[Record]:
-    run = strategic(
+    made = strategic(
         source,
         target=sweep.target,
         strength=strength,
@@ -128,16 +141,16 @@ def _cell(source: Source, sweep: Sweep, strength: float, seed: int) -> list[Reco
         common,
         data=source.fingerprint,
         environment=environment(),
-        seconds=round(run.run.seconds, 2),
+        seconds=round(made.run.seconds, 2),
         pool=len(source.test),
-        budget={"steps": run.run.steps, "lr": sweep.config.lr, "batch_size": sweep.config.batch_size},
+        budget={"steps": made.run.steps, "lr": sweep.config.lr, "batch_size": sweep.config.batch_size},
     )
     records = []
     for name in sweep.pair:
-        here = replace(common, detail=name, chance=run.chance[name])
-        records.append(replace(here, metric="score/val", value=run.scores["val"][name]))
-        records.append(replace(here, metric="score/test", value=run.scores["test"][name], items=_items(run, name)))
-    emb = run.embeddings["test"]
+        here = replace(common, detail=name, chance=made.chance[name])
+        records.append(replace(here, metric="score/val", value=made.scores["val"][name]))
+        records.append(replace(here, metric="score/test", value=made.scores["test"][name], items=_items(made, name)))
+    emb = made.embeddings["test"]
     both = (emb.present[sweep.pair[0]] & emb.present[sweep.pair[1]]).nonzero()[:SIMILAR, 0]
     if len(both) > 11:
         found = similarity(*(emb.h[k][both] for k in sweep.pair), k=10, shuffles=20)
@@ -157,3 +170,81 @@ def _items(run: StrategicRun, name: str) -> tuple[float, ...]:
     if emb.group is None:
         return tuple(values.tolist())
     return by_group(values, emb.group[emb.present[name]].numpy())
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a sweep says about its pair of modalities."""
+
+    word: str
+    strength: float
+    quoted: float
+    changes: dict[str, Difference]
+    seeds: int
+
+
+def decide(records: Sequence[Record]) -> Decision | None:
+    """Decide whether to align: validation rows choose the strength, test rows say what it changes."""
+    test, _ = curves_of(records)
+    val = {k: curve(records, "score/val", detail=k) for k in test}
+    chosen = [c.mean for c in val.values() if c is not None]
+    strengths = next(iter(test.values())).strengths if test else ()
+    if len(strengths) < 2 or not chosen:
+        return None
+    best = strengths[int(np.nan_to_num(np.mean(chosen, axis=0), nan=-np.inf).argmax())]
+    quoted = best or strengths[-1]
+    seeds = min(c.values.shape[1] for c in test.values())
+    signs = {c.clear(quoted) for c in test.values()}
+    if seeds == 1:
+        word = "unknown"
+    elif signs >= {1, -1}:
+        word = "it depends"
+    elif 1 in signs:
+        word = "yes" if best else "no clear difference"  # test rows must not overrule the choice of validation rows
+    else:
+        word = "no" if -1 in signs else "no clear difference"
+    return Decision(word, best, quoted, {k: c.change(quoted) for k, c in test.items()}, seeds)
+
+
+def answer(records: Sequence[Record], metric: str = "score") -> str:
+    """Answer in a line whether to align, how strongly, what is gained, and how sure that is."""
+    d = decide(records)
+    if d is None:
+        return "Only strength 0 was tried, so there is nothing to compare: add strengths with --lambdas."
+    names = list(d.changes)
+    rows = max(r.pool or 0 for r in records if r.metric == "score/test")
+    said = SENTENCES[d.word].format(" and ".join(names))
+    said += f", at strength {d.strength:g}." if d.word == "yes" else "."
+    if not d.strength:
+        where = f"Validation rows choose strength 0; at strength {d.quoted:g}, the largest, the"
+    else:
+        where = "The" if d.word == "yes" else f"At strength {d.quoted:g}, which validation rows choose, the"
+    changes = " and ".join(f"{_said(c, metric)} for {k}" for k, c in d.changes.items())
+    sure = (
+        f"{d.seeds} seeds and {rows} test rows" if d.seeds > 1 else "one seed, which shows no spread: ask for --seeds 3"
+    )
+    edge = f" No strength above {d.quoted:g} was tried." if d.strength == d.quoted == _largest(records) else ""
+    return f"{said} {where} test {metric} changes by {changes} ({sure}).{edge}"
+
+
+def curves_of(records: Sequence[Record]) -> tuple[dict[str, Curve], dict[str, Curve]]:
+    """Collect the test scores of each encoder and the similarities, over strengths."""
+    names = sorted({r.detail for r in records if r.metric == "score/test"})
+    test = {k: curve(records, "score/test", detail=k) for k in names}
+    similar = {label: curve(records, f"similarity/{k}") for k, label in METRICS.items()}
+    return {k: c for k, c in test.items() if c is not None}, {k: c for k, c in similar.items() if c is not None}
+
+
+def unit_of(metric: str) -> str:
+    """Name the unit of a change."""
+    return "hundredths" if metric == "R2" else "points"
+
+
+def _largest(records: Sequence[Record]) -> float:
+    return max(float(r.settings["strength"]) for r in records if "strength" in r.settings)
+
+
+def _said(d: Difference, metric: str) -> str:
+    """Write a change for a sentence."""
+    sure = "" if d.low != d.low else f" (95 % interval {100 * d.low:+.1f} to {100 * d.high:+.1f})"
+    return f"{100 * d.mean:+.1f} {unit_of(metric)}{sure}"

@@ -11,8 +11,7 @@ from tuplet.io.files import write_atomic
 from tuplet.study.record import Record
 from tuplet.suites import strength_figures as figures
 from tuplet.suites.strengths import curve, judge
-from tuplet.suites.sweep import METRICS, Sweep
-from tuplet.suites.sweep_decision import answer, curves_of, unit_of
+from tuplet.suites.sweep import METRICS, Sweep, answer, curves_of, unit_of
 
 FEW = 50
 """A report warns of fewer test rows than this."""
