@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("--missing", action="store_true", help="leave pictures that are there alone")
     parser.add_argument("names", nargs="*", help="of cases; all when left out")
     arguments = parser.parse_args()
+    FOLDER.mkdir(exist_ok=True)
     for name in arguments.names or CASES:
         files = {kind: FOLDER / f"align-{name}-{kind}.svg" for kind in ("information", "pilot")}
         if arguments.missing and all(file.exists() for file in files.values()):

@@ -190,6 +190,7 @@ def main() -> None:
     parser.add_argument("--missing", action="store_true", help="only pictures that are not there")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    FOLDER.mkdir(exist_ok=True)
     for name in options.names or has_pages():
         kinds = {"training": draw_training} | ({"score": draw_score} if draws_score(name) else {})
         kinds |= {"levels": draw_levels} if name == "Cone" else {}
