@@ -1,18 +1,16 @@
 """The verdict follows the numbers, in both directions; search finds the row whose text was typed."""
 
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from tests.demo.victim import small
+from tests.demo.victim import measured, small
+from tests.starter import started
 from tuplet.audit.advice import Advice, gain_curve
 from tuplet.cli.demo import told
 from tuplet.data import from_arrays
@@ -209,21 +207,21 @@ def test_a_demo_that_was_killed_goes_on_with_the_same_digits(tmp_path):
     """Killed after its first record, it computes the others only, and ends as one that nobody disturbed."""
     torch.set_num_threads(1)
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    command = [sys.executable, "-m", "tests.demo.victim", str(killed)]
-    process = subprocess.Popen(command, cwd=Path(__file__).parents[2])
+    process = started(measured, killed)
     until = time.monotonic() + 120
     while not list(killed.glob("records/*.json")) and time.monotonic() < until:
-        assert process.poll() is None
+        assert process.is_alive()
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     before = {p.name: (p.stat().st_ino, p.stat().st_mtime_ns) for p in killed.glob("records/*.json")}
     assert 1 <= len(before) < 14
-    again = measure(*small(), out=killed, epochs=1)
+    again = measured(killed)
     after = {p.name: (p.stat().st_ino, p.stat().st_mtime_ns) for p in killed.glob("records/*.json")}
     assert len(after) == 14
     assert {k: after[k] for k in before} == before  # finished pieces are read, not computed
-    once = measure(*small(), out=whole, epochs=1)
+    once = measured(whole)
     for name in after:
         assert (killed / "records" / name).read_bytes() == (whole / "records" / name).read_bytes(), name
     assert {m: [r.numbers for r in runs] for m, runs in again.items()} == {

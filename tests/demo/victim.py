@@ -1,10 +1,6 @@
-"""Measures a small source in a process that a test kills: python -m tests.demo.victim FOLDER."""
-
-import sys
-from pathlib import Path
+"""A small source, and its measurement in a process that a test kills."""
 
 import numpy as np
-import torch
 
 from tuplet.data import from_arrays
 from tuplet.demo import measure
@@ -20,6 +16,6 @@ def small():
     return from_arrays(columns, targets={"group": [n.split()[0] for n in names]}, kinds={"english": "text"}), names
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    measure(*small(), out=Path(sys.argv[1]), epochs=1)
+def measured(out):
+    """Measure the small source in a folder."""
+    return measure(*small(), out=out, epochs=1)

@@ -4,15 +4,14 @@ import html
 import json
 import re
 import subprocess
-import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from tests.starter import started
 from tests.study import toy
 from tuplet import AlignmentModel, InputError
 from tuplet.evaluate import embed, linear_probe, mean_cosine
@@ -29,8 +28,6 @@ from tuplet.study.record import Record, read_cell, write_cell
 from tuplet.study.runner import check_budget, read_run, run_suite, unfinished
 from tuplet.study.suite import Budget
 from tuplet.suites.quickstart import quickstart
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -108,12 +105,12 @@ def test_finished_cells_are_not_run_twice(run):
 @pytest.mark.slow
 def test_killed_it_ends_in_the_same_table(run, tmp_path):
     out, records = run
-    process = subprocess.Popen([sys.executable, "-m", "tests.study.victim", str(tmp_path)], cwd=ROOT)
+    process = started(toy.run, tmp_path)
     while len(list(tmp_path.glob("cells/*/*.jsonl"))) < 4:
         time.sleep(0.02)
-        assert process.poll() is None
+        assert process.is_alive()
     process.kill()
-    process.wait()
+    process.join()
     write_report(toy.suite(), run_suite(toy.suite(), out=tmp_path, seeds=2, workers=1), tmp_path)
     write_report(toy.suite(), records, out)
     for name in ("table.md", "table.csv", "table.tex"):

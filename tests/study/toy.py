@@ -6,6 +6,8 @@ import numpy as np
 
 from tuplet.data import from_arrays
 from tuplet.objectives import Gram, OneVsAll, Pairwise
+from tuplet.study._report import write_report
+from tuplet.study.runner import run_suite
 from tuplet.study.suite import Budget, Entry, Suite, Task
 
 BUDGET = Budget(dim=8, hidden=8, batch_size=20, epochs=2, trials=1)
@@ -36,3 +38,8 @@ def suite():
     )
     task = Task("toy task", "A toy", load, ("a", "b", "c"), "label", 2, BUDGET)
     return Suite("toy", "tests.study.toy:suite", (task,), entries, baseline="pairwise", about="A toy.")
+
+
+def run(out):
+    """Run the suite on two workers, to be killed."""
+    write_report(suite(), run_suite(suite(), out=out, seeds=2, workers=2), out)

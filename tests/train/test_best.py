@@ -3,14 +3,13 @@
 import math
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 import torch
 
-from tests.train.test_fit import ROOT, same, weights, without_time
+from tests.starter import started
+from tests.train.test_fit import same, weights, without_time
 from tests.train.toys import model, source
 from tests.train.victim import train
 from tuplet import AlignmentModel, InputError, TrainConfig, fit
@@ -207,13 +206,13 @@ def test_a_run_is_short_in_a_notebook(monkeypatch):
 
 @pytest.mark.slow
 def test_a_real_ctrl_c_in_another_process(tmp_path):
-    args = [sys.executable, "-m", "tests.train.victim", str(tmp_path / "stopped"), "4", "0.05"]
-    process = subprocess.Popen(args, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    while process.poll() is None and not (tmp_path / "stopped" / "train.jsonl").exists():
+    process = started(train, tmp_path / "stopped", 4, 0.05)
+    while process.is_alive() and not (tmp_path / "stopped" / "train.jsonl").exists():
         time.sleep(0.01)
     time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
-    assert process.wait() == 0
+    os.kill(process.pid, signal.SIGINT)
+    process.join()
+    assert process.exitcode == 0
     train(tmp_path / "stopped", 4)
     train(tmp_path / "whole", 4)
     one, two = (checkpoint.read(tmp_path / k / checkpoint.NAME) for k in ("stopped", "whole"))

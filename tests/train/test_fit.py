@@ -1,23 +1,18 @@
 """Training: it learns, resumes to the same bits, and says what is wrong."""
 
 import json
-import os
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
 
+from tests.starter import started
 from tests.train.toys import model, source
 from tests.train.victim import train
 from tuplet import InputError, Loss, TrainConfig, fit
 from tuplet.objectives import OneVsAll, Pairwise, Symile, Temperature
 from tuplet.train import _checkpoint as checkpoint
 from tuplet.train._rate import learning_rate
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def weights(run):
@@ -99,14 +94,13 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path):
     file = tmp_path / "killed" / checkpoint.NAME
     for pause in (0.0, 0.05):  # after the first checkpoint, and then between two of them
         before = file.stat().st_mtime_ns if file.exists() else 0
-        args = [sys.executable, "-m", "tests.train.victim", str(file.parent), "6", "0.03"]
-        process = subprocess.Popen(args, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"})
-        while process.poll() is None and (not file.exists() or file.stat().st_mtime_ns == before):
+        process = started(train, file.parent, 6, 0.03)
+        while process.is_alive() and (not file.exists() or file.stat().st_mtime_ns == before):
             time.sleep(0.005)
         time.sleep(pause)
-        assert process.poll() is None
+        assert process.is_alive()
         process.kill()
-        process.wait()
+        process.join()
     train(file.parent, 6)
     killed, whole = (checkpoint.read(tmp_path / k / checkpoint.NAME) for k in ("killed", "whole"))
     assert killed[0].keys() == whole[0].keys()

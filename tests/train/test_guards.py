@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.train.several import together, train
+from tests.starter import together
+from tests.train.several import train
 from tests.train.toys import model, source
 from tuplet import InputError, Loss, TrainConfig, fit
 from tuplet.io.files import locked

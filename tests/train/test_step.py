@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.contract.cases import CASES
-from tests.train.several import together
+from tests.starter import together
 from tests.train.toys import model, source
 from tuplet.objectives import Supervised
 from tuplet.train._step import cached_step, plain_step

@@ -1,8 +1,6 @@
-"""Trains slowly in a folder, to be killed: python victim.py OUT EPOCHS PAUSE."""
+"""Trains slowly in a folder, to be killed."""
 
-import sys
 import time
-from pathlib import Path
 
 import torch
 
@@ -18,8 +16,3 @@ def train(out, epochs, pause=0.0):
     objective.register_forward_hook(lambda *_: time.sleep(pause))
     config = TrainConfig(epochs=epochs, batch_size=12, out=out, checkpoint_every=2, keep="best", patience=9)
     fit(model(dropout=0.2), objective, train=s.train, val=s.val, config=config)
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    train(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
