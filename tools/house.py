@@ -91,18 +91,17 @@ class House:
 
     @cached_property
     def definitions(self) -> list[tuple[Named, bool]]:
-        """Every function and class, and whether it is exported (methods: public ones of exported classes)."""
+        """Every function and class, and whether it is exported."""
 
-        def walk(file: str, body: list[ast.stmt], exported: bool | None) -> Iterator[tuple[Named, bool]]:
+        def walk(file: str, body: list[ast.stmt], top: bool) -> Iterator[tuple[Named, bool]]:
             for node in body:
                 if isinstance(node, Def):
-                    out = self.is_exported(file, node.name) if exported is None else False
-                    yield Named(file, node), out
+                    yield Named(file, node), top and self.is_exported(file, node.name)
                     yield from walk(file, node.body, False)
                 elif hasattr(node, "body"):
-                    yield from walk(file, [*node.body, *getattr(node, "orelse", [])], exported)
+                    yield from walk(file, [*node.body, *getattr(node, "orelse", [])], top)
 
-        return [x for file, tree in self.tree.items() for x in walk(file, tree.body, None)]
+        return [x for file, tree in self.tree.items() for x in walk(file, tree.body, True)]
 
     def long_functions(self, limit: int = 80) -> dict[str, int]:
         """Functions with more lines than the limit, docstring aside."""
@@ -114,8 +113,14 @@ class House:
         return {name: n for name, n in sizes.items() if n > limit}
 
     def wordy(self) -> list[str]:
-        """Docstrings of more than one line on names that nobody exports."""
-        return [f"{d.file}::{d.node.name}" for d, out in self.definitions if not out and lines(docstring(d.node)) > 1]
+        """Docstrings of more than one line on names that are neither exported nor public methods of exported classes."""
+        classes = [d.node for d, out in self.definitions if out and isinstance(d.node, ast.ClassDef)]
+        methods = {n for c in classes for n in c.body if isinstance(n, Def) and not n.name.startswith("_")}
+        return [
+            f"{d.file}::{d.node.name}"
+            for d, out in self.definitions
+            if not out and d.node not in methods and lines(docstring(d.node)) > 1
+        ]
 
     def shadows(self) -> list[str]:
         """Exported names that equal a module or package of their room."""

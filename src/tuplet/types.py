@@ -105,7 +105,29 @@ class Embeddings:
         h: Mapping[str, Any] | None = None,
         target: Mapping[str, Any] | None = None,
     ) -> Embeddings:
-        """Build embeddings by hand from one ``(B, D)`` tensor or NumPy array per modality."""
+        """Build embeddings by hand from one ``(B, D)`` tensor or NumPy array per modality.
+
+        Args:
+            z: modality -> floating ``(B, D)``; same ``B``, ``D``, dtype and device for all.
+            present: modality -> bool or 0 and 1, ``(B,)``; names left out are fully present. Missing rows are zero-filled,
+                so they may hold anything, NaN included.
+            group: ``(B,)`` integers or strings, also as a list; rows of an equal group are not negatives of each other.
+            h: modality -> ``(B, H_m)`` encoder representation; ``z`` when left out.
+            target: target name -> tensor or array with ``B`` rows.
+
+        Returns:
+            Embeddings that own all their rows.
+
+        Raises:
+            InputError: naming the argument, when shapes, dtypes, devices or names disagree or a present row is not
+                finite.
+
+        Example:
+            >>> import torch
+            >>> emb = Embeddings.of({"touch": torch.randn(4, 8), "sound": torch.randn(4, 8)})
+            >>> emb.modalities, len(emb)
+            (('sound', 'touch'), 4)
+        """
         z = {k: _tensor(f"z[{k!r}]", v) for k, v in z.items()}
         h = None if h is None else {k: _tensor(f"h[{k!r}]", v) for k, v in h.items()}
         target = {k: _tensor(f"target[{k!r}]", v) for k, v in (target or {}).items()}

@@ -44,7 +44,19 @@ class Preprocessing:
     columns: tuple[str, ...] = ()
 
     def apply(self, raw: Any, *, name: str = "rows") -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Treat raw rows exactly as the source did that this comes from."""
+        """Treat raw rows exactly as the source did that this comes from.
+
+        Args:
+            raw: ``(n, ...)`` numbers, or ``n`` strings for text; an array, a tensor, a list, a frame or a Series. A row
+                that is NaN throughout, or None, is absent.
+            name: what messages call them.
+
+        Returns:
+            float32 ``(n, *shape)``, zero where absent, and bool ``(n,)``, where the modality is present.
+
+        Raises:
+            InputError: if rows have another shape, or are not finite.
+        """
         if self.modality.kind == "text":
             return hashed(name, raw)
         padded = self.modality.kind == "padded"
@@ -132,7 +144,17 @@ class Preprocessing:
 
     @classmethod
     def from_json(cls, state: Any) -> Preprocessing:
-        """Read what `to_json` wrote."""
+        """Read what `to_json` wrote.
+
+        Args:
+            state: of any form; what is not valid is refused.
+
+        Returns:
+            The preprocessing.
+
+        Raises:
+            InputError: naming the entry that is missing or has another form.
+        """
         if not isinstance(state, Mapping):
             raise InputError(f"preprocessing is a {type(state).__name__}, expected an object with a shape and a scale")
         shape = state.get("shape")

@@ -55,7 +55,26 @@ class Table:
 
     @classmethod
     def open(cls, path: Path | str) -> Table:
-        """Open a file and check its header against its size."""
+        """Open a file and check its header against its size.
+
+        Args:
+            path: a file that `write_table` wrote, or a safetensors file whose tensors have equally many rows.
+
+        Returns:
+            The table; no column has been read yet.
+
+        Raises:
+            InputError: naming the file and what is wrong: missing, cut off, not of this format, a dtype that NumPy lacks,
+                columns of different lengths.
+
+        Example:
+            >>> import tempfile
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     file = write_table(Path(folder, "a.safetensors"), {"x": np.arange(3)}, about={"unit.x": "m"})
+            ...     table = Table.open(file)
+            ...     len(table), table.columns["x"].tolist(), table.about
+            (3, [0, 1, 2], {'unit.x': 'm'})
+        """
         file = Path(path)
         try:
             size = file.stat().st_size

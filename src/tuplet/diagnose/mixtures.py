@@ -52,7 +52,12 @@ class Mixture:
         return (self.share > IN_USE).sum(dim=1)
 
     def summary(self) -> dict[str, float]:
-        """Return means over rows, ready for a log."""
+        """Return means over rows, ready for a log.
+
+        ``share|NAME`` and ``used|NAME``, the mean share of a member and how often it is in use, over the rows that have it
+        (NaN where none has); ``active|NUMBER``, the share of rows that use so many members; ``score``, ``single`` and
+        ``span``; ``gain``, the mean of ``score - single``.
+        """
         share, active = self.share, self.active
         found = {}
         for j, name in enumerate(self.members):

@@ -45,7 +45,19 @@ class Moments:
         self._shift = (torch.zeros(0), torch.zeros(0))
 
     def update(self, a: Array, b: Array, *, block_size: int = 8192) -> Moments:
-        """Add rows."""
+        """Add rows.
+
+        Args:
+            a: ``(n, d_a)``, any ``n`` from 1.
+            b: ``(n, d_b)``, the same things in the same order.
+            block_size: rows that are turned into float64 at a time; 8192 keeps products fast and blocks in a few MiB.
+
+        Returns:
+            Itself.
+
+        Raises:
+            InputError: for bad rows, or other widths than before.
+        """
         in_range("block_size", block_size, 1)
         x, y = paired(a, b, least=1)
         if self.n == 0:

@@ -124,7 +124,12 @@ class ClusterKernel:
 
     @torch.no_grad()
     def fit(self, windows: Float[Tensor, "N T V"]) -> ClusterKernel:
-        """Fit the ensemble on training windows, NaN where missing; returns itself."""
+        """Fit the ensemble on training windows, NaN where missing; returns itself.
+
+        Raises:
+            InputError: for a shape other than ``(N, T, V)``, infinite values, a window or attribute without any value,
+                fewer windows than components, or a ``segment`` or ``attributes`` that do not fit.
+        """
         _check(windows)
         n, length, width = windows.shape
         most = self.components if self.components is not None else min(10 if n < 100 else 40, n)
@@ -151,7 +156,11 @@ class ClusterKernel:
 
     @torch.no_grad()
     def transform(self, windows: Float[Tensor, "N T V"]) -> Float[Tensor, "N F"]:
-        """Return features ``F`` of windows of the same ``T`` and ``V``, such that ``K = F F'``."""
+        """Return features ``F`` of windows of the same ``T`` and ``V``, such that ``K = F F'``.
+
+        Raises:
+            InputError: before `fit`, for another ``T`` or ``V``, infinite values, or a window without any value.
+        """
         return self._features(windows).to(windows.dtype)
 
     @torch.no_grad()
@@ -189,7 +198,11 @@ class ClusterKernel:
         }
 
     def load_state_dict(self, state: dict[str, Tensor]) -> ClusterKernel:
-        """Take over what `state_dict` gave, from a kernel of the same options; returns itself."""
+        """Take over what `state_dict` gave, from a kernel of the same options; returns itself.
+
+        Raises:
+            InputError: if an entry is absent or of the wrong size.
+        """
         wanted = {"length", "location", "scale", "sizes", "attributes", "weight", "mean", "variance"}
         if set(state) != wanted:
             raise InputError(f"state has {sorted(state)}, expected {sorted(wanted)}")

@@ -114,7 +114,11 @@ class PID:
         return self.redundancy + self.unique1 + self.unique2
 
     def to(self, units: Units) -> PID:
-        """Return the same decomposition in other units."""
+        """Return the same decomposition in other units.
+
+        Args:
+            units: ``"bits"`` or ``"nats"``.
+        """
         one_of("units", units, ("bits", "nats"))
         if units == self.units:
             return self

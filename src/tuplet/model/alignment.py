@@ -73,7 +73,17 @@ class AlignmentModel(nn.Module):
     def mlp(
         cls, shapes: Mapping[str, tuple[int, ...]], *, dim: int = 64, hidden: int = 128, layers: int = 2
     ) -> AlignmentModel:
-        """Build an MLP encoder and a three-layer projection per modality."""
+        """Build an MLP encoder and a three-layer projection per modality.
+
+        Args:
+            shapes: modality -> shape of one row, as in ``{k: m.shape for k, m in source.modalities.items()}``.
+            dim: width of representations and embeddings.
+            hidden: hidden width of the encoders.
+            layers: linear layers per encoder.
+
+        Returns:
+            The model.
+        """
         return cls(
             {k: MLP(prod(shape), dim, hidden=hidden, layers=layers) for k, shape in shapes.items()},
             {k: Projection(dim, dim) for k in shapes},
@@ -90,7 +100,26 @@ class AlignmentModel(nn.Module):
         start: Start = "random",
         ridge: float | None = None,
     ) -> AlignmentModel:
-        """Build the encoders that suit a source, and a three-layer projection per modality of the same width."""
+        """Build the encoders that suit a source, and a three-layer projection per modality of the same width.
+
+        Args:
+            source: has ``modalities`` with shapes, as any `tuplet.data.Source`.
+            preset: as in `tuplet.nets.encoders`.
+            dim: width of representations and embeddings; the preset's when left out.
+            kinds: as in `tuplet.nets.encoders`.
+            start: what untrained encoders give. ``"random"``: what random weights make of a row. ``"gcca"``: the linear
+                closed form of the source's training rows (`tuplet.model.linear_maps`); an encoder is that map plus the usual
+                network, whose last layer begins at zero, and a projection begins as the identity. All of it is trained.
+            ridge: of the closed form; chosen on validation rows when left out.
+
+        Returns:
+            The model.
+
+        Raises:
+            ClosedFormError: an `InputError`, with ``start="gcca"``, for fewer than two training rows with two modalities, or a
+                modality that is constant in them.
+            InputError: for a source without rows.
+        """
         one_of("start", start, ("random", "gcca"))
         found = encoders(source, preset=preset, dim=dim, kinds=kinds)
         width = WIDTHS[preset] if dim is None else dim
@@ -101,7 +130,26 @@ class AlignmentModel(nn.Module):
         return model
 
     def started(self, source: Paired, *, dim: int, ridge: float | None = None) -> AlignmentModel:
-        """Begin as the linear closed form: an encoder is that map plus the encoder so far, whose last layer begins at zero."""
+        """Begin as the linear closed form: an encoder is that map plus the encoder so far, whose last layer begins at zero.
+
+        Args:
+            source: a `tuplet.data.Source` whose training rows give the maps.
+            dim: width of this model's representations and embeddings.
+            ridge: as in `for_source`.
+
+        Returns:
+            A model with this one's networks in it.
+
+        Raises:
+            InputError: as `for_source` does.
+
+        Example:
+            >>> from tuplet.data import from_arrays
+            >>> x = np.random.default_rng(0).normal(size=(40, 3)).astype("f4")
+            >>> model = AlignmentModel.mlp({"a": (3,), "b": (3,)}, dim=4)
+            >>> model.started(from_arrays({"a": x, "b": x[:, ::-1].copy()}), dim=4).start
+            'gcca'
+        """
         maps = _start(source, dim, ridge)
         model = AlignmentModel(
             {k: Residual(maps[k].module(), net, dim) for k, net in self.encoders.items()},
@@ -149,7 +197,30 @@ class AlignmentModel(nn.Module):
     def encode(
         self, raw: Mapping[str, Any], *, batch_size: int = 256, device: str | torch.device | None = None
     ) -> dict[str, NDArray[np.float32]]:
-        """Embed raw rows, as they were given to `tuplet.data.read` or as new ones of the same kind."""
+        """Embed raw rows, as they were given to `tuplet.data.read` or as new ones of the same kind.
+
+        Args:
+            raw: modality -> its rows, before any scaling: an array, a tensor, a list of strings, a frame (columns are found
+                by name). Any of the model's modalities, each embedded for itself: they may have different numbers of
+                rows. A row that is NaN throughout, or None, is absent; series that are padded may be shorter.
+            batch_size: rows per forward pass.
+            device: where to compute, such as ``"cuda"``; where the model is when left out.
+
+        Returns:
+            Modality -> float32 ``(N, D)`` of unit length. A row that is absent is zero: ``z.any(axis=1)`` tells
+            which rows are there.
+
+        Raises:
+            InputError: for a modality that the model does not have, rows of another shape, values that are not finite, or a
+                model that does not know how its inputs were scaled.
+
+        Example:
+            >>> from tuplet.data import from_arrays
+            >>> x = np.random.default_rng(0).normal(size=(20, 3))
+            >>> model = AlignmentModel.for_source(from_arrays({"a": x, "b": x}), dim=8)
+            >>> model.encode({"a": x[:5]})["a"].shape
+            (5, 8)
+        """
         if not isinstance(raw, Mapping) or not raw:
             what = str(raw)[:80] if isinstance(raw, str | Mapping) else type(raw).__name__
             raise InputError(f"raw is {what!r}, expected a dict such as {{{next(iter(self.encoders))!r}: rows}}")

@@ -114,7 +114,12 @@ class Cone(Objective):
         return found
 
     def score(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
-        """Return the best cosine between a mixture of the query's modalities and one of the candidate's, ``(Nq, Nc)``."""
+        """Return the best cosine between a mixture of the query's modalities and one of the candidate's, ``(Nq, Nc)``.
+
+        With one modality on a side this is :math:`s`, exact. With several on both it is the largest cosine between two cones,
+        found by solving for either side in turn from every query modality (`tuplet.functional.cone.between`): never below
+        the best single cosine.
+        """
         queries, others = self._sides(query, candidates)
         products = torch.stack([torch.stack([even_product(q, c) for c in others]) for q in queries])
         return between(products, gram_of(queries), gram_of(others))

@@ -113,7 +113,11 @@ class Gram(Objective):
         return self.sign(emb, tau=lambda: at(self.tau, *emb.modalities))
 
     def score(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
-        """Return minus the volume of every query with every candidate, ``(Nq, Nc)``; at most 0."""
+        """Return minus the volume of every query with every candidate, ``(Nq, Nc)``; at most 0.
+
+        The volume does not depend on the order of its vectors, so any split of the modalities will do. If conditional, it
+        is divided by the volumes of both sides, that of a single unit vector being 1.
+        """
         queries, others = self._sides(query, candidates)
         check_width(len(queries) + len(others), queries[0].shape[1], "volumes need D >= M")
         if len(queries) == 1:

@@ -160,7 +160,11 @@ class OneVsAll(Objective):
         return {"sufficiency": sufficiency, "minimality": self.beta * minimality(emb, names, shares)}
 
     def score(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
-        """Return the projection score, ``(Nq, Nc)`` in [0, 1]."""
+        """Return the projection score, ``(Nq, Nc)`` in [0, 1].
+
+        The side with fewer modalities is projected onto the span of the other side, its modalities averaged. With
+        ``projector="mlp"`` one side must be a single modality and the other all the rest.
+        """
         queries, others = self._sides(query, candidates)
         if self.mlps is not None:
             return self._mlp_score(query, candidates, queries, others)
