@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from tests.oracles.objectives import conic
-from tuplet.functional.cone import between, gram_of
+from tuplet.functional._frame import gram_of
+from tuplet.functional.cone import between
 from tuplet.functional.cone import conic as conic_of
 from tuplet.functional.nnls import SHARE, best_mixture
 from tuplet.functional.rows import unit

@@ -10,14 +10,8 @@ import torch
 from tests.oracles import transport as oracle
 from tests.reference import each_case
 from tuplet import InputError
-from tuplet.functional._plans import vertices
-from tuplet.functional.gromov import (
-    consensus_kernel,
-    gromov_barycenter,
-    gromov_value,
-    gromov_wasserstein,
-    start_plan,
-)
+from tuplet.functional._plans import consensus_kernel, gromov_value, start_plan, vertices
+from tuplet.functional.gromov import gromov_barycenter, gromov_wasserstein
 from tuplet.functional.kernels import rbf
 
 

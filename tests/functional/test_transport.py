@@ -10,7 +10,8 @@ from scipy.optimize import linear_sum_assignment
 
 from tests.oracles import transport as oracle
 from tuplet import InputError
-from tuplet.functional.transport import half_squared, sinkhorn, wasserstein_barycenter
+from tuplet.functional._sinkhorn import half_squared
+from tuplet.functional.transport import sinkhorn, wasserstein_barycenter
 
 
 def draw(*shape, seed=0):

@@ -12,7 +12,7 @@ from tuplet import AlignmentModel, InputError, TrainConfig, fit, load
 from tuplet.catalog import SOURCES
 from tuplet.data import Split, from_arrays
 from tuplet.evaluate import embed, linear_baseline, mean_cosine, retrieve
-from tuplet.functional.gcca import Moments, joint_covariance, shared_directions
+from tuplet.functional.gcca import Moments, shared_directions
 from tuplet.model import ClosedFormError, linear_maps
 from tuplet.objectives import Cone
 
@@ -54,7 +54,7 @@ def test_two_modalities_are_regularised_cca():
     x, y = (shared @ rng.normal(size=(2, d)) + rng.normal(size=(400, d)) for d in (5, 7))
     x, y = x - x.mean(0), y - y.mean(0)
     for ridge in (0.01, 0.1, 1.0):
-        cov = joint_covariance([torch.from_numpy(x), torch.from_numpy(y)])
+        cov = Moments.from_rows([torch.from_numpy(x), torch.from_numpy(y)]).covariance()
         (a, b), strength = shared_directions(cov, [5, 7], ridge=ridge, dim=3)
         # one side's variate is, up to scale, the ridge regression of the other side's onto it
         for one, two, mine, theirs in ((x, y, a, b), (y, x, b, a)):
@@ -71,7 +71,7 @@ def test_two_modalities_are_scikit_learns_cca_without_a_ridge():
     shared = rng.normal(size=(500, 2))
     x, y = (shared @ rng.normal(size=(2, d)) + rng.normal(size=(500, d)) for d in (4, 5))
     (a, b), strength = shared_directions(
-        joint_covariance([torch.from_numpy(x), torch.from_numpy(y)]), [4, 5], ridge=0.0, dim=2
+        Moments.from_rows([torch.from_numpy(x), torch.from_numpy(y)]).covariance(), [4, 5], ridge=0.0, dim=2
     )
     u, v = CCA(n_components=2, scale=False, max_iter=20_000, tol=1e-12).fit_transform(x, y)
     theirs = [np.corrcoef(u[:, i], v[:, i])[0, 1] for i in range(2)]
@@ -84,7 +84,7 @@ def test_shares_of_rows_add_up_with_missing_ones():
     rng = np.random.default_rng(0)
     parts = [torch.from_numpy(rng.normal(size=(90, d))) for d in (3, 4, 2)]
     present = [torch.from_numpy(rng.random(90) < 0.7) for _ in parts]
-    whole = joint_covariance(parts, present)
+    whole = Moments.from_rows(parts, present).covariance()
     moments = Moments([3, 4, 2])
     for rows in torch.arange(90).split(17):
         moments.add([p[rows] for p in parts], [m[rows] for m in present])

@@ -262,7 +262,7 @@ def test_groups_as_positives_in_the_other_contrasts():
 
 
 def test_blocks_are_automatic_beyond_a_size():
-    from tuplet.functional.contrast import BLOCK, size_of_block
+    from tuplet.functional._blocks import BLOCK, size_of_block
 
     assert size_of_block("auto", 100) > 100
     assert size_of_block("auto", 16384) == BLOCK // 16384

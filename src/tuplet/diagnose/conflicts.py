@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tuplet.functional.contrast import EMPTY
+from tuplet.functional._blocks import EMPTY
 from tuplet.functional.rows import unit
 from tuplet.types import Embeddings, InputError, in_range
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tuplet.functional.cone import gram_of
+from tuplet.functional._frame import gram_of
 from tuplet.functional.nnls import best_mixture
 from tuplet.functional.rows import unit
-from tuplet.functional.span import paired_projection, span_of
+from tuplet.functional.span import span_of
 from tuplet.types import Embeddings, InputError
 
 IN_USE = 1e-6
@@ -142,7 +142,7 @@ def _explained(z: dict[str, Tensor], query: str, members: tuple[str, ...], rows:
         products = torch.stack([(q * x).sum(dim=1) for x in c])
         s, b = best_mixture(products[:, None], gram_of(c))
         weights[mine[:, None], kept] = b[:, 0].T
-        score[mine], single[mine], span[mine] = s[0], products.amax(dim=0), paired_projection(q, span_of(c))
+        score[mine], single[mine], span[mine] = s[0], products.amax(dim=0), span_of(c).project_own(q)
     limits = ((score, -1, 1), (single, -1, 1), (span, 0, 1))
     score, single, span = (x.clamp(low, high) for x, low, high in limits)
     return Mixture(query, members, rows, there, weights, score, single, span)

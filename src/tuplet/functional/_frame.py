@@ -1,4 +1,4 @@
-"""Orthonormal frames of many small tuples at once, in float64 and with little memory."""
+"""Inner products of many small tuples at once, and their orthonormal frames, in float64 and with little memory."""
 
 from __future__ import annotations
 
@@ -13,6 +13,27 @@ from tuplet.functional._derivative import first_order
 
 ROWS = 256
 """Tuples that are orthonormalised at a time: few enough that the memory of one share serves the next."""
+
+
+def gram_of(members: Sequence[Float[Tensor, "N D"]]) -> Float[Tensor, "k k N"]:
+    """Multiply the members of each tuple with each other, ``(k, k, N)``."""
+    found = {(i, j): (members[i] * members[j]).sum(dim=1) for i in range(len(members)) for j in range(i + 1)}
+    k = range(len(members))
+    return torch.stack([torch.stack([found[max(i, j), min(i, j)] for j in k]) for i in k])
+
+
+def dot(a: Float[Tensor, "k ..."], b: Float[Tensor, "k ..."]) -> Float[Tensor, ...]:
+    """Sum ``a_j b_j`` over the members, one pass per member."""
+    out = a[0] * b[0]
+    for j in range(1, len(a)):
+        out.addcmul_(a[j], b[j])
+    return out
+
+
+def root(squared: Tensor) -> Tensor:
+    """Take the square root, 0 with a zero gradient at 0."""
+    positive = squared > torch.finfo(squared.dtype).eps ** 2
+    return torch.where(positive, torch.where(positive, squared, 1.0).sqrt(), 0.0)
 
 
 def frame(

@@ -1,15 +1,17 @@
-"""Solvers of Gromov-Wasserstein plans: conditional gradients over exact vertices, and entropic mirror steps."""
+"""Gromov-Wasserstein plans: where to start, what they cost, conditional gradients over exact vertices, mirror steps."""
 
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tuplet.functional.transport import LIGHT, potentials
+from tuplet.functional._sinkhorn import LIGHT, potentials
+from tuplet.types import InputError, one_of
 
 PROOF = 10
 """Rounds of `vertices` in search of prices that prove an assignment optimal, before one is solved for."""
@@ -76,6 +78,45 @@ def _mirror(
         if change <= tol and float(error.max()) <= tol:
             break
     return plan
+
+
+def gromov_value(
+    Kx: Float[Tensor, "S N N"], Ky: Float[Tensor, "S P P"], plan: Float[Tensor, "S N P"]
+) -> Float[Tensor, " S"]:
+    r"""Gromov-Wasserstein cost of given plans, :math:`\\sum_{ijkl} T_{ij} T_{kl} (K^x_{ik} - K^y_{jl})^2`, ``(S,)``."""
+    # Proposition 1 of Peyre et al., completed to squares: what depends on Ky keeps its digits where kernels nearly match.
+    p, q = plan.sum(dim=2), plan.sum(dim=1)
+    pp, qq = p[:, :, None] * p[:, None, :], q[:, :, None] * q[:, None, :]
+    carried = times(plan.mT, times(plan.mT, Kx).mT)
+    mean = torch.where(qq > 0, carried / torch.where(qq > 0, qq, 1.0), 0.0)
+    spread = (pp * Kx.square()).sum(dim=(1, 2)) - (qq * mean.square()).sum(dim=(1, 2))
+    return (qq * (Ky - mean).square()).sum(dim=(1, 2)) + spread
+
+
+def consensus_kernel(
+    kernels: Float[Tensor, "S P P"], plans: Float[Tensor, "S N P"], *, weights: Float[Tensor, " S"]
+) -> Float[Tensor, "N N"]:
+    r"""Give the best consensus at fixed plans, :math:`C = \\sum_s \\lambda_s T_s K_s T_s^\\top / (p p^\\top)`."""
+    # Proposition 4. Where plans differ in their row masses, an entry is averaged over the kernels that have it.
+    p = plans.sum(dim=2)
+    mass = torch.einsum("s,si,sj->ij", weights, p, p)
+    total = torch.einsum("s,sij->ij", weights, times(plans, times(plans, kernels).mT))
+    return torch.where(mass > 0, total / torch.where(mass > 0, mass, 1.0), 0.0)
+
+
+def start_plan(
+    p: Float[Tensor, "S N"], q: Float[Tensor, "S P"], start: Literal["pairing", "product"]
+) -> Float[Tensor, "S N P"]:
+    """Give a plan ``(S, N, P)`` of these masses to start from: their product, or as much as possible on the diagonal."""
+    one_of("start", start, ("pairing", "product"))
+    if start == "product":
+        return p[:, :, None] * q[:, None, :] / p.sum(dim=1).clamp_min(1e-30)[:, None, None]
+    if p.shape != q.shape:
+        raise InputError(f"start is 'pairing' for {p.shape[1]} and {q.shape[1]} rows; use 'product' or give a plan")
+    kept = torch.minimum(p, q)
+    left, right = p - kept, q - kept
+    rest = left[:, :, None] * right[:, None, :] / left.sum(dim=1).clamp_min(1e-30)[:, None, None]
+    return torch.diag_embed(kept) + rest
 
 
 def times(plan: Float[Tensor, "S N P"], K: Float[Tensor, "S P R"]) -> Float[Tensor, "S N R"]:

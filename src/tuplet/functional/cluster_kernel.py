@@ -36,36 +36,31 @@ class ClusterKernel:
     and prior, all drawn at random. Fit once on training windows; then any batch has features ``F`` with ``K = F F'``.
 
     Args:
-        components: largest number of components ``C`` >= 2. None: 40, or 10 with fewer than 100 windows, as in the authors'
-            programs; never more than windows.
-        draws: mixtures per number of components >= 1; 30 in the authors' programs.
-        iterations: M-steps per mixture >= 1; 20 in the authors' programs.
-        segment: shortest and longest segment of time. None: 6 to the smaller of 25 and 80 % of ``T``, as in the authors'
-            programs.
-        attributes: fewest and most attributes of a mixture. None: 2 (1 if there is but one) to the smaller of 15 and 90 %
-            of ``V`` rounded up, as in the authors' programs.
-        share: smallest part of the windows a mixture is fitted on, in (0, 1]; 0.8 in the authors' programs.
+        components: largest number of components ``C`` >= 2. None: 40, or 10 with fewer than 100 windows; at most as windows.
+        draws: mixtures per number of components >= 1.
+        iterations: M-steps per mixture >= 1.
+        segment: shortest and longest segment of time. None: 6 to the smaller of 25 and 80 % of ``T``.
+        attributes: fewest and most attributes of a mixture. None: 2 (or 1) to the smaller of 15 and 90 % of ``V``.
+        share: smallest part of the windows a mixture is fitted on, in (0, 1].
         ridge: on the prior's covariance where it is near singular, >= 0; 0.1 in the authors' MATLAB program.
-        floor: what bounds the density of one value from below: ``"density"`` the standard normal density at 3, as in the
-            authors' programs; ``"none"`` nothing, as in the paper's algorithm.
-        units: ``"standard"`` scales every attribute by its training deviation first, so that neither floor nor prior
-            depend on units; ``"raw"`` takes values as they are, as the authors' programs do.
+        floor: what bounds the density of one value from below: ``"density"`` the standard normal density at 3; ``"none"``
+            nothing, as in the paper's algorithm.
+        units: ``"standard"`` scales every attribute by its training deviation first; ``"raw"`` takes values as they are, as
+            the authors' programs do.
         normalise: ``"unit"`` is the formula above, with diagonal 1; ``"sum"`` leaves out ``1 / Q``, as the authors' Python
-            program does; ``"raw"`` sums inner products of posteriors instead of cosines, as their first MATLAB program
-            does.
-        seed: of all draws. They come from a generator of their own: the global one is neither read nor moved.
+            program does; ``"raw"`` sums inner products of posteriors instead of cosines, as their first MATLAB program does.
+        seed: of all draws, by a generator of their own.
 
     Raises:
         InputError: for an option out of range.
 
     Notes:
-        Computed in float64 and returned in the dtype and on the device of the windows, without a gradient. Cost of `fit`:
-        ``iterations Q N C T' V'`` for segments of ``T'`` and ``V'``; of `transform` ``Q N C T' V'``, and memory
-        ``N draws (C (C + 1) / 2 - 1)``. Missing values are left out of every sum; a window that a mixture does not see at all
-        gets its weights as posterior. Departures from the authors' programs: everything is in log space; the ridge of
-        the MATLAB program is added where it is due (the Python one never adds it, as it tests the condition number
-        instead of its reciprocal); with 100 windows or fewer the number for each mixture is drawn, too, instead of 90 %;
-        means start at the prior's mean.
+        Defaults are those of the authors' programs where nothing else is said. Computed in float64 and returned in the dtype
+        and on the device of the windows, without a gradient. Cost of `fit`: ``iterations Q N C T' V'`` for segments of ``T'``
+        and ``V'``; of `transform` ``Q N C T' V'``. Missing values are left out of every sum; a window that a mixture does not
+        see at all gets its weights as posterior. Departures from the programs: everything is in log space; the ridge is
+        added where it is due (the Python one tests the condition number instead of its reciprocal); with 100 windows or
+        fewer the number for each mixture is drawn, too, instead of 90 %; means start at the prior's mean.
 
     Source:
         Mikalsen et al. (2018), Time series cluster kernel for learning similarities between multivariate time series with
@@ -107,17 +102,10 @@ class ClusterKernel:
         one_of("floor", floor, ("density", "none"))
         one_of("units", units, ("standard", "raw"))
         one_of("normalise", normalise, ("unit", "sum", "raw"))
-        self.components = components
-        self.draws = draws
-        self.iterations = iterations
-        self.segment = segment
-        self.attributes = attributes
-        self.share = share
-        self.ridge = ridge
+        self.components, self.draws, self.iterations, self.seed = components, draws, iterations, seed
+        self.segment, self.attributes, self.share, self.ridge = segment, attributes, share, ridge
         self.floor: Floor = floor
-        self.units = units
-        self.normalise = normalise
-        self.seed = seed
+        self.units, self.normalise = units, normalise
         self._length = 0
         self._location = self._scale = torch.empty(0, dtype=torch.float64)
         self._views: list[View] = []

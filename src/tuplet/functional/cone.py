@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tuplet.functional._derivative import first_order
-from tuplet.functional.nnls import SHARE, best_mixture, dot
+from tuplet.functional._frame import dot
+from tuplet.functional.nnls import SHARE, best_mixture
 
 
 def conic(products: Sequence[Float[Tensor, "B N"]], gram: Float[Tensor, "k k N"]) -> Float[Tensor, "B N"]:
@@ -42,28 +43,6 @@ def conic(products: Sequence[Float[Tensor, "B N"]], gram: Float[Tensor, "k k N"]
         return products[0]
     score: Tensor = _Conic.apply(gram, torch.stack(list(products)))
     return score
-
-
-def gram_of(members: Sequence[Float[Tensor, "N D"]]) -> Float[Tensor, "k k N"]:
-    """Multiply the members of each tuple with each other.
-
-    Args:
-        members: ``k`` tensors ``(N, D)``.
-
-    Returns:
-        ``(k, k, N)`` inner products.
-
-    Source:
-        Elementary.
-
-    Example:
-        >>> gram_of([torch.ones(1, 2), torch.ones(1, 2)])[..., 0]
-        tensor([[2., 2.],
-                [2., 2.]])
-    """
-    found = {(i, j): (members[i] * members[j]).sum(dim=1) for i in range(len(members)) for j in range(i + 1)}
-    k = range(len(members))
-    return torch.stack([torch.stack([found[max(i, j), min(i, j)] for j in k]) for i in k])
 
 
 def between(

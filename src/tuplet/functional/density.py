@@ -9,10 +9,9 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
+from tuplet.functional._blocks import EMPTY, cut, in_blocks
 from tuplet.functional._derivative import first_order
-from tuplet.functional.contrast import EMPTY, cut
 from tuplet.types import InputError, in_range, one_of
 
 Geometry = Literal["euclidean", "geodesic"]
@@ -38,7 +37,7 @@ def log_density(
         geometry: ``"euclidean"`` distance, or ``"geodesic"``: the angle between unit rows.
         own: the centre that belongs to row 0 (row ``i``'s is ``own + i``), which is left out; None leaves none out.
         keep: function of a slice of ``x`` giving bool ``(n, K)``, the centres to count; None for all.
-        block_size: rows per block, whose kernels are recomputed in backward; None keeps one block.
+        block_size: rows per block, recomputed in backward to bound memory; None keeps one block.
 
     Returns:
         ``(N,)``; 0 with a zero gradient for a row without centres.
@@ -47,8 +46,7 @@ def log_density(
         InputError: if an option is out of range.
 
     Notes:
-        Cost ``N K D``. Summed as logarithms, so nothing underflows: at ``tau = 0.07`` the kernel of orthogonal rows,
-        ``e^-204``, is 0 in float32. An angle has first derivatives only; that of opposite rows is bounded.
+        Cost ``N K D``. Summed as logarithms, so nothing underflows. An angle has first derivatives only.
 
     Source:
         UniAlign, equations 9, 14 and 21.
@@ -87,11 +85,7 @@ def log_density(
             density = density - offset / tau**2
         return torch.where(size > 0, density, 0.0)
 
-    n = x.shape[0]
-    if block_size is None or block_size >= n:
-        return block(slice(0, n))
-    starts = range(0, n, block_size)
-    return torch.cat([checkpoint(block, slice(i, min(i + block_size, n)), use_reentrant=False) for i in starts])
+    return torch.cat(in_blocks(block, slice(0, len(x)), block_size))
 
 
 def squared_distance(
@@ -105,8 +99,7 @@ def squared_distance(
         geometry: ``"euclidean"`` or ``"geodesic"``, :math:`(2\,\mathrm{atan2}(|x - y|, |x + y|))^2`.
 
     Returns:
-        ``(B,)``. The angle keeps its digits for nearly equal and nearly opposite rows, with a finite gradient, 0 where
-        they are equal.
+        ``(B,)``. The angle keeps its digits for nearly equal and nearly opposite rows, with a finite gradient.
 
     Raises:
         InputError: for an unknown geometry.
@@ -126,12 +119,11 @@ def squared_distance(
     return (2 * half_angle).square()
 
 
-def median_distance(z: Float[Tensor, "N D"], *, most: int = 2000) -> float:
+def median_distance(z: Float[Tensor, "N D"]) -> float:
     """Find the median distance between different rows, a usual bandwidth.
 
     Args:
-        z: ``(N, D)``, two or more different rows.
-        most: largest number of rows compared, taken at equal steps.
+        z: ``(N, D)``, two or more different rows; of more than 2,000, as many are compared, taken at equal steps.
 
     Returns:
         The median of the distances above 0.
@@ -146,7 +138,7 @@ def median_distance(z: Float[Tensor, "N D"], *, most: int = 2000) -> float:
         >>> median_distance(torch.eye(2))
         1.4142135381698608
     """
-    some = z[:: math.ceil(len(z) / most)].detach().float()
+    some = z[:: math.ceil(len(z) / 2000)].detach().float()
     distances = torch.nn.functional.pdist(some)
     distances = distances[distances > 0]
     if len(distances) == 0:

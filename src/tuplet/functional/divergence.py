@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from tuplet.functional.contrast import EMPTY, cut, pair_mask
+from tuplet.functional._blocks import EMPTY, cut, pair_mask
 from tuplet.functional.density import Geometry, log_density, median_distance
 from tuplet.types import InputError, one_of
 
@@ -42,18 +42,17 @@ def uniformity(
         rows: the slice of rows that this process owns; None for all.
         valid: ``(B,)`` rows that take part; None for all.
         group: ``(B,)`` ids; rows with an equal id do not repel each other.
-        block_size: rows per block, to bound memory at large B; None keeps one block.
+        block_size: as in `log_density`.
 
     Returns:
-        Scalar, at most 0. Its mean over processes is the value of all rows: with ``"row"`` each process sums its own,
-        with ``"global"`` each computes the whole. 0 if no row has another to be far from.
+        Scalar, at most 0; its mean over processes is the value of all rows. 0 if no row has another to be far from.
 
     Raises:
         InputError: if an option is out of range.
 
     Notes:
-        The true gradient is :math:`-\frac{1}{B\tau^2} \sum_j (p_{ij} + p_{ji})(z_i - z_j)`; the paper prints it without
-        ``1/B`` and without the share of the other rows' terms. Exact duplicates feel no force from each other.
+        The gradient is :math:`-\frac{1}{B\tau^2} \sum_j (p_{ij} + p_{ji})(z_i - z_j)`; the paper leaves out ``1/B`` and
+        :math:`p_{ji}`.
 
     Source:
         UniAlign, equation 9; Wang and Isola (2020).
@@ -108,25 +107,21 @@ def holder_divergence(
     Args:
         sets: two or more tensors ``(B, D)``; with ``"loo_both"`` row ``i`` of all of them is one tuple.
         tau: bandwidth, > 0, or one per set.
-        mode: ``"plugin"`` is equation 24. Every row counts itself, so at small ``tau`` it measures pairing: independent
-            draws of one distribution are far apart. ``"loo_both"`` leaves each row and its match out of all densities,
-            which compares distributions.
-        anchor: ``"first"`` set (the paper), or ``"average"`` of the joint integral over all anchors, which does not
-            depend on their order.
-        block_size: rows per block, to bound memory; None keeps one block.
+        mode: ``"plugin"`` is equation 24, where every row counts itself: at small ``tau`` it measures pairing.
+            ``"loo_both"`` leaves each row and its match out of all densities, which compares distributions.
+        anchor: ``"first"`` set (the paper), or ``"average"`` of the joint integral over all anchors.
+        block_size: as in `log_density`.
 
     Returns:
-        Scalar. 0 for identical sets. ``M = 2`` with ``"plugin"`` and equal bandwidths is the Cauchy-Schwarz divergence, at
-        least 0; otherwise estimates may be a little negative, and are not clamped.
+        Scalar, 0 for identical sets. ``M = 2`` with ``"plugin"`` and equal bandwidths is the Cauchy-Schwarz divergence,
+        >= 0; otherwise estimates may be a little negative, and are not clamped.
 
     Raises:
         InputError: for fewer than two sets, ``tau`` that does not fit, or sets of unequal size with ``"loo_both"``.
 
     Notes:
-        Cost ``M B^2 D``, with ``"average"`` ``M^2 B^2 D``. The constants of equal bandwidths cancel. Those of unequal ones
-        do not: they are kept, and a warning says that the value is then no divergence. Leaving rows out of the first term
-        only, which the paper allows, is far below 0 on identical sets and is not offered. No single ``tau`` tells the
-        gap; see `holder_sweep`.
+        Cost ``M B^2 D``, with ``"average"`` ``M^2 B^2 D``. The constants of unequal bandwidths do not cancel; a warning says
+        so. The paper's leaving rows out of the first term only is far below 0 on identical sets, and is not offered.
 
     Source:
         UniAlign, equations 16 and 20 to 24; Jenssen et al. (2006) for two sets.
@@ -168,8 +163,6 @@ def holder_sweep(
     *,
     taus: Sequence[float] = (0.265, 0.5, 1.0),
     mode: Mode = "loo_both",
-    anchor: Literal["first", "average"] = "average",
-    block_size: int | None = None,
 ) -> dict[float, float]:
     """Estimate the Hoelder divergence at several bandwidths, because no single one tells the gap.
 
@@ -177,11 +170,9 @@ def holder_sweep(
         sets: two or more tensors ``(B, D)``, as in `holder_divergence`.
         taus: bandwidths. The default 0.265 is the root of CLIP's temperature 0.07; 0.5 is Wang and Isola's ``t = 2``.
         mode: as in `holder_divergence`; the default compares distributions.
-        anchor: as in `holder_divergence`.
-        block_size: rows per block, to bound memory; None keeps one block.
 
     Returns:
-        Bandwidth -> divergence; the last is that of the median heuristic, `tuplet.functional.density.median_distance`.
+        Bandwidth -> divergence, averaged over anchors; the last is that of the median heuristic, `median_distance`.
 
     Raises:
         InputError: as in `holder_divergence`.
@@ -196,9 +187,7 @@ def holder_sweep(
     """
     with torch.no_grad():
         widths = [*map(float, taus), median_distance(torch.cat(list(sets)))]
-        return {
-            t: float(holder_divergence(sets, tau=t, mode=mode, anchor=anchor, block_size=block_size)) for t in widths
-        }
+        return {t: float(holder_divergence(sets, tau=t, mode=mode, anchor="average")) for t in widths}
 
 
 def _log_mean(logs: Tensor) -> Tensor:

@@ -28,11 +28,8 @@ def principal_axes(x: Float[Tensor, "N d"], *, count: int = 100) -> tuple[Float[
         count: largest number of axes.
 
     Returns:
-        The mean ``(d,)`` and orthonormal axes ``(d, k)``, largest variance first. ``k`` is smaller than ``count`` where the
-        rows have fewer directions, 0 where they are constant.
-
-    Notes:
-        Costs the cube of the smaller of ``N`` and ``d``, which is cut at `EXACT` rows.
+        The mean ``(d,)`` and orthonormal axes ``(d, k)``, largest variance first; ``k`` < ``count`` where the rows have fewer
+        directions. Costs the cube of the smaller of ``N`` and ``d``, which is cut at `EXACT` rows.
 
     Source:
         Pearson (1901), On lines and planes of closest fit; for ``N < d`` from the ``(N, N)`` inner products.
@@ -59,48 +56,11 @@ def principal_axes(x: Float[Tensor, "N d"], *, count: int = 100) -> tuple[Float[
     return mean, axes
 
 
-def joint_covariance(
-    parts: Sequence[Float[Tensor, "N _"]], present: Sequence[Bool[Tensor, " N"]] | None = None
-) -> Float[Tensor, "K K"]:
-    r"""Estimate the covariance of several modalities together, each block over the rows that have both.
-
-    Args:
-        parts: per modality ``(N, k_m)`` values; rows where it is absent may hold anything finite.
-        present: per modality bool ``(N,)``; all rows when left out.
-
-    Returns:
-        ``(K, K)`` with ``K`` the sum of the ``k_m``, positive semi-definite. A block of two modalities that share no
-        row is 0 before negative eigenvalues are cut.
-
-    Raises:
-        InputError: if numbers of rows disagree.
-
-    Notes:
-        Each modality is centred by its own present rows. Blocks over different rows can contradict each other; negative
-        eigenvalues of the whole are then set to 0.
-
-    Source:
-        Higham (1988), Computing a nearest symmetric positive semidefinite matrix.
-
-    Example:
-        >>> joint_covariance([torch.tensor([[1.0], [-1.0]]), torch.tensor([[2.0], [-2.0]])]).tolist()
-        [[1.0, 2.0], [2.0, 4.0]]
-    """
-    rows = len(parts[0])
-    masks = [torch.ones(rows, dtype=torch.bool)] * len(parts) if present is None else list(present)
-    if any(len(p) != rows for p in parts) or any(len(m) != rows for m in masks) or len(masks) != len(parts):
-        raise InputError(
-            f"parts has {[len(p) for p in parts]} rows and present {[len(m) for m in masks]}, expected equal numbers"
-        )
-    moments = Moments([p.shape[1] for p in parts])
-    weights = [m.double()[:, None] for m in masks]  # centred first: products of numbers far from 0 lose digits
-    means = [(p.double() * w).sum(dim=0) / w.sum().clamp_min(1) for p, w in zip(parts, weights, strict=True)]
-    moments.add([p.double() - mean for p, mean in zip(parts, means, strict=True)], masks)
-    return moments.covariance()
-
-
 class Moments:
-    """Sums over rows from which `joint_covariance` follows, for data that are read in shares.
+    """Sums over rows from which the covariance of several modalities together follows, for data that are read in shares.
+
+    Each block is over the rows that have both modalities. Such blocks can contradict each other: negative eigenvalues of the
+    whole are set to 0 (Higham, 1988). A block of two modalities that share no row is 0 before that.
 
     Args:
         sizes: number of values per modality.
@@ -123,6 +83,22 @@ class Moments:
         self.sums = torch.zeros(total, len(self.sizes), dtype=torch.float64)
         self.counts = torch.zeros(len(self.sizes), len(self.sizes), dtype=torch.float64)
 
+    @classmethod
+    def from_rows(
+        cls, parts: Sequence[Float[Tensor, "N _"]], present: Sequence[Bool[Tensor, " N"]] | None = None
+    ) -> Moments:
+        """Sum rows in memory, each modality centred by its present rows first: far from 0 products lose digits."""
+        rows = len(parts[0])
+        masks = [torch.ones(rows, dtype=torch.bool)] * len(parts) if present is None else list(present)
+        if any(len(p) != rows for p in parts) or any(len(m) != rows for m in masks) or len(masks) != len(parts):
+            counts = [len(p) for p in parts], [len(m) for m in masks]
+            raise InputError(f"parts has {counts[0]} rows and present {counts[1]}, expected equal numbers")
+        moments = cls([p.shape[1] for p in parts])
+        weights = [m.double()[:, None] for m in masks]
+        means = [(p.double() * w).sum(dim=0) / w.sum().clamp_min(1) for p, w in zip(parts, weights, strict=True)]
+        moments.add([p.double() - mean for p, mean in zip(parts, means, strict=True)], masks)
+        return moments
+
     def add(self, parts: Sequence[Float[Tensor, "N _"]], present: Sequence[Bool[Tensor, " N"]]) -> None:
         """Add rows; those where a modality is absent may hold anything finite. Far from centred rows lose digits."""
         mask = torch.stack(list(present), dim=1).double()
@@ -132,7 +108,7 @@ class Moments:
         self.counts += mask.mT @ mask
 
     def covariance(self) -> Float[Tensor, "K K"]:
-        """Return the covariance so far, as `joint_covariance` defines it."""
+        """Return the covariance so far, ``(K, K)`` with ``K`` the sum of the sizes, positive semi-definite."""
         of, own = self.of, torch.arange(len(self.of))
         mean = self.sums[own, of] / self.counts[of, of].clamp_min(1)
         cross = self.sums[:, of] * mean  # sum of x_i over the rows that have both, times the mean of x_j
@@ -153,15 +129,15 @@ def shared_directions(
         R_m = \mathrm{ridge} \cdot \mathrm{tr}(C_{mm}) / k_m \cdot I
 
     Args:
-        covariance: ``(K, K)``, symmetric and positive semi-definite, as `joint_covariance` gives it.
+        covariance: ``(K, K)``, symmetric and positive semi-definite, as `Moments` gives it.
         sizes: :math:`k_m`, the number of values per modality, in order; they sum to ``K``.
         ridge: >= 0, relative to the mean variance of each block. 0 needs blocks of full rank.
         dim: number of directions.
 
     Returns:
-        Per modality ``(k_m, dim)`` with the parts of :math:`w` as columns, scaled to
-        :math:`w^\top (\mathrm{blockdiag}(C) + R)\, w = 1`, and :math:`\lambda - 1` ``(dim,)`` in falling order, cut at 0: the
-        canonical correlation for two modalities, up to :math:`M - 1` for M. Columns beyond those above 0 are 0.
+        Per modality ``(k_m, dim)``, the parts of :math:`w`, with :math:`w^\top (\mathrm{blockdiag}(C) + R)\, w = 1`; and
+        :math:`\lambda - 1` ``(dim,)``, falling, cut at 0: the canonical correlation for two modalities, up to :math:`M - 1`
+        for M. Columns beyond those above 0 are 0.
 
     Raises:
         InputError: if ``sizes`` do not fit, ``ridge`` is negative, or ``dim`` is not positive.

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tuplet.functional._plans import gromov_plan, times
+from tuplet.functional._plans import consensus_kernel, gromov_plan, gromov_value, start_plan
 from tuplet.types import InputError, in_range, one_of
 
 Coupling = Literal["gw", "entropic", "identity"]
@@ -73,34 +73,30 @@ def gromov_wasserstein(
         Ky: ``(P, P)`` or ``(S, P, P)``, symmetric.
         p: ``(N,)`` or ``(S, N)`` masses >= 0 that sum to 1; uniform when None.
         q: masses of the rows of ``Ky``.
-        coupling: ``"gw"`` finds a local optimum by conditional gradients with exact assignments and line search;
-            ``"entropic"`` a stationary point of the entropic problem by mirror steps; ``"identity"`` keeps row ``i``
-            with row ``i``, for paired rows of equal masses.
-        start: where the search starts: ``"pairing"`` keeps as much mass as possible on the diagonal, ``"product"`` is
-            :math:`p q^\top`, or a plan. None is the pairing for kernels of one size, else the product.
-        epsilon: :math:`\epsilon > 0` of ``"entropic"``, in units of squared kernel entries. Above about the variance of
-            the entries over :math:`\log N` the plan is the product of the masses, which matches nothing.
+        coupling: ``"gw"``: conditional gradients with exact assignments; ``"entropic"``: mirror steps on the entropic problem;
+            ``"identity"``: row ``i`` with row ``i``, for equal masses.
+        start: ``"pairing"`` keeps as much mass as possible on the diagonal, ``"product"`` is :math:`p q^\top`, or a plan.
+            None is the pairing for kernels of one size, else the product.
+        epsilon: :math:`\epsilon > 0` of ``"entropic"``, in units of squared kernel entries; matches nothing above about the
+            variance of the entries over :math:`\log N`.
         iterations: largest number of assignments or mirror steps.
         tol: gain of the distance (``"gw"``) or change of the plan (``"entropic"``) at which to stop.
 
     Returns:
-        The `Matching`; its value is differentiable in both kernels at a fixed plan (the envelope theorem). The value
-        of ``"entropic"`` is the distance at its plan, without the entropy.
+        The `Matching`; its value is differentiable in both kernels at a fixed plan (the envelope theorem), and without the
+        entropy.
 
     Raises:
-        InputError: if an option is misspelt or out of range, a shape does not match, or ``"identity"`` meets
-            unequal masses.
+        InputError: for a bad option or shape, or ``"identity"`` with unequal masses.
 
     Notes:
-        Except for ``"identity"`` a local optimum, which depends on the start. For positive semi-definite kernels of one
-        size every step of ``"gw"`` is a whole permutation. Cost per step: ``N^3``. Assignments run on the CPU, also for
-        kernels on a GPU. Unequal masses need a linear programme instead of an assignment, which is slower.
-        The entropic plan of a kernel with itself is not the identity, so its value is above 0.
+        Except for ``"identity"`` a local optimum, which depends on the start. Cost per step: ``N^3``; assignments run on the
+        CPU, and unequal masses need a linear programme instead, which is slower. The entropic plan of a kernel with itself
+        is not the identity, so its value is above 0.
 
     Source:
         Peyre, Cuturi and Solomon (2016), propositions 1 and 2; Vayer et al. (2019) for conditional gradients. UniOMA
-        (Zu et al.), equation 1, prints the trace alone and calls it a distance; it is a similarity, and without the
-        squares its minimum would drive kernels apart or to 0.
+        (Zu et al.), equation 1, prints the trace alone, which is a similarity.
 
     Example:
         >>> K = torch.tensor([[1.0, 0.9, 0.1], [0.9, 1.0, 0.2], [0.1, 0.2, 1.0]])
@@ -143,65 +139,6 @@ def gromov_wasserstein(
     return Matching(value[0], plan[0], divergence[0]) if single else Matching(value, plan, divergence)
 
 
-def gromov_value(
-    Kx: Float[Tensor, "S N N"], Ky: Float[Tensor, "S P P"], plan: Float[Tensor, "S N P"]
-) -> Float[Tensor, " S"]:
-    r"""Gromov-Wasserstein cost of given plans, :math:`\sum_{ijkl} T_{ij} T_{kl} (K^x_{ik} - K^y_{jl})^2`.
-
-    Args:
-        Kx: ``(S, N, N)``, symmetric.
-        Ky: ``(S, P, P)``, symmetric.
-        plan: ``(S, N, P)``; its sums are the masses.
-
-    Returns:
-        ``(S,)``, differentiable in the kernels: the part that depends on ``Ky`` is a sum of squares, which keeps its
-        digits where the kernels nearly match.
-
-    Source:
-        Peyre, Cuturi and Solomon (2016), proposition 1, completed to squares.
-
-    Example:
-        >>> K = torch.eye(2)[None]
-        >>> gromov_value(K, K, K / 2)
-        tensor([0.])
-    """
-    p, q = plan.sum(dim=2), plan.sum(dim=1)
-    pp, qq = p[:, :, None] * p[:, None, :], q[:, :, None] * q[:, None, :]
-    carried = times(plan.mT, times(plan.mT, Kx).mT)
-    mean = torch.where(qq > 0, carried / torch.where(qq > 0, qq, 1.0), 0.0)
-    spread = (pp * Kx.square()).sum(dim=(1, 2)) - (qq * mean.square()).sum(dim=(1, 2))
-    return (qq * (Ky - mean).square()).sum(dim=(1, 2)) + spread
-
-
-def consensus_kernel(
-    kernels: Float[Tensor, "S P P"], plans: Float[Tensor, "S N P"], *, weights: Float[Tensor, " S"]
-) -> Float[Tensor, "N N"]:
-    r"""Give the best consensus at fixed plans, :math:`C = \sum_s \lambda_s T_s K_s T_s^\top / (p p^\top)`.
-
-    Args:
-        kernels: ``(S, P, P)``.
-        plans: ``(S, N, P)``. If plans differ in their row masses :math:`p_s`, every entry is averaged over the kernels
-            that have it: the divisor is :math:`\sum_s \lambda_s p_s p_s^\top`.
-        weights: ``(S,)`` weights :math:`\lambda_s >= 0`.
-
-    Returns:
-        ``(N, N)``; 0 where no kernel has mass.
-
-    Source:
-        Peyre, Cuturi and Solomon (2016), proposition 4.
-
-    Example:
-        >>> kernels = torch.stack([torch.eye(2), torch.ones(2, 2)])
-        >>> consensus_kernel(kernels, torch.eye(2).expand(2, -1, -1) / 2, weights=torch.tensor([0.5, 0.5]))
-        tensor([[1.0000, 0.5000],
-                [0.5000, 1.0000]])
-    """
-    p = plans.sum(dim=2)
-    mass = torch.einsum("s,si,sj->ij", weights, p, p)
-    total = torch.einsum("s,sij->ij", weights, times(plans, times(plans, kernels).mT))
-    return torch.where(mass > 0, total / torch.where(mass > 0, mass, 1.0), 0.0)
-
-
 def gromov_barycenter(
     kernels: Float[Tensor, "S P P"] | Sequence[Float[Tensor, "_ _"]],
     *,
@@ -209,29 +146,19 @@ def gromov_barycenter(
     masses: Float[Tensor, "S P"] | None = None,
     p: Float[Tensor, " N"] | None = None,
     coupling: Coupling = "gw",
-    start: Literal["pairing", "product"] | None = None,
     epsilon: float = 0.001,
     rounds: int = 20,
-    iterations: int = 200,
-    tol: float = 1e-9,
 ) -> Barycenter:
     r"""Consensus of kernels, :math:`\arg\min_C \sum_s \lambda_s d(C, K_s)`, by turns with the plans.
 
     Args:
-        kernels: ``(S, P, P)`` symmetric kernels of paired rows, or a list of kernels of unequal sizes, whose rows are
-            not taken as paired.
-        weights: ``(S,)`` weights :math:`\lambda` >= 0, scaled to sum to 1 over the kernels that have mass; uniform when
-            None.
+        kernels: ``(S, P, P)`` symmetric kernels of paired rows, or a list of kernels of unequal sizes, of unpaired rows.
+        weights: ``(S,)`` weights :math:`\lambda` >= 0, scaled to sum to 1 over the kernels with mass; uniform when None.
         masses: ``(S, P)`` masses of the rows, 0 for missing ones, of total 1 or 0; uniform when None. Not for a list.
         p: ``(N,)`` masses of the rows of the consensus; uniform over ``P`` rows when None.
-        coupling: as in `gromov_wasserstein`. ``"identity"`` averages the kernels entry by entry, over those that have
-            both rows.
-        start: as in `gromov_wasserstein`, from the mean of the kernels over paired rows. None is the pairing. A list
-            starts from its largest kernel and the product.
+        coupling: as in `gromov_wasserstein`. ``"identity"`` averages entry by entry, over the kernels that have both rows.
         epsilon: as in `gromov_wasserstein`.
-        rounds: largest number of turns.
-        iterations: as in `gromov_wasserstein`, per turn.
-        tol: change of the consensus (root mean square) at which to stop.
+        rounds: largest number of turns, which end where the consensus changes by less than 1e-9.
 
     Returns:
         The `Barycenter`; constant to autograd.
@@ -240,9 +167,9 @@ def gromov_barycenter(
         InputError: if an option is misspelt or out of range.
 
     Notes:
-        Each turn lowers the objective and starts from the plans of the last one. The consensus is defined up to the
-        order of its rows; the pairing pins it. ``S`` solves per turn. The pairing is the better start where paired rows
-        say much about each other, the product where they say little.
+        Each turn lowers the objective, by ``S`` solves from the plans of the last one. The consensus is defined up to the
+        order of its rows; starting from the pairing of paired rows pins it. A list starts from its largest kernel and the
+        product.
 
     Source:
         Peyre, Cuturi and Solomon (2016), section 4; UniOMA (Zu et al.), equation 2.
@@ -276,55 +203,18 @@ def gromov_barycenter(
     if paired and len(target) == K.shape[1]:
         plans = start_plan(held, q, "pairing")
         C = consensus_kernel(K, plans, weights=share)
-        plans = start_plan(held, q, start) if start == "product" else plans
     else:
         plans, C = start_plan(held, q, "product"), K[(q > 0).sum(dim=1).argmax()]
         times_over = -(-len(target) // len(C))
         C = C.repeat(times_over, times_over)[: len(target), : len(target)]
     smoothing = epsilon if coupling == "entropic" else 0.0
     for _ in range(rounds):
-        plans = gromov_plan(C.expand(len(K), -1, -1).contiguous(), K, held, q, plans, smoothing, iterations, tol)
+        plans = gromov_plan(C.expand(len(K), -1, -1).contiguous(), K, held, q, plans, smoothing, 200, 1e-9)
         last, C = C, consensus_kernel(K, plans, weights=share)
-        if not torch.compiler.is_compiling() and bool((C - last).square().mean().sqrt() <= tol):
+        if not torch.compiler.is_compiling() and bool((C - last).square().mean().sqrt() <= 1e-9):
             break
     values = gromov_value(C.expand(len(K), -1, -1), K, plans)
     return Barycenter(*(x.to(kernels.dtype) for x in (C, plans, values)))
-
-
-def start_plan(
-    p: Float[Tensor, "S N"], q: Float[Tensor, "S P"], start: Literal["pairing", "product"]
-) -> Float[Tensor, "S N P"]:
-    r"""Give a plan to start from.
-
-    Args:
-        p: ``(S, N)`` masses.
-        q: ``(S, P)`` masses of the same total.
-        start: ``"product"`` is :math:`p q^\top`; ``"pairing"`` puts :math:`\min(p_i, q_i)` on the diagonal and the
-            product of what is left elsewhere.
-
-    Returns:
-        ``(S, N, P)`` with these masses.
-
-    Raises:
-        InputError: for the pairing of unequal numbers of rows, or a misspelt option.
-
-    Source:
-        Elementary.
-
-    Example:
-        >>> start_plan(torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]]), "pairing")
-        tensor([[[0.5000, 0.0000],
-                 [0.5000, 0.0000]]])
-    """
-    one_of("start", start, ("pairing", "product"))
-    if start == "product":
-        return p[:, :, None] * q[:, None, :] / p.sum(dim=1).clamp_min(1e-30)[:, None, None]
-    if p.shape != q.shape:
-        raise InputError(f"start is 'pairing' for {p.shape[1]} and {q.shape[1]} rows; use 'product' or give a plan")
-    kept = torch.minimum(p, q)
-    left, right = p - kept, q - kept
-    rest = left[:, :, None] * right[:, None, :] / left.sum(dim=1).clamp_min(1e-30)[:, None, None]
-    return torch.diag_embed(kept) + rest
 
 
 def _masses(name: str, given: Tensor | None, kernel: Tensor) -> Tensor:

@@ -152,49 +152,6 @@ def log_joint(windows: Float[Tensor, "N T V"], mixture: Mixture, *, floor: Floor
 
 
 @torch.no_grad()
-def update(
-    windows: Float[Tensor, "N T V"],
-    posterior: Float[Tensor, "N C"],
-    mean: Float[Tensor, "C T V"],
-    prior: Prior,
-) -> Mixture:
-    r"""M-step: weights, then variances around the given means, then means.
-
-    .. math::
-        \theta_c &= \mathrm{mean}_n\, \pi_{nc}, \quad D_{cv} = \mathrm{diag}_t \Big( \sum_n r_{ntv} \pi_{nc} \Big) /
-        \sigma^2_{cv} \\
-        \sigma^2_{cv} &= \frac{N_0 s_v^2 + \sum_{nt} r_{ntv} \pi_{nc} (x_{ntv} - \mu_{ctv})^2}
-        {N_0 + \sum_{nt} r_{ntv} \pi_{nc}} \\
-        \mu_{cv} &= m_v + \big( (s_v K)^{-1} + D_{cv} \big)^{-1} D_{cv} (\bar x_{cv} - m_v)
-
-    where :math:`r` is 1 for an observed value, else 0, and :math:`\bar x` the weighted mean of the observed values.
-
-    Args:
-        windows: ``(N, T, V)``, NaN where missing.
-        posterior: ``(N, C)``, rows sum to 1.
-        mean: ``(C, T, V)`` means before the step.
-        prior: the `Prior`.
-
-    Returns:
-        The new `Mixture`, without a gradient.
-
-    Notes:
-        Cost ``N C T V + C V T^3``. The prior covariance is never inverted: with :math:`W = D^{1/2}` the last line is
-        :math:`S W (I + W S W)^{-1} W`, whose eigenvalues inside are at least 1, however singular K is.
-
-    Source:
-        Mikalsen et al. (2018), M-step.
-
-    Example:
-        >>> x = torch.tensor([[[0.0]], [[4.0]]])
-        >>> weak = Prior(torch.zeros(1, 1), torch.ones(1), 1e6 * torch.eye(1), 1e-6)
-        >>> update(x, torch.eye(2), torch.full((2, 1, 1), 2.0), weak).mean.flatten().round(decimals=3)
-        tensor([0., 4.])
-    """
-    return _update(_powers(windows), posterior, mean, prior)
-
-
-@torch.no_grad()
 def fit_mixture(
     windows: Float[Tensor, "N T V"],
     cluster: Int[Tensor, " N"],
@@ -251,13 +208,18 @@ def _powers(windows: Tensor) -> Tensor:
     return torch.stack([seen.to(windows.dtype), values, values.square()], dim=1).flatten(1)
 
 
+@torch.no_grad()
 def _update(powers: Tensor, posterior: Tensor, mean: Tensor, prior: Prior) -> Mixture:
+    """M-step: weights, then variances around the given means, then means."""
     c, t, v = mean.shape
     count, first, second = (posterior.mT @ powers).view(c, 3, t, v).unbind(1)
+    # variance_cv = (N0 s_v^2 + sum_nt r pi (x - mu)^2) / (N0 + sum_nt r pi), with r = 1 for an observed value
     apart = (second - 2 * mean * first + mean.square() * count).sum(dim=1).clamp_min(0)
     variance = (prior.strength * prior.deviation.square() + apart) / (prior.strength + count.sum(dim=1))
     tiny = torch.finfo(count.dtype).tiny
     shift = torch.where(count > tiny, first / count.clamp_min(tiny) - prior.mean, 0.0)
+    # mean_cv = m_v + ((s_v K)^-1 + D)^-1 D (xbar - m_v), D = diag_t(sum_n r pi) / variance. The prior covariance S = s_v K is
+    # never inverted: with W = D^(1/2) it is S W (I + W S W)^-1 W, whose eigenvalues inside are >= 1, however singular K is.
     root = (count / variance[:, None]).sqrt().mT[..., None]  # (C, V, T, 1)
     covariance = prior.deviation[:, None, None] * prior.kernel
     inner = root * covariance * root.mT

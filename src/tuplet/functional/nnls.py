@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from tuplet.functional._frame import dot
+
 SHARE = 2**15
 """Pairs that are solved at a time on a CPU: few enough that all working memory stays in the cache."""
 ROUNDS = 6
@@ -262,27 +264,4 @@ def _left(t: Tensor, row: Tensor, a: Tensor, skip: int | None = None) -> Tensor:
     out = torch.addcmul(t, row[used[0]], a[used[0]], value=-1)
     for j in used[1:]:
         out.addcmul_(row[j], a[j], value=-1)
-    return out
-
-
-def dot(a: Float[Tensor, "k ..."], b: Float[Tensor, "k ..."]) -> Float[Tensor, ...]:
-    r"""Sum :math:`a_j b_j` over the members, one pass per member.
-
-    Args:
-        a: ``(k, ...)``.
-        b: ``(k, ...)``, or a shape that broadcasts.
-
-    Returns:
-        ``(...)``.
-
-    Source:
-        Elementary.
-
-    Example:
-        >>> dot(torch.ones(2, 1), torch.tensor([[3.0], [4.0]]))
-        tensor([7.])
-    """
-    out = a[0] * b[0]
-    for j in range(1, len(a)):
-        out.addcmul_(a[j], b[j])
     return out

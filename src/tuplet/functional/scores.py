@@ -14,10 +14,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tuplet.functional._frame import frame, heights
-from tuplet.functional.cone import conic, gram_of
+from tuplet.functional._frame import frame, gram_of, heights, root
+from tuplet.functional.cone import conic
 from tuplet.functional.rows import even_product, unit
-from tuplet.functional.span import projection_on, root, span_of, volume_over
+from tuplet.functional.span import span_of
 from tuplet.types import InputError
 
 
@@ -135,7 +135,7 @@ def simplex_volume(anchor: Float[Tensor, "B D"], rest: Sequence[Float[Tensor, "N
                 [0.]])
     """
     _check(anchor, rest)
-    return volume_over(anchor, span_of(rest))
+    return span_of(rest).volume_with(anchor)
 
 
 def triangle_area(
@@ -209,7 +209,7 @@ def span_projection(
         tensor([[0.7071]])
     """
     _check(anchor, rest)
-    return projection_on(anchor, span_of(rest, ridge=ridge))
+    return span_of(rest, ridge=ridge).project(anchor)
 
 
 def paired_volume(members: Sequence[Float[Tensor, "B D"]]) -> Float[Tensor, " B"]:

@@ -6,9 +6,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
-from tuplet.functional.contrast import BlockSize, Logits, Positives, cut, pair_mask, size_of_block
+from tuplet.functional._blocks import BlockSize, Logits, Positives, cut, in_blocks, pair_mask, size_of_block
 from tuplet.types import one_of
 
 
@@ -27,11 +26,11 @@ def sigmoid_contrast(
     .. math:: L = \frac1N \sum_i \sum_j \log \big( 1 + e^{-y_{ij} l_{ij}} \big), \qquad y_{ij} = \pm 1
 
     Args:
-        logits: function of two slices giving the ``(b, n)`` logits of those queries and candidates.
-        positive: ``(N,)`` logits of the matching pairs; they replace the diagonal of ``logits``.
-        rows: the slice of queries that this process owns.
-        valid: ``(N,)`` rows that take part; None for all.
-        group: ``(N,)`` ids; None for no groups.
+        logits: as in `contrast`.
+        positive: as in `contrast`.
+        rows: as in `contrast`.
+        valid: as in `contrast`.
+        group: as in `contrast`.
         positives: ``"own"`` leaves other pairs of one group out; ``"group"`` makes them positives.
         block_size: as in `contrast`.
 
@@ -39,7 +38,7 @@ def sigmoid_contrast(
         Scalar. Its mean over processes is the loss of all rows.
 
     Raises:
-        InputError: if ``block_size`` or ``positives`` is out of range.
+        InputError: if an option is out of range.
 
     Source:
         Zhai et al. (2023), SigLIP, algorithm 1.
@@ -66,16 +65,9 @@ def sigmoid_contrast(
             own = kept.diagonal(queries.start)
             own.copy_(torch.ones_like(own) if valid is None else valid[queries])
             losses = torch.where(kept, losses, 0.0)
-        per_query: Tensor = losses.sum(dim=1)
-        return per_query
+        return losses.sum(dim=1)
 
-    if step is None or step >= rows.stop - rows.start:
-        per_row = block(rows)
-    else:
-        starts = range(rows.start, rows.stop, step)
-        per_row = torch.cat(
-            [checkpoint(block, slice(i, min(i + step, rows.stop)), use_reentrant=False) for i in starts]
-        )
+    per_row = torch.cat(in_blocks(block, rows, step))
     if valid is None:
         return per_row.mean()
     world = n / (rows.stop - rows.start)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tuplet.functional._derivative import first_order
-from tuplet.functional._frame import frame, heights
+from tuplet.functional._frame import frame, heights, root
 from tuplet.types import InputError
 
 
@@ -38,10 +38,26 @@ class Span(NamedTuple):
         """Cut the candidates into equal parts."""
         size = len(self.volume) // parts
         metrics = [None] * parts if self.metric is None else torch.split(self.metric, size, dim=2)
-        return [
-            Span(*x)
-            for x in zip(torch.split(self.basis, size, dim=1), metrics, torch.split(self.volume, size), strict=True)
-        ]
+        bases, volumes = torch.split(self.basis, size, dim=1), torch.split(self.volume, size)
+        return [Span(*part) for part in zip(bases, metrics, volumes, strict=True)]
+
+    def project(self, anchor: Float[Tensor, "B D"], *, tau: float | Tensor = 1.0) -> Float[Tensor, "B N"]:
+        """Score queries as `span_projection` does, over ``tau``: dividing the queries spares a pass over ``(B, N)``."""
+        query = _scaled(anchor, tau)
+        if self.metric is None:
+            projected: Tensor = _Projected.apply(query, self.basis)
+            return projected
+        return _length(torch.stack([query @ b.mT for b in self.basis]), self.metric)
+
+    def project_own(self, anchor: Float[Tensor, "N D"], *, tau: float | Tensor = 1.0) -> Float[Tensor, " N"]:
+        """Score query ``i`` against span ``i``: the diagonal of `project`."""
+        return _length((self.basis * _scaled(anchor, tau)).sum(dim=2), self.metric)
+
+    def volume_with(self, anchor: Float[Tensor, "B D"]) -> Float[Tensor, "B N"]:
+        """Score queries as `simplex_volume` does, by the Schur complement; only for a span made with ``ridge`` 0."""
+        length = torch.linalg.vector_norm(anchor, dim=1, keepdim=True)
+        volumes: Tensor = _Left.apply(anchor, self.basis, length, self.volume)
+        return volumes
 
 
 def span_of(rest: Sequence[Float[Tensor, "N D"]], *, ridge: float = 0.0) -> Span:
@@ -88,11 +104,11 @@ def span_and_height(
     """Orthonormalise candidate tuples and give the distance of each one's own query to its span, from one factor.
 
     Args:
-        rest: ``k >= 1`` tensors ``(N, D)``.
+        rest: as in `span_of`.
         anchor: ``(N, D)``, row ``n`` belongs to tuple ``n``.
 
     Returns:
-        The `Span` of ``rest`` and the ``(N,)`` distances. Times the span's volume they are what `paired_volume` gives.
+        The `Span` of ``rest`` and the ``(N,)`` distances; times the span's volume they are `paired_volume`.
 
     Source:
         Linear algebra (the leading block of a Cholesky factor is the factor of the leading block).
@@ -106,77 +122,6 @@ def span_and_height(
     basis, inverse = frame(members, kept=len(rest))
     apart = heights(members, inverse).to(anchor.dtype)
     return Span(basis, None, apart[:, :-1].prod(dim=1)), apart[:, -1]
-
-
-def projection_on(anchor: Float[Tensor, "B D"], span: Span, *, tau: float | Tensor = 1.0) -> Float[Tensor, "B N"]:
-    """Score queries against prepared spans, as `span_projection` does, divided by a temperature.
-
-    Args:
-        anchor: ``(B, D)``.
-        span: the candidates' `Span`.
-        tau: divisor of the scores. Dividing the queries instead spares a pass over ``(B, N)``.
-
-    Returns:
-        ``(B, N)`` in [0, 1 / tau].
-
-    Source:
-        OVA-IB (Li et al., 2026), equation 11.
-
-    Example:
-        >>> e = torch.eye(3)
-        >>> projection_on(e[:1], span_of([e[:1]]))
-        tensor([[1.]])
-    """
-    query = _scaled(anchor, tau)
-    if span.metric is None:
-        projected: Tensor = _Projected.apply(query, span.basis)
-        return projected
-    return _length(torch.stack([query @ b.mT for b in span.basis]), span.metric)
-
-
-def paired_projection(anchor: Float[Tensor, "N D"], span: Span, *, tau: float | Tensor = 1.0) -> Float[Tensor, " N"]:
-    """Score query ``i`` against span ``i``: the diagonal of `projection_on`.
-
-    Args:
-        anchor: ``(N, D)``.
-        span: the `Span` of ``N`` candidates.
-        tau: divisor of the scores.
-
-    Returns:
-        ``(N,)`` in [0, 1 / tau].
-
-    Source:
-        OVA-IB (Li et al., 2026), equation 11.
-
-    Example:
-        >>> e = torch.eye(2)
-        >>> paired_projection(e, span_of([e]))
-        tensor([1., 1.])
-    """
-    return _length((span.basis * _scaled(anchor, tau)).sum(dim=2), span.metric)
-
-
-def volume_over(anchor: Float[Tensor, "B D"], span: Span) -> Float[Tensor, "B N"]:
-    """Score queries against prepared spans, as `simplex_volume` does.
-
-    Args:
-        anchor: ``(B, D)``.
-        span: the candidates' `Span`, made with ``ridge`` 0.
-
-    Returns:
-        ``(B, N)``, at least 0.
-
-    Source:
-        GRAM (Cicchetti et al., 2025), through the Schur complement of the Gram determinant.
-
-    Example:
-        >>> e = torch.eye(3)
-        >>> volume_over(e[:1], span_of([2 * e[1:2]]))
-        tensor([[2.]])
-    """
-    length = torch.linalg.vector_norm(anchor, dim=1, keepdim=True)
-    volumes: Tensor = _Left.apply(anchor, span.basis, length, span.volume)
-    return volumes
 
 
 class _Projected(torch.autograd.Function):
@@ -257,23 +202,3 @@ def _length(parts: Tensor, metric: Tensor | None) -> Tensor:
     terms = [(1 + (i < j)) * metric[i, j] * parts[i] * parts[j] for i in k for j in k if i <= j]
     shrunk = reduce(torch.add, terms)
     return parts.square().sum(dim=0) / torch.where(shrunk > 0, root(shrunk), 1.0)
-
-
-def root(squared: Tensor) -> Tensor:
-    """Take the square root, 0 with a zero gradient at 0.
-
-    Args:
-        squared: any shape, >= 0.
-
-    Returns:
-        The root, of the same shape.
-
-    Source:
-        Elementary.
-
-    Example:
-        >>> root(torch.tensor([4.0, 0.0]))
-        tensor([2., 0.])
-    """
-    positive = squared > torch.finfo(squared.dtype).eps ** 2
-    return torch.where(positive, torch.where(positive, squared, 1.0).sqrt(), 0.0)

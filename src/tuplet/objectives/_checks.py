@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tuplet.functional.contrast import BlockSize, size_of_block
+from tuplet.functional._blocks import BlockSize, size_of_block
 from tuplet.types import InputError, in_range
 
 

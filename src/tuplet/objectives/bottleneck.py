@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from tuplet.functional.contrast import BlockSize, Positives
+from tuplet.functional._blocks import BlockSize, Positives
 from tuplet.objectives.compose import Weights, row_mean
 from tuplet.objectives.pairwise import Pairs, Pairwise, over_pairs, pairs_of
 from tuplet.objectives.temperature import Tau

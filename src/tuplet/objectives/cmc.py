@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from tuplet.functional.contrast import BlockSize, Positives, contrast, cut, pair_mask
+from tuplet.functional._blocks import BlockSize, Positives, cut, pair_mask
+from tuplet.functional.contrast import contrast
 from tuplet.objectives.compose import Weights
 from tuplet.objectives.pairwise import Pairs, Pairwise
 from tuplet.objectives.temperature import Tau, at

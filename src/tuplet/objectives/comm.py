@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from tuplet.functional.contrast import BlockSize, Positives
+from tuplet.functional._blocks import BlockSize, Positives
 from tuplet.functional.rows import unit
 from tuplet.nets.fusion import Fusion
 from tuplet.objectives._checks import check_options

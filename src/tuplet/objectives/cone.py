@@ -9,8 +9,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tuplet.functional.cone import between, conic, gram_of
-from tuplet.functional.contrast import BlockSize, Positives, contrast, cut
+from tuplet.functional._blocks import BlockSize, Positives, cut
+from tuplet.functional._frame import gram_of
+from tuplet.functional.cone import between, conic
+from tuplet.functional.contrast import contrast
 from tuplet.functional.rows import even_product
 from tuplet.objectives._checks import check_options
 from tuplet.objectives._patterns import COUNTED

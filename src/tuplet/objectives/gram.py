@@ -9,9 +9,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tuplet.functional.contrast import BlockSize, Positives, contrast, cut
+from tuplet.functional._blocks import BlockSize, Positives, cut
+from tuplet.functional.contrast import contrast
 from tuplet.functional.scores import paired_volume
-from tuplet.functional.span import Span, span_and_height, span_of, volume_over
+from tuplet.functional.span import Span, span_and_height, span_of
 from tuplet.objectives._checks import check_options, check_width
 from tuplet.objectives._patterns import COUNTED
 from tuplet.objectives._sign import Sign, SignMode
@@ -121,9 +122,9 @@ class Gram(Objective):
         queries, others = self._sides(query, candidates)
         check_width(len(queries) + len(others), queries[0].shape[1], "volumes need D >= M")
         if len(queries) == 1:
-            return -volume_over(queries[0], self._volumes(span_of(others)))
+            return -self._volumes(span_of(others)).volume_with(queries[0])
         if len(others) == 1:
-            return -volume_over(others[0], self._volumes(span_of(queries))).mT
+            return -self._volumes(span_of(queries)).volume_with(others[0]).mT
         n, m = queries[0].shape[0], others[0].shape[0]
         rows = [paired_volume([*(q[i].expand(m, -1) for q in queries), *others]) for i in range(n)]
         volumes = torch.stack(rows)
@@ -142,7 +143,7 @@ class Gram(Objective):
         span, tau = self._volumes(span), at(self.tau, name)
         span = span._replace(volume=span.volume / -tau)  # tau on N volumes instead of B * N
         return contrast(
-            lambda queries, candidates: volume_over(cut(q, queries), span.at(candidates)),
+            lambda queries, candidates: span.at(candidates).volume_with(cut(q, queries)),
             height * span.volume,
             rows=emb.rows,
             valid=rows_with(emb, emb.modalities),

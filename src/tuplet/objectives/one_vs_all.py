@@ -9,10 +9,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from tuplet.functional.contrast import BlockSize, Positives, contrast, cut
+from tuplet.functional._blocks import BlockSize, Positives, cut
+from tuplet.functional.contrast import contrast
 from tuplet.functional.rows import unit
 from tuplet.functional.scores import cosine
-from tuplet.functional.span import Span, paired_projection, projection_on, span_of
+from tuplet.functional.span import Span, span_of
 from tuplet.objectives._checks import check_options, check_width
 from tuplet.objectives._patterns import COUNTED
 from tuplet.objectives._sign import Sign, SignMode
@@ -171,19 +172,19 @@ class OneVsAll(Objective):
         check_width(len(queries) + len(others), queries[0].shape[1], "the others would span everything, use D >= M")
         if len(queries) <= len(others):
             span = span_of(others, ridge=self.ridge)
-            return torch.stack([projection_on(q, span) for q in queries]).mean(dim=0)
+            return torch.stack([span.project(q) for q in queries]).mean(dim=0)
         span = span_of(queries, ridge=self.ridge)
-        return torch.stack([projection_on(c, span) for c in others]).mean(dim=0).mT
+        return torch.stack([span.project(c) for c in others]).mean(dim=0).mT
 
     def _one(self, emb: Embeddings, name: str, others: Span | list[Tensor], i: int, valid: Tensor | None) -> Tensor:
         """Contrast one modality, the ``i``-th, of every row with the others of every row."""
         q, tau = emb.z[name], at(self.tau, name)
         if isinstance(others, Span) and self.negatives == "query":
             span = others
-            positive = paired_projection(q, span, tau=tau)
+            positive = span.project_own(q, tau=tau)
 
             def logits(queries: slice, candidates: slice) -> Tensor:
-                return projection_on(cut(q, queries), span.at(candidates), tau=tau)
+                return span.at(candidates).project(cut(q, queries), tau=tau)
         else:
             target = self._projected(q, others) if isinstance(others, Span) else self._mapped(others, i)
             positive = (q * target).sum(dim=1) / tau

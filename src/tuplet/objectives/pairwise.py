@@ -10,7 +10,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tuplet.functional.contrast import BlockSize, Positives, contrast, cut
+from tuplet.functional._blocks import BlockSize, Positives, cut
+from tuplet.functional.contrast import contrast
 from tuplet.objectives._checks import check_options
 from tuplet.objectives._patterns import COUNTED
 from tuplet.objectives.compose import Objective, Weights, check_weights, rows_with, weight_of

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from tuplet.functional.contrast import BlockSize, Positives, cut
+from tuplet.functional._blocks import BlockSize, Positives, cut
 from tuplet.functional.sigmoid import sigmoid_contrast
 from tuplet.objectives.compose import Weights
 from tuplet.objectives.pairwise import Pairs, Pairwise

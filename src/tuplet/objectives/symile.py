@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from tuplet.functional._blocks import EMPTY, BlockSize, Keep, Partitions, cut
 from tuplet.functional._derivative import first_order
-from tuplet.functional.contrast import EMPTY, BlockSize, Keep, Partitions, contrast, cut
+from tuplet.functional.contrast import contrast
 from tuplet.functional.scores import multilinear
 from tuplet.objectives._checks import check_options
 from tuplet.objectives._patterns import COUNTED, POSITION

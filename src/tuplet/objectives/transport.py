@@ -8,8 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from tuplet.functional._sinkhorn import half_squared
 from tuplet.functional.rows import unit
-from tuplet.functional.transport import half_squared, sinkhorn, wasserstein_barycenter
+from tuplet.functional.transport import sinkhorn, wasserstein_barycenter
 from tuplet.objectives.compose import Objective
 from tuplet.types import Embeddings, InputError, Traits, in_range, one_of
 

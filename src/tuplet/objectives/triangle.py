@@ -8,7 +8,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from tuplet.functional.contrast import BlockSize, Positives, contrast, cut
+from tuplet.functional._blocks import BlockSize, Positives, cut
+from tuplet.functional.contrast import contrast
 from tuplet.functional.scores import paired_area, triangle_area
 from tuplet.objectives._checks import check_options
 from tuplet.objectives._patterns import COUNTED

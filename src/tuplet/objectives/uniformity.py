@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tuplet.functional.contrast import BlockSize, size_of_block
+from tuplet.functional._blocks import BlockSize, size_of_block
 from tuplet.functional.density import Geometry, squared_distance
 from tuplet.functional.divergence import uniformity
 from tuplet.functional.rows import unit
