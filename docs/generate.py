@@ -105,14 +105,22 @@ def sentences(notes: str, name: str) -> dict[str, str]:
 
 
 def options(args: str, kind: type) -> list[tuple[str, str, str]]:
-    """Return name, default and meaning of every option."""
-    defaults = inspect.signature(kind).parameters
+    """Return name, default and meaning of every option; where a docstring says "as in", what is said there."""
+    parameters = inspect.signature(kind).parameters
     rows = []
-    for name, text in re.findall(r"^(\w+): (.*?)(?=^\w+: |\Z)", args, flags=re.M | re.S):
-        value = defaults[name].default
-        text = re.sub(r"\s*\n\s*", " ", text).strip()
+    for name, text in meanings(args).items():
+        value = parameters[name].default
+        shared = re.fullmatch(r"as in `(\w+)`\.", text)
+        if shared:
+            text = meanings(sections(getattr(objectives, shared[1]))["Args"])[name]
         rows.append((name, "required" if value is inspect.Parameter.empty else f"`{value!r}`", text))
     return rows
+
+
+def meanings(args: str) -> dict[str, str]:
+    """Return name -> meaning; several names may share one."""
+    found = re.findall(r"^(\w+(?:, \w+)*): (.*?)(?=^\w+(?:, \w+)*: |\Z)", args, flags=re.M | re.S)
+    return {name: re.sub(r"\s*\n\s*", " ", text).strip() for names, text in found for name in names.split(", ")}
 
 
 def page(name: str, kind: type[Objective]) -> str:

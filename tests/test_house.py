@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -116,7 +117,8 @@ def faults(value):
         yield "one line that says what it is"
     if inspect.isfunction(value):
         wants = list(inspect.signature(value).parameters)
-        yield from (f"Args: {p}" for p in wants if f"{p}:" not in doc.partition("Args:")[2])
+        said = re.findall(r"^    (\w+(?:, \w+)*):", doc.partition("Args:")[2], flags=re.M)  # several may share a line
+        yield from (f"Args: {p}" for p in wants if p not in ", ".join(said).split(", "))
         if inspect.signature(value).return_annotation not in ("None", None):
             yield from ["Returns:"] * ("Returns:" not in doc and "Yields:" not in doc)
         yield from ["Example:"] * ("Example:" not in doc)

@@ -7,8 +7,9 @@ from typing import Literal
 from torch import Tensor
 
 from tuplet.functional._blocks import BlockSize, Positives
+from tuplet.objectives._pairs import Pairs, over_pairs, pairs_of
 from tuplet.objectives.compose import Weights, row_mean
-from tuplet.objectives.pairwise import Pairs, Pairwise, over_pairs, pairs_of
+from tuplet.objectives.pairwise import Pairwise
 from tuplet.objectives.temperature import Tau
 from tuplet.types import Embeddings, in_range
 
@@ -22,15 +23,9 @@ class Bottleneck(Pairwise):
 
     Args:
         beta: weight of the regulariser, >= 0; 1 as in OVA-IB's comparison.
-        pairs: as in `Pairwise`.
-        anchor: as in `Pairwise`.
         tau: temperature, as in `Pairwise`; 0.07 as in the authors' program.
         weights: as in `Pairwise`, of both terms.
-        reduction: ``"mean"`` or ``"sum"`` over pairs.
-        direction: ``"both"`` or ``"forward"``, as in `Pairwise`.
-        label_smoothing: in [0, 1), 0 by default.
-        positives: as in `Pairwise`.
-        block_size: as in `Pairwise`.
+        pairs, anchor, reduction, direction, label_smoothing, positives, block_size: as in `Pairwise`.
 
     Raises:
         InputError: for a negative ``beta``, an unknown hub or pair, or fewer than two modalities.
@@ -40,7 +35,7 @@ class Bottleneck(Pairwise):
         Departures from the authors' two-modality program: both directions are averaged (theirs contrasts one, as
         ``direction="forward"`` does), and the constant ``-log B`` is left out. The paper's regulariser
         ``|mu_a - mu_b|^2`` is twice theirs on unit rows. More than two modalities are nowhere defined; the mean over
-        pairs is our reading. Missing modalities: as in `Pairwise`. Cost: as in `Pairwise`. Retrieval score as in `Pairwise`.
+        pairs is our reading. Missing modalities: as in `Pairwise`. Cost: as in `Pairwise`.
 
     Source:
         Almudevar et al. (2025), Aligning multimodal representations through an information bottleneck.

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from tuplet.functional._blocks import BlockSize, Positives, cut, pair_mask
 from tuplet.functional.contrast import contrast
+from tuplet.objectives._pairs import Pairs
 from tuplet.objectives.compose import Weights
-from tuplet.objectives.pairwise import Pairs, Pairwise
+from tuplet.objectives.pairwise import Pairwise
 from tuplet.objectives.temperature import Tau, at
 from tuplet.types import Embeddings
 
@@ -25,13 +26,9 @@ class CMC(Pairwise):
             \Big[ \log \sum_{v \in Z_a \cup Z_b,\, v \ne u} e^{u \cdot v / \tau} - u \cdot u^+ / \tau \Big]
 
     Args:
-        pairs: as in `Pairwise`.
-        anchor: as in `Pairwise`.
         tau: temperature, as in `Pairwise`; 0.1, fixed in the program that UniOMA and CoMM compare with.
-        weights: as in `Pairwise`.
-        reduction: ``"mean"`` or ``"sum"`` over pairs.
         positives: as in `Pairwise`; with ``"group"`` the other rows of the group are positives in both modalities.
-        block_size: as in `Pairwise`.
+        pairs, anchor, weights, reduction, block_size: as in `Pairwise`.
 
     Raises:
         InputError: as `Pairwise` does.
@@ -111,7 +108,7 @@ def nt_xent(
         return apart if allowed is None else apart & allowed(queries, candidates)
 
     return contrast(
-        lambda queries, candidates: cut(both, queries) @ cut(swapped, candidates).mT,
+        lambda q, c: cut(both, q) @ cut(swapped, c).mT,
         (both * swapped).sum(dim=1),
         rows=slice(2 * rows.start, 2 * rows.stop),
         valid=twice[0],

@@ -8,10 +8,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from tuplet.functional._blocks import BlockSize, Positives
+from tuplet.functional._blocks import BlockSize, Positives, size_of_block
 from tuplet.functional.rows import unit
 from tuplet.nets.fusion import Fusion
-from tuplet.objectives._checks import check_options
 from tuplet.objectives.cmc import nt_xent
 from tuplet.objectives.compose import Objective
 from tuplet.objectives.temperature import Temperature, temperature
@@ -33,8 +32,7 @@ class CoMM(Objective):
         dim: ``D`` of the embeddings.
         heads: attention heads of the fusion.
         tau: temperature, or a learnable `Temperature`; 0.1, fixed in the authors' program.
-        positives: ``"own"`` or ``"group"``, as in `Pairwise`.
-        block_size: queries per block, recomputed in backward to bound memory; None for one block; ``"auto"`` decides by B.
+        positives, block_size: as in `Pairwise`.
 
     Raises:
         InputError: for embeddings with other modalities or another ``D``, or heads that do not divide it.
@@ -71,15 +69,13 @@ class CoMM(Objective):
         block_size: BlockSize = "auto",
     ) -> None:
         super().__init__()
-        check_options(block_size=block_size)
+        size_of_block(block_size, 1)  # refused now, if at all
         one_of("positives", positives, ("own", "group"))
         if isinstance(modalities, str):
             raise InputError(f"modalities is {modalities!r}, expected a sequence of names, such as ('force', 'sound')")
         self.fusion = Fusion(modalities, dim, heads=heads)
-        self.dim = dim
-        self.tau = temperature(tau)
-        self.positives = positives
-        self.block_size = block_size
+        self.dim, self.tau = dim, temperature(tau)
+        self.positives, self.block_size = positives, block_size
 
     def check(self, emb: Embeddings) -> None:
         """Refuse other modalities than the fusion was built for."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -12,18 +11,15 @@ from torch import Tensor
 from tuplet.functional._blocks import BlockSize, Positives, cut
 from tuplet.functional._frame import gram_of
 from tuplet.functional.cone import between, conic
-from tuplet.functional.contrast import contrast
 from tuplet.functional.rows import even_product
-from tuplet.objectives._checks import check_options
-from tuplet.objectives._patterns import COUNTED
-from tuplet.objectives.compose import Objective, rows_with, weight_of, weighted_mean
-from tuplet.objectives.gram import anchors_of, check_anchors, check_names
+from tuplet.objectives._contrastive import Anchored, Anchors
+from tuplet.objectives.compose import rows_with
 from tuplet.objectives.one_vs_all import minimality
-from tuplet.objectives.temperature import Tau, at, temperature
-from tuplet.types import Embeddings, Traits, in_range, one_of
+from tuplet.objectives.temperature import Tau, at
+from tuplet.types import Embeddings, Traits, in_range
 
 
-class Cone(Objective):
+class Cone(Anchored):
     r"""InfoNCE on the cosine of every modality with the best non-negative mixture of the others, both directions.
 
     .. math::
@@ -32,16 +28,12 @@ class Cone(Objective):
         \quad s_m(n, n') = s(z^m_n, \{z^i_{n'}\}_{i \ne m})
 
     Args:
+        beta: weight of OVA-IB's minimality (`OneVsAll`), >= 0.
         tau: temperature, > 0. A number, a `Temperature`, or, for ``anchors="all"``, a dict per anchor.
-        beta: weight of OVA-IB's minimality (`OneVsAll`), >= 0; 0 by default.
         anchors: ``"all"``, the mean of the loss with every modality as the query; ``"one"``, only the modality ``anchor``.
-        anchor: the query of ``anchors="one"``; the first name in sorted order when left out. A row that lacks it asks with
-            its first modality.
-        weights: per anchor, relative; only for ``anchors="all"``.
-        include_positive: whether the matching pair is in the denominator, as in CLIP.
-        label_smoothing: in [0, 1), 0 by default.
-        positives: ``"own"`` or ``"group"``, as in `Pairwise`.
-        block_size: queries per block, recomputed in backward to bound memory; None for one block; ``"auto"`` decides by B.
+        anchor: the query of ``anchors="one"``; the first name in sorted order when left out.
+        weights: as in `Gram`.
+        include_positive, label_smoothing, positives, block_size: as in `Pairwise`.
 
     Raises:
         InputError: for an unknown anchor or weight, or fewer than two modalities.
@@ -52,9 +44,8 @@ class Cone(Objective):
         `Pairwise` is better. Compare them on your data with ``tuplet bench``.
         With M = 2 the loss is CLIP exactly. The score lies between the best single cosine and the length of the projection
         onto the span, and equals the latter where the span's coefficients are not negative. It sees signs, and no lengths.
-        Where the query lies behind all members the score is the best single cosine, so it stays informative. It is
-        continuous except where members cancel each other to within rounding. First derivatives are exact where the optimal
-        mixture is unique and subgradients at ties; there are no second ones.
+        Where the query lies behind all members it is the best single cosine. It is continuous except where members cancel each
+        other to within rounding. First derivatives are exact where the optimal mixture is unique and subgradients at ties.
         Missing modalities: a row contributes the loss over the modalities it has (two or more), beside the rows that have
         them too. Cost: M (M - 1) products of B x D x B, and per product a few dozen passes over B x B numbers.
 
@@ -75,7 +66,7 @@ class Cone(Objective):
         *,
         tau: Tau = 0.1,
         beta: float = 0.0,
-        anchors: Literal["all", "one"] = "all",
+        anchors: Anchors = "all",
         anchor: str | None = None,
         weights: Mapping[str, float] | None = None,
         include_positive: bool = True,
@@ -83,37 +74,26 @@ class Cone(Objective):
         positives: Positives = "own",
         block_size: BlockSize = "auto",
     ) -> None:
-        super().__init__()
-        check_options(block_size=block_size, label_smoothing=label_smoothing, weights=weights)
-        check_anchors(anchors, anchor, weights, tau)
+        super().__init__(
+            anchors=anchors,
+            anchor=anchor,
+            tau=tau,
+            weights=weights,
+            include_positive=include_positive,
+            label_smoothing=label_smoothing,
+            positives=positives,
+            block_size=block_size,
+        )
         in_range("beta", beta, 0)
-        one_of("positives", positives, ("own", "group"))
-        if anchors == "one" or weights or isinstance(tau, Mapping):
-            self.traits = replace(self.traits, symmetric=False)
+        self.beta = beta
+        self.traits = replace(self.traits, symmetric=anchors == "all" and self.even)
         if anchors == "one":
             self.traits = replace(self.traits, cost="M B^2 D")
-        self.tau = temperature(tau)
-        self.beta = beta
-        self.anchors = anchors
-        self.anchor = anchor
-        self.weights = weights
-        self.include_positive = include_positive
-        self.label_smoothing = label_smoothing
-        self.positives = positives
-        self.block_size = block_size
-
-    def check(self, emb: Embeddings) -> None:
-        """Refuse an unknown anchor or weight."""
-        check_names(self.anchor, self.weights, emb)
 
     def terms(self, emb: Embeddings) -> dict[str, Tensor]:
         """Return the contrast, and minimality where it has a weight."""
-        names = anchors_of(emb, self.anchors, self.anchor)
-        shares = [weight_of(self.weights, name) for name in names]
-        found = {"contrast": weighted_mean([self._anchored(emb, name) for name in names], shares)}
-        if self.beta:
-            found["minimality"] = self.beta * minimality(emb, names, shares)
-        return found
+        found, names = super().terms(emb), self._names(emb)
+        return found | ({"minimality": self.beta * minimality(emb, names, self._shares(names))} if self.beta else {})
 
     def score(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
         """Return the best cosine between a mixture of the query's modalities and one of the candidate's, ``(Nq, Nc)``.
@@ -127,25 +107,13 @@ class Cone(Objective):
         return between(products, gram_of(queries), gram_of(others))
 
     def _anchored(self, emb: Embeddings, name: str) -> Tensor:
-        q, tau = emb.z[name], at(self.tau, name)
+        scaled, everything = emb.z[name] / at(self.tau, name), slice(0, len(emb))
         members = [emb.z[k] for k in emb.modalities if k != name]
         gram = gram_of(members)
-        scaled = q / tau
 
         def logits(queries: slice, candidates: slice) -> Tensor:
             products = [cut(scaled, queries) @ cut(c, candidates).mT for c in members]
             return conic(products, gram if candidates == everything else gram[:, :, candidates])
 
-        everything = slice(0, len(emb))
-        return contrast(
-            logits,
-            conic([(scaled * c).sum(dim=1)[None] for c in members], gram)[0],
-            rows=emb.rows,
-            valid=rows_with(emb, emb.modalities),
-            group=emb.group,
-            positives=self.positives,
-            include_positive=self.include_positive,
-            label_smoothing=self.label_smoothing,
-            counted=emb.aux.get(COUNTED),
-            block_size=self.block_size,
-        )
+        positive = conic([(scaled * c).sum(dim=1)[None] for c in members], gram)[0]
+        return self._info_nce(emb, logits, positive, rows_with(emb, emb.modalities))

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from tuplet.functional._blocks import BlockSize, Positives, cut
-from tuplet.functional.contrast import contrast
 from tuplet.functional.scores import paired_volume
 from tuplet.functional.span import Span, span_and_height, span_of
-from tuplet.objectives._checks import check_options, check_width
-from tuplet.objectives._patterns import COUNTED
-from tuplet.objectives._sign import Sign, SignMode
-from tuplet.objectives.compose import Objective, check_weights, rows_with, weight_of, weighted_mean
-from tuplet.objectives.temperature import Tau, at, temperature
-from tuplet.types import Embeddings, InputError, Traits, one_of
+from tuplet.objectives._contrastive import Anchored, Anchors
+from tuplet.objectives._pairs import SignMode
+from tuplet.objectives.compose import check_width, rows_with
+from tuplet.objectives.temperature import Tau, at
+from tuplet.types import Embeddings, Traits
 
 
-class Gram(Objective):
+class Gram(Anchored):
     r"""InfoNCE on minus the volume spanned by an anchor and the intact tuple of the other modalities.
 
     .. math:: V_{ij} = \sqrt{\det G(z^a_i, z^1_j, .., z^{M-1}_j)}, \qquad
@@ -31,27 +28,25 @@ class Gram(Objective):
         anchors: ``"one"``, the modality ``anchor`` contrasted with the others (the authors' program); ``"all"``, the mean of
             the loss with every modality as the anchor.
         anchor: the anchor (the authors use text); the first name in sorted order when left out. Only with ``"one"``.
-        conditional: False for the volume. True divides it by that of the tuple without the anchor, which leaves the
-            anchor's distance to their span: the volume of a candidate tuple does not depend on the query, but a small one
-            pulls every query towards it, a hub.
+        conditional: False for the volume. True divides it by that of the tuple without the anchor, which leaves the anchor's
+            distance to their span: otherwise a candidate tuple of small volume pulls every query towards it, a hub.
         tau: temperature; 0.07, the authors' initial value. A number, a `Temperature`, or, for ``anchors="all"``, a dict per
             anchor.
         weights: per anchor, relative; only for ``anchors="all"``.
         label_smoothing: in [0, 1); 0.1 as in the authors' program (the paper does not mention it).
-        sign: ``"ignore"``, ``"check"`` (warn once when matches have a negative mean cosine) or ``"penalise"`` (add what
-            `Sign` says).
-        positives: ``"own"`` or ``"group"``, as in `Pairwise`.
-        block_size: queries per block, recomputed in backward to bound memory; None for one block; ``"auto"`` decides by B.
+        sign: ``"ignore"``, ``"check"`` (warn once when matches have a negative mean cosine) or ``"penalise"`` (add the mean
+            of ``max(0, -cosine) / tau`` over matches).
+        positives, block_size: as in `Pairwise`.
 
     Raises:
         InputError: for an unknown anchor or weight, fewer than two modalities, or ``D < M`` (every volume would be 0).
 
     Notes:
         When to use: to compare with GRAM, or from encoders that are already aligned; from scratch with ``sign`` set.
-        Volume is blind to sign: opposite vectors span no volume either, so training from scratch may end with
-        matching embeddings pointing apart (check the mean positive cosine, or set ``sign``). Volumes are factored in float64,
-        to about 1e-16 / delta^2 where modalities lie within delta of each other (three digits are left at 1e-6), with a
-        finite gradient where they coincide. Unlike the authors' program, both factors receive the gradient of both directions.
+        Volume is blind to sign: opposite vectors span no volume either, so training from scratch may end with matching
+        embeddings pointing apart. Volumes are factored in float64, to about 1e-16 / delta^2 where modalities lie within delta
+        of each other, with a finite gradient where they coincide. Unlike the authors' program, both factors receive the
+        gradient of both directions.
         Missing modalities: a row contributes the volume over the modalities it has (two or more), beside the rows that have
         them too; without the anchor the first one present takes its place. Cost: M - 1 products of B x D x B; M times that
         with ``anchors="all"``. With M = 2 it is ``sqrt(1 - cos^2)``, not CLIP.
@@ -72,7 +67,7 @@ class Gram(Objective):
     def __init__(
         self,
         *,
-        anchors: Literal["one", "all"] = "one",
+        anchors: Anchors = "one",
         anchor: str | None = None,
         conditional: bool = False,
         tau: Tau = 0.07,
@@ -82,36 +77,19 @@ class Gram(Objective):
         positives: Positives = "own",
         block_size: BlockSize = "auto",
     ) -> None:
-        super().__init__()
-        check_options(block_size=block_size, label_smoothing=label_smoothing, weights=weights)
-        check_anchors(anchors, anchor, weights, tau)
-        one_of("positives", positives, ("own", "group"))
-        if anchors == "all":
-            same = not weights and not isinstance(tau, Mapping)
-            self.traits = replace(self.traits, symmetric=same, cost="M^2 B^2 D")
-        self.anchors = anchors
-        self.anchor = anchor
+        super().__init__(
+            anchors=anchors,
+            anchor=anchor,
+            tau=tau,
+            weights=weights,
+            label_smoothing=label_smoothing,
+            sign=sign,
+            positives=positives,
+            block_size=block_size,
+        )
         self.conditional = conditional
-        self.tau = temperature(tau)
-        self.weights = weights
-        self.label_smoothing = label_smoothing
-        self.sign = Sign(sign)
-        self.positives = positives
-        self.block_size = block_size
-
-    def check(self, emb: Embeddings) -> None:
-        """Refuse an unknown anchor or weight."""
-        check_names(self.anchor, self.weights, emb)
-
-    def terms(self, emb: Embeddings) -> dict[str, Tensor]:
-        """Return the contrastive term."""
-        names = anchors_of(emb, self.anchors, self.anchor)
-        losses = [self._anchored(emb, name) for name in names]
-        return {"contrast": weighted_mean(losses, [weight_of(self.weights, name) for name in names])}
-
-    def extra(self, emb: Embeddings) -> dict[str, Tensor]:
-        """Return the penalty of opposite signs, if asked for."""
-        return self.sign(emb, tau=lambda: at(self.tau, *emb.modalities))
+        if anchors == "all":
+            self.traits = replace(self.traits, symmetric=self.even, cost="M^2 B^2 D")
 
     def score(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
         """Return minus the volume of every query with every candidate, ``(Nq, Nc)``; at most 0.
@@ -140,44 +118,7 @@ class Gram(Objective):
         q, rest = emb.z[name], [emb.z[k] for k in emb.modalities if k != name]
         check_width(len(rest) + 1, q.shape[1], "volumes need D >= M")
         span, height = span_and_height(rest, q)
-        span, tau = self._volumes(span), at(self.tau, name)
-        span = span._replace(volume=span.volume / -tau)  # tau on N volumes instead of B * N
-        return contrast(
-            lambda queries, candidates: span.at(candidates).volume_with(cut(q, queries)),
-            height * span.volume,
-            rows=emb.rows,
-            valid=rows_with(emb, emb.modalities),
-            group=emb.group,
-            positives=self.positives,
-            label_smoothing=self.label_smoothing,
-            counted=emb.aux.get(COUNTED),
-            block_size=self.block_size,
-        )
-
-
-def check_anchors(anchors: str, anchor: str | None, weights: Mapping[str, float] | None, tau: Tau) -> None:
-    """Refuse options that contradict each other."""
-    one_of("anchors", anchors, ("one", "all"))
-    if anchors == "all" and anchor is not None:
-        raise InputError(f"anchor is {anchor!r}, which only anchors='one' uses; leave one of them out")
-    if anchors == "one" and weights:
-        raise InputError("weights are given for anchors='one', which has nothing to weigh; set anchors='all'")
-    if anchors == "one" and isinstance(tau, Mapping):
-        raise InputError(
-            "tau is a dict for anchors='one', which has one temperature; give a number or set anchors='all'"
-        )
-
-
-def check_names(anchor: str | None, weights: Mapping[str, float] | None, emb: Embeddings) -> None:
-    """Refuse an anchor or weights of modalities that the embeddings do not have."""
-    if anchor is not None and anchor not in emb.z:
-        raise InputError(f"anchor is {anchor!r}, expected one of {list(emb.modalities)}")
-    check_weights(weights, emb)
-
-
-def anchors_of(emb: Embeddings, anchors: str, anchor: str | None) -> list[str]:
-    """List the modalities that serve as anchors."""
-    names = emb.modalities
-    if anchors == "all":
-        return list(names)
-    return [anchor if anchor is not None and anchor in names else names[0]]
+        span = self._volumes(span)
+        scaled = span._replace(volume=span.volume / -at(self.tau, name))  # tau on N volumes instead of B * N
+        valid = rows_with(emb, emb.modalities)
+        return self._info_nce(emb, lambda i, j: scaled.at(j).volume_with(cut(q, i)), height * scaled.volume, valid)

@@ -10,29 +10,21 @@ import torch
 from torch import Tensor, nn
 
 from tuplet.functional._blocks import BlockSize, Positives, cut
-from tuplet.functional.contrast import contrast
 from tuplet.functional.rows import unit
 from tuplet.functional.scores import cosine
 from tuplet.functional.span import Span, span_of
-from tuplet.objectives._checks import check_options, check_width
+from tuplet.objectives._contrastive import Contrastive
+from tuplet.objectives._pairs import SignMode
 from tuplet.objectives._patterns import COUNTED
-from tuplet.objectives._sign import Sign, SignMode
-from tuplet.objectives.compose import (
-    Objective,
-    check_weights,
-    row_mean,
-    rows_with,
-    weight_of,
-    weighted_mean,
-)
-from tuplet.objectives.temperature import Tau, at, temperature
+from tuplet.objectives.compose import check_width, row_mean, rows_with, weighted_mean
+from tuplet.objectives.temperature import Tau, at
 from tuplet.types import Embeddings, InputError, Traits, in_range, one_of
 
 TOGETHER = 2**14
 """Rows up to which the spans of all modalities' others are computed in one go; beyond, the copies cost more."""
 
 
-class OneVsAll(Objective):
+class OneVsAll(Contrastive):
     r"""One-versus-all information bottleneck: sufficiency plus ``beta`` times minimality.
 
     .. math::
@@ -49,20 +41,15 @@ class OneVsAll(Objective):
         weights: per modality as the one against all, relative, of both terms.
         include_positive: whether the matching pair is in the denominator. False is the paper's equation 9; the loss can
             then be negative.
-        negatives: ``"query"`` projects the query itself onto every candidate's span (so a candidate needs nothing but
-            its own modalities and retrieval can use the score); ``"own"`` compares the query with the projection of
-            each candidate row's own embedding. The paper allows both readings.
-        projector: ``"span"`` (equation 11, no parameters) or ``"mlp"`` (the paper's ablation: a network maps the other
-            modalities to one vector).
-        ridge: :math:`\lambda` of equation 11, >= 0; 1e-8 in the paper. Inner products are taken in the dtype of the rows
-            and factored in float64. It bounds gradients when modalities nearly coincide, and is left out where it could
-            not change a digit.
+        negatives: ``"query"`` projects the query itself onto every candidate's span, as retrieval does; ``"own"`` compares it
+            with the projection of each candidate row's own embedding. The paper allows both readings.
+        projector: ``"span"`` (equation 11) or ``"mlp"`` (the paper's ablation: a network maps the others to one vector).
+        ridge: :math:`\lambda` of equation 11, >= 0; 1e-8 in the paper. It bounds gradients when modalities nearly coincide,
+            and is left out where it could not change a digit.
         modalities: number of modalities; only for ``projector="mlp"``.
         dim: embedding dimension; only for ``projector="mlp"``.
-        sign: ``"ignore"``, ``"check"`` (warn once when matches have a negative mean cosine) or ``"penalise"`` (add what
-            `Sign` says).
-        positives: ``"own"`` or ``"group"``, as in `Pairwise`.
-        block_size: queries per block, recomputed in backward to bound memory; None for one block; ``"auto"`` decides by B.
+        sign: as in `Gram`.
+        positives, block_size: as in `Pairwise`.
 
     Raises:
         InputError: for fewer than two modalities, ``D < M`` (every score would be 1), an ``"mlp"`` without sizes.
@@ -105,24 +92,20 @@ class OneVsAll(Objective):
         positives: Positives = "own",
         block_size: BlockSize = "auto",
     ) -> None:
-        super().__init__()
-        check_options(block_size=block_size, weights=weights)
+        super().__init__(
+            tau=tau,
+            weights=weights,
+            include_positive=include_positive,
+            sign=sign,
+            positives=positives,
+            block_size=block_size,
+        )
         in_range("beta", beta, 0)
         in_range("ridge", ridge, 0)
         one_of("negatives", negatives, ("query", "own"))
         one_of("projector", projector, ("span", "mlp"))
-        self.beta = beta
-        one_of("positives", positives, ("own", "group"))
-        if weights or isinstance(tau, Mapping):
-            self.traits = replace(self.traits, symmetric=False)
-        self.tau = temperature(tau)
-        self.weights = weights
-        self.sign = Sign(sign)
-        self.positives = positives
-        self.include_positive = include_positive
-        self.negatives = negatives
-        self.ridge = ridge
-        self.block_size = block_size
+        self.beta, self.negatives, self.ridge = beta, negatives, ridge
+        self.traits = replace(self.traits, symmetric=self.even)
         self.mlps: nn.ModuleList | None = None
         if projector == "mlp":
             if modalities is None or dim is None:
@@ -132,14 +115,6 @@ class OneVsAll(Objective):
                 nn.Sequential(nn.Linear((modalities - 1) * dim, dim), nn.GELU(), nn.Linear(dim, dim))
                 for _ in range(modalities)
             )
-
-    def check(self, emb: Embeddings) -> None:
-        """Refuse weights of modalities that are not there."""
-        check_weights(self.weights, emb)
-
-    def extra(self, emb: Embeddings) -> dict[str, Tensor]:
-        """Return the penalty of opposite signs, if asked for."""
-        return self.sign(emb, tau=lambda: at(self.tau, *emb.modalities))
 
     def terms(self, emb: Embeddings) -> dict[str, Tensor]:
         """Return sufficiency and weighted minimality."""
@@ -156,7 +131,7 @@ class OneVsAll(Objective):
                 others = [span_of(rest, ridge=self.ridge) for rest in rests]
             else:
                 others = span_of([torch.cat(parts) for parts in zip(*rests, strict=True)], ridge=self.ridge).split(m)
-        shares = [weight_of(self.weights, k) for k in names]
+        shares = self._shares(names)
         sufficiency = weighted_mean([self._one(emb, k, others[i], i, valid) for i, k in enumerate(names)], shares)
         return {"sufficiency": sufficiency, "minimality": self.beta * minimality(emb, names, shares)}
 
@@ -192,18 +167,7 @@ class OneVsAll(Objective):
             def logits(queries: slice, candidates: slice) -> Tensor:
                 return (cut(q, queries) / tau) @ cut(target, candidates).mT
 
-        return contrast(
-            logits,
-            positive,
-            rows=emb.rows,
-            valid=valid,
-            group=emb.group,
-            positives=self.positives,
-            both=False,
-            include_positive=self.include_positive,
-            counted=emb.aux.get(COUNTED),
-            block_size=self.block_size,
-        )
+        return self._info_nce(emb, logits, positive, valid, both=False)
 
     def _projected(self, q: Tensor, span: Span) -> Tensor:
         """Return the direction of every row's projection onto the span of its own others, ``(B, D)``."""

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import combinations
 from typing import Literal
 
-import torch
 from torch import Tensor
 
-from tuplet.functional._blocks import BlockSize, Positives, cut
-from tuplet.functional.contrast import contrast
-from tuplet.objectives._checks import check_options
-from tuplet.objectives._patterns import COUNTED
-from tuplet.objectives.compose import Objective, Weights, check_weights, rows_with, weight_of
-from tuplet.objectives.temperature import Tau, at, temperature
+from tuplet.functional._blocks import BlockSize, Positives
+from tuplet.objectives._contrastive import Contrastive
+from tuplet.objectives._pairs import Pairs, over_pairs, pairs_of
+from tuplet.objectives.compose import Weights
+from tuplet.objectives.temperature import Tau
 from tuplet.types import Embeddings, InputError, Traits, one_of
 
-Pairs = Literal["all", "hub"] | Sequence[tuple[str, str]]
 
-
-class Pairwise(Objective):
+class Pairwise(Contrastive):
     r"""Symmetric InfoNCE over pairs of modalities.
 
     .. math::
@@ -35,15 +29,12 @@ class Pairwise(Objective):
             CLIP's initial value.
         weights: of pairs ``{("a", "b"): 2.0}`` or of modalities ``{"a": 2.0}`` (a pair takes the product); 1 where none is
             listed. With ``reduction="mean"`` they are relative.
-        reduction: ``"mean"`` over pairs (default: the weight against other terms does not grow with M) or ``"sum"``
-            (OVA-IB's equation 3 and Symile's baseline).
-        direction: ``"both"`` contrasts either modality of a pair with the other and averages; ``"forward"`` only the
-            first of the pair (in sorted or listed order) with the second.
-        include_positive: whether the matching pair is in the denominator. True in every released program; OVA-IB's
-            equation 1 prints it without, which False restores.
-        label_smoothing: in [0, 1), 0 by default.
-        positives: ``"own"`` contrasts a row with its own match only and leaves other rows of its group out; ``"group"`` takes
-            the matches of its whole group for positives, averaged.
+        reduction: ``"mean"`` over pairs, or ``"sum"`` (OVA-IB's equation 3 and Symile's baseline).
+        direction: ``"both"`` directions, averaged; ``"forward"`` contrasts only the first of a pair with the second.
+        include_positive: whether the matching pair is in the denominator. False restores OVA-IB's equation 1 as printed.
+        label_smoothing: in [0, 1).
+        positives: ``"own"``: only a row's own match is one, and other rows of its group are left out; ``"group"``: the
+            matches of its whole group, averaged.
         block_size: queries per block, recomputed in backward to bound memory; None for one block; ``"auto"`` decides by B.
 
     Raises:
@@ -65,6 +56,7 @@ class Pairwise(Objective):
     """
 
     traits = Traits(missing="pairs", cost="M^2/2 B^2 D")
+    weighs = "pairs"
 
     def __init__(
         self,
@@ -80,31 +72,24 @@ class Pairwise(Objective):
         positives: Positives = "own",
         block_size: BlockSize = "auto",
     ) -> None:
-        super().__init__()
-        check_options(block_size=block_size, label_smoothing=label_smoothing, weights=weights)
+        super().__init__(
+            tau=tau,
+            weights=weights,
+            anchor=anchor,
+            include_positive=include_positive,
+            label_smoothing=label_smoothing,
+            positives=positives,
+            block_size=block_size,
+        )
         if anchor is not None and pairs != "hub":
             raise InputError(f"anchor is {anchor!r}, which only pairs='hub' uses; leave it out or set pairs='hub'")
         if isinstance(pairs, str):
             one_of("pairs", pairs, ("all", "hub"))
         one_of("reduction", reduction, ("mean", "sum"))
         one_of("direction", direction, ("both", "forward"))
-        one_of("positives", positives, ("own", "group"))
-        if pairs != "all" or direction == "forward" or weights or isinstance(tau, Mapping):
+        if pairs != "all" or direction == "forward" or not self.even:
             self.traits = replace(self.traits, symmetric=False, cost="pairs B^2 D")
-        self.pairs = pairs
-        self.anchor = anchor
-        self.tau = temperature(tau)
-        self.weights = weights
-        self.reduction = reduction
-        self.direction = direction
-        self.include_positive = include_positive
-        self.label_smoothing = label_smoothing
-        self.positives = positives
-        self.block_size = block_size
-
-    def check(self, emb: Embeddings) -> None:
-        """Refuse weights of modalities that are not there."""
-        check_weights(self.weights, emb, of="pairs")
+        self.pairs, self.reduction, self.both = pairs, reduction, direction == "both"
 
     def terms(self, emb: Embeddings) -> dict[str, Tensor]:
         """Return the contrastive term."""
@@ -114,84 +99,3 @@ class Pairwise(Objective):
     def score(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
         """Return the mean cosine over the pairs of a query and a candidate modality, ``(Nq, Nc)``."""
         return self._mean_cosine(query, candidates)
-
-    def _pair(self, emb: Embeddings, a: str, b: str, valid: Tensor | None) -> Tensor:
-        return pair_contrast(
-            emb,
-            a,
-            b,
-            valid,
-            tau=at(self.tau, a, b),
-            direction=self.direction,
-            include_positive=self.include_positive,
-            label_smoothing=self.label_smoothing,
-            positives=self.positives,
-            block_size=self.block_size,
-        )
-
-
-def pair_contrast(
-    emb: Embeddings,
-    a: str,
-    b: str,
-    valid: Tensor | None,
-    *,
-    tau: float | Tensor,
-    direction: Literal["both", "forward"] = "both",
-    include_positive: bool = True,
-    label_smoothing: float = 0.0,
-    positives: Positives = "own",
-    block_size: BlockSize = "auto",
-) -> Tensor:
-    """Symmetric InfoNCE between two modalities."""
-    x, y = emb.z[a] / tau, emb.z[b]  # tau on (B, D), not on (B, B)
-    return contrast(
-        lambda queries, candidates: cut(x, queries) @ cut(y, candidates).mT,
-        (x * y).sum(dim=1),
-        rows=emb.rows,
-        valid=valid,
-        counted=emb.aux.get(COUNTED),
-        group=emb.group,
-        positives=positives,
-        both=direction == "both",
-        include_positive=include_positive,
-        label_smoothing=label_smoothing,
-        block_size=block_size,
-    )
-
-
-def pairs_of(emb: Embeddings, pairs: Pairs, anchor: str | None) -> list[tuple[str, str]]:
-    """List the pairs of modalities that an objective compares."""
-    names = emb.modalities
-    if pairs == "all":
-        return list(combinations(names, 2))
-    if pairs == "hub":
-        hub = names[0] if anchor is None else anchor
-        if hub not in names:
-            raise InputError(f"anchor is {hub!r}, expected one of {list(names)}")
-        return [(hub, other) for other in names if other != hub]
-    listed = [(a, b) for a, b in pairs]
-    for a, b in listed:
-        if a not in names or b not in names or a == b:
-            raise InputError(f"pairs holds ({a!r}, {b!r}), expected two different names of {list(names)}")
-    if not listed:
-        raise InputError("pairs is empty; list at least one pair of modalities")
-    return listed
-
-
-def over_pairs(
-    emb: Embeddings,
-    pairs: list[tuple[str, str]],
-    pair_loss: Callable[[Embeddings, str, str, Tensor | None], Tensor],
-    reduction: Literal["mean", "sum"],
-    weights: Weights | None = None,
-) -> Tensor:
-    """Reduce a loss over pairs of modalities, leaving out pairs that no row has both of."""
-    valid = [rows_with(emb, pair) for pair in pairs]
-    shares = [weight_of(weights, a, b) for a, b in pairs]
-    losses = torch.stack([w * pair_loss(emb, a, b, v) for w, (a, b), v in zip(shares, pairs, valid, strict=True)])
-    if reduction == "sum":
-        return losses.sum()
-    empty = [~v.any() * w for v, w in zip(valid, shares, strict=True) if v is not None]
-    left = sum(shares) - sum(empty, losses.new_zeros(()))
-    return losses.sum() / torch.where(left > 0, left, 1.0)

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from tuplet.functional._blocks import BlockSize, Positives, cut
 from tuplet.functional.sigmoid import sigmoid_contrast
+from tuplet.objectives._pairs import Pairs
 from tuplet.objectives.compose import Weights
-from tuplet.objectives.pairwise import Pairs, Pairwise
+from tuplet.objectives.pairwise import Pairwise
 from tuplet.objectives.temperature import Tau, Temperature, at
 from tuplet.types import Embeddings
 
@@ -23,25 +24,19 @@ class SigmoidPairwise(Pairwise):
         \qquad y_{ij} = 1 \text{ if } i = j \text{ else } -1
 
     Args:
-        pairs: ``"all"`` pairs, ``"hub"`` for every modality with ``anchor`` only, or a list of pairs of names.
-        anchor: the hub's name; the first name in sorted order when left out. Only with ``pairs="hub"``.
         tau: temperature, > 0, a `Temperature` or a dict of these, as in `Pairwise`. The authors learn it from 0.1; so does
             this when left out.
         bias: initial :math:`c`, which is learned. -10 in the paper, so that the many negatives start without weight.
-        weights: as in `Pairwise`.
-        reduction: ``"mean"`` or ``"sum"`` over pairs.
         positives: ``"own"`` leaves other rows of a row's group out; ``"group"`` makes them positives.
-        block_size: queries per block, recomputed in backward to bound memory; None for one block; ``"auto"`` decides by B.
+        pairs, anchor, weights, reduction, block_size: as in `Pairwise`.
 
     Raises:
         InputError: for an unknown hub, pair or weight, or fewer than two modalities.
 
     Notes:
         When to use: where a batch must be cut into parts that do not share a softmax.
-        No partition function: every pair of rows counts for itself, so a batch may be cut anywhere. The sum over candidates is
-        divided by B, as in the paper, so it grows with B. Missing modalities: a pair uses the rows where both are present.
-        Cost: M (M - 1) / 2 products of B x D x B. Retrieval score: the mean cosine, as in `Pairwise`. The paper has two
-        modalities; the mean over pairs is our reading.
+        The sum over candidates is divided by B, as in the paper, so it grows with B. Missing modalities: as in `Pairwise`.
+        Cost: as in `Pairwise`. The paper has two modalities; the mean over pairs is our reading.
 
     Source:
         Zhai et al. (2023), Sigmoid loss for language image pre-training, equation 1 and algorithm 1.
@@ -78,7 +73,7 @@ class SigmoidPairwise(Pairwise):
     def _pair(self, emb: Embeddings, a: str, b: str, valid: Tensor | None) -> Tensor:
         x, y, bias = emb.z[a] / at(self.tau, a, b), emb.z[b], self.bias.to(emb.z[b].dtype)
         return sigmoid_contrast(
-            lambda queries, candidates: torch.addmm(bias, cut(x, queries), cut(y, candidates).mT),
+            lambda q, c: torch.addmm(bias, cut(x, q), cut(y, c).mT),
             (x * y).sum(dim=1) + bias,
             rows=emb.rows,
             valid=valid,

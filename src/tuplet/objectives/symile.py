@@ -9,24 +9,21 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
-from tuplet.functional._blocks import EMPTY, BlockSize, Keep, Partitions, cut
+from tuplet.functional._blocks import EMPTY, BlockSize, Keep, Partitions, cut, in_blocks
 from tuplet.functional._derivative import first_order
-from tuplet.functional.contrast import contrast
 from tuplet.functional.scores import multilinear
-from tuplet.objectives._checks import check_options
+from tuplet.objectives._contrastive import Contrastive
 from tuplet.objectives._patterns import COUNTED, POSITION
-from tuplet.objectives.compose import Objective, check_weights, row_mean, rows_with, weight_of, weighted_mean
-from tuplet.objectives.pairwise import pair_contrast
-from tuplet.objectives.temperature import Tau, at, temperature
+from tuplet.objectives.compose import row_mean, rows_with, weighted_mean
+from tuplet.objectives.temperature import Tau, at
 from tuplet.types import Embeddings, InputError, Traits, one_of
 
 CHUNK = 2**22
 """Largest number of entries of one block of ``n_squared`` scores or products."""
 
 
-class Symile(Objective):
+class Symile(Contrastive):
     r"""InfoNCE on the multilinear inner product, averaged over every modality as anchor.
 
     .. math:: s = \sum_d z^1_d z^2_d \cdots z^M_d, \qquad L = \mathrm{mean}_m\; \mathrm{CE}(s_m / \tau)
@@ -37,16 +34,13 @@ class Symile(Objective):
         tau: temperature, > 0; 0.07 (a scale of 14.3). The authors leave it to the user. A number, a `Temperature`, or, for
             ``"n"``, a dict per anchor.
         weights: per modality as the anchor, relative.
-        scale: ``"none"``, or ``"dimension"`` to multiply scores by ``D^((M-1)/2)``: products of unit vectors shrink at
-            that rate, which leaves logits nearly constant for M >= 3.
-        rows_as: ``"unit"`` scales rows to length 1; ``"given"`` takes them as they are (the authors' real-data models
-            end in a LayerNorm instead, which keeps products from vanishing).
-        generator: source of the permutations of ``"n"``; torch's global one when left out. With several processes all
-            must be seeded alike.
+        scale: ``"none"``, or ``"dimension"`` to multiply scores by ``D^((M-1)/2)``, as products of unit vectors shrink.
+        rows_as: ``"unit"`` scales rows to length 1; ``"given"`` takes them as they are (the authors' real-data models end in a
+            LayerNorm, which keeps products from vanishing).
+        generator: source of the permutations of ``"n"``; torch's global one when left out. Processes must be seeded alike.
         permutations: int64 ``(M, M - 1, B)`` to use instead: ``[m, k]`` shuffles the ``k``-th other modality for anchor
             ``m``, in sorted order.
-        block_size: queries per block of ``"n"``, recomputed in backward to bound memory; None for one block; ``"auto"``
-            decides by B.
+        block_size: as in `Pairwise`, for ``"n"``.
 
     Raises:
         InputError: for permutations of another shape, unknown weights, a dict of ``tau`` beside ``"n_squared"``, or fewer
@@ -85,8 +79,7 @@ class Symile(Objective):
         permutations: Tensor | None = None,
         block_size: BlockSize = "auto",
     ) -> None:
-        super().__init__()
-        check_options(block_size=block_size, weights=weights)
+        super().__init__(tau=tau, weights=weights, block_size=block_size)
         one_of("negatives", negatives, ("n", "n_squared"))
         one_of("scale", scale, ("none", "dimension"))
         one_of("rows_as", rows_as, ("unit", "given"))
@@ -95,19 +88,13 @@ class Symile(Objective):
             raise InputError(
                 "tau is a dict, which negatives='n_squared' cannot use: all anchors share one table of scores"
             )
-        if weights or isinstance(tau, Mapping):
-            self.traits = replace(self.traits, symmetric=False)
-        self.tau = temperature(tau)
-        self.weights = weights
-        self.scale = scale
-        self.unit_rows = rows_as == "unit"
-        self.generator = generator
-        self.permutations = permutations
-        self.block_size = block_size
+        self.traits = replace(self.traits, symmetric=self.even)
+        self.scale, self.unit_rows = scale, rows_as == "unit"
+        self.generator, self.permutations = generator, permutations
 
     def check(self, emb: Embeddings) -> None:
         """Refuse unknown weights, and permutations of another shape."""
-        check_weights(self.weights, emb)
+        super().check(emb)
         m, size = len(emb.z), len(emb)
         given = None if self.negatives != "n" or m == 2 else self.permutations
         if given is not None and given.shape != (m, m - 1, size):
@@ -120,15 +107,14 @@ class Symile(Objective):
         """Return the contrastive term."""
         names, valid = emb.modalities, rows_with(emb, emb.modalities)
         if len(names) == 2:
-            pair = pair_contrast(emb, *names, valid, tau=at(self.tau, *names), block_size=self.block_size)
-            return {"contrast": pair}
+            return {"contrast": self._pair(emb, *names, valid)}
         z = [emb.z[k] for k in names]
         if self.negatives == "n":
             shuffles = self._shuffles(emb, valid)
             losses = [self._linear(emb, z, m, shuffles[m], valid, self._factor(z, k)) for m, k in enumerate(names)]
         else:
             losses = self._every_tuple(emb, z, valid, self._factor(z, *names))
-        return {"contrast": weighted_mean(losses, [weight_of(self.weights, k) for k in names])}
+        return {"contrast": weighted_mean(losses, self._shares(names))}
 
     def score(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
         """Return the multilinear inner product of every query with every candidate, ``(Nq, Nc)``."""
@@ -156,15 +142,9 @@ class Symile(Objective):
                     mask = mask & ~reduce(torch.logical_and, same)
                 return mask
 
-        return contrast(
-            lambda queries, candidates: cut(z[m], queries) @ cut(products, candidates).mT,
-            reduce(torch.mul, z).sum(dim=1) * factor,
-            rows=emb.rows,
-            keep=keep,
-            valid=valid,
-            both=False,
-            counted=emb.aux.get(COUNTED),
-            block_size=self.block_size,
+        positive = reduce(torch.mul, z).sum(dim=1) * factor
+        return self._info_nce(
+            emb, lambda q, c: cut(z[m], q) @ cut(products, c).mT, positive, valid, both=False, keep=keep
         )
 
     def _shuffles(self, emb: Embeddings, valid: Tensor | None) -> Tensor:
@@ -194,34 +174,32 @@ class Symile(Objective):
         """Contrast every anchor with every combination of rows of the others, in recomputed blocks of the first's rows."""
         m, n = len(z), len(emb)
 
-        def block(start: int, stop: int) -> tuple[Tensor, ...]:
+        def block(rows: slice) -> tuple[Tensor, ...]:
             """All scores of some rows of the first modality, one dimension per modality, reduced for every anchor."""
-            scores = z[0][start:stop]
+            scores = z[0][rows]
             for other in z[1:-1]:
                 scores = scores.unsqueeze(-2) * other
             scores = scores @ z[-1].mT * factor
             if valid is not None or emb.group is not None:
-                scores = torch.where(self._allowed(emb, m, start, stop, valid), scores, EMPTY)
+                scores = torch.where(self._allowed(emb, m, rows, valid), scores, EMPTY)
             inner, last, *_ = Partitions.apply(scores.reshape(-1, n), None, None, 0, (1, 0), False)
             inner = inner.reshape(scores.shape[:-1])
             return (*(inner.logsumexp(dim=[d for d in range(m - 1) if d != a]) for a in range(m - 1)), last)
 
         step = max(1, CHUNK // (n ** (m - 2) * max(n, z[0].shape[1])))
-        if step >= n:
-            lses = block(0, n)
-        else:
-            blocks = [checkpoint(block, i, min(i + step, n), use_reentrant=False) for i in range(0, n, step)]
-            first, *others = zip(*blocks, strict=True)
+        lses, *more = in_blocks(block, slice(0, n), step)
+        if more:
+            first, *others = zip(lses, *more, strict=True)
             lses = (torch.cat(first), *(torch.stack(parts).logsumexp(dim=0) for parts in others))
         positive = reduce(torch.mul, z).sum(dim=1) * factor
         return [row_mean(lse - positive, valid, emb.rows, emb.aux.get(COUNTED)) for lse in lses]
 
-    def _allowed(self, emb: Embeddings, m: int, start: int, stop: int, valid: Tensor | None) -> Tensor:
+    def _allowed(self, emb: Embeddings, m: int, part: slice, valid: Tensor | None) -> Tensor:
         """Mask the tuples of valid rows that are the positive or do not lie in one group."""
         rows = torch.arange(len(emb), device=emb.index.device)
 
         def axis(values: Tensor, d: int) -> Tensor:
-            return (values[start:stop] if d == 0 else values).reshape([-1 if i == d else 1 for i in range(m)])
+            return (values[part] if d == 0 else values).reshape([-1 if i == d else 1 for i in range(m)])
 
         allowed = torch.ones([1] * m, dtype=torch.bool, device=rows.device)
         if valid is not None:

@@ -14,8 +14,7 @@ from tuplet.functional.density import Geometry, squared_distance
 from tuplet.functional.divergence import uniformity
 from tuplet.functional.rows import unit
 from tuplet.functional.scores import paired_volume
-from tuplet.objectives._checks import check_width
-from tuplet.objectives.compose import Objective, row_mean, rows_with
+from tuplet.objectives.compose import Objective, check_width, row_mean, rows_with
 from tuplet.objectives.gram import Gram
 from tuplet.types import Embeddings, InputError, Traits, in_range, one_of
 
