@@ -18,7 +18,6 @@ import numpy as np
 import torch
 
 from tuplet.data import ungroup
-from tuplet.data.missing import Masked
 from tuplet.functional.gromov import gromov_barycenter, gromov_wasserstein
 from tuplet.objectives import Structure
 from tuplet.study.suite import Task
@@ -41,7 +40,7 @@ def measured(task: Task, seed: int, epochs: int) -> dict[str, dict[str, float]]:
     )
     fit(model, objective, train=ungroup(source.train), config=config)
     structure = next(part for part in objective.modules() if isinstance(part, Structure))
-    whole = source.whole if isinstance(source, Masked) else source
+    whole = source.whole
     order = torch.randperm(len(whole.test), generator=torch.Generator().manual_seed(0))
     found: dict[str, dict[str, list[float]]] = {k: defaultdict(list) for k in task.modalities}
     embed = Embedder(model, objective, None)

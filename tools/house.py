@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1] / "src" / "tuplet"
-CALLED = {"datasets": ("load", "read"), "simulators": ("load", "simulate")}
+CALLED = {"datasets": ("load",), "simulators": ("load", "simulate")}
 """Rooms whose files users reach through the catalog -> what they call there."""
 INTERNAL = ("cli", "demo", "io", "report")
 """Rooms that users never import: their files need no mark."""

@@ -242,7 +242,7 @@ def test_missing_rows_may_hold_anything_and_tensors_any_state():
     clean = from_arrays(x, present={"force": mask})
     x["force"][5] = np.inf
     dirty = from_arrays(x, present={"force": mask}, targets={"mass": x["pose"]}, units={"mass": "kg"})
-    assert torch.equal(dirty.inputs["force"], clean.inputs["force"])
+    assert torch.equal(dirty.columns["force"].values, clean.columns["force"].values)
     assert dirty.targets["mass"].unit == "kg"
     parameter = torch.ones(40, 2, dtype=torch.bfloat16, requires_grad=True)
     assert from_arrays({"a": parameter, "b": np.ones(40)}).modalities["a"].shape == (2,)

@@ -241,7 +241,7 @@ def test_damaged_and_lying_files(tmp_path, capsys, monkeypatch):
             out.writestr("a.npy", good.getvalue())
             out.writestr("b.npy", member)
         assert main(["data", "info", str(file)]) == 2, i
-    monkeypatch.setattr("tuplet.data.npz.free_memory", lambda: 1_000_000)
+    monkeypatch.setattr("tuplet.data._npz.free_memory", lambda: 1_000_000)
     bomb = tmp_path / "bomb.npz"
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as out, out.open("a.npy", "w", force_zip64=True) as member:
         member.write(npy(head % "150000,"))

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from tuplet import InputError
 from tuplet.cli import main
 from tuplet.cli.source import opened
-from tuplet.data import from_arrays
-from tuplet.data.npz import from_npz
+from tuplet.data import from_arrays, from_npz
 
 rng = np.random.default_rng(0)
 A, B, Y = rng.normal(size=(60, 3)), rng.normal(size=(60, 2, 4)), np.arange(60) % 3

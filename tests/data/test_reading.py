@@ -7,8 +7,7 @@ import torch
 
 from tuplet import InputError
 from tuplet.catalog import SOURCES
-from tuplet.data import from_arrays, from_columns, hide, read, ungroup, write_table
-from tuplet.data._labels import labelled
+from tuplet.data import from_arrays, from_columns, hide, read, write_table
 
 rng = np.random.default_rng(0)
 N = 120
@@ -91,10 +90,10 @@ def test_labels_as_people_have_them():
     gaps = np.where(np.arange(N) % 4 == 0, None, words.astype(object))
     source = read({"a": X, "b": Z}, target={"y": gaps})
     assert (whole(source, "a")[2] == np.where(np.arange(N) % 4 == 0, -1, high)).all()
-    fewer = labelled(source, "y")
+    fewer = source.labelled("y")
     assert all((getattr(fewer, p)[:].target["y"] >= 0).all() for p in ("train", "val", "test"))
     assert len(fewer.train) + len(fewer.val) + len(fewer.test) == N - N // 4
-    assert len(labelled(hide(source, 0.5), "y").test) == len(fewer.test)
+    assert len(hide(source, 0.5).labelled("y").test) == len(fewer.test)
     rare = np.where(np.arange(N) == 7, "rare", words)
     for seed in range(10):
         assert 7 in from_arrays({"a": X, "b": Z}, targets={"y": rare}, seed=seed).split.train
@@ -156,7 +155,7 @@ def test_pictures():
         assert "channels were put first" in " ".join(source.provenance.notes)
         again, _ = source.preprocessing["p"].apply(given[:4])
         np.testing.assert_array_equal(again, whole(source, "p")[0][:4])
-    assert read({"p": pictures, "b": X}).inputs["p"].dtype == torch.uint8
+    assert read({"p": pictures, "b": X}).columns["p"].values.dtype == torch.uint8
 
 
 def test_new_raw_rows_are_treated_as_the_source_did(tmp_path):
@@ -193,7 +192,6 @@ def test_every_kind_of_source_says_how_rows_are_prepared():
     for s in (source, hide(source, 0.3)):
         assert set(s.preprocessing) == {"pixels", "zernike"}
         assert s.train.source.fingerprint == s.fingerprint
-        assert ungroup(s.train).source is s.train.source or ungroup(s.train).source == s.train.source
 
 
 def test_hints_come_when_they_should_and_only_then():

@@ -209,7 +209,7 @@ x = {"a": np.ones((40, 2)), "b": np.ones((40, 2))}
     ("modalities", "options", "message"),
     [
         ({"a": x["a"]}, {}, "has 1 entry"),
-        (x | {"b": np.ones((39, 2))}, {}, r"modalities have \{'b': 39\} rows, expected 40"),
+        (x | {"b": np.ones((39, 2))}, {}, r"modalities\[.b.\] has 39 rows, expected 40"),
         (x | {"b": np.array(["x"] * 40)}, {}, "expected .* numbers"),
         (x | {"b": np.ones((40, 0))}, {}, "expected .* numbers"),
         (x, {"present": {"c": np.ones(40, bool)}}, "present names"),

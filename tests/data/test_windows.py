@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuplet import InputError
-from tuplet.data._windows import window_starts, windowed
+from tuplet.data._lazy import window_starts, windowed
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

@@ -36,7 +36,7 @@ def cleaned(contents):
 @pytest.mark.parametrize("converted", [False, True])
 def test_rows_equal_a_loop_over_the_file(name, converted, tmp_path):
     expected = cleaned(fixture.write(tmp_path / f"{name}.pkl", name))
-    root = mosei.convert(tmp_path, tmp_path / "out.safetensors") if converted else tmp_path
+    root = mosei.READER.convert(tmp_path, tmp_path / "out.safetensors") if converted else tmp_path
     source = mosei.load(root, scaling="none")
     assert source.name == name
     for k, part in enumerate(("train", "val", "test")):
@@ -99,7 +99,7 @@ def test_nan_are_counted_or_replaced(tmp_path):
         mosei.load(tmp_path)
     source = mosei.load(tmp_path, nan="zero", scaling="none")
     assert all(torch.isfinite(x).all() for x in source.train[:].inputs.values())
-    lines = "\n".join(mosei.verify(tmp_path))
+    lines = "\n".join(mosei.READER.verify(tmp_path))
     assert "vision: 0 infinite and 4 NaN" in lines
     assert "audio: 6 infinite and 1 NaN" in lines
     assert "rows without words, dropped: 3" in lines
@@ -111,20 +111,20 @@ def test_every_variant_is_told_apart(tmp_path):
         folder.mkdir()
         reader = mustard if name in mustard.FILES else mosei
         fixture.write(folder / f"{name}.pkl", name, binary=reader is mustard)
-        assert f"variant {name}:" in reader.verify(folder)[0]
+        assert f"variant {name}:" in reader.READER.verify(folder)[0]
     fixture.write(tmp_path / "renamed.pkl", "mosei_raw")
-    assert "variant mosei_raw" in mosei.verify(tmp_path / "renamed.pkl")[0]  # its sizes are its own
+    assert "variant mosei_raw" in mosei.READER.verify(tmp_path / "renamed.pkl")[0]  # its sizes are its own
     fixture.write(tmp_path / "renamed.pkl", "mosi_raw")
     with pytest.raises(InputError, match=r"could be mosei_senti_data\.pkl or mosi_raw\.pkl"):
-        mosei.verify(tmp_path / "renamed.pkl")
+        mosei.READER.verify(tmp_path / "renamed.pkl")
     with pytest.raises(InputError, match=r"holds none of|holds 2 of"):
-        mosei.verify(tmp_path)
+        mosei.READER.verify(tmp_path)
 
 
 def test_published_counts_are_compared(tmp_path):
     contents = fixture.contents("sarcasm", rows=(414, 138, 138), steps=2, binary=True)
     (tmp_path / "x.pkl").write_bytes(pickle.dumps(contents))
-    assert any("as published" in line for line in mustard.verify(tmp_path / "x.pkl"))
+    assert any("as published" in line for line in mustard.READER.verify(tmp_path / "x.pkl"))
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_speakers_stay_in_one_part(converted, tmp_path):
     rng = np.random.default_rng(0)
     speakers = {i: f"P{rng.integers(12)}" for i in ids}
     (tmp_path / "s.json").write_text(json.dumps({i: {"speaker": s, "show": "X"} for i, s in speakers.items()}))
-    root = mustard.convert(tmp_path, tmp_path / "m.safetensors") if converted else tmp_path
+    root = mustard.READER.convert(tmp_path, tmp_path / "m.safetensors") if converted else tmp_path
     source = mustard.load(root, split="speaker", speakers=tmp_path / "s.json")
     seen = [set(source.group[p].tolist()) for p in (source.split.train, source.split.val, source.split.test)]
     assert source.train[:].group is None  # clips of one speaker are negatives of each other
@@ -198,7 +198,7 @@ def test_labels_of_either_coding_are_the_same(tmp_path):
 
 def test_a_converted_file_holds_every_row_and_says_what_it_is(tmp_path):
     fixture.write(tmp_path / "mosi_data.pkl", "mosi_data")
-    out = mosei.convert(tmp_path, tmp_path / "o.safetensors")
+    out = mosei.READER.convert(tmp_path, tmp_path / "o.safetensors")
     rows = len(cleaned(fixture.contents("mosi_data")))
     assert out.stat().st_size > rows * 10 * 325 * 4
     with pytest.raises(InputError, match="was not converted from"):

@@ -14,7 +14,7 @@ from tuplet.types import InputError
 @pytest.mark.parametrize("converted", [False, True])
 def test_pictures_are_0_to_1_whatever_the_dtype(dtype, top, converted, tmp_path):
     made = fixture.write(tmp_path, dtype=dtype, top=top)
-    root = av_mnist.convert(tmp_path, tmp_path / "a.safetensors") if converted else tmp_path
+    root = av_mnist.READER.convert(tmp_path, tmp_path / "a.safetensors") if converted else tmp_path
     source = av_mnist.load(root, validation=14)
     for part, rows in (("train", made["train"]["image"][:-14]), ("val", made["train"]["image"][-14:])):
         got = getattr(source, part)[:].inputs["image"]
@@ -57,7 +57,7 @@ def test_the_published_split_shares_recordings_and_the_clip_split_does_not(tmp_p
     parts = [set(clip[p].tolist()) for p in (drawn.split.train, drawn.split.val, drawn.split.test)]
     assert sum(map(len, parts)) == len(set.union(*parts)) == 60
     assert torch.equal(drawn.train[:].group, torch.from_numpy(av_mnist.read(tmp_path)[0]["clip"][drawn.split.train]))
-    lines = "\n".join(av_mnist.verify(tmp_path))
+    lines = "\n".join(av_mnist.READER.verify(tmp_path))
     assert "60 different recordings in 364 rows" in lines
     share = 100 * np.isin(made["test"]["clip"], made["train"]["clip"]).mean()
     assert f"test: {share:.1f} % of rows" in lines

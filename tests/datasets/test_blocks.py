@@ -92,7 +92,7 @@ def test_rows_follow_the_table():
 @pytest.mark.parametrize("view", ["bits", "vector", "image", "sequence"])
 def test_each_side_shows_its_own_bits_and_no_others(view):
     source = load(1, 1, 1, 1, rows=2000, views=(view, view), noise=0.05)
-    x = {k: v.flatten(1).numpy() for k, v in source.inputs.items()}
+    x = {k: v.values.flatten(1).numpy() for k, v in source.columns.items()}
     x["both"] = np.concatenate([x["x1"], x["x2"]], axis=1)
     train, test = source.split.train, source.split.test
     for target, high in (("shared", {"x1", "x2"}), ("unique1", {"x1"}), ("unique2", {"x2"}), ("joint", set())):
@@ -110,13 +110,13 @@ def test_views_are_one_to_one_without_noise():
     for view in ("vector", "image", "sequence"):
         source = load(2, 1, 0, 1, rows=800, private=0, noise=0, views=(view, view))
         for name, bits in (("x1", 4), ("x2", 3)):
-            x = source.inputs[name].flatten(1).numpy()
+            x = source.columns[name].values.flatten(1).numpy()
             assert len(np.unique(x.round(3), axis=0)) == 2**bits
 
 
 def test_common_numbers_say_nothing_about_the_label():
     source = load(1, 0, 0, 0, rows=4000, common=2, private=0, views=("bits", "bits"), noise=0)
-    x1, x2 = (source.inputs[k].numpy() > 0 for k in ("x1", "x2"))
+    x1, x2 = (source.columns[k].values.numpy() > 0 for k in ("x1", "x2"))
     assert (x1 == x2).all()
     y = source.values["label"].numpy() > 0
     assert (x1[:, 0] == y).all()

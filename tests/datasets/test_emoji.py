@@ -100,7 +100,7 @@ def test_a_name_that_is_typed_becomes_the_same_features(source):
     text = f"{found.names['english'][0]}. {' '.join(found.tags['english'][0])}"
     rows, present = prepared.apply([text, None])
     assert present.tolist() == [True, False]
-    np.testing.assert_array_equal(rows[0], source.inputs["english"][0].numpy())
+    np.testing.assert_array_equal(rows[0], source.columns["english"].values[0].numpy())
 
 
 def test_other_languages_are_an_option():

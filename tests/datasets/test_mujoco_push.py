@@ -33,7 +33,7 @@ def test_windows_hold_the_steps_they_should(made, options):
     assert len(s.group) == len(rows)
     for code, part in enumerate(("train", "val", "test")):
         batch = getattr(s, part)[:]
-        raw = {k: batch.inputs[k].numpy() * v.deviation + v.mean for k, v in s.scales.items()}
+        raw = {k: batch.inputs[k].numpy() * v.deviation + v.mean for k, p in s.preprocessing.items() for v in [p.scale]}
         for i, index in enumerate(batch.index.tolist()):
             home, arrays, number, first = rows[index]
             here = slice(first, first + window)
@@ -81,13 +81,13 @@ def test_trajectories_do_not_leak_and_statistics_are_those_of_train(made):
 
 def test_a_converted_file_is_the_same_under_any_option(made, tmp_path):
     root, _ = made
-    file = mujoco_push.convert(root, tmp_path / "p.safetensors")
+    file = mujoco_push.READER.convert(root, tmp_path / "p.safetensors")
     for options in ({}, {"window": 20, "horizon": 2, "frame": "start"}):
         a, b = (mujoco_push.load(r, **options).val[:] for r in (root, file))
         for name in a.inputs:
             torch.testing.assert_close(a.inputs[name], b.inputs[name])
         assert torch.equal(a.target["object"], b.target["object"])
-    lines = mujoco_push.verify(root)
+    lines = mujoco_push.READER.verify(root)
     assert lines[0].startswith("gentle_push_1000.hdf5: 5 trajectories, 210 steps")
 
 
@@ -129,7 +129,7 @@ def test_a_trajectory_in_two_parts_is_refused(tmp_path):
     ):
         train.copy("trajectory2", test, "trajectory9")
     with pytest.raises(InputError, match=r"300\.hdf5/trajectory9 is the same trajectory as .*1000\.hdf5/trajectory2"):
-        mujoco_push.verify(tmp_path)
+        mujoco_push.READER.verify(tmp_path)
 
 
 def test_missing_and_truncated_files_are_named(tmp_path):
@@ -139,7 +139,7 @@ def test_missing_and_truncated_files_are_named(tmp_path):
     for share in (0.0, 0.3, 0.97):
         file.write_bytes(content[: int(share * len(content))])
         with pytest.raises(InputError, match=r"gentle_push_300\.hdf5.*cannot be read"):
-            mujoco_push.verify(tmp_path)
+            mujoco_push.READER.verify(tmp_path)
     file.unlink()
     with pytest.raises(InputError, match="does not exist"):
         mujoco_push.load(tmp_path)
@@ -160,7 +160,7 @@ def test_damaged_bytes_never_give_more_than_a_refusal(tmp_path):
             damaged[place] = rng.integers(0, 256)
         file.write_bytes(damaged)
         try:
-            mujoco_push.verify(tmp_path)
+            mujoco_push.READER.verify(tmp_path)
         except InputError:
             refused += 1
     assert refused > 5

@@ -25,7 +25,7 @@ def test_three_senses_of_one_instance_are_in_one_row(root):
         batch = getattr(s, part)[:]
         wanted = [(name, i) for name, numbers in content.items() for i in numbers]
         assert len(batch) == len(wanted)
-        sounds = batch.inputs["audio"] * s.scales["audio"].deviation + s.scales["audio"].mean
+        sounds = batch.inputs["audio"] * s.preprocessing["audio"].scale.deviation + s.preprocessing["audio"].scale.mean
         for row, (name, i) in enumerate(wanted):
             for sense in ("vision", "touch"):
                 colour = torch.tensor([int(name) * 10, i * 10, 0]) / 255
@@ -51,12 +51,12 @@ def test_objects_do_not_leak_and_relevance_is_the_object(root):
 
 
 def test_a_converted_file_is_the_same(root, tmp_path):
-    file = objectfolder.convert(root, tmp_path / "o.safetensors")
+    file = objectfolder.READER.convert(root, tmp_path / "o.safetensors")
     a, b = (objectfolder.load(r).train[:] for r in (root, file))
     assert all(torch.equal(a.inputs[k], b.inputs[k]) for k in a.inputs)
     with pytest.raises(InputError, match=r"input\.vision, expected rows of \(3, 64, 64\)"):
         objectfolder.load(file, side=64)
-    assert objectfolder.verify(root)[:3] == [
+    assert objectfolder.READER.verify(root)[:3] == [
         "train: 3 objects, 7 instances",
         "val: 1 objects, 2 instances",
         "test: 2 objects, 4 instances",
@@ -93,17 +93,17 @@ def test_damaged_files_are_named(tmp_path):
     for content in (good[: len(good) // 2], b"", b"GIF89a"):
         picture.write_bytes(content)
         with pytest.raises(InputError, match=r"touch/3/1\.png cannot be read as PNG"):
-            objectfolder.verify(tmp_path)
+            objectfolder.READER.verify(tmp_path)
     picture.write_bytes((tmp_path / "vision/3/1.png").read_bytes())
     with pytest.raises(InputError, match="300 x 280 pixels, expected at least 320"):
-        objectfolder.verify(tmp_path)
+        objectfolder.READER.verify(tmp_path)
     picture.write_bytes(good)
     np.save(sound, np.zeros((5, 8), np.float32))
     with pytest.raises(InputError, match=r"3/1\.npy has shape \(5, 8\)"):
-        objectfolder.verify(tmp_path)
+        objectfolder.READER.verify(tmp_path)
     np.save(sound, np.full((5, 9), np.nan, np.float32))
     with pytest.raises(InputError, match="audio with NaN"):
-        objectfolder.verify(tmp_path)
+        objectfolder.READER.verify(tmp_path)
     sound.unlink()
     with pytest.raises(InputError, match=r"1\.npy does not exist"):
         objectfolder.load(tmp_path)

@@ -144,7 +144,7 @@ def test_the_folder_and_the_converted_file_are_the_same(folder, tmp_path, monkey
     monkeypatch.setenv("TUPLET_CACHE", str(tmp_path))
     with pytest.raises(InputError, match="tuplet data convert opinions"):
         opinions.load()
-    out = opinions.convert(folder, tmp_path / "opinions.safetensors")
+    out = opinions.READER.convert(folder, tmp_path / "opinions.safetensors")
     s = opinions.load()
     assert s.fingerprint == opinions.load(out).fingerprint == opinions.load(folder).fingerprint
     assert {k: m.shape for k, m in s.modalities.items()} == {"audio": (64, 32), "text": (1029,), "vision": (3, 32, 32)}
@@ -152,7 +152,7 @@ def test_the_folder_and_the_converted_file_are_the_same(folder, tmp_path, monkey
     assert counts.tolist() == [list(n) for _, n in list(fixture.EMOJI.values())[:4]]
     assert (pictures[:, :, 0, 0] == 255).all()
     assert pictures[1, :, 16, 16].tolist() == [0xEE, 0, 0]
-    assert len(opinions.verify(folder)) == 6
+    assert len(opinions.READER.verify(folder)) == 6
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_rows_are_drawn_as_the_authors_draw_them(depth):
         assert set(getattr(source.split, part).tolist()) == set(rows.tolist())
     for name, x in (("x1", x1.astype(float)), ("x2", x2.double().numpy())):
         z = (x - x[train].mean(0)) / x[train].std(0)
-        np.testing.assert_allclose(source.inputs[name].numpy(), z, atol=2e-5)
+        np.testing.assert_allclose(source.columns[name].values.numpy(), z, atol=2e-5)
 
 
 def test_full_size_split_and_frequencies():
@@ -111,7 +111,7 @@ def test_full_size_split_and_frequencies():
     spread = np.sqrt(0.25 * 0.75 / len(label))
     for rows in (np.arange(len(label)), *parts):
         assert np.abs(np.bincount(label[rows]) / len(rows) - task.table.sum((0, 1))).max() < 5 * spread
-    z = [source.inputs[k].numpy() for k in ("x1", "x2")]
+    z = [source.columns[k].values.numpy() for k in ("x1", "x2")]
     assert (z[0][:, :8] > 0).tolist() == (z[1][:, :8] > 0).tolist()
     # every state of the features and its labels as often as the table says
     seen = np.zeros_like(task.table)

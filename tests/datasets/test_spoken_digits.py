@@ -91,7 +91,7 @@ def test_rows_with_one_clip_are_a_group(folder):
 def test_every_layout_and_the_converted_file_are_the_same(folder, tmp_path):
     s = loaded(folder)
     assert loaded(folder).fingerprint == s.fingerprint
-    assert loaded(spoken_digits.convert(folder, tmp_path / "s.safetensors")).fingerprint == s.fingerprint
+    assert loaded(spoken_digits.READER.convert(folder, tmp_path / "s.safetensors")).fingerprint == s.fingerprint
     assert (
         len({s.fingerprint, loaded(folder, seed=1).fingerprint, loaded(folder, structure="synergy").fingerprint}) == 3
     )
@@ -104,7 +104,7 @@ def test_every_layout_and_the_converted_file_are_the_same(folder, tmp_path):
         images, digits, _ = digit_parts.pictures(root)
         assert np.array_equal(images, fixture.pictures(10)[0])
         assert np.array_equal(digits, fixture.pictures(10)[1])
-    assert spoken_digits.verify(folder)[0].startswith("pictures: 100, of each digit [10, 10")
+    assert spoken_digits.READER.verify(folder)[0].startswith("pictures: 100, of each digit [10, 10")
 
 
 @pytest.mark.skipif(espeak.library() is None, reason="eSpeak NG is not installed")

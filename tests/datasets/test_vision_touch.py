@@ -47,7 +47,7 @@ def test_options_choose_the_pose_the_orientation_and_the_modalities(made):
     batch = s.val[[3]]
     file, t = files[batch.index // 48], int(batch.index % 48)
     np.testing.assert_allclose(batch.target["orientation"][0], file["ee_ori"][t + 1], atol=1e-6)
-    pose = s.scales["pose"]
+    pose = s.preprocessing["pose"].scale
     place = batch.inputs["pose"][0].numpy() * pose.deviation + pose.mean
     np.testing.assert_allclose(place, [*file["ee_pos"][t], *file["ee_ori"][t]], atol=1e-5)
     stored = vision_touch.load(root, task="VFP", proprio="stored")
@@ -78,13 +78,13 @@ def test_a_converted_file_is_the_same(tmp_path):
     small = tmp_path / "vt"
     fixture.write(small, count=7)
     s = vision_touch.load(small)
-    t = vision_touch.load(vision_touch.convert(small, tmp_path / "vt.safetensors"))
+    t = vision_touch.load(vision_touch.READER.convert(small, tmp_path / "vt.safetensors"))
     assert t.split == s.split
     a, b = s.test[:20], t.test[:20]
     for name in s.modalities:
         assert torch.equal(a.inputs[name], b.inputs[name])
     assert torch.equal(a.target["orientation"], b.target["orientation"])
-    lines = vision_touch.verify(small)
+    lines = vision_touch.READER.verify(small)
     assert lines[0].startswith("7 trajectories in 3 runs, 336 rows")
     assert "dtype uint8" in "".join(lines)
 
@@ -121,7 +121,7 @@ def test_damaged_files_are_named(tmp_path, change, message):
         vision_touch.load(tmp_path, siblings="file")
     assert str(file) in str(caught.value)
     with pytest.raises(InputError, match=message):
-        vision_touch.verify(tmp_path)
+        vision_touch.READER.verify(tmp_path)
 
 
 def test_truncated_files_are_named(tmp_path):
@@ -131,7 +131,7 @@ def test_truncated_files_are_named(tmp_path):
     for share in (0.0, 0.01, 0.5, 0.99):
         file.write_bytes(content[: int(share * len(content))])
         with pytest.raises(InputError, match=r"_2_1000\.h5 .*(cannot be read|has)"):
-            vision_touch.verify(tmp_path)
+            vision_touch.READER.verify(tmp_path)
 
 
 def test_a_trajectory_under_two_names_is_refused(tmp_path):
@@ -147,7 +147,7 @@ def test_pictures_that_are_not_finite_are_found(tmp_path):
 
     damaged(tmp_path, change)
     with pytest.raises(InputError, match="NaN or infinite values in 'depth_data'"):
-        vision_touch.verify(tmp_path)
+        vision_touch.READER.verify(tmp_path)
     s = vision_touch.load(tmp_path, task="VFD", siblings="file")
     with pytest.raises(InputError, match=r"modalities\['depth'\] has NaN"):
         [part[:] for part in (s.train, s.val, s.test)]

@@ -25,7 +25,7 @@ def owners(source):
 def test_windows_hold_what_their_labels_say(folder):
     s = wearable.load(folder, window=50, stride=25)
     raw = {p: getattr(s, p)[:] for p in ("train", "val", "test")}
-    scale = s.scales["accelerometer"]
+    scale = s.preprocessing["accelerometer"].scale
     for batch in raw.values():
         level = (batch.inputs["accelerometer"].numpy() * scale.deviation + scale.mean).mean(axis=(1, 2)).round()
         person, exercise, side = level // 100, level % 100 // 10, level % 10
@@ -61,14 +61,14 @@ def test_package_wheel_and_converted_file_are_the_same(folder, tmp_path, monkeyp
     wheel = tmp_path / "seglearn-1.2.5-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as out:
         out.write(folder / "watch_dataset.npy", "seglearn/data/watch_dataset.npy")
-    file = wearable.convert(folder, tmp_path / "w.safetensors")
+    file = wearable.READER.convert(folder, tmp_path / "w.safetensors")
     package = tmp_path / "site" / "seglearn"
     fixture.write(package / "data")
     (package / "__init__.py").write_text("raise RuntimeError('imported')")
     monkeypatch.syspath_prepend(tmp_path / "site")
     for root in (folder / "watch_dataset.npy", wheel, file, None):
         assert wearable.load(root).fingerprint == s.fingerprint
-    assert wearable.verify(folder)[0].startswith("70 recordings")
+    assert wearable.READER.verify(folder)[0].startswith("70 recordings")
 
 
 def broken(**changes):
@@ -121,7 +121,7 @@ def test_what_is_no_data_is_refused(tmp_path, folder, monkeypatch):
 
 @pytest.mark.skipif(importlib.util.find_spec("seglearn") is None, reason="seglearn is not installed")
 def test_the_real_recordings_are_what_they_are_said_to_be():
-    columns, _ = wearable.read()
+    columns = wearable.read().columns
     assert len(columns["recording"]) == 244_102
     assert columns["recording"].max() == 139
     assert sorted(set(columns["group"].tolist())) == list(range(1, 11))

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tests.fixtures import wesad as fixture
-from tuplet.datasets import wesad
-from tuplet.datasets.wesad_windows import columns
+from tuplet.datasets import wesad, wesad_windows
+from tuplet.datasets.wesad_windows import Cut
 from tuplet.types import InputError
 
 
@@ -39,7 +39,7 @@ def windows(content, *, stride=5.0, purity=1.0, seconds=5.0):
 @pytest.mark.parametrize("options", [{}, {"stride": 1.5}, {"stride": 2.0, "purity": 0.6}])
 def test_windows_equal_a_loop(recorded, options):
     root, contents = recorded
-    made, _ = columns(root, **options)
+    made, _ = wesad_windows.windows(root, Cut(**options))
     expected = [(s, *w) for s in sorted(contents) for w in windows(contents[s], **options)]
     assert made["group"].tolist() == [e[0] for e in expected]
     assert made["target.state"].tolist() == [e[1] for e in expected]
@@ -52,14 +52,14 @@ def test_windows_equal_a_loop(recorded, options):
 
 def test_a_window_of_two_labels_is_dropped_unless_purity_allows(recorded):
     root, _ = recorded
-    counts = [len(columns(root, stride=1.0, purity=p)[0]["group"]) for p in (1.0, 0.8, 0.51)]
+    counts = [len(wesad_windows.windows(root, Cut(stride=1.0, purity=p))[0]["group"]) for p in (1.0, 0.8, 0.51)]
     assert counts[0] < counts[1] < counts[2]
 
 
 @pytest.mark.parametrize("how", ["window", "subject", "train", "none"])
 def test_normalisation_equals_its_definition(recorded, how):
     root, _ = recorded
-    raw = columns(root)[0]
+    raw = wesad_windows.windows(root, Cut())[0]
     source = wesad.load(root, normalisation=how)
     x, subject = raw["input.ecg"].astype(np.float64), raw["group"]
     for r in (0, 7, len(x) - 1):
@@ -82,7 +82,7 @@ def test_a_flat_window_becomes_zero(tmp_path):
 def test_subjects_stay_in_one_part(recorded, seed):
     root, contents = recorded
     source = wesad.load(root, seed=seed)
-    groups = np.asarray(columns(root)[0]["group"])
+    groups = np.asarray(wesad_windows.windows(root, Cut())[0]["group"])
     seen = [set(groups[p].tolist()) for p in (source.split.train, source.split.val, source.split.test)]
     assert sum(map(len, seen)) == len(contents) == len(set.union(*seen))
     assert [len(s) for s in seen] == [3, 1, 1]
@@ -102,7 +102,7 @@ def test_fifteen_subjects_are_9_3_3_and_one_is_left_out():
 
 def test_a_converted_file_gives_the_same_source(recorded, tmp_path):
     root, _ = recorded
-    out = wesad.convert(root, tmp_path / "w.safetensors")
+    out = wesad.READER.convert(root, tmp_path / "w.safetensors")
     for options in ({}, {"normalisation": "train", "split": "leave-one-out", "held_out": 4}):
         a, b = wesad.load(root, **options), wesad.load(out, **options)
         assert a.split == b.split
@@ -117,9 +117,11 @@ def test_a_converted_file_gives_the_same_source(recorded, tmp_path):
 def test_keys_are_read_in_any_case(tmp_path):
     for k, spelling in enumerate(("Temp", "TEMP")):
         fixture.write(tmp_path / str(k), (2, 3, 4), spelling=spelling)
-    a, b = (columns(tmp_path / str(k), signals=("respiration", "chest_temperature"))[0] for k in range(2))
+    a, b = (
+        wesad_windows.windows(tmp_path / str(k), Cut(signals=("respiration", "chest_temperature")))[0] for k in range(2)
+    )
     assert a["input.respiration"].shape == b["input.respiration"].shape
-    lines = "\n".join(wesad.verify(tmp_path / "1"))
+    lines = "\n".join(wesad.READER.verify(tmp_path / "1"))
     assert "3 subjects: S2, S3, S4" in lines
     assert "published but not here: S5" in lines
     assert "S12" not in lines
@@ -128,7 +130,7 @@ def test_keys_are_read_in_any_case(tmp_path):
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 def test_every_protocol_is_read(protocol, tmp_path):
     expected = fixture.write(tmp_path, (2,), protocol=protocol, labels=(1, 2))
-    made, _ = columns(tmp_path)
+    made, _ = wesad_windows.windows(tmp_path, Cut())
     assert np.array_equal(made["input.bvp"][0, 0], expected[2]["signal"]["wrist"]["BVP"][:320, 0].astype(np.float32))
 
 

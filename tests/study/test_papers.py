@@ -222,7 +222,7 @@ def test_the_robot_tasks_run_on_recorded_data_converted_or_not(tmp_path):
     suite = load_suite(f"tuplet.suites.ova_ib:ova_ib?root={tmp_path}&preset=small")
     assert [t.name for t in suite.tasks] == ["VFP", "VFD", "VFPD", "VFPDO"]
     before = suite.tasks[0].load()
-    vision_touch.convert(tmp_path / "vision_touch", tmp_path / "vision_touch.safetensors")
+    vision_touch.READER.convert(tmp_path / "vision_touch", tmp_path / "vision_touch.safetensors")
     for which in suite.tasks:
         quick = replace(which, budget=replace(which.budget, epochs=1))
         found = results(quick, Entry("one_vs_all", "O", lambda s, t: OneVsAll(tau=0.1)))

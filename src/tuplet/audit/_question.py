@@ -13,7 +13,6 @@ import torch
 from tuplet.audit.advice import FEW, FEW_GROUPS
 from tuplet.audit.pilots import STEPS, STRENGTHS
 from tuplet.data import Source
-from tuplet.data._labels import labelled
 from tuplet.data._targets import target_of
 from tuplet.train._fits import check_rows, rows_with
 from tuplet.train._rows import groups, some
@@ -54,7 +53,7 @@ def asked(
             "'label' or name one with --target; `tuplet.audit.related` needs none, and says whether modalities are related"
         )
     target = target_of(source, target)
-    source = labelled(source, target)
+    source = source.labelled(target)
     about = source.targets[target]
     if about.kind == "real" and about.size != 1:
         raise InputError(
@@ -121,7 +120,7 @@ def _check_groups(source: Source, pair: tuple[str, str]) -> None:
 
 def limits(source: Source, question: Question) -> list[str]:
     """Say which verdicts the data cannot give, however long the audit runs."""
-    source = labelled(source, question.target)
+    source = source.labelled(question.target)
     val = some(source.val)
     ids = groups(source, val)
     share = len(source.val) / max(sum(len(part) for part in (source.train, source.val, source.test)), 1)

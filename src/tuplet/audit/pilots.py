@@ -17,9 +17,8 @@ from torch.func import functional_call, stack_module_state
 from torch.nn import functional as F
 
 from tuplet.audit._keep import tuples
-from tuplet.data import Source
-from tuplet.data._labels import labelled
-from tuplet.data.batch import order_of
+from tuplet.data import Rows, Source
+from tuplet.data.views import order_of
 from tuplet.evaluate._units import by_group
 from tuplet.model import AlignmentModel
 from tuplet.objectives import Pairwise
@@ -124,7 +123,7 @@ def pilot(
     if len(seeds) < 2:
         raise InputError(f"seeds has {len(seeds)} entry, expected two or more: one says nothing of the spread")
     levels = tuple(sorted({0.0, *map(float, strengths)}))
-    source = labelled(source.select(pair), target)
+    source = source.select(pair).labelled(target)
     config = TrainConfig(lr=3e-3) if config is None else config
     size = min(config.batch_size, len(source.train))
     config = replace(config, epochs=-(-steps // (min(len(source.train), ROWS) // size)), batch_size=size)
@@ -265,12 +264,11 @@ def _outcome(out: Tensor, truth: Tensor) -> Tensor:
     return 1 - (out - y).square().sum(dim=-1) / spread
 
 
-@dataclass(frozen=True)
-class _Held:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Held(Rows):
     """Rows at hand, to train on."""
 
     batch: Batch
-    source: Source
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -296,7 +294,9 @@ def _one_by_one(
     def trained(level: float, seed: int) -> Fitted:
         model, task = untrained(source, target=target, seed=seed)
         whole = weighted(task, level, Pairwise(tau=TAU), names)
-        run = fit(model, whole, train=_Held(train, source), config=replace(config, clip=UNCLIPPED, seed=seed))
+        run = fit(
+            model, whole, train=_Held(source, "train", batch=train), config=replace(config, clip=UNCLIPPED, seed=seed)
+        )
         if run.stopped:
             raise KeyboardInterrupt
         return model, task
@@ -305,7 +305,7 @@ def _one_by_one(
 
     def judged(fitted: Fitted, batch: Batch) -> dict[str, Tensor]:
         model, task = fitted
-        held = _Held(batch, source)
+        held = _Held(source, "val", batch=batch)
         with torch.no_grad():
             parts = [task.predict(model(held[at : at + BLOCK])) for at in range(0, len(held), BLOCK)]
         out = {k: torch.cat([p[k] for p in parts]) for k in names}

@@ -18,7 +18,6 @@ from tuplet.audit._question import asked
 from tuplet.audit.advice import Advice, advise
 from tuplet.audit.pilots import STEPS, STRENGTHS, Pilot, pilot
 from tuplet.data import Source
-from tuplet.data._labels import labelled
 from tuplet.diagnose.similarity import similarity
 from tuplet.information import PID
 from tuplet.train._fits import LEAST
@@ -149,7 +148,7 @@ def audit(
         bootstrap=bootstrap,
     )
     target, config, settings = question.target, question.config, question.settings
-    source = labelled(source, target)
+    source = source.labelled(target)
     kept = Kept(
         None if out is None else Path(out),
         {"source": source.name, "data": source.fingerprint, "target": target, **settings},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -150,7 +149,7 @@ def _describe(do: Info) -> None:
     from tuplet.study._show import print_source
 
     if do.name in READERS and do.root is None:
-        print(inspect.getdoc(READERS[do.name]))
+        print(READERS[do.name].about)
     else:
         print_source(opened(do.name, do))
 
@@ -170,8 +169,6 @@ def _convert(do: Convert) -> None:
     from tuplet.catalog import READERS
     from tuplet.data import Table
 
-    if do.out.suffix != ".safetensors":
-        raise InputError(f"out is {do.out}, expected a name that ends in .safetensors")
     table = Table.open(READERS[do.name].convert(do.root, do.out))
     print(f"{do.out}: {len(table)} rows, {do.out.stat().st_size / 1e6:.1f} MB, sha256 {table.sha256}")
     print(f"now: tuplet data info {do.name} --root {do.out}")

@@ -81,7 +81,7 @@ def _is_file(command: Embed) -> bool:
 def _arrays(file: Path, asked: set[str | None]) -> Table:
     """Read the arrays of a file under the names of the modalities; rows that are marked as absent become NaN."""
     from tuplet.data import Table as Columns
-    from tuplet.data.npz import members
+    from tuplet.data._npz import members
 
     if file.suffix.lower() == ".npz":
         return members(file, {k for k in asked if k is not None})[0]

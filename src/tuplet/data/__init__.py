@@ -3,23 +3,17 @@
 from importlib import import_module
 from typing import Any
 
-from tuplet.data.aligned import from_arrays
-from tuplet.data.arrays import Arrays
-from tuplet.data.batch import batches
-from tuplet.data.groups import ungroup
-from tuplet.data.missing import hide
-from tuplet.data.npz import from_npz
+from tuplet.data.arrays import from_arrays, from_columns
 from tuplet.data.pairs import Pairs, draw_pairs, pair_parts
 from tuplet.data.pictures import show
-from tuplet.data.preprocessing import Preprocessing
-from tuplet.data.reading import read
-from tuplet.data.source import Modality, Provenance, Rows, Source, Target
+from tuplet.data.preprocessing import Modality, Preprocessing
+from tuplet.data.reading import from_npz, from_table, read
+from tuplet.data.source import Provenance, Rows, Source, Target
 from tuplet.data.splits import Split, split_rows
-from tuplet.data.stored import Stored, from_columns, from_table
 from tuplet.data.table import Table, write_table
+from tuplet.data.views import batches, hide, ungroup
 
 __all__ = [
-    "Arrays",
     "Modality",
     "Pairs",
     "Preprocessing",
@@ -27,7 +21,6 @@ __all__ = [
     "Rows",
     "Source",
     "Split",
-    "Stored",
     "Table",
     "Target",
     "batches",

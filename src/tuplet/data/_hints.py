@@ -6,35 +6,27 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
-from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tuplet.data.arrays import Arrays
-from tuplet.data.on_demand import Stored
+from tuplet.data.source import Source
 from tuplet.types import kind_of
 
-Own = TypeVar("Own", Arrays, Stored)
 ROWS, VALUES = 2_000, 1_000_000
 """How many rows, and numbers of a modality, are looked at."""
 NEAR = 0.05
 """Neighbouring rows are nearly equal if the median of their squared distances is below this share of that of any two rows."""
 
 
-def hints(source: Arrays | Stored) -> tuple[str, ...]:
-    """Look at the first rows of a source for what a user may not have meant."""
-    return tuple(line for line in _found(source) if line)
-
-
-def with_hints(source: Own) -> Own:
-    """Add the hints on a source to its notes."""
-    notes = (*source.provenance.notes, *hints(source))
+def with_hints(source: Source) -> Source:
+    """Look at the first rows of a source for what a user may not have meant, and add what was found to its notes."""
+    notes = (*source.provenance.notes, *_found(source))
     return replace(source, provenance=replace(source.provenance, notes=notes))
 
 
-def _found(source: Arrays | Stored) -> Iterator[str]:
+def _found(source: Source) -> Iterator[str]:
     present = np.stack([source.present[k].numpy() for k in sorted(source.modalities)])
     complete: NDArray[np.bool_] = np.asarray(present.all(axis=0))
     if (few := int(complete.sum())) < 50:
@@ -53,7 +45,7 @@ def _found(source: Arrays | Stored) -> Iterator[str]:
     part = np.full(n, -1)
     for code, where in enumerate((source.split.train, source.split.val, source.split.test)):
         part[where] = code
-    looked = {k: _read(source, k, rows) for k in source.modalities}
+    looked = {k: source.read(k, torch.from_numpy(rows)).numpy() for k in source.modalities}
     copies = len(rows) - len({b"".join(v[i].tobytes() for v in looked.values()) for i in range(len(rows))})
     if copies:
         of = "" if len(rows) == n else f" of the first {len(rows)}"
@@ -70,7 +62,7 @@ def _found(source: Arrays | Stored) -> Iterator[str]:
         )
 
 
-def _gaps(source: Arrays | Stored, present: NDArray[np.bool_]) -> Iterator[str]:
+def _gaps(source: Source, present: NDArray[np.bool_]) -> Iterator[str]:
     """Tell whether the class can be read from which modalities are absent."""
     pattern = np.unique(present, axis=1, return_inverse=True)[1].reshape(-1)
     patterns = int(pattern.max()) + 1
@@ -90,14 +82,7 @@ def _gaps(source: Arrays | Stored, present: NDArray[np.bool_]) -> Iterator[str]:
             )
 
 
-def _read(source: Arrays | Stored, name: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    if isinstance(source, Stored):
-        return source.read(name, rows)
-    values: NDArray[np.float32] = source.read(name, torch.from_numpy(rows)).numpy()
-    return values
-
-
-def _overlap(source: Arrays | Stored, name: str, values: NDArray[np.float32]) -> bool:
+def _overlap(source: Source, name: str, values: NDArray[np.float32]) -> bool:
     """Tell whether each row is nearly the one before it, or the same steps a little later."""
     flat = values.reshape(len(values), -1).astype(np.float64)
     other = np.random.default_rng(0).permutation(len(flat))

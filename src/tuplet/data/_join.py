@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuplet.data._columns import as_array
-from tuplet.data._frames import is_frame, is_missing, is_series
+from tuplet.data._columns import as_array, is_frame, is_missing, is_series
 from tuplet.types import InputError
 
 Ids = tuple[Any, ...]

@@ -12,17 +12,14 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from tuplet.data._columns import as_array, is_text
-from tuplet.data._frames import is_frame, is_series
+from tuplet.data._columns import as_array, check_names, is_frame, is_series, is_text
 from tuplet.data._hints import with_hints
 from tuplet.data._join import join, one_column
-from tuplet.data._names import check_names
 from tuplet.data._padding import padding_note
 from tuplet.data._scaling import Scaling
-from tuplet.data.aligned import from_arrays
-from tuplet.data.arrays import Arrays
+from tuplet.data.arrays import from_arrays
 from tuplet.data.preprocessing import Preprocessing
-from tuplet.data.source import Provenance
+from tuplet.data.source import Provenance, Source
 from tuplet.data.splits import Split
 from tuplet.types import InputError, Kind, kind_of, one_of
 
@@ -48,7 +45,7 @@ def from_named(
     seed: int = 0,
     name: str = "arrays",
     provenance: Provenance | None = None,
-) -> Arrays:
+) -> Source:
     """Make a source of named arrays."""
     names = check_names("data", arrays)
     for argument, given in (("kinds", kinds), ("target_kind", target_kind), ("scaling", scaling)):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuplet.data.source import Modality
+from tuplet.data.preprocessing import Modality
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

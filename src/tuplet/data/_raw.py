@@ -10,15 +10,14 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from numpy.typing import ArrayLike, NDArray
 
 from tuplet.data._columns import as_array, as_numbers, as_strings, is_text
 from tuplet.data._padding import filled_ends
-from tuplet.data._scaling import BLOCK, Column, Scale, Scaling, blocks, fit_array
+from tuplet.data._scaling import BLOCK, Column, Scale, Scaling, blocks, fit_array, fit_scale
 from tuplet.data._text import hashed
-from tuplet.data.modality import Modality
-from tuplet.data.preprocessing import Preprocessing
+from tuplet.data.preprocessing import Modality, Preprocessing, present_rows
+from tuplet.data.source import Held
 from tuplet.types import InputError, Kind, kind_of, one_of
 
 DIMENSIONS = {"sequence": 2, "padded": 2, "signal": 2, "image": 3}
@@ -46,6 +45,14 @@ class Raw:
     channels_last: bool = False
     present: NDArray[np.bool_] | None = None
     text: str = ""
+
+    def mask(self, name: str, given: ArrayLike | None) -> NDArray[np.bool_]:
+        """Tell where the modality is there, by what the user says and by its values."""
+        asked = None if given is None else _asked(name, given, len(self.array))
+        if self.present is not None:
+            asked = self.present if asked is None else self.present & asked
+        padded = f"series of different lengths: give kinds={{{name!r}: 'padded'}} (--kind {name}=padded)"
+        return present_rows(f"modalities[{name!r}]", self.array, asked, padded=padded)
 
     def fit(
         self,
@@ -88,16 +95,18 @@ class Raw:
         said = word or "standard"
         return fit_array(name, self.array, seen, scaling=said, padded=self.kind == "padded"), said
 
-    def inputs(self, name: str, present: NDArray[np.bool_], how: Preprocessing) -> Tensor:
+    def column(self, name: str, present: NDArray[np.bool_], how: Preprocessing, word: str) -> Held:
         """Return all rows as the source keeps them: scaled float32, or the bytes of pictures."""
         if self.text:
-            return torch.from_numpy(np.where(present[:, None], self.array, np.float32(0)))
-        if self.array.dtype == np.uint8 and how.scale.dtype == np.float32:
-            return torch.from_numpy(np.array(self.array, order="C"))
-        return torch.from_numpy(how.rows(f"modalities[{name!r}]", self.array, present))
+            rows = np.where(present[:, None], self.array, np.float32(0))
+        elif self.array.dtype == np.uint8 and how.scale.dtype == np.float32:
+            rows = np.array(self.array, order="C")
+        else:
+            rows = how.rows(f"modalities[{name!r}]", self.array, present)
+        return Held(torch.from_numpy(rows), self._checksum(present, word))
 
-    def checksum(self, present: NDArray[np.bool_], word: str) -> str:
-        """Return the checksum of the values as given, before scaling, whose last bits depend on the processor."""
+    def _checksum(self, present: NDArray[np.bool_], word: str) -> str:
+        """Return the checksum of the values as given and of how they are scaled."""
         digest = hashlib.sha256(f"{'none' if word == 'unit' else word} {self.array.shape}".encode())
         if self.text:
             digest.update(self.text.encode())
@@ -106,6 +115,59 @@ class Raw:
             some = slice(start, start + step)
             digest.update(self.array[some][present[some]].astype(np.float64).tobytes())
         return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class OnDemand:
+    """One modality that is read on demand."""
+
+    array: Column
+    kind: Kind | None
+
+    def mask(self, name: str, given: ArrayLike | None) -> NDArray[np.bool_]:
+        """Tell where the modality is there, by what the user says."""
+        n = self.array.shape[0]
+        return np.ones(n, dtype=bool) if given is None else _asked(name, given, n)
+
+    def fit(
+        self,
+        name: str,
+        present: NDArray[np.bool_],
+        train: NDArray[np.int64],
+        word: Scaling | None,
+        *,
+        unit: str = "",
+        rate: float | None = None,
+    ) -> tuple[Preprocessing, str, tuple[str, ...]]:
+        """Find the preprocessing from the training rows, as `Raw.fit` does."""
+        seen = np.sort(train)
+        seen = seen[present[seen]]
+        ready = word is None and unit_length(self.array, seen[:256])
+        said: Scaling = "none" if ready else word or "standard"
+        scale = fit_scale(name, self.array, seen, scaling=said, padded=self.kind == "padded")
+        modality = Modality(self.array.shape[1:] or (1,), unit=unit, kind=self.kind, rate=rate)
+        return Preprocessing(modality, scale), said, (unit_note(name),) * ready + still_note(name, scale)
+
+    def column(self, name: str, present: NDArray[np.bool_], how: Preprocessing, word: str) -> Column:
+        """Return the column itself, which is scaled when it is read."""
+        return self.array
+
+
+def on_demand(name: str, column: Column, kind: Kind | None) -> OnDemand:
+    """Check one column."""
+    shape, dtype = column.shape, column.dtype
+    if len(shape) == 0 or 0 in shape or dtype.kind not in "biuf":
+        raise InputError(f"modalities[{name!r}] has shape {shape} and dtype {dtype}, expected (n, ...) numbers, n > 0")
+    check_kind(name, kind, shape[1:] or (1,))
+    return OnDemand(column, kind)
+
+
+def _asked(name: str, given: ArrayLike, n: int) -> NDArray[np.bool_]:
+    """Check where a user says that a modality was recorded."""
+    asked = as_array(f"present[{name!r}]", given)
+    if asked.shape != (n,) or asked.dtype != bool:
+        raise InputError(f"present[{name!r}] has shape {asked.shape} and dtype {asked.dtype}, expected bool ({n},)")
+    return asked.astype(bool)
 
 
 def raw_rows(name: str, values: Any, kind: Kind | None) -> Raw:

@@ -10,8 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tuplet.data._columns import as_array, bad_rows, codes_of, fits_float32
-from tuplet.data._names import plain_text
+from tuplet.data._columns import as_array, bad_rows, codes_of, fits_float32, plain_text
 from tuplet.data.source import Source, Target
 from tuplet.types import InputError, one_of
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import prod
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
 
 from tuplet.data._panels import Panel, Values, panels
-from tuplet.data._scaling import Scale
-from tuplet.data.source import Modality, Source, Target
-from tuplet.types import Batch, InputError, in_range, one_of
+from tuplet.data.preprocessing import Modality
+from tuplet.data.source import Part, Source, Target
+from tuplet.types import Batch, InputError, in_range
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,21 +21,11 @@ LOOKED = 64
 """Rows among which those to show are chosen."""
 
 
-@runtime_checkable
-class Scaled(Protocol):
-    """A source that knows how its values were scaled."""
-
-    @property
-    def scales(self) -> Mapping[str, Scale]:
-        """Return the scale of each modality."""
-        ...
-
-
 def show(
     source: Source,
     *,
     rows: int | Sequence[int] = 3,
-    part: Literal["train", "val", "test"] = "train",
+    part: Part = "train",
     shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> Figure:
     """Draw some rows of a source, a column each, with every modality in its own unit.
@@ -66,12 +55,12 @@ def show(
     """
     from matplotlib.figure import Figure
 
-    one_of("part", part, ("train", "val", "test"))
     batch, where = _chosen(source, rows, part)
     strips: list[tuple[str, Panel, Values, Values]] = []
     for name, modality in source.modalities.items():
         drawn = _as(name, modality, (shapes or {}).get(name))
-        values = _values(source, name, batch).reshape(len(where), *drawn.shape)
+        scaled = batch.inputs[name].double().numpy()
+        values = source.preprocessing[name].scale.undo(scaled).reshape(len(where), *drawn.shape)
         here = batch.present[name].numpy()
         strips += [(name, panel, mine, here) for panel, mine in panels(drawn, values)]
     if unknown := sorted(set(shapes or {}) - set(source.modalities)):
@@ -124,9 +113,9 @@ def _strip(figure: Figure, row: list[Axes], panel: Panel, values: Values, here: 
             row[-1].legend(handles, names, loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small", frameon=False)
 
 
-def _chosen(source: Source, rows: int | Sequence[int], part: str) -> tuple[Batch, list[int]]:
+def _chosen(source: Source, rows: int | Sequence[int], part: Part) -> tuple[Batch, list[int]]:
     """Read the rows to show, and say where in the part they are."""
-    data = getattr(source, part)
+    data = source.part(part)
     if not isinstance(rows, int):
         where = list(rows)
         return data[where], where
@@ -142,14 +131,6 @@ def _chosen(source: Source, rows: int | Sequence[int], part: str) -> tuple[Batch
         where.append(int(found[best]))
         free[best] = False
     return data[where], where
-
-
-def _values(source: Source, name: str, batch: Batch) -> Values:
-    value = batch.inputs[name]
-    if not isinstance(value, Tensor):
-        raise InputError(f"modality {name!r} is {type(value).__name__}, expected a tensor; select others")
-    scaled: Values = value.double().numpy()
-    return source.scales[name].undo(scaled) if isinstance(source, Scaled) else scaled
 
 
 def _as(name: str, modality: Modality, shape: tuple[int, ...] | None) -> Modality:

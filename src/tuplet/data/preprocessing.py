@@ -10,13 +10,30 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from tuplet.data._columns import as_numbers, bad_rows
-from tuplet.data._frames import is_frame
+from tuplet.data._columns import as_numbers, bad_rows, is_frame
 from tuplet.data._padding import filled_ends, lengths, nan_ends_only, spread
 from tuplet.data._scaling import BLOCK, Scale, held_steps
 from tuplet.data._text import FEATURES, hashed
-from tuplet.data.modality import Modality
 from tuplet.types import InputError, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Modality:
+    """One modality of a source.
+
+    Attributes:
+        shape: shape of one row, without the batch dimension.
+        dtype: name of the dtype the rows are handed out in.
+        unit: physical unit or meaning of the values before scaling; empty when unknown.
+        kind: what a row is, for the choice of an encoder (`tuplet.nets.encoders`); None when the shape says it.
+        rate: steps a second along the axis of time; None when unknown or without such an axis.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    unit: str = ""
+    kind: Kind | None = None
+    rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,25 @@
-"""The one function that makes a source of whatever a user has."""
+"""Make a source of what a user has: named arrays and frames, ``.npz`` files, and files of columns."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from tuplet.data._frames import is_frame
+import numpy as np
+from numpy.typing import NDArray
+
+from tuplet.data._columns import is_frame, plain_text
 from tuplet.data._hints import with_hints
 from tuplet.data._named import from_named
+from tuplet.data._npz import members
 from tuplet.data._padding import padding_note
 from tuplet.data._scaling import Scaling
-from tuplet.data.npz import from_npz
+from tuplet.data.arrays import from_columns
 from tuplet.data.source import Provenance, Source
 from tuplet.data.splits import Split
-from tuplet.data.stored import from_table
 from tuplet.data.table import Table
 from tuplet.types import InputError, Kind
 
@@ -63,68 +67,127 @@ def read(
         >>> {k: m.shape for k, m in source.modalities.items()}, source.targets["label"].names
         ({'force': (3,), 'note': (1024,)}, ('ball', 'cup'))
     """
+    asked: dict[str, Any] = {
+        "modalities": [modalities] if isinstance(modalities, str) else modalities,
+        "target": target,
+        "group": group,
+        "id": id,
+        "kinds": kinds,
+        "scaling": scaling,
+        "split": split,
+        "target_kind": target_kind,
+    }
     if isinstance(x, str | Path):
-        path = Path(x)
-        suffix = path.suffix.lower()
-        try:
-            path.exists()
-        except (OSError, ValueError) as error:
-            raise InputError(f"path {str(x)[:80]!a} cannot be read: {error}"[:200]) from None
-        if suffix == ".npz":
-            return from_npz(
-                path,
-                modalities=modalities,
-                target=target,
-                group=group,
-                id=id,
-                kinds=kinds,
-                scaling=scaling,
-                split=split,
-                target_kind=target_kind,
-            )
-        if suffix == ".safetensors":
-            return _table(path, modalities, target, group, id, kinds, scaling, split, target_kind)
-        what = "is a directory" if path.is_dir() else f"ends in {suffix[:20]!a}" if suffix else "has no ending"
-        raise InputError(
-            f"path {str(path)[:200]!a} {what}, expected a file that ends in .npz or .safetensors; save the arrays with "
-            f"numpy.savez, or read the file with pandas and give tuplet.data.read({{name: frame, ...}})"
-        )
+        return _file(Path(x), asked)
     if not isinstance(x, Mapping):
         fix = "; give one entry per modality, such as {'imu': frame[['ax', 'ay']], 'note': frame['note']}" * is_frame(x)
         raise InputError(
             f"x is a {type(x).__name__}, expected a dict of name -> array, text, frame or Series, or the path of an .npz or "
             f".safetensors file{fix}"
         )
-    return from_named(
-        x,
-        modalities=modalities,
-        target=target,
-        group=group,
-        id=id,
-        kinds=kinds,
-        scaling=scaling,
-        split=split,
-        target_kind=target_kind,
+    return from_named(x, **asked)
+
+
+def _file(path: Path, asked: dict[str, Any]) -> Source:
+    suffix = path.suffix.lower()
+    try:
+        path.exists()
+    except (OSError, ValueError) as error:
+        raise InputError(f"path {str(path)[:80]!a} cannot be read: {error}"[:200]) from None
+    if suffix == ".npz":
+        return from_npz(path, **asked)
+    if suffix == ".safetensors":
+        return _table(path, **asked)
+    what = "is a directory" if path.is_dir() else f"ends in {suffix[:20]!a}" if suffix else "has no ending"
+    raise InputError(
+        f"path {str(path)[:200]!a} {what}, expected a file that ends in .npz or .safetensors; save the arrays with "
+        f"numpy.savez, or read the file with pandas and give tuplet.data.read({{name: frame, ...}})"
     )
 
 
-def _table(
-    path: Path,
-    modalities: Iterable[str] | None,
-    target: str | Mapping[str, Any] | None,
-    group: Any,
-    id: Any,
-    kinds: Mapping[str, Kind] | None,
-    scaling: Scaling | Mapping[str, Scaling] | None,
-    split: Split | None,
-    target_kind: Mapping[str, str] | str | None,
-) -> Source:
+def _table(path: Path, **asked: Any) -> Source:
     """Read a file of columns; where none is called ``input.NAME``, as an ``.npz`` file of the same arrays."""
     table = Table.open(path)
     if not any(k.startswith("input.") for k in table.columns):
+        about = Provenance(title=path.name, origin=str(path), sha256=table.sha256)
+        return from_named(table.columns, **asked, name=path.stem, provenance=about)
+    target, group = asked.pop("target"), asked["group"]
+    if isinstance(target, Mapping) or asked.pop("id") is not None or not (group is None or isinstance(group, str)):
+        raise InputError(
+            f"path {path} names its targets, group and rows itself; give target= and group= as names, and leave id out"
+        )
+    names = asked.pop("modalities")
+    source = from_table(
+        table,
+        modalities=None if names is None else list(names),
+        targets=None if target is None else [target],
+        **asked,
+    )
+    inputs = {k: table.columns[f"input.{k}"] for k in source.modalities}
+    notes = tuple(note for k, v in inputs.items() for note in padding_note(k, v, source.modalities[k].kind))
+    return with_hints(replace(source, provenance=replace(source.provenance, notes=(*source.provenance.notes, *notes))))
+
+
+def from_npz(
+    path: str | Path,
+    *,
+    modalities: Iterable[str] | None = None,
+    target: str | Mapping[str, Any] | None = None,
+    group: Any = None,
+    id: Any = None,
+    kinds: Mapping[str, Kind] | None = None,
+    scaling: Scaling | Mapping[str, Scaling] | None = None,
+    split: Split | None = None,
+    target_kind: Mapping[str, str] | str | None = None,
+    seed: int = 0,
+) -> Source:
+    """Make a source from a file that ``numpy.savez`` wrote.
+
+    Args:
+        path: holds two or more modalities, each ``(n, ...)``; perhaps ``label`` or ``target`` ``(n,)`` (more of them as
+            ``target.NAME``), ``group`` ``(n,)``, such as subject or file, which stays in one part of the split, and ``id``
+            ``(n,)``, the ids of the rows. A row that is NaN throughout is missing.
+        modalities: as in `tuplet.data.read`.
+        target: as in `tuplet.data.read`.
+        group: as in `tuplet.data.read`.
+        id: as in `tuplet.data.read`.
+        kinds: modality -> what its rows are, as in `tuplet.data.Modality`; the shape says it when left out, and
+            ``provenance.notes`` where that was a guess: ``(C, T)`` with ``C < T`` is taken as a signal of C channels. On the
+            command line: ``--kind sound=sequence`` or ``my.npz?sound=sequence``.
+        scaling: as in `tuplet.data.from_arrays`.
+        split: as in `tuplet.data.from_arrays`.
+        target_kind: as in `tuplet.data.read`.
+        seed: of the split, 60 / 20 / 20, stratified.
+
+    Returns:
+        The source.
+
+    Raises:
+        InputError: naming the file and what is wrong with it.
+
+    Notes:
+        Nothing in the file is executed: objects are refused, as with ``allow_pickle=False``.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> x = np.random.default_rng(0).normal(size=(50, 3))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.savez(Path(folder, "my.npz"), force=x, sound=x[:, :2], label=np.arange(50) % 2)
+        ...     source = from_npz(Path(folder, "my.npz"))
+        >>> sorted(source.modalities), source.targets["label"].size
+        (['force', 'sound'], 2)
+    """
+    path = Path(path)
+    modalities = [modalities] if isinstance(modalities, str) else modalities
+    wanted = None if modalities is None else list(modalities)
+    named = (*target,) if isinstance(target, Mapping) else (target, group, id)
+    asked = None if wanted is None else {*wanted, *(v for v in named if isinstance(v, str))}
+    arrays, checksum = members(path, asked)
+    try:
         return from_named(
-            table.columns,
-            modalities=modalities,
+            arrays,
+            modalities=wanted,
             target=target,
             group=group,
             id=id,
@@ -132,23 +195,119 @@ def _table(
             scaling=scaling,
             split=split,
             target_kind=target_kind,
+            seed=seed,
             name=path.stem,
-            provenance=Provenance(title=path.name, origin=str(path), sha256=table.sha256),
+            provenance=Provenance(title=path.name, origin=str(path), sha256=checksum),
         )
-    if isinstance(target, Mapping) or id is not None or not (group is None or isinstance(group, str)):
-        raise InputError(
-            f"path {path} names its targets, group and rows itself; give target= and group= as names, and leave id out"
-        )
-    source = from_table(
-        table,
-        modalities=None if modalities is None else [modalities] if isinstance(modalities, str) else list(modalities),
-        targets=None if target is None else [target],
-        group=group,
-        kinds=kinds,
-        scaling=scaling,
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def from_table(
+    table: Table | Path | str,
+    *,
+    modalities: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
+    classes: Mapping[str, Sequence[str]] | None = None,
+    group: str | None = None,
+    contrast: Literal["groups", "rows"] = "groups",
+    split: Split | None = None,
+    fractions: Sequence[float] = (0.6, 0.2, 0.2),
+    seed: int = 0,
+    scaling: Scaling | Mapping[str, Scaling] | None = None,
+    units: Mapping[str, str] | None = None,
+    kinds: Mapping[str, Kind] | None = None,
+    rates: Mapping[str, float] | None = None,
+    target_kind: Mapping[str, str] | str | None = None,
+    name: str | None = None,
+    provenance: Provenance | None = None,
+) -> Source:
+    """Make a source from one file of columns.
+
+    Args:
+        table: a file that `tuplet.data.write_table` wrote; its docstring lists the names of columns.
+        modalities: which ``input.<name>`` columns to take; all of them when left out.
+        targets: which ``target.<name>`` columns to take; all of them when left out.
+        classes: target -> names of its classes; the file's ``classes.<target>`` where left out.
+        group: which column holds the groups; ``group`` when left out.
+        contrast: as in `from_columns`, for the groups.
+        split: the parts; the file's ``split`` column when left out, and drawn with ``fractions`` and ``seed``, groups
+            whole, when it has none.
+        fractions: shares of train, val and test.
+        seed: for the split.
+        scaling: as in `from_columns`.
+        units: modality or target name -> unit; the file's ``unit.<name>`` where left out.
+        kinds: as in `from_columns`.
+        rates: as in `from_columns`.
+        target_kind: as in `from_arrays`; targets with names of classes are classes.
+        name: what to call the source; the file's ``name``, or its file name, when left out.
+        provenance: where the data come from; the file's title, citation, licence and origin when left out.
+
+    Returns:
+        The source. Its fingerprint covers every byte of the file, which is read once for it.
+
+    Raises:
+        InputError: naming the file or the argument.
+
+    Example:
+        >>> import tempfile
+        >>> from tuplet.data.table import write_table
+        >>> x = np.random.default_rng(0).normal(size=(50, 3))
+        >>> columns = {"input.force": x, "input.sound": x[:, :2], "target.label": np.arange(50) % 2}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = write_table(Path(folder, "a.safetensors"), columns, about={"classes.label": '["up", "down"]'})
+        ...     source = from_table(file)
+        ...     source.modalities["force"].shape, source.targets["label"].names, len(source.train)
+        ((3,), ('up', 'down'), 30)
+    """
+    opened = table if isinstance(table, Table) else Table.open(table)
+    about, where = {k: plain_text(v) for k, v in opened.about.items()}, f"path {opened.path}"
+    if group is not None and group not in opened.columns:
+        raise InputError(f"group is {group!r}, which {where} does not have; it has {sorted(opened.columns)}")
+
+    def named(prefix: str, wanted: Sequence[str] | None) -> dict[str, NDArray[np.generic]]:
+        found = {k.removeprefix(prefix): v for k, v in opened.columns.items() if k.startswith(prefix)}
+        if absent := sorted(set(wanted or ()) - set(found)):
+            raise InputError(f"{where} has no column {prefix}{absent[0]}; it has {sorted(opened.columns)}")
+        return {k: found[k] for k in (found if wanted is None else wanted)}
+
+    inputs, labels = named("input.", modalities), named("target.", targets)
+    known = {k: about[f"unit.{k}"] for k in [*inputs, *labels] if f"unit.{k}" in about}
+    if split is None and "split" in opened.columns:
+        part = opened.columns["split"]
+        if part.ndim != 1 or not np.isin(part, (0, 1, 2)).all():
+            raise InputError(f"{where} has a split column that is not 0 (train), 1 (val) or 2 (test) in every row")
+        split = Split.of(part)
+    present = {k: v for k, v in named("present.", None).items() if k in inputs}
+    named_classes = {k: _names(where, k, opened.about[f"classes.{k}"]) for k in labels if f"classes.{k}" in about}
+    about_origin: dict[str, Any] = {k: about.get(k, "") for k in ("citation", "licence", "origin")}
+    return from_columns(
+        inputs,
+        checksum=opened.sha256,
+        targets=labels,
+        classes=named_classes | dict(classes or {}),
+        group=opened.columns.get(group or "group"),
+        contrast=contrast,
+        present=present,
         split=split,
-        target_kind=target_kind,
+        fractions=fractions,
+        seed=seed,
+        scaling=scaling,
+        units=known | dict(units or {}),
+        kinds=kinds,
+        rates=rates,
+        target_kind=dict.fromkeys(labels, target_kind) if isinstance(target_kind, str) else target_kind,
+        name=name or about.get("name", "").replace("/", " ").replace("\\", " ").strip()[:80] or opened.path.stem,
+        provenance=provenance
+        or Provenance(about.get("title") or opened.path.stem, sha256=opened.sha256, **about_origin),
     )
-    inputs = {k: table.columns[f"input.{k}"] for k in source.modalities}
-    notes = tuple(note for k, v in inputs.items() for note in padding_note(k, v, source.modalities[k].kind))
-    return with_hints(replace(source, provenance=replace(source.provenance, notes=(*source.provenance.notes, *notes))))
+
+
+def _names(where: str, target: str, text: str) -> list[str]:
+    try:
+        names = json.loads(text)
+    except (ValueError, RecursionError):
+        names = None
+    if not isinstance(names, list) or len(names) < 2 or not all(isinstance(n, str) for n in names):
+        raise InputError(f"{where} has classes.{target} = {text[:80]!r}, expected a JSON list of two or more names")
+    return [plain_text(n) for n in names]

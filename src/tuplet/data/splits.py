@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,12 @@ class Split:
     val: NDArray[np.int64]
     test: NDArray[np.int64]
     seed: int = -1
+
+    @classmethod
+    def of(cls, part: ArrayLike) -> Split:
+        """Make a split from the part of each row: 0 train, 1 val, 2 test."""
+        train, val, test = (np.flatnonzero(np.asarray(part) == i).astype(np.int64) for i in range(3))
+        return cls(train, val, test)
 
     @property
     def sha256(self) -> str:
@@ -173,8 +179,7 @@ def _split_groups(
         raise InputError(
             "a part would be empty: some classes occur in one group only; give more groups, or pass split="
         )
-    train, val, test = (np.flatnonzero(home[group] == s) for s in range(3))
-    return Split(train, val, test, seed)
+    return replace(Split.of(home[group]), seed=seed)
 
 
 def _column(name: str, values: ArrayLike, n: int) -> NDArray[Any]:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tuplet.data import Provenance, Source, Split, from_columns
 from tuplet.data._lazy import Lazy
 from tuplet.data._scaling import Column, fit_scale
-from tuplet.data.source import Provenance
-from tuplet.data.splits import Split
-from tuplet.data.stored import Stored, from_columns
-from tuplet.data.table import write_table
-from tuplet.datasets.converted import Shape, converted
+from tuplet.datasets._reader import Content, Needed, Reader, converted
 from tuplet.datasets.multibench import MODALITIES, VARIANTS, Affect, Nan, find, read
 from tuplet.types import InputError, one_of
 
@@ -30,7 +27,7 @@ def opened(root: Path, names: tuple[str, ...], *, nan: Nan = "error") -> Affect:
     file = find(root, names)
     if file.suffix != ".safetensors":
         return read(file, names, nan=nan)
-    scalars: dict[str, tuple[str, Shape]] = {"used": ("i", ()), "target.value": ("f", ()), "split": ("i", ())}
+    scalars: Needed = {"used": ("i", ()), "target.value": ("f", ()), "split": ("i", ())}
     table = converted(file, "affect", scalars)
     variant = next((v for v in VARIANTS if v.name in names and v.name == table.about.get("variant")), None)
     if variant is None:
@@ -48,19 +45,23 @@ def opened(root: Path, names: tuple[str, ...], *, nan: Nan = "error") -> Affect:
     return Affect(file, variant, columns, used, labels, ids, part, (f"converted from {variant.name}",))
 
 
-def write(affect: Affect, out: Path) -> Path:
-    """Write cleaned rows to one file."""
-    if out.suffix != ".safetensors":
-        raise InputError(f"out is {out}, expected a name that ends in .safetensors")
-    columns: dict[str, Any] = {f"input.{m}": affect.columns[m] for m in MODALITIES}
-    columns |= {"target.value": affect.labels, "used": affect.used, "split": affect.part}
-    about = {
-        "name": "affect",
-        "variant": affect.variant.name,
-        "ids": json.dumps(affect.ids.tolist()),
-        "seen": json.dumps(affect.seen),
-    }
-    return write_table(out, columns, about=about)
+def reader(
+    names: tuple[str, ...], load: Callable[..., Source], report: Callable[[Affect], str], about: str | None
+) -> Reader:
+    """Make the reader of some variants; ``report`` gives the last line of `Reader.verify`."""
+
+    def content(root: Path, *, nan: Nan = "error") -> Content:
+        affect = read(find(root, names), names, nan=nan)
+        columns: dict[str, Any] = {f"input.{m}": affect.columns[m] for m in MODALITIES}
+        columns |= {"target.value": affect.labels, "used": affect.used, "split": affect.part}
+        lists = {"ids": json.dumps(affect.ids.tolist()), "seen": json.dumps(affect.seen)}
+        return Content(columns, {"name": "affect", "variant": affect.variant.name, **lists})
+
+    def found(root: Path) -> list[str]:
+        affect = read(find(root, names), names, nan="zero")
+        return [*affect.seen, report(affect)]
+
+    return Reader(load, content, found, about)
 
 
 def made(
@@ -75,13 +76,12 @@ def made(
     split: Split | None = None,
     scaling: Scaling = "train",
     about: tuple[str, str, str] = ("", "", ""),
-) -> Stored:
+) -> Source:
     """Make a source of cleaned rows."""
     one_of("scaling", scaling, get_args(Scaling))
     rows = np.arange(len(affect.labels)) if keep is None else keep
     if split is None:
-        train, val, test = (np.flatnonzero(np.asarray(affect.part)[rows] == i) for i in range(3))
-        split = Split(train, val, test)
+        split = Split.of(np.asarray(affect.part)[rows])
     used = np.asarray(affect.used)[rows]
     with affect.file.open("rb") as content:
         checksum = hashlib.file_digest(content, "sha256").hexdigest()

@@ -13,13 +13,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from tuplet.data import Source, Split, from_columns, split_rows
 from tuplet.data._lazy import Lazy
 from tuplet.data._scaling import fit_scale
-from tuplet.data.source import Provenance
-from tuplet.data.splits import Split, split_rows
-from tuplet.data.stored import Stored, from_columns
-from tuplet.data.table import write_table
-from tuplet.datasets.converted import converted
+from tuplet.datasets._reader import Content, Needed, Reader, opened
 from tuplet.io.npy import read_npy
 from tuplet.types import InputError, in_range, one_of
 
@@ -37,28 +34,8 @@ ABOUT = {
 Axes = Literal["coefficient-frame", "frame-coefficient"]
 
 
-def read(root: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """Open the files: nothing is loaded yet but labels and checksums of the audio rows.
-
-    Args:
-        root: folder with ``image``, ``audio`` and the two label files.
-
-    Returns:
-        Columns ``input.image`` ``(n, 1, 28, 28)`` and ``input.audio`` ``(n, 1, 112, 112)`` or ``(n, 36, 20)``, 0 to 1 where
-        the files hold 0 to 255; ``target.digit``; ``clip``, equal for rows with equal audio; ``part``, 0 for the training
-        file and 2 for the test file; and the text that goes beside them.
-
-    Raises:
-        InputError: naming the file, if it is absent, damaged, of another shape or dtype, or out of range.
-
-    Notes:
-        Integer pictures are divided as floats: dividing uint8 in place fails, as MultiBench's loader does.
-
-    Example:
-        >>> read(Path("nowhere"))  # doctest: +ELLIPSIS
-        Traceback (most recent call last):
-        tuplet.types.InputError: nowhere/train_labels.npy cannot be read (...); give an existing file that is not empty
-    """
+def read(root: Path) -> Content:
+    """Open the files; only labels and checksums of the audio rows are loaded."""
     labels = [_labels(root / f"{part}_labels.npy") for part in ("train", "test")]
     made: dict[str, Any] = {
         "target.digit": np.concatenate(labels),
@@ -77,32 +54,7 @@ def read(root: Path) -> tuple[dict[str, Any], dict[str, str]]:
             made["clip"] = _clips(arrays)
             about["unit.audio"] = AUDIO[arrays[0].shape[1:]]
         made[f"input.{name}"] = _joined(name, arrays, files)
-    return made, about
-
-
-def verify(root: str | Path) -> list[str]:
-    """Read everything and say what was found."""
-    root = Path(root)
-    made, about = read(root)
-    clip, part = made["clip"], made["part"]
-    tail = np.flatnonzero(part == 0)[-5000:]
-    head = np.setdiff1d(np.flatnonzero(part == 0), tail)
-    shared = {
-        "validation (the last 5,000)": np.isin(clip[tail], clip[head]).mean(),
-        "test": np.isin(clip[part == 2], clip[part == 0]).mean(),
-    }
-    return [
-        f"rows: train file {int((part == 0).sum())}, test file {int((part == 2).sum())}; published: 60000 and 10000",
-        f"audio: {about['unit.audio']}, {len(np.unique(clip))} different recordings in {len(clip)} rows",
-        *(f"{k}: {100 * v:.1f} % of rows have audio that is also in the training file" for k, v in shared.items()),
-    ]
-
-
-def convert(root: str | Path, out: str | Path) -> Path:
-    """Write everything to one file, which loads without the ``.npy`` files."""
-    root, out = Path(root), Path(out)
-    made, about = read(root)
-    return write_table(out, made, about=about)
+    return Content(made, about, _checksum(root))
 
 
 def load(
@@ -113,11 +65,11 @@ def load(
     image: Literal["picture", "patches"] = "picture",
     axes: Axes = "coefficient-frame",
     seed: int = 0,
-) -> Stored:
+) -> Source:
     """Load pictures and spoken digits.
 
     Args:
-        root: the folder, or a file that `convert` wrote.
+        root: the folder, or a file that `Reader.convert` wrote.
         split: ``"published"`` validates on the last rows of the training file, as MultiBench, though a recording occurs in
             many rows, so that validation audio is also in training; ``"clip"`` draws all rows anew, 11 : 1 : 2, with equal
             audio in one part.
@@ -146,15 +98,11 @@ def load(
     one_of("split", split, ("published", "clip"))
     one_of("image", image, ("picture", "patches"))
     one_of("axes", axes, get_args(Axes))
-    if root.is_file():
-        needed = dict.fromkeys(("target.digit", "part", "clip"), ("i", ())) | {"input.image": ("uf", (1, 28, 28))}
-        table = converted(root, "av_mnist", needed)
-        made, about, checksum = dict[str, Any](table.columns), table.about, table.sha256
-        if "input.audio" not in made or made["input.audio"].shape[1:] not in ((1, 112, 112), (36, 20)):
-            raise InputError(f"root {root} has no audio of a known shape; convert it again")
-    else:
-        made, about = read(root)
-        checksum = _checksum(root)
+    needed: Needed = dict.fromkeys(("target.digit", "part", "clip"), ("i", ())) | {"input.image": ("uf", (1, 28, 28))}
+    content = opened(root, "av_mnist", needed, read)
+    made = content.columns
+    if "input.audio" not in made or made["input.audio"].shape[1:] not in ((1, 112, 112), (36, 20)):
+        raise InputError(f"root {root} has no audio of a known shape; convert it again")
     digit, part, clip = (np.asarray(made[k]) for k in ("target.digit", "part", "clip"))
     if split == "published":
         first = np.flatnonzero(part == 0)
@@ -169,15 +117,15 @@ def load(
         audio = _tokens(audio, axes, parts.train)
     return from_columns(
         {"image": pictures, "audio": audio},
-        checksum=f"{checksum} {image} {axes}",
+        checksum=f"{content.checksum} {image} {axes}",
         targets={"digit": digit},
         classes={"digit": [str(d) for d in range(10)]},
         group=clip if split == "clip" else None,
         split=parts,
         scaling="none",
-        units={k: about.get(f"unit.{k}", "") for k in ("image", "audio")},
+        units=content.units(("image", "audio")),
         name="av_mnist",
-        provenance=Provenance(ABOUT["title"], ABOUT["citation"], ABOUT["licence"], str(root), checksum),
+        provenance=content.provenance(root),
     )
 
 
@@ -253,3 +201,22 @@ def _checksum(root: Path) -> str:
         with file.open("rb") as content:
             digest.update(hashlib.file_digest(content, "sha256").digest())
     return digest.hexdigest()
+
+
+def _report(root: Path) -> list[str]:
+    made, about, _ = read(root)
+    clip, part = made["clip"], made["part"]
+    tail = np.flatnonzero(part == 0)[-5000:]
+    head = np.setdiff1d(np.flatnonzero(part == 0), tail)
+    shared = {
+        "validation (the last 5,000)": np.isin(clip[tail], clip[head]).mean(),
+        "test": np.isin(clip[part == 2], clip[part == 0]).mean(),
+    }
+    return [
+        f"rows: train file {int((part == 0).sum())}, test file {int((part == 2).sum())}; published: 60000 and 10000",
+        f"audio: {about['unit.audio']}, {len(np.unique(clip))} different recordings in {len(clip)} rows",
+        *(f"{k}: {100 * v:.1f} % of rows have audio that is also in the training file" for k, v in shared.items()),
+    ]
+
+
+READER = Reader(load, read, _report, __doc__)

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tuplet.data.aligned import from_arrays
-from tuplet.data.source import Provenance, Source
+from tuplet.data import Provenance, Source, from_arrays
 from tuplet.types import InputError
 
 SHA256 = "aa8ce72ef788fe291e9dfaa7b2aea04dfeeacd2e16ae5cefee75e461808dd1af"

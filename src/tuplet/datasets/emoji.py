@@ -15,8 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tuplet.data.aligned import from_arrays
-from tuplet.data.source import Provenance, Source
+from tuplet.data import Provenance, Source, from_arrays
 from tuplet.types import InputError
 
 SHA256 = "f085927684700175e26bbda07cdf1ecff0c8a2e5293386eb25168b521d91d82c"

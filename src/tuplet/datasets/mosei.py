@@ -14,9 +14,9 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from tuplet.data.stored import Stored
-from tuplet.datasets.affect import Scaling, made, opened, write
-from tuplet.datasets.multibench import Affect, Nan, find, read
+from tuplet.data import Source
+from tuplet.datasets.affect import Scaling, made, opened, reader
+from tuplet.datasets.multibench import Affect, Nan
 from tuplet.types import InputError, one_of
 
 FILES = ("mosei_senti_data", "mosei_raw", "mosi_raw", "mosi_data")
@@ -29,22 +29,6 @@ LICENCE = "academic use; read the terms of the CMU multimodal SDK"
 Rule = Literal["positive", "non-negative", "no-neutral"]
 
 
-def verify(root: str | Path) -> list[str]:
-    """Read everything and say what was found."""
-    root = Path(root)
-    affect = read(find(root, FILES), FILES, nan="zero")
-    y = affect.labels
-    rules = {rule: y[keep] for rule in get_args(Rule) for keep in [_kept(affect, rule)]}
-    shares = (f"{rule} {_share(v, rule):.1f} %" for rule, v in rules.items())
-    return [*affect.seen, f"sentiment from {y.min():g} to {y.max():g}; positive by the rule: {', '.join(shares)}"]
-
-
-def convert(root: str | Path, out: str | Path, *, nan: Nan = "error") -> Path:
-    """Write the cleaned rows to one file, which loads without the pickle."""
-    root, out = Path(root), Path(out)
-    return write(read(find(root, FILES), FILES, nan=nan), out)
-
-
 def load(
     root: str | Path,
     *,
@@ -52,11 +36,11 @@ def load(
     scaling: Scaling = "train",
     nan: Nan = "error",
     group: Literal["none", "video"] = "none",
-) -> Stored:
+) -> Source:
     """Load utterances with the published split.
 
     Args:
-        root: the pickle, the folder it lies in, or a file that `convert` wrote.
+        root: the pickle, the folder it lies in, or a file that `Reader.convert` wrote.
         rule: what the class ``label`` is: ``"positive"`` is sentiment > 0, so that neutral counts as negative (MultiBench);
             ``"non-negative"`` is >= 0; ``"no-neutral"`` drops rows of sentiment 0 from all parts.
         scaling: ``"train"`` gives every feature mean 0 and deviation 1 over the words of the training rows;
@@ -90,11 +74,10 @@ def load(
     affect = opened(root, FILES, nan=nan)
     keep = _kept(affect, rule)
     y = affect.labels[keep]
-    label = np.where(y >= 0 if rule == "non-negative" else y > 0, 1, 0)
     return made(
         affect,
         keep=keep,
-        targets={"label": label, "sentiment": y},
+        targets={"label": _positive(y, rule).astype(np.int64), "sentiment": y},
         target_kind={"sentiment": "real"},
         classes={"label": ("negative", "positive")},
         group=_videos(affect)[keep] if group == "video" else None,
@@ -114,5 +97,17 @@ def _kept(affect: Affect, rule: str) -> NDArray[np.int64]:
     return np.flatnonzero(affect.labels != 0) if rule == "no-neutral" else np.arange(len(affect.labels))
 
 
-def _share(y: NDArray[np.float64], rule: str) -> float:
-    return 100 * float((y >= 0 if rule == "non-negative" else y > 0).mean()) if len(y) else 0.0
+def _report(affect: Affect) -> str:
+    shares = []
+    for rule in get_args(Rule):
+        y = affect.labels[_kept(affect, rule)]
+        shares.append(f"{rule} {100 * float(_positive(y, rule).mean()) if len(y) else 0.0:.1f} %")
+    low, high = affect.labels.min(), affect.labels.max()
+    return f"sentiment from {low:g} to {high:g}; positive by the rule: {', '.join(shares)}"
+
+
+def _positive(y: NDArray[np.float64], rule: str) -> NDArray[np.bool_]:
+    return y >= 0 if rule == "non-negative" else y > 0
+
+
+READER = reader(FILES, load, _report, __doc__)

@@ -16,15 +16,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tuplet.data import Source, Split, from_columns
 from tuplet.data._columns import fits_float32
-from tuplet.data._lazy import Lazy
+from tuplet.data._lazy import Lazy, window_starts, windowed
 from tuplet.data._scaling import Scaling
-from tuplet.data._windows import window_starts, windowed
-from tuplet.data.source import Provenance
-from tuplet.data.splits import Split
-from tuplet.data.stored import Stored, from_columns
-from tuplet.data.table import write_table
-from tuplet.datasets.converted import Shape, converted
+from tuplet.datasets._reader import Content, Reader, Shape, opened, spanned
 from tuplet.io.hdf5 import array_at, file_marks, open_hdf5
 from tuplet.types import InputError, one_of
 
@@ -58,29 +54,8 @@ ABOUT = {
 }
 
 
-def read(root: Path) -> tuple[dict[str, Any], dict[str, str], str]:
-    """Open the three files, check every trajectory, and read all but the pictures.
-
-    Args:
-        root: folder of the three files.
-
-    Returns:
-        Columns with one row per step, trajectory after trajectory: ``input.position`` (3), ``input.sensors`` (force 6 and
-        contact), ``input.control`` (previous position, change, contact), ``input.image`` on demand, ``object`` (3),
-        ``group``, the number of the trajectory, ``split``. What is known about them. And a checksum.
-
-    Raises:
-        InputError: naming file and trajectory, if something is cut off, absent, of another shape or not finite, or if a
-            trajectory occurs twice.
-
-    Notes:
-        The first step of a trajectory has no previous position: it takes its own, guessed.
-
-    Example:
-        >>> read(Path("nowhere"))
-        Traceback (most recent call last):
-        tuplet.types.InputError: nowhere/gentle_push_1000.hdf5 does not exist; give the folder that holds the HDF5 files
-    """
+def read(root: Path) -> Content:
+    """Read all but the pictures: a row per step, trajectory after trajectory, each of them checked."""
     parts: dict[str, list[NDArray[Any]]] = {
         k: [] for k in ("object", "position", "sensors", "control", "group", "split")
     }
@@ -108,7 +83,7 @@ def read(root: Path) -> tuple[dict[str, Any], dict[str, str], str]:
                     raise InputError(f"{where} has 'image' of dtype {image}, unlike the trajectories before it")
                 _check(where, values | {"contact": contact.astype(np.float64)}, seen)
                 place, touch = values["eef_pos"], contact[:, None].astype(np.float64)
-                before = np.concatenate([place[:1], place[:-1]])
+                before = np.concatenate([place[:1], place[:-1]])  # the first step has none and takes its own: guessed
                 parts["object"].append(values[OBJECT])
                 parts["position"].append(place)
                 parts["sensors"].append(np.concatenate([values["force"], touch], axis=1))
@@ -121,32 +96,7 @@ def read(root: Path) -> tuple[dict[str, Any], dict[str, str], str]:
     columns: dict[str, Any] = {f"input.{k}": joined[k].astype(np.float32) for k in ("position", "sensors", "control")}
     columns |= {"object": joined["object"], "group": joined["group"], "split": joined["split"]}
     columns["input.image"] = _images(places, rows, dtypes.pop())
-    return columns, dict(ABOUT), file_marks([root / name for name in FILES])
-
-
-def verify(root: str | Path) -> list[str]:
-    """Read everything and say what was found."""
-    root = Path(root)
-    columns, _, _ = read(root)
-    low, high = np.inf, -np.inf
-    for block in columns["input.image"]:
-        if not np.isfinite(block).all():
-            raise InputError(f"root {root} has pictures with NaN or infinite values; remove those trajectories")
-        low, high = min(low, float(block.min())), max(high, float(block.max()))
-    lines = []
-    for part, (name, published) in enumerate(zip(FILES, (1000, 10, 300), strict=True)):
-        here = columns["split"] == part
-        count = len(np.unique(columns["group"][here]))
-        lines.append(f"{name}: {count} trajectories, {int(here.sum())} steps; published: {published} trajectories")
-    lines.append(f"contact in {100 * columns['input.sensors'][:, 6].mean():.1f} % of steps")
-    return [*lines, f"image: dtype {columns['input.image'].dtype}, values {low:.4g} .. {high:.4g}"]
-
-
-def convert(root: str | Path, out: str | Path) -> Path:
-    """Write all steps to one file, which loads without HDF5 and under any option."""
-    root, out = Path(root), Path(out)
-    columns, about, _ = read(root)
-    return write_table(out, columns, about=about)
+    return Content(columns, ABOUT, file_marks([root / name for name in FILES]))
 
 
 def load(
@@ -157,11 +107,11 @@ def load(
     horizon: int = 0,
     target: Literal["every", "last"] = "every",
     frame: Literal["world", "start", "gripper"] = "world",
-) -> Stored:
+) -> Source:
     """Load windows of the trajectories; pictures are read on demand.
 
     Args:
-        root: folder of the three files, or a file that `convert` wrote.
+        root: folder of the three files, or a file that `Reader.convert` wrote.
         window: steps in a window; 16 as in public code. The published table with 32 steps is, guessed, ``window=32,
             horizon=1, target="last"``.
         stride: steps from one window to the next; 8 as in public code.
@@ -193,14 +143,9 @@ def load(
     root = Path(root)
     one_of("target", target, ("every", "last"))
     one_of("frame", frame, ("world", "start", "gripper"))
-    if root.is_file():
-        table = converted(root, "mujoco_push", CONVERTED)
-        columns, checksum = dict[str, Any](table.columns), table.sha256
-    else:
-        columns, _, checksum = read(root)
+    content = opened(root, "mujoco_push", CONVERTED, read)
+    columns = content.columns
     starts = window_starts(columns["group"], window=window, stride=stride, horizon=horizon)
-    part = np.asarray(columns["split"])[starts]
-    train, val, test = (np.flatnonzero(part == i).astype(np.int64) for i in range(3))
     steps = starts[:, None] + (np.arange(window) if target == "every" else np.array([window - 1]))
     xy = np.asarray(columns["object"])[:, :2]
     aim = xy[steps + horizon]
@@ -211,14 +156,14 @@ def load(
     names = ("image", "position", "sensors", "control")
     return from_columns(
         {k: windowed(columns[f"input.{k}"], starts, window=window) for k in names},
-        checksum=f"{checksum} {window} {stride} {horizon}",
+        checksum=f"{content.checksum} {window} {stride} {horizon}",
         targets={"object": aim.reshape(len(starts), -1)},
         group=np.asarray(columns["group"])[starts],
-        split=Split(train, val, test),
+        split=Split.of(np.asarray(columns["split"])[starts]),
         scaling=SCALING,
-        units={k: ABOUT[f"unit.{k}"] for k in names} | {"object": "m"},
+        units=content.units(names) | {"object": "m"},
         name="mujoco_push",
-        provenance=Provenance(ABOUT["title"], ABOUT["citation"], ABOUT["licence"], str(root), checksum),
+        provenance=content.provenance(root),
     )
 
 
@@ -253,3 +198,18 @@ def _images(places: list[tuple[Path, str, int]], rows: int, dtype: np.dtype[Any]
         return out
 
     return Lazy((rows, 32, 32), read_rows, dtype)
+
+
+def _report(root: Path) -> list[str]:
+    columns = read(root).columns
+    fault = f"root {root} has pictures with NaN or infinite values; remove those trajectories"
+    span, lines = spanned(columns["input.image"], fault), []
+    for part, (name, published) in enumerate(zip(FILES, (1000, 10, 300), strict=True)):
+        here = columns["split"] == part
+        count = len(np.unique(columns["group"][here]))
+        lines.append(f"{name}: {count} trajectories, {int(here.sum())} steps; published: {published} trajectories")
+    lines.append(f"contact in {100 * columns['input.sensors'][:, 6].mean():.1f} % of steps")
+    return [*lines, f"image: dtype {columns['input.image'].dtype}, values {span}"]
+
+
+READER = Reader(load, read, _report, __doc__)

@@ -22,6 +22,7 @@ from tuplet.types import InputError, one_of
 PARTS = ("train", "valid", "test")
 MODALITIES = ("audio", "text", "vision")
 Nan = Literal["error", "zero"]
+"""NaN are counted and stop the reading, or become 0; infinite values, which audio is known to hold, become 0 either way."""
 BLOCK = 256  # rows cleaned at a time
 
 
@@ -73,25 +74,7 @@ def find(root: Path, names: tuple[str, ...]) -> Path:
 
 
 def read(file: Path, names: tuple[str, ...], *, nan: Nan = "error") -> Affect:
-    """Open a file, tell which variant it is, and clean it: rows without words dropped, words moved to the front.
-
-    Args:
-        file: the pickle.
-        names: variants that are expected.
-        nan: what to do with NaN: ``"error"`` counts them and stops, ``"zero"`` replaces them. Infinite values, which
-            audio is known to hold, become 0 either way and are counted.
-
-    Returns:
-        The `Affect`; features are read from the file when asked for.
-
-    Raises:
-        InputError: naming the file and the key, for missing keys, shapes that differ, unknown sizes, or NaN.
-
-    Example:
-        >>> read(Path("nowhere.pkl"), ("sarcasm",))  # doctest: +ELLIPSIS
-        Traceback (most recent call last):
-        tuplet.types.InputError: nowhere.pkl cannot be read (...); give an existing file that is not empty
-    """
+    """Open a file, tell which variant it is, and clean it: rows without words dropped, words moved to the front."""
     one_of("nan", nan, ("error", "zero"))
     content = read_pickle(file)
     parts = [_part(file, content, name) for name in PARTS]

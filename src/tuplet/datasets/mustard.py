@@ -13,10 +13,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tuplet.data.splits import Split, split_rows
-from tuplet.data.stored import Stored
-from tuplet.datasets.affect import Scaling, made, opened, write
-from tuplet.datasets.multibench import Affect, Nan, find, read
+from tuplet.data import Source, Split, split_rows
+from tuplet.datasets.affect import Scaling, made, opened, reader
+from tuplet.datasets.multibench import Affect, Nan
 from tuplet.types import InputError, one_of
 
 FILES = ("sarcasm", "humor")
@@ -29,19 +28,6 @@ CITATION = (
 LICENCE = "annotations of MUStARD: MIT; the clips are television footage"
 
 
-def verify(root: str | Path) -> list[str]:
-    """Read everything and say what was found."""
-    root = Path(root)
-    affect = read(find(root, FILES), FILES, nan="zero")
-    return [*affect.seen, f"positive: {100 * _labels(affect).mean():.1f} % of {len(affect.labels)} rows"]
-
-
-def convert(root: str | Path, out: str | Path, *, nan: Nan = "error") -> Path:
-    """Write the cleaned rows to one file, which loads without the pickle."""
-    root, out = Path(root), Path(out)
-    return write(read(find(root, FILES), FILES, nan=nan), out)
-
-
 def load(
     root: str | Path,
     *,
@@ -50,11 +36,11 @@ def load(
     scaling: Scaling = "train",
     nan: Nan = "error",
     seed: int = 0,
-) -> Stored:
+) -> Source:
     """Load clips with a yes-or-no label.
 
     Args:
-        root: the pickle, the folder it lies in, or a file that `convert` wrote.
+        root: the pickle, the folder it lies in, or a file that `Reader.convert` wrote.
         split: ``"published"`` is the file's, in which one speaker is in several parts; ``"speaker"`` draws the parts anew, 60
             / 20 / 20 %, with every speaker in one of them.
         speakers: for ``"speaker"``: the annotation file ``sarcasm_data.json`` of MUStARD, ``{id: {"speaker": ...}}``. That
@@ -125,3 +111,10 @@ def _speakers(file: Path, affect: Affect) -> NDArray[np.str_]:
         raise InputError(
             f"speakers {file} is not {{id: {{'speaker': ...}}}}; give MUStARD's sarcasm_data.json"
         ) from None
+
+
+def _report(affect: Affect) -> str:
+    return f"positive: {100 * _labels(affect).mean():.1f} % of {len(affect.labels)} rows"
+
+
+READER = reader(FILES, load, _report, __doc__)

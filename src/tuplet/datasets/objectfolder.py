@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tuplet.data import Source, Split, from_columns
 from tuplet.data._lazy import Lazy
 from tuplet.data._scaling import Scaling
-from tuplet.data.source import Provenance
-from tuplet.data.splits import PARTS, Split
-from tuplet.data.stored import Stored, from_columns
-from tuplet.data.table import write_table
-from tuplet.datasets.converted import Shape, converted
+from tuplet.data.splits import PARTS
+from tuplet.datasets._reader import Content, Reader, Shape, opened, spanned
 from tuplet.io.hdf5 import file_marks
 from tuplet.io.npy import read_npy
 from tuplet.types import InputError, in_range, one_of
@@ -45,26 +44,8 @@ ABOUT = {
 }
 
 
-def read(root: Path, *, split: str = "split.json", side: int = SIDE) -> tuple[dict[str, Any], dict[str, str], str]:
-    """Read the split and find the files; pictures and sounds are read on demand.
-
-    Args:
-        root: folder of ``vision``, ``touch`` and ``audio_spectrogram``.
-        split: name of the JSON file in it.
-        side: pixels that pictures are scaled to; 256 as published.
-
-    Returns:
-        Columns with one row per instance: ``input.vision`` and ``input.touch`` uint8 ``(3, side, side)``, ``input.audio``,
-        ``group`` (the object), ``split``. What is known about them. And a checksum.
-
-    Raises:
-        InputError: naming the file, if something is absent or of another shape, or an object is in two parts.
-
-    Example:
-        >>> read(Path("nowhere"))
-        Traceback (most recent call last):
-        tuplet.types.InputError: nowhere/split.json cannot be read (No such file or directory); give the folder that holds it
-    """
+def read(root: Path, *, split: str = "split.json", side: int = SIDE) -> Content:
+    """Read the split and find the files, a row per instance; pictures and sounds are read on demand."""
     in_range("side", side, 1)
     file = root / split
     instances = _instances(file)
@@ -89,33 +70,7 @@ def read(root: Path, *, split: str = "split.json", side: int = SIDE) -> tuple[di
     }
     every = [path for files in paths.values() for path in files]
     digest = hashlib.sha256(f"{file_marks(every)} {json.dumps(instances)} {side}".encode())
-    return columns, dict(ABOUT), digest.hexdigest()
-
-
-def verify(root: str | Path) -> list[str]:
-    """Read everything and say what was found."""
-    root = Path(root)
-    columns, _, _ = read(root)
-    group, part = columns["group"], columns["split"]
-    lines = [
-        f"{name}: {len(np.unique(group[part == i]))} objects, {int((part == i).sum())} instances"
-        for i, name in enumerate(PARTS)
-    ]
-    for name in FOLDERS:
-        column = columns[f"input.{name}"]
-        for block in column:
-            if not np.isfinite(block).all():
-                raise InputError(f"root {root} has {name} with NaN or infinite values; remove those instances")
-        lines.append(f"{name}: {len(column)} files, rows of {column.shape[1:]}")
-    objects = len(np.unique(group[part == 2]))
-    return [*lines, f"chance mAP over the test objects is about {1 / objects:.4f}"]
-
-
-def convert(root: str | Path, out: str | Path) -> Path:
-    """Write all instances to one file; pictures are decoded and scaled."""
-    root, out = Path(root), Path(out)
-    columns, about, _ = read(root)
-    return write_table(out, columns, about=about)
+    return Content(columns, ABOUT, digest.hexdigest())
 
 
 def load(
@@ -124,11 +79,11 @@ def load(
     split: str = "split.json",
     side: int = SIDE,
     normalisation: Literal["imagenet", "none"] = "imagenet",
-) -> Stored:
+) -> Source:
     """Load pictures, touch and sounds, split by object as the file says.
 
     Args:
-        root: folder of ``vision``, ``touch``, ``audio_spectrogram`` and the split; or a file that `convert` wrote.
+        root: folder of ``vision``, ``touch``, ``audio_spectrogram`` and the split; or a file that `Reader.convert` wrote.
         split: name of the JSON file.
         side: pixels that pictures are scaled to; 256 as published. A converted file must have the same.
         normalisation: of pictures: ``"imagenet"`` subtracts the mean colour of ImageNet and divides by its deviation, as
@@ -152,33 +107,28 @@ def load(
     """
     root = Path(root)
     one_of("normalisation", normalisation, ("imagenet", "none"))
-    if root.is_file():
-        needed: dict[str, tuple[str, Shape]] = {"group": ("i", ()), "split": ("i", ())}
-        needed |= dict.fromkeys(("input.vision", "input.touch"), ("u", (3, side, side)))
-        table = converted(root, "objectfolder", needed)
-        columns, checksum = dict[str, Any](table.columns), table.sha256
-        if "input.audio" not in columns:
-            raise InputError(f"root {root} has no column input.audio; convert it again")
-    else:
-        columns, _, checksum = read(root, split=split, side=side)
     pictures = ("vision", "touch")
+    needed: dict[str, tuple[str, Shape]] = {"group": ("i", ()), "split": ("i", ())}
+    needed |= {f"input.{k}": ("u", (3, side, side)) for k in pictures}
+    content = opened(root, "objectfolder", needed, partial(read, split=split, side=side))
+    columns = content.columns
+    if "input.audio" not in columns:
+        raise InputError(f"root {root} has no column input.audio; convert it again")
     inputs: dict[str, Any] = {k: columns[f"input.{k}"] for k in FOLDERS}
     scaling: dict[str, Scaling] = {}
     if normalisation == "imagenet":
         inputs |= {k: _normalised(inputs[k]) for k in pictures}
         scaling = dict.fromkeys(pictures, "none")
-    part = np.asarray(columns["split"])
-    train, val, test = (np.flatnonzero(part == i).astype(np.int64) for i in range(3))
     return from_columns(
         inputs,
-        checksum=f"{checksum} {normalisation}",
+        checksum=f"{content.checksum} {normalisation}",
         group=columns["group"],
-        split=Split(train, val, test),
+        split=Split.of(columns["split"]),
         scaling=scaling,
         kinds={"audio": "signal"},  # bands are channels in time
-        units={k: ABOUT[f"unit.{k}"] for k in FOLDERS},
+        units=content.units(FOLDERS),
         name="objectfolder",
-        provenance=Provenance(ABOUT["title"], ABOUT["citation"], ABOUT["licence"], str(root), checksum),
+        provenance=content.provenance(root),
     )
 
 
@@ -262,3 +212,21 @@ def _normalised(pictures: Any) -> Lazy:
         return np.asarray((values - mean) / deviation, dtype=np.float32)
 
     return Lazy(pictures.shape, read_rows)
+
+
+def _report(root: Path) -> list[str]:
+    columns = read(root).columns
+    group, part = columns["group"], columns["split"]
+    lines = [
+        f"{name}: {len(np.unique(group[part == i]))} objects, {int((part == i).sum())} instances"
+        for i, name in enumerate(PARTS)
+    ]
+    for name in FOLDERS:
+        column = columns[f"input.{name}"]
+        spanned(column, f"root {root} has {name} with NaN or infinite values; remove those instances")
+        lines.append(f"{name}: {len(column)} files, rows of {column.shape[1:]}")
+    objects = len(np.unique(group[part == 2]))
+    return [*lines, f"chance mAP over the test objects is about {1 / objects:.4f}"]
+
+
+READER = Reader(load, read, _report, __doc__)

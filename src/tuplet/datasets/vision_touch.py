@@ -16,14 +16,11 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from tuplet.data import Source, from_columns, split_rows
 from tuplet.data._columns import fits_float32
 from tuplet.data._lazy import Lazy
 from tuplet.data._scaling import Scaling
-from tuplet.data.source import Provenance
-from tuplet.data.splits import split_rows
-from tuplet.data.stored import Stored, from_columns
-from tuplet.data.table import write_table
-from tuplet.datasets.converted import Shape, converted
+from tuplet.datasets._reader import Content, Reader, Shape, opened, spanned
 from tuplet.io.hdf5 import array_at, file_marks, open_hdf5
 from tuplet.types import InputError, one_of
 
@@ -74,25 +71,8 @@ def run_of(file: str) -> str:
     return re.sub(r"(_\d+_\d+)?\.h5$", "", file)
 
 
-def read(root: Path) -> tuple[dict[str, Any], dict[str, str], str]:
-    """Open every file, check its arrays, and read the small ones.
-
-    Args:
-        root: folder of the ``.h5`` files.
-
-    Returns:
-        Columns with one row per file and step: ``input.*``, on demand; ``target.contact``, ``target.ee_yaw_next`` and
-        ``target.ee_ori``; ``group``, the number of the file, and ``run``. What is known about them. And a checksum.
-
-    Raises:
-        InputError: naming the file, if one is cut off, lacks an array or has one of another shape, or if two hold the same
-            trajectory.
-
-    Example:
-        >>> read(Path("nowhere"))
-        Traceback (most recent call last):
-        tuplet.types.InputError: root nowhere has no .h5 files; give the folder triangle_real_data
-    """
+def read(root: Path) -> Content:
+    """Open every file, check its arrays, and read the small ones: a row per file and step."""
     files = sorted(root.glob("*.h5"))
     if not files:
         raise InputError(f"root {root} has no .h5 files; give the folder triangle_real_data")
@@ -127,36 +107,7 @@ def read(root: Path) -> tuple[dict[str, Any], dict[str, str], str]:
         "group": np.repeat(np.arange(len(files)), ROWS),
         "run": np.repeat([runs.index(run_of(f.name)) for f in files], ROWS),
     }
-    return columns, dict(ABOUT), file_marks(files)
-
-
-def verify(root: str | Path) -> list[str]:
-    """Read everything and say what was found."""
-    root = Path(root)
-    columns, _, _ = read(root)
-    group, run, contact = (columns[k] for k in ("group", "run", "target.contact"))
-    lines = [
-        f"{group[-1] + 1} trajectories in {run.max() + 1} runs, {len(group)} rows; published: about 3,000 trajectories",
-        f"contact at the next step in {100 * contact.mean():.1f} % of rows",
-    ]
-    for name, (key, _) in ARRAYS.items():
-        column = columns[f"input.{name}"]
-        low, high = np.inf, -np.inf
-        for block in column:
-            if not np.isfinite(block).all():
-                raise InputError(
-                    f"root {root} has NaN or infinite values in {key!r}; run it on half of the files to find it"
-                )
-            low, high = min(low, float(block.min())), max(high, float(block.max()))
-        lines.append(f"{name}: {key} of dtype {column.dtype}, values {low:.4g} .. {high:.4g}")
-    return lines
-
-
-def convert(root: str | Path, out: str | Path) -> Path:
-    """Write all rows to one file, which is faster to read in shuffled order."""
-    root, out = Path(root), Path(out)
-    columns, about, _ = read(root)
-    return write_table(out, columns, about=about)
+    return Content(columns, ABOUT, file_marks(files))
 
 
 def load(
@@ -168,11 +119,11 @@ def load(
     siblings: Literal["run", "file"] = "run",
     fractions: tuple[float, float, float] = (0.7, 0.1, 0.2),
     seed: int = 0,
-) -> Stored:
+) -> Source:
     """Load the modalities of one task; pictures, depth, flow and force are read on demand.
 
     Args:
-        root: folder of the ``.h5`` files, or a file that `convert` wrote.
+        root: folder of the ``.h5`` files, or a file that `Reader.convert` wrote.
         task: which modalities, by letter: vision, force, pose, depth, optical flow.
         orientation: guessed: what the regression target ``orientation`` is, both at the next step: ``"ee_yaw_next"``, the
             first four numbers of ``proprio`` as in public code, or ``"ee_ori"``, the quaternion.
@@ -192,7 +143,7 @@ def load(
         InputError: as `read`, for an unknown option, or if a part would be empty.
 
     Notes:
-        A row opens its file once per modality: for training in shuffled order, `convert` first. The fingerprint covers the
+        A row opens its file once per modality: for training in shuffled order, convert it first. The fingerprint covers the
         targets whole, but only names, sizes and both ends of the files. The background of a trajectory is static, so that
         same-trajectory pairs can be told by it alone: compare with a baseline on pixels.
 
@@ -210,26 +161,23 @@ def load(
     one_of("orientation", orientation, ("ee_yaw_next", "ee_ori"))
     one_of("proprio", proprio, ("pose", "stored"))
     one_of("siblings", siblings, ("run", "file"))
-    if root.is_file():
-        table = converted(root, "vision_touch", CONVERTED)
-        columns, checksum = dict[str, Any](table.columns), table.sha256
-    else:
-        columns, _, checksum = read(root)
+    content = opened(root, "vision_touch", CONVERTED, read)
+    columns = content.columns
     names = [LETTERS[letter] for letter in task]
     inputs = {k: columns[f"input.{'proprio' if (k, proprio) == ('pose', 'stored') else k}"] for k in names}
     contact = np.asarray(columns["target.contact"])
     together = columns["run" if siblings == "run" else "group"]
     return from_columns(
         inputs,
-        checksum=f"{checksum} {proprio}",
+        checksum=f"{content.checksum} {proprio}",
         targets={"contact": contact, "orientation": columns[f"target.{orientation}"]},
         classes={"contact": ("free", "contact")},
         group=columns["group"],
         split=split_rows(len(contact), labels=contact, group=together, fractions=fractions, seed=seed),
         scaling={k: SCALING.get(k, "standard") for k in names},
-        units={k: ABOUT[f"unit.{k}"] for k in names},
+        units=content.units(names),
         name=f"vision_touch {task}",
-        provenance=Provenance(ABOUT["title"], ABOUT["citation"], ABOUT["licence"], str(root), checksum),
+        provenance=content.provenance(root),
     )
 
 
@@ -257,3 +205,20 @@ def _column(name: str, files: list[Path], dtype: np.dtype[Any]) -> Lazy:
 
 def _rows(values: NDArray[Any]) -> NDArray[np.float32]:
     return values.reshape(-1, values.shape[2]).astype(np.float32)
+
+
+def _report(root: Path) -> list[str]:
+    columns = read(root).columns
+    group, run, contact = (columns[k] for k in ("group", "run", "target.contact"))
+    lines = [
+        f"{group[-1] + 1} trajectories in {run.max() + 1} runs, {len(group)} rows; published: about 3,000 trajectories",
+        f"contact at the next step in {100 * contact.mean():.1f} % of rows",
+    ]
+    for name, (key, _) in ARRAYS.items():
+        column = columns[f"input.{name}"]
+        fault = f"root {root} has NaN or infinite values in {key!r}; run it on half of the files to find it"
+        lines.append(f"{name}: {key} of dtype {column.dtype}, values {spanned(column, fault)}")
+    return lines
+
+
+READER = Reader(load, read, _report, __doc__)

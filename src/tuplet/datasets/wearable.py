@@ -10,19 +10,17 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tuplet.data import Source, Split, from_columns, split_rows
 from tuplet.data._columns import fits_float32
-from tuplet.data._windows import window_starts, windowed
-from tuplet.data.source import Provenance
-from tuplet.data.splits import Split, split_rows
-from tuplet.data.stored import Stored, from_columns
-from tuplet.data.table import write_table
-from tuplet.datasets.converted import Shape, converted
+from tuplet.data._lazy import window_starts, windowed
+from tuplet.datasets._reader import Content, Needed, Reader, opened
 from tuplet.io.npy import parse_npy, read_npy
 from tuplet.types import InputError, one_of
 
@@ -33,6 +31,11 @@ LABELS = ["ax", "ay", "az", "wx", "wy", "wz"]
 EXERCISES = ("PEN", "ABD", "FEL", "IR", "ER", "TRAP", "ROW")
 """Pendulum, abduction, forward elevation, internal and external rotation, trapezius extension, upright row."""
 SIDES = ("left", "right")
+SENSORS = ("accelerometer", "gyroscope")
+NEEDED: Needed = {
+    **dict.fromkeys(("group", "recording", "target.exercise", "target.side"), ("i", ())),
+    **{f"input.{k}": ("f", (3,)) for k in SENSORS},
+}
 ABOUT = {
     "name": "wearable",
     "title": "Smartwatch recordings of shoulder exercises",
@@ -61,24 +64,8 @@ def find(root: Path | None) -> Path:
     raise InputError(f"root {root} has no {FILE}; give that file, or the wheel of seglearn 1.2.5")
 
 
-def read(root: Path | None = None) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """Read all samples, one row each, recording after recording.
-
-    Args:
-        root: as `find`.
-
-    Returns:
-        Columns ``input.accelerometer`` and ``input.gyroscope`` float32 ``(n, 3)``, ``recording``, ``group`` (the person),
-        ``target.exercise``, ``target.side``; and what is known about them.
-
-    Raises:
-        InputError: naming the file and what is wrong with it.
-
-    Example:
-        >>> read(Path("nowhere"))
-        Traceback (most recent call last):
-        tuplet.types.InputError: root nowhere has no watch_dataset.npy; give that file, or the wheel of seglearn 1.2.5
-    """
+def read(root: Path | None = None) -> Content:
+    """Read all samples, one row each, recording after recording."""
     file = find(root)
     content = _from_wheel(file) if file.suffix == ".whl" else read_npy(file)
     data = content.item() if content.dtype == object and content.shape == () else None
@@ -102,30 +89,7 @@ def read(root: Path | None = None) -> tuple[dict[str, NDArray[Any]], dict[str, s
     samples = np.concatenate(recordings).astype(np.float32)
     lengths = [len(x) for x in recordings]
     columns = {k: np.repeat(v, lengths) for k, v in labels.items()}
-    return {"input.accelerometer": samples[:, :3], "input.gyroscope": samples[:, 3:]} | columns, dict(ABOUT)
-
-
-def verify(root: str | Path) -> list[str]:
-    """Read everything and say what was found."""
-    root = Path(root)
-    columns, _ = read(root)
-    first = np.unique(columns["recording"], return_index=True)[1]
-    people, exercise = columns["group"][first], columns["target.exercise"][first]
-    with np.errstate(over="ignore"):  # damaged values show in the line below
-        length = np.linalg.norm(columns["input.accelerometer"], axis=1)
-    return [
-        f"{len(first)} recordings, {len(length)} samples, {len(length) / RATE / 60:.0f} minutes; published: 140 recordings",
-        f"{len(np.unique(people))} people: {', '.join(map(str, np.unique(people)))}",
-        *(f"{name}: {int((exercise == code).sum())} recordings" for code, name in enumerate(EXERCISES)),
-        f"accelerometer: median length {np.median(length):.2f}; 1 means that the unit is g",
-    ]
-
-
-def convert(root: str | Path, out: str | Path) -> Path:
-    """Write the samples to one file, which loads without the pickle."""
-    root, out = Path(root), Path(out)
-    columns, about = read(root)
-    return write_table(out, columns, about=about)
+    return Content(columns | {"input.accelerometer": samples[:, :3], "input.gyroscope": samples[:, 3:]}, ABOUT)
 
 
 def load(
@@ -136,11 +100,11 @@ def load(
     side: Literal["both", "left", "right"] = "both",
     held_out: int | None = None,
     seed: int = 0,
-) -> Stored:
+) -> Source:
     """Load windows of two sensors, split by person.
 
     Args:
-        root: as `find`, or a file that `convert` wrote.
+        root: as `find`, or a file that `Reader.convert` wrote.
         window: samples in a window, 50 per second; 100 is about one repetition. The default is this library's.
         stride: samples from one window to the next. Below ``window``, windows share samples; an objective then contrasts
             near copies.
@@ -168,7 +132,12 @@ def load(
     """
     root = None if root is None else Path(root)
     one_of("side", side, ("both", *SIDES))
-    columns, about, checksum = _columns(find(root))
+    file = find(root)
+    content = read(file) if file.suffix in (".npy", ".whl") else opened(file, "wearable", NEEDED, read)
+    columns, digest = content.columns, hashlib.sha256()
+    for name in sorted(columns):
+        digest.update(name.encode() + np.ascontiguousarray(columns[name]).tobytes())
+    content = content._replace(about=ABOUT, checksum=digest.hexdigest())
     starts = window_starts(columns["recording"], window=window, stride=stride)
     sides = np.asarray(columns["target.side"])
     if side != "both":
@@ -176,38 +145,19 @@ def load(
     people, exercise = (np.asarray(columns[k])[starts] for k in ("group", "target.exercise"))
     targets = {"exercise": exercise} | ({"side": sides[starts]} if side == "both" else {})
     return from_columns(
-        {k: windowed(columns[f"input.{k}"], starts, window=window) for k in ("accelerometer", "gyroscope")},
-        checksum=f"{checksum} {window} {stride} {side}",
+        {k: windowed(columns[f"input.{k}"], starts, window=window) for k in SENSORS},
+        checksum=f"{content.checksum} {window} {stride} {side}",
         targets=targets,
         classes={"exercise": EXERCISES} | ({"side": SIDES} if side == "both" else {}),
         group=people,
         contrast="rows",
         split=_split(people, exercise, held_out, seed),
         scaling="channels",
-        units={k: about[f"unit.{k}"] for k in ("accelerometer", "gyroscope")},
-        rates=dict.fromkeys(("accelerometer", "gyroscope"), RATE),
+        units=content.units(SENSORS),
+        rates=dict.fromkeys(SENSORS, RATE),
         name="wearable",
-        provenance=Provenance(ABOUT["title"], ABOUT["citation"], ABOUT["licence"], "package seglearn 1.2.5", checksum),
+        provenance=content.provenance("package seglearn 1.2.5"),
     )
-
-
-def _columns(file: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str], str]:
-    if file.suffix in (".npy", ".whl"):
-        columns, about = read(file)
-        return columns, about, _checksum(columns)
-    needed: dict[str, tuple[str, Shape]] = {
-        **dict.fromkeys(("group", "recording", "target.exercise", "target.side"), ("i", ())),
-        **dict.fromkeys(("input.accelerometer", "input.gyroscope"), ("f", (3,))),
-    }
-    table = converted(file, "wearable", needed)
-    return table.columns, ABOUT, _checksum(table.columns)
-
-
-def _checksum(columns: dict[str, NDArray[Any]]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(columns):
-        digest.update(name.encode() + np.ascontiguousarray(columns[name]).tobytes())
-    return digest.hexdigest()
 
 
 def _split(people: NDArray[np.int64], exercise: NDArray[np.int64], held_out: int | None, seed: int) -> Split:
@@ -218,9 +168,8 @@ def _split(people: NDArray[np.int64], exercise: NDArray[np.int64], held_out: int
         raise InputError(f"held_out is {held_out}, expected one of three or more people, here {known.tolist()}")
     others = np.random.default_rng([seed]).permutation(known[known != held_out])
     val = others[: max(1, round(len(others) / 5))]
-    parts = (~np.isin(people, [*val, held_out]), np.isin(people, val), people == held_out)
-    train, validation, test = (np.flatnonzero(part).astype(np.int64) for part in parts)
-    return Split(train, validation, test, seed)
+    part = np.select([people == held_out, np.isin(people, val)], [2, 1], 0)
+    return replace(Split.of(part), seed=seed)
 
 
 def _codes(file: Path, name: str, values: Any, n: int, allowed: range | None) -> NDArray[np.int64]:
@@ -239,3 +188,20 @@ def _from_wheel(file: Path) -> NDArray[Any]:
         raise InputError(
             f"{file} is no readable wheel of seglearn ({type(error).__name__}); download it again"
         ) from None
+
+
+def _report(root: Path) -> list[str]:
+    columns = read(root).columns
+    first = np.unique(columns["recording"], return_index=True)[1]
+    people, exercise = columns["group"][first], columns["target.exercise"][first]
+    with np.errstate(over="ignore"):  # damaged values show in the line below
+        length = np.linalg.norm(columns["input.accelerometer"], axis=1)
+    return [
+        f"{len(first)} recordings, {len(length)} samples, {len(length) / RATE / 60:.0f} minutes; published: 140 recordings",
+        f"{len(np.unique(people))} people: {', '.join(map(str, np.unique(people)))}",
+        *(f"{name}: {int((exercise == code).sum())} recordings" for code, name in enumerate(EXERCISES)),
+        f"accelerometer: median length {np.median(length):.2f}; 1 means that the unit is g",
+    ]
+
+
+READER = Reader(load, read, _report, __doc__)

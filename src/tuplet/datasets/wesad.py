@@ -9,51 +9,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tuplet.data import Source, Split, from_columns
 from tuplet.data._lazy import Lazy
 from tuplet.data._scaling import fit_scale
-from tuplet.data.source import Provenance
-from tuplet.data.splits import Split
-from tuplet.data.stored import Stored, from_columns
-from tuplet.data.table import write_table
-from tuplet.datasets.converted import converted
-from tuplet.datasets.wesad_windows import ABOUT, SIGNALS, STATES, columns, each_subject
+from tuplet.datasets._reader import Content, Reader, Shape, opened
+from tuplet.datasets.wesad_windows import SIGNALS, STATES, Cut, each_subject, windows
 from tuplet.types import InputError, in_range, one_of
 
 PUBLISHED = frozenset({*range(2, 18)} - {12})
+PUBLISHED_CUT = Cut()
 Normalisation = Literal["window", "subject", "train", "none"]
-
-
-def verify(root: str | Path) -> list[str]:
-    """Read everything and say what was found."""
-    root = Path(root)
-    counts = {
-        subject: np.bincount(rows["target.state"], minlength=len(STATES))
-        for subject, rows in each_subject(
-            root, signals=tuple(SIGNALS), states=tuple(STATES), seconds=5.0, stride=5.0, purity=1.0
-        )
-    }
-    missing, total = sorted(PUBLISHED - set(counts)), np.sum(list(counts.values()), axis=0)
-    return [
-        f"{len(counts)} subjects: {', '.join(f'S{s}' for s in counts)}",
-        f"published but not here: {', '.join(f'S{s}' for s in missing)}" if missing else "all published subjects",
-        *(
-            f"{s}: {n} windows of 5 s, {100 * n / max(total.sum(), 1):.0f} %"
-            for s, n in zip(STATES, total, strict=True)
-        ),
-    ]
-
-
-def convert(root: str | Path, out: str | Path) -> Path:
-    """Write the windows of the default options to one file, which loads without the pickles."""
-    root, out = Path(root), Path(out)
-    made, about = columns(root)
-    return write_table(out, made, about=about)
 
 
 def load(
@@ -68,11 +42,11 @@ def load(
     seconds: float = 5.0,
     stride: float = 5.0,
     purity: float = 1.0,
-) -> Stored:
+) -> Source:
     """Load the windows, split by subject.
 
     Args:
-        root: the folder of the subjects, or a file that `convert` wrote.
+        root: the folder of the subjects, or a file that `Reader.convert` wrote.
         normalisation: guessed. ``"window"`` gives every channel of every window mean 0 and deviation 1; ``"subject"`` does
             so over all windows of a subject, which needs recordings of test subjects but no labels; ``"train"`` over the
             training windows; ``"none"`` leaves the units.
@@ -80,19 +54,19 @@ def load(
             ``held_out`` and validates on a fifth of the others. Which subjects the papers used is unpublished.
         held_out: number of the subject to test on, such as 2.
         seed: of the draw.
-        signals: as `columns`; from a converted file, some of those in it.
-        states: as `columns`; a converted file must have been made with the same.
-        seconds: likewise.
-        stride: likewise.
-        purity: likewise.
+        signals: names of two or more, as in `SIGNALS`; from a converted file, some of those in it.
+        states: two or more of `STATES`; a converted file must have been made with the same.
+        seconds: length of a window, at least 0.25; likewise.
+        stride: seconds from one window to the next; likewise.
+        purity: least share of a window's labels that must be its state, in (0.5, 1]; likewise.
 
     Returns:
         Modalities ``(channels, samples)`` by name, target ``state``; the subject in ``.group``. Windows of one
         subject are negatives of each other.
 
     Raises:
-        InputError: as `columns`; for an unknown option; for fewer than three subjects; or if the file was converted with
-            other options.
+        InputError: naming the file, for damaged recordings; for an unknown option; for fewer than three subjects; or if the
+            file was converted with other options.
 
     Source:
         Schmidt et al. (2018); windows as OVA-IB (Li et al., 2026).
@@ -105,19 +79,18 @@ def load(
     root = Path(root)
     one_of("normalisation", normalisation, get_args(Normalisation))
     one_of("split", split, ("seeded", "leave-one-out"))
+    needed: dict[str, tuple[str, Shape]] = {"target.state": ("i", ()), "group": ("i", ())}
+    needed |= {f"input.{k}": ("f", (None, None)) for k in signals if k in SIGNALS}
+    how = Cut(signals, states, float(seconds), float(stride), float(purity))
+    content = opened(root, "wesad", needed, partial(read, how=how))
     if root.is_file():
-        needed = {"target.state": ("i", ()), "group": ("i", ())}
-        table = converted(root, "wesad", needed | {f"input.{k}": ("f", (None, None)) for k in signals if k in SIGNALS})
-        made, about, checksum = dict[str, Any](table.columns), table.about, table.sha256
-        _same_options(root, about, signals, states, seconds, stride, purity)
-    else:
-        made, about = columns(root, signals=signals, states=states, seconds=seconds, stride=stride, purity=purity)
-        checksum = _checksum(made)
+        _same_options(root, content.about, how)
+    made = content.columns
     subjects = np.asarray(made["group"])
     parts = _split(subjects, split, held_out, seed)
     return from_columns(
         {k: _normalised(k, made[f"input.{k}"], normalisation, subjects, parts.train) for k in signals},
-        checksum=f"{checksum} {normalisation}",
+        checksum=f"{content.checksum} {normalisation}",
         targets={"state": made["target.state"]},
         classes={"state": states},
         group=subjects,
@@ -127,21 +100,31 @@ def load(
         units={k: SIGNALS[k][3] for k in signals},
         rates={k: SIGNALS[k][2] for k in signals},
         name="wesad",
-        provenance=Provenance(ABOUT["title"], ABOUT["citation"], ABOUT["licence"], str(root), checksum),
+        provenance=content.provenance(root),
     )
 
 
-def _same_options(root: Path, about: dict[str, str], signals: tuple[str, ...], *rest: Any) -> None:
+def read(root: Path, *, how: Cut = PUBLISHED_CUT) -> Content:
+    """Cut every subject's recording into labelled windows."""
+    made, about = windows(root, how)
+    digest = hashlib.sha256()
+    for name in sorted(made):
+        digest.update(f"{name} {made[name].shape} {made[name].dtype}".encode())
+        digest.update(np.ascontiguousarray(made[name]).view(np.uint8).data)
+    return Content(made, about, digest.hexdigest())
+
+
+def _same_options(root: Path, about: Mapping[str, str], how: Cut) -> None:
     try:
         made = json.loads(about["options"])
         had = [made[k] for k in ("states", "seconds", "stride", "purity")]
         known = set(made["signals"])
     except (KeyError, ValueError, TypeError):
         raise InputError(f"root {root} is no converted WESAD file; give the folder of the subjects") from None
-    asked = [list(rest[0]), *map(float, rest[1:])]
-    if had != asked or not set(signals) <= known:
+    asked = [list(how.states), how.seconds, how.stride, how.purity]
+    if had != asked or not set(how.signals) <= known:
         raise InputError(
-            f"root {root} was converted with {made}, asked for {list(signals)}, {asked}; load the raw folder"
+            f"root {root} was converted with {made}, asked for {list(how.signals)}, {asked}; load the raw folder"
         )
 
 
@@ -158,9 +141,8 @@ def _split(subjects: NDArray[np.int64], split: str, held_out: int | None, seed: 
     share = max(1, round(0.2 * len(order)))
     test = [held_out] if held_out is not None else order[-share:]
     order = order if held_out is not None else order[:-share]
-    parts = (order[:-share], order[-share:], test)
-    train, val, test_rows = (np.flatnonzero(np.isin(subjects, p)) for p in parts)
-    return Split(train, val, test_rows, seed)
+    part = np.select([np.isin(subjects, test), np.isin(subjects, order[-share:])], [2, 1], 0)
+    return replace(Split.of(part), seed=seed)
 
 
 def _normalised(
@@ -187,9 +169,20 @@ def _normalised(
     return Lazy((n, channels, samples), rows_of)
 
 
-def _checksum(made: dict[str, Any]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(made):
-        digest.update(f"{name} {made[name].shape} {made[name].dtype}".encode())
-        digest.update(np.ascontiguousarray(made[name]).view(np.uint8).data)
-    return digest.hexdigest()
+def _report(root: Path) -> list[str]:
+    counts = {
+        subject: np.bincount(rows["target.state"], minlength=len(STATES))
+        for subject, rows in each_subject(root, Cut(tuple(SIGNALS), tuple(STATES)))
+    }
+    missing, total = sorted(PUBLISHED - set(counts)), np.sum(list(counts.values()), axis=0)
+    return [
+        f"{len(counts)} subjects: {', '.join(f'S{s}' for s in counts)}",
+        f"published but not here: {', '.join(f'S{s}' for s in missing)}" if missing else "all published subjects",
+        *(
+            f"{s}: {n} windows of 5 s, {100 * n / max(total.sum(), 1):.0f} %"
+            for s, n in zip(STATES, total, strict=True)
+        ),
+    ]
+
+
+READER = Reader(load, read, _report, __doc__)

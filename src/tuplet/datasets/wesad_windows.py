@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,60 +41,54 @@ ABOUT = {
 }
 
 
-def columns(
-    root: Path,
-    *,
-    signals: tuple[str, ...] = ("bvp", "ecg", "respiration"),
-    states: tuple[str, ...] = ("baseline", "stress", "amusement"),
-    seconds: float = 5.0,
-    stride: float = 5.0,
-    purity: float = 1.0,
-) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """Cut every subject's recording into labelled windows."""
-    chosen = {
-        "signals": signals,
-        "states": states,
-        "seconds": float(seconds),
-        "stride": float(stride),
-        "purity": float(purity),
-    }
+@dataclass(frozen=True)
+class Cut:
+    """How recordings are cut into windows."""
+
+    signals: tuple[str, ...] = ("bvp", "ecg", "respiration")
+    states: tuple[str, ...] = ("baseline", "stress", "amusement")
+    seconds: float = 5.0
+    stride: float = 5.0
+    purity: float = 1.0
+
+    def check(self) -> None:
+        """Refuse what cannot be cut."""
+        for argument, given, known in (("signals", self.signals, SIGNALS), ("states", self.states, STATES)):
+            if len(set(given)) < max(2, len(given)) or set(given) - set(known):
+                raise InputError(f"{argument} is {list(given)}, expected two or more different ones of {sorted(known)}")
+        in_range("seconds", self.seconds, 0.25)
+        in_range("stride", self.stride, 0.01)
+        if not 0.5 < self.purity <= 1:
+            raise InputError(f"purity is {self.purity}, expected a share in (0.5, 1]")
+
+
+def windows(root: Path, how: Cut) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Cut every subject's recording into labelled windows; return the columns, and what is known about them."""
     made: dict[str, list[NDArray[Any]]] = {}
     subjects = 0
-    for _, rows in each_subject(root, signals=signals, states=states, seconds=seconds, stride=stride, purity=purity):
+    for _, rows in each_subject(root, how):
         subjects += 1
         for name, values in rows.items():
             made.setdefault(name, []).append(values)
     joined = {name: np.concatenate(parts) for name, parts in made.items()}
-    about = {**ABOUT, "options": json.dumps(chosen), "origin": f"{subjects} subjects"}
-    about |= {f"unit.{s}": SIGNALS[s][3] for s in signals}
-    return joined, about | {"classes.state": json.dumps(states)}
+    about = {**ABOUT, "options": json.dumps(asdict(how)), "origin": f"{subjects} subjects"}
+    about |= {f"unit.{s}": SIGNALS[s][3] for s in how.signals}
+    return joined, about | {"classes.state": json.dumps(how.states)}
 
 
-def each_subject(
-    root: Path, *, signals: tuple[str, ...], states: tuple[str, ...], seconds: float, stride: float, purity: float
-) -> Iterator[tuple[int, dict[str, NDArray[Any]]]]:
+def each_subject(root: Path, how: Cut) -> Iterator[tuple[int, dict[str, NDArray[Any]]]]:
     """Cut one recording after the other, so that only one is in memory."""
-    _check(signals, states, seconds, stride, purity)
+    how.check()
     seen: dict[int, Path] = {}
     for file in _files(root):
-        subject, recorded, label = _recording(file, signals)
+        subject, recorded, label = _recording(file, how.signals)
         if subject in seen:
             raise InputError(
                 f"subject {subject} is in {seen[subject]} and in {file}; a subject listed twice leaks test data"
             )
         seen[subject] = file
-        rows = _windows(recorded, label, states, seconds, stride, purity)
+        rows = _windows(recorded, label, how)
         yield subject, rows | {"group": np.full(len(rows["start"]), subject, dtype=np.int64)}
-
-
-def _check(signals: tuple[str, ...], states: tuple[str, ...], seconds: float, stride: float, purity: float) -> None:
-    for argument, given, known in (("signals", signals, SIGNALS), ("states", states, STATES)):
-        if len(set(given)) < max(2, len(given)) or set(given) - set(known):
-            raise InputError(f"{argument} is {list(given)}, expected two or more different ones of {sorted(known)}")
-    in_range("seconds", seconds, 0.25)
-    in_range("stride", stride, 0.01)
-    if not 0.5 < purity <= 1:
-        raise InputError(f"purity is {purity}, expected a share in (0.5, 1]")
 
 
 def _files(root: Path) -> list[Path]:
@@ -158,29 +153,22 @@ def _lower(file: Path, value: Any, where: str) -> dict[str, Any]:
     return lowered
 
 
-def _windows(
-    recorded: dict[str, NDArray[np.float32]],
-    label: NDArray[np.int64],
-    states: tuple[str, ...],
-    seconds: float,
-    stride: float,
-    purity: float,
-) -> dict[str, NDArray[Any]]:
+def _windows(recorded: dict[str, NDArray[np.float32]], label: NDArray[np.int64], how: Cut) -> dict[str, NDArray[Any]]:
     ends = [len(v) / SIGNALS[k][2] for k, v in recorded.items()] + [len(label) / LABEL_RATE]
-    starts = np.arange(0, max(min(ends) - seconds, -1) + 1e-9, stride)
-    length, kept, codes = round(seconds * LABEL_RATE), [], []
+    starts = np.arange(0, max(min(ends) - how.seconds, -1) + 1e-9, how.stride)
+    length, kept, codes = round(how.seconds * LABEL_RATE), [], []
     for start in starts:
         first = round(start * LABEL_RATE)
         values, counts = np.unique(label[first : first + length], return_counts=True)
         most = int(counts.argmax())
-        for code, state in enumerate(states):
-            if values[most] == STATES[state] and counts[most] >= purity * length:
+        for code, state in enumerate(how.states):
+            if values[most] == STATES[state] and counts[most] >= how.purity * length:
                 kept.append(start)
                 codes.append(code)
     made: dict[str, NDArray[Any]] = {"start": np.array(kept), "target.state": np.array(codes, dtype=np.int64)}
     for name, value in recorded.items():
         rate = SIGNALS[name][2]
-        length = round(seconds * rate)
+        length = round(how.seconds * rate)
         rows = [value[round(t * rate) : round(t * rate) + length].T for t in kept]
         made[f"input.{name}"] = np.stack(rows) if rows else np.zeros((0, value.shape[1], length), np.float32)
     return made

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
-from tuplet.data import Rows, Source
+from tuplet.data import Rows
 from tuplet.evaluate.evaluation import Result, retrieval_results
 from tuplet.evaluate.retrieval import mean_cosine
 from tuplet.model import AlignmentModel
 from tuplet.model.embedding import embed
-from tuplet.types import Batch
 
 ADVICE = (
     "Check the pairing first: does row i mean the same thing in every array? If it does, train longer or raise tau."
@@ -35,26 +32,9 @@ def doubt(model: AlignmentModel, objective: object, rows: Rows) -> str:
     if not len(rows):
         return ""
     scores = {"cosine": mean_cosine} | ({"own": own} if (own := getattr(objective, "score", None)) else {})
-    found = retrieval_results(embed(model, _Some(rows), batch_size=256), scores)
+    some = rows.take(torch.linspace(0, len(rows) - 1, min(POOL, len(rows))).round().long())  # evenly spaced
+    found = retrieval_results(embed(model, some, batch_size=256), scores)
     if not near_chance(found):
         return ""
     best = max((r for r in found if r.metric.endswith("/mAP") and r.detail == "mean"), key=lambda r: r.value)
     return f"Validation retrieval is near chance (mAP {best.value:.3f}, chance {best.chance:.3f}). {ADVICE}"
-
-
-@dataclass(frozen=True)
-class _Some:
-    """Evenly spaced rows of a part."""
-
-    rows: Rows
-
-    @property
-    def source(self) -> Source:
-        return self.rows.source
-
-    def __len__(self) -> int:
-        return min(POOL, len(self.rows))
-
-    def __getitem__(self, at: Sequence[int] | slice | Tensor) -> Batch:
-        places = torch.linspace(0, len(self.rows) - 1, len(self)).round().long()
-        return self.rows[places[at]]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
 from tuplet.data import Source
+from tuplet.data.source import Part
 from tuplet.types import InputError
 
 
@@ -20,7 +20,6 @@ def by_group(outcomes: ArrayLike, group: ArrayLike) -> tuple[float, ...]:
     return tuple((sums * len(sums) / len(x)).tolist())
 
 
-def unit_ids(source: Source, part: str) -> Tensor | None:
+def unit_ids(source: Source, part: Part) -> Tensor | None:
     """Return the groups of a part's rows, also of a source whose batches do not carry them."""
-    group = getattr(source, "group", None)
-    return None if group is None else torch.as_tensor(group)[torch.as_tensor(getattr(source.split, part))]
+    return source.part(part).group

@@ -6,9 +6,8 @@ No public data of that kind was found to compare with: figures compare with each
 
 from __future__ import annotations
 
+from tuplet.data import Source, from_table
 from tuplet.data._scaling import Scaling
-from tuplet.data.source import Source
-from tuplet.data.stored import from_table
 from tuplet.simulators.arm_world import STEP, Arm
 from tuplet.simulators.episodes import episode_table
 

@@ -13,9 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tuplet.data.aligned import from_arrays
-from tuplet.data.arrays import Arrays
-from tuplet.data.source import Provenance
+from tuplet.data import Provenance, Source, from_arrays
 from tuplet.types import InputError, in_range, one_of
 
 View = Literal["bits", "vector", "image", "sequence"]
@@ -126,7 +124,7 @@ def load(
     fractions: Sequence[float] = (0.6, 0.2, 0.2),
     seed: int = 0,
     view_seed: int = 0,
-) -> Arrays:
+) -> Source:
     """Generate two modalities whose information about the label is known, block by block.
 
     Args:

@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from tuplet.data.table import write_table
+from tuplet.data import write_table
 from tuplet.types import InputError
 
 Chunks = NDArray[Any] | Iterable[NDArray[Any]]

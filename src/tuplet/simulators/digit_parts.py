@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tuplet.data.table import Table
+from tuplet.data import Table
 from tuplet.simulators.cache import cached
 from tuplet.simulators.espeak import ACCENTS, VARIANTS, Utterance, library, speak
 from tuplet.simulators.espeak import RATE as SYNTHETIC_RATE

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from tuplet.data.table import write_table
+from tuplet.data import write_table
 from tuplet.processes import Workers
 from tuplet.simulators.cache import cached
 from tuplet.types import InputError, in_range

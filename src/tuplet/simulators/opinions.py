@@ -14,12 +14,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from tuplet.data import Source, Split, from_columns, split_rows
 from tuplet.data._lazy import Lazy
-from tuplet.data.source import Provenance
-from tuplet.data.splits import PARTS, Split, split_rows
-from tuplet.data.stored import Stored, from_columns
-from tuplet.data.table import write_table
-from tuplet.datasets.converted import Shape, checksum, converted
+from tuplet.data.splits import PARTS
+from tuplet.datasets._reader import Content, Needed, Reader, checksum, opened
 from tuplet.simulators.cache import cache_folder
 from tuplet.simulators.opinion_parts import SITES, WORDS, emoji, sentences, spoken
 from tuplet.types import InputError, in_range, one_of
@@ -29,7 +27,7 @@ BUCKETS = 1024
 """Places of the bag of words."""
 LETTERS = 29
 """Numbers of a word's vector that its hash gives."""
-COLUMNS: dict[str, tuple[str, Shape]] = {
+COLUMNS: Needed = {
     "input.audio": ("f", (2, 64, 32)),
     "input.vision": ("u", (3, 32, 32)),
     "words": ("i", (WORDS,)),
@@ -59,7 +57,7 @@ ABOUT = {
 Structure = Literal["mosei", "mustard"]
 
 
-def read(root: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+def read(root: Path) -> Content:
     """Read sentences and emoji, draw the emoji and say the sentences."""
     said = sentences(root)
     pictures, counts = emoji(root)
@@ -76,29 +74,7 @@ def read(root: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
         "counts": counts,
     }
     n = max(len(audio), len(pictures))
-    return {k: _padded(k, v, n) for k, v in columns.items()}, dict(ABOUT)
-
-
-def verify(root: str | Path) -> list[str]:
-    """Read everything and say what was found."""
-    root = Path(root)
-    made, _ = read(root)
-    polarity, counts = made["polarity"], made["counts"][made["counts"][:, 0] >= 0]
-    known = _known(counts)
-    return [
-        *(f"{site}: {int((made['site'] == i).sum())} different sentences" for i, site in enumerate(SITES)),
-        f"negative {int((polarity == 0).sum())}, positive {int((polarity == 1).sum())}",
-        f"emoji with a picture and five tweets or more: {len(counts)}; one drawn from the counts tells the polarity in "
-        f"{100 * known.max(axis=0).sum() / 2:.1f} % of cases at best",
-        f"speech: {int((polarity >= 0).sum())} sentences in two ways, {len(np.unique(made['voice'][polarity >= 0]))} voices",
-    ]
-
-
-def convert(root: str | Path, out: str | Path) -> Path:
-    """Write sentences, clips and pictures, not yet paired, to one file, which loads without the packages."""
-    root, out = Path(root), Path(out)
-    columns, about = read(root)
-    return write_table(out, columns, about=about)
+    return Content({k: _padded(k, v, n) for k, v in columns.items()}, ABOUT)
 
 
 def find(root: Path | None) -> Path:
@@ -120,7 +96,7 @@ def load(
     draws: int = 2,
     split: Literal["sentence", "voice"] = "sentence",
     seed: int = 0,
-) -> Stored:
+) -> Source:
     """Pair every sentence with its voice and with an emoji, so that all agree, or so that only the contradiction tells.
 
     Args:
@@ -170,7 +146,7 @@ def load(
     if structure == "mustard" and draws % 2:
         raise InputError(f"draws is {draws}, expected an even number for 'mustard', where half have either polarity")
     where = find(root)
-    made = dict(converted(where, "opinions", COLUMNS).columns) if where.is_file() else read(where)[0]
+    made = opened(where, "opinions", COLUMNS, read).columns
     polarity, voice, known = _checked(where, made)
     shares = np.where(abs(known[1] - known[0]) >= clear * known.sum(axis=0), known, 0)
     if not shares.any(axis=1).all():
@@ -187,14 +163,14 @@ def load(
     rows = [np.flatnonzero(np.isin(sentence, getattr(parts, part))) for part in PARTS]
     words = (_bag if text == "bag" else _sequence)(*(made[k][:n] for k in ("words", "valence", "negation")))
     audio, vision = made["input.audio"], made["input.vision"]
-    content = checksum(*(made[k] for k in sorted(COLUMNS)))
+    content = Content(made, ABOUT, checksum(*(made[k] for k in sorted(COLUMNS))))
     return from_columns(
         {
             "audio": Lazy((len(said), 64, 32), lambda i: np.asarray(audio[sentence[i], shown[i]], np.float32)),
             "text": Lazy((len(said), *words.shape[1:]), lambda i: words[sentence[i]]),
             "vision": Lazy((len(said), 3, 32, 32), lambda i: np.asarray(vision[face[i]]), np.dtype(np.uint8)),
         },
-        checksum=f"{content} {text} {checksum(sentence, shown, face)}",
+        checksum=f"{content.checksum} {text} {checksum(sentence, shown, face)}",
         targets={"label": said ^ shown if structure == "mustard" else said, "said": said, "shown": shown},
         classes={
             "label": ("agrees", "contradicts") if structure == "mustard" else ("negative", "positive"),
@@ -204,9 +180,9 @@ def load(
         group=sentence,
         split=Split(rows[0], rows[1], rows[2], seed),
         scaling={"text": "none"},
-        units={k: ABOUT[f"unit.{k}"] for k in ("audio", "text", "vision")},
+        units=content.units(("audio", "text", "vision")),
         name="opinions",
-        provenance=Provenance(ABOUT["title"], ABOUT["citation"], ABOUT["licence"], str(where), content),
+        provenance=content.provenance(where),
     )
 
 
@@ -258,3 +234,19 @@ def _sequence(words: NDArray[np.int32], valence: NDArray[np.int8], negation: NDA
 def _padded(name: str, values: NDArray[Any], n: int) -> NDArray[Any]:
     fill = -1 if name in ("polarity", "site", "voice", "counts") else 0
     return np.concatenate([values, np.full((n - len(values), *values.shape[1:]), fill, values.dtype)])
+
+
+def _report(root: Path) -> list[str]:
+    made = read(root).columns
+    polarity, counts = made["polarity"], made["counts"][made["counts"][:, 0] >= 0]
+    known = _known(counts)
+    return [
+        *(f"{site}: {int((made['site'] == i).sum())} different sentences" for i, site in enumerate(SITES)),
+        f"negative {int((polarity == 0).sum())}, positive {int((polarity == 1).sum())}",
+        f"emoji with a picture and five tweets or more: {len(counts)}; one drawn from the counts tells the polarity in "
+        f"{100 * known.max(axis=0).sum() / 2:.1f} % of cases at best",
+        f"speech: {int((polarity >= 0).sum())} sentences in two ways, {len(np.unique(made['voice'][polarity >= 0]))} voices",
+    ]
+
+
+READER = Reader(load, read, _report, __doc__)

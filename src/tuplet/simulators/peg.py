@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tuplet.data import Source, from_table
 from tuplet.data._scaling import Scaling
-from tuplet.data.source import Source
-from tuplet.data.stored import from_table
 from tuplet.simulators.episodes import episode_table
 from tuplet.simulators.peg_world import STEP, SUBSTEPS, Peg
 

@@ -6,7 +6,7 @@ Shapes, rates of sampling, states and the number of people are WESAD's. The sign
 
 from __future__ import annotations
 
-from tuplet.data.stored import Stored, from_table
+from tuplet.data import Source, from_table
 from tuplet.simulators.episodes import episode_table
 from tuplet.simulators.physiology_world import CHEST, WRIST, Physiology
 
@@ -19,7 +19,7 @@ def load(
     spread: float = 1.0,
     noise: float = 1.0,
     workers: int | None = None,
-) -> Stored:
+) -> Source:
     """Load windows of 5 s, split by person; simulated on first use and kept in the cache.
 
     Args:

@@ -7,9 +7,8 @@ other and not with published ones.
 
 from __future__ import annotations
 
+from tuplet.data import Source, from_table
 from tuplet.data._scaling import Scaling
-from tuplet.data.source import Source
-from tuplet.data.stored import from_table
 from tuplet.simulators.episodes import episode_table
 from tuplet.simulators.push_world import STEP, Push
 

@@ -13,10 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tuplet.data.aligned import from_arrays
-from tuplet.data.arrays import Arrays
-from tuplet.data.source import Provenance
-from tuplet.data.splits import Split
+from tuplet.data import Provenance, Source, Split, from_arrays
 from tuplet.types import InputError, in_range
 
 ROWS = 65_536
@@ -131,7 +128,7 @@ def load(
     rows: int = ROWS,
     depth: int | None = None,
     transform_seed: int = 0,
-) -> Arrays:
+) -> Source:
     """Generate the paper's task: two 12-bit vectors with eight bits in common, four classes.
 
     Args:

@@ -17,13 +17,11 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from tuplet.data import Source, Split, from_columns, split_rows
 from tuplet.data._lazy import Lazy
 from tuplet.data._pairing import Rule, draw_cells, draw_members, joint
-from tuplet.data.source import Provenance
-from tuplet.data.splits import PARTS, Split, split_rows
-from tuplet.data.stored import Stored, from_columns
-from tuplet.data.table import write_table
-from tuplet.datasets.converted import Shape, checksum, converted
+from tuplet.data.splits import PARTS
+from tuplet.datasets._reader import Content, Needed, Reader, checksum, opened
 from tuplet.simulators.digit_parts import pictures, recordings, synthetic
 from tuplet.types import InputError, in_range, one_of
 
@@ -41,7 +39,7 @@ ABOUT = {
     "unit.image": "grey, 0 to 1",
     "unit.audio": "log-mel power, scaled per clip",
 }
-COLUMNS: dict[str, tuple[str, Shape]] = {
+COLUMNS: Needed = {
     "input.image": ("u", (1, 28, 28)),
     "input.audio": ("f", (48, 32)),
     **dict.fromkeys(("picture", "clip", "voice", "recorded"), ("i", ())),
@@ -50,7 +48,7 @@ Speech = Literal["synthetic", "recorded", "shift"]
 SHARES = (0.6, 0.2, 0.2)
 
 
-def read(root: Path | None = None) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+def read(root: Path | None = None) -> Content:
     """Read pictures and recordings, and have eSpeak NG say the digits if it is installed."""
     images, shown, checksum = pictures(root)
     real, said, speakers = recordings(root)
@@ -67,25 +65,8 @@ def read(root: Path | None = None) -> tuple[dict[str, NDArray[Any]], dict[str, s
         "recorded": np.repeat(np.array([0, 1], np.int8), [len(made), len(real)]),
     }
     n = max(len(images), len(made) + len(real))
-    return {k: _padded(v, n) for k, v in columns.items()}, ABOUT | {"pictures": checksum, "voices": json.dumps(names)}
-
-
-def verify(root: str | Path) -> list[str]:
-    """Read everything and say what was found."""
-    root = Path(root)
-    made, _ = read(root)
-    lines = [f"pictures: {_count(made['picture'])}"]
-    for kind, name in enumerate(("synthetic", "recorded")):
-        here = (made["clip"] >= 0) & (made["recorded"] == kind)
-        lines.append(f"{name} clips: {_count(made['clip'][here])}, {len(np.unique(made['voice'][here]))} voices")
-    return lines
-
-
-def convert(root: str | Path, out: str | Path) -> Path:
-    """Write pictures and clips, not yet paired, to one file, which loads without the packages."""
-    root, out = Path(root), Path(out)
-    columns, about = read(root)
-    return write_table(out, columns, about=about)
+    about = ABOUT | {"pictures": checksum, "voices": json.dumps(names)}
+    return Content({k: _padded(v, n) for k, v in columns.items()}, about)
 
 
 def load(
@@ -98,7 +79,7 @@ def load(
     voices: Literal["shared", "disjoint"] = "shared",
     rows: int = 10_000,
     seed: int = 0,
-) -> Stored:
+) -> Source:
     r"""Pair pictures and clips so that they share the label, one of them has it alone, or only both together tell it.
 
     .. math::
@@ -106,7 +87,7 @@ def load(
         \text{synergy: } y = a + b \bmod K
 
     Args:
-        root: folder of packages and recordings, or a file that `convert` wrote; installed packages when left out.
+        root: folder of packages and recordings, or a file that `Reader.convert` wrote; installed packages when left out.
         structure: the rule, with ``a`` the written and ``b`` the spoken digit, or rules with their shares, one of which is
             drawn for every row. `tuplet.data._pairing.joint` is the exact table, for `tuplet.information.discrete`.
         classes: ``K``, 2, 5 or 10; with 2, synergy is the parity.
@@ -144,8 +125,9 @@ def load(
     in_range("rows", rows, 500)
     in_range("seed", seed, 0)
     table = joint(structure, classes=classes, side="first" if side == "image" else "second")
-    made, about = _opened(root)
-    content = checksum(*(made[k] for k in sorted(COLUMNS)))
+    content = _opened(root)
+    made = content.columns
+    content = content._replace(checksum=checksum(*(made[k] for k in sorted(COLUMNS))))
     picture, clip, voice = (np.asarray(made[k]).astype(np.int64) for k in ("picture", "clip", "voice"))
     shown = split_rows(int((picture >= 0).sum()), labels=picture[picture >= 0], fractions=SHARES, seed=seed)
     heard = _split_clips(clip, voice, np.asarray(made["recorded"]), speech, voices, seed)
@@ -166,27 +148,25 @@ def load(
             "image": Lazy((len(y), 1, 28, 28), lambda i: np.asarray(images[at[i]]), np.dtype(np.uint8)),
             "audio": Lazy((len(y), 48, 32), lambda i: np.asarray(audio[said[i]])),
         },
-        checksum=f"{content} {checksum(at, said)}",
+        checksum=f"{content.checksum} {checksum(at, said)}",
         targets={"label": y, "written": a, "spoken": b},
         group=said,
         split=Split(parts[0], parts[1], parts[2], seed),
-        units={k: about.get(f"unit.{k}", "") for k in ("image", "audio")},
+        units=content.units(("image", "audio")),
         name="spoken_digits",
-        provenance=Provenance(
-            ABOUT["title"], ABOUT["citation"], ABOUT["licence"], str(root or "installed packages"), content
-        ),
+        provenance=content._replace(about=ABOUT).provenance(root or "installed packages"),
     )
 
 
-def _opened(root: Path | None) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    if root is None or not root.is_file():
+def _opened(root: Path | None) -> Content:
+    if root is None:
         return read(root)
-    table = converted(root, "spoken_digits", COLUMNS)
+    found = opened(root, "spoken_digits", COLUMNS, read)
     for name, high in (("picture", 9), ("clip", 9), ("voice", 10**6), ("recorded", 1)):
-        values = table.columns[name]
+        values = found.columns[name]
         if values.min() < -1 or values.max() > high:
             raise InputError(f"root {root} has {name} outside -1 .. {high}; convert it again")
-    return dict(table.columns), table.about
+    return found
 
 
 def _split_clips(
@@ -220,3 +200,15 @@ def _padded(values: NDArray[Any], n: int) -> NDArray[Any]:
 def _count(values: NDArray[Any]) -> str:
     here = values[values >= 0]
     return f"{len(here)}, of each digit {np.bincount(here, minlength=10).tolist()}"
+
+
+def _report(root: Path) -> list[str]:
+    made = read(root).columns
+    lines = [f"pictures: {_count(made['picture'])}"]
+    for kind, name in enumerate(("synthetic", "recorded")):
+        here = (made["clip"] >= 0) & (made["recorded"] == kind)
+        lines.append(f"{name} clips: {_count(made['clip'][here])}, {len(np.unique(made['voice'][here]))} voices")
+    return lines
+
+
+READER = Reader(load, read, _report, __doc__)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from tuplet.data.source import Source
-from tuplet.data.stored import from_table
+from tuplet.data import Source, from_table
 from tuplet.simulators.episodes import episode_table
 from tuplet.simulators.mel import WINDOW
 from tuplet.simulators.tap_world import RATE, SECONDS, Tap

@@ -13,9 +13,7 @@ from functools import cache
 import numpy as np
 import torch
 
-from tuplet.data import Source, ungroup
-from tuplet.data._labels import labelled
-from tuplet.data.missing import Masked
+from tuplet.data import Source
 from tuplet.evaluate import Result, embed, linear_baseline, linear_probe, mean_cosine
 from tuplet.evaluate.evaluation import retrieval_results
 from tuplet.evaluate.subset import joined
@@ -36,9 +34,7 @@ def run_cell(suite: Suite, cell: Cell) -> list[Record]:
     """Train and evaluate one cell in this process."""
     task = next(t for t in suite.tasks if t.name == cell.task)
     entry = next(e for e in suite.entries if e.name == cell.entry)
-    source = _loaded(task.load, task.modalities)
-    if isinstance(source, Masked):
-        source = replace(source, seed=cell.seed)  # what is hidden is part of the spread
+    source = _loaded(task.load, task.modalities).redrawn(cell.seed)  # what is hidden is part of the spread
     began = time.perf_counter()
     results, budget = _results(task, entry, source, cell)
     common = Record(
@@ -51,7 +47,7 @@ def run_cell(suite: Suite, cell: Cell) -> list[Record]:
         metric="",
         value=0.0,
         budget=budget,
-        data=_whole(source).fingerprint,
+        data=source.whole.fingerprint,
         environment=environment(),
         seconds=round(time.perf_counter() - began, 3),
         memory=round(_peak_memory(), 1),
@@ -66,18 +62,13 @@ def _loaded(load: Callable[[], Source], modalities: tuple[str, ...]) -> Source:
     return load().select(modalities)
 
 
-def _whole(source: Source) -> Source:
-    """Return what a source is evaluated on: nothing is hidden from probes."""
-    return source.whole if isinstance(source, Masked) else source
-
-
 def _results(task: Task, entry: Entry, source: Source, cell: Cell) -> tuple[list[Result], dict[str, float]]:
     if entry.kind == "linear":  # fitted to the rows that the others are trained on
         model = linear_baseline(source, dim=task.budget.dim)
-        return task.protocol.measure(model, None, _whole(source), task, cell.seed), {}
+        return task.protocol.measure(model, None, source.whole, task, cell.seed), {}
     if entry.kind not in ("trained", "random"):
         torch.manual_seed(cell.seed)
-        return task.protocol.reference(entry.kind, _whole(source), task, cell.seed), {}
+        return task.protocol.reference(entry.kind, source.whole, task, cell.seed), {}
     budget = task.budget
     torch.manual_seed(cell.seed)
     model = task.protocol.build(source, budget)
@@ -85,7 +76,7 @@ def _results(task: Task, entry: Entry, source: Source, cell: Cell) -> tuple[list
         model = model.started(source, dim=budget.dim)
     size = sum(p.numel() for p in model.parameters())
     if entry.make is None:
-        return task.protocol.measure(model, None, _whole(source), task, cell.seed), {"parameters": size}
+        return task.protocol.measure(model, None, source.whole, task, cell.seed), {"parameters": size}
     objective = entry.make(cell.settings or {}, task)
     config = TrainConfig(
         epochs=budget.epochs,
@@ -97,8 +88,8 @@ def _results(task: Task, entry: Entry, source: Source, cell: Cell) -> tuple[list
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "the gradient of")  # a comparison shows what comes of it
-        train, val = (ungroup(r) if task.negatives == "all" else r for r in (source.train, source.val))
-        run = fit(model, objective, train=train, val=val, config=config)
+        seen = source.ungrouped() if task.negatives == "all" else source
+        run = fit(model, objective, train=seen.train, val=seen.val, config=config)
     if run.stopped:
         raise KeyboardInterrupt
     spent = {
@@ -116,14 +107,14 @@ def _results(task: Task, entry: Entry, source: Source, cell: Cell) -> tuple[list
         for k in ("loss", "val")
         if k in run.history[-1]
     ]
-    return [*task.protocol.measure(model, objective, _whole(source), task, cell.seed), *curves], spent
+    return [*task.protocol.measure(model, objective, source.whole, task, cell.seed), *curves], spent
 
 
 def _validated(
     model: AlignmentModel, objective: Callable[[Embeddings], Loss], source: Source, target: str
 ) -> list[Result]:
     """Score a trial on validation rows, and keep how well it retrieves."""
-    seen = labelled(source, target)
+    seen = source.labelled(target)
     train, val = embed(model, seen.train), embed(model, seen.val)
     names = list(train.modalities)
     probed = []

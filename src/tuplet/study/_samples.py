@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tuplet.data import Source, show
-from tuplet.data.missing import Masked
 from tuplet.io.files import write_atomic
 from tuplet.study._figures import short_paths, styled, svg
 from tuplet.study.suite import Task
@@ -40,8 +39,7 @@ def samples(tasks: Sequence[Task], *, rows: int = 3) -> list[Sample]:
             source = task.load()
         except (InputError, OSError):
             continue
-        while isinstance(source, Masked):
-            source = source.whole
+        source = source.whole
         found.setdefault(source.fingerprint, (source, []))[1].append(task)
     made = []
     for source, users in found.values():

@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection, Sequence
 from types import TracebackType
 
-import numpy as np
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
@@ -180,14 +180,13 @@ def contents(source: Source) -> str:
 
 def absent(source: Source, modality: str) -> str:
     """Say how many rows lack a modality."""
-    here = getattr(source, "present", {}).get(modality, np.ones(1, dtype=bool))
+    here = source.present[modality]
     gone = int((~here).sum())
     return f", absent in {gone} of {len(here)} rows" if gone else ""
 
 
 def _groups(source: Source) -> str:
-    group = getattr(source, "group", None)
-    return "none" if group is None else str(len(set(np.asarray(group).tolist())))
+    return "none" if source.group is None else str(len(torch.unique(source.group)))
 
 
 def _print_grid(head: Sequence[str], lines: Sequence[Sequence[str]]) -> None:

@@ -11,7 +11,6 @@ from typing import Literal
 import numpy as np
 
 from tuplet.data import Source
-from tuplet.data._labels import labelled
 from tuplet.diagnose.similarity import similarity
 from tuplet.evaluate._paired import Difference
 from tuplet.evaluate._units import by_group
@@ -73,7 +72,7 @@ class Sweep:
         if self.target not in source.targets:
             raise InputError(f"target is {self.target!r}, expected one of {sorted(source.targets)}")
         check_threshold(self.threshold, self.target, source.targets[self.target])
-        paired = labelled(source.select(self.pair), self.target)
+        paired = source.select(self.pair).labelled(self.target)
         check_rows(rows_with(paired, ("train", "val", "test")), self.pair)
         return paired
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tuplet.data import Source
-from tuplet.data.batch import order_of
+from tuplet.data.views import order_of
 from tuplet.nets import MLP
 from tuplet.train import TrainConfig
 from tuplet.train._rate import learning_rate

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from tuplet.data import Rows, Source
-from tuplet.data.batch import order_of
+from tuplet.data.views import order_of
 from tuplet.types import Batch
 
 ROWS = 4096
@@ -22,5 +20,4 @@ def some(rows: Rows) -> Batch:
 
 def groups(source: Source, batch: Batch) -> Tensor | None:
     """Return what a source gathers rows by."""
-    known = getattr(source, "group", None)
-    return batch.group if known is None else torch.as_tensor(np.asarray(known))[batch.index]
+    return None if source.group is None else source.group[batch.index]

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from tuplet.data import Modality, Rows, Source, Target
-from tuplet.data._labels import labelled
 from tuplet.model import AlignmentModel
 from tuplet.nets import Projection
 from tuplet.nets.choice import WIDTHS
@@ -138,7 +137,7 @@ def strategic(
         raise InputError(f"target is {target!r}, expected one of {sorted(source.targets)}")
     about = source.targets[target]
     check_threshold(threshold, target, about)
-    source = labelled(source, target)
+    source = source.labelled(target)
     config = config or TrainConfig()
     align = Pairwise(tau=0.07) if objective is None else objective
 

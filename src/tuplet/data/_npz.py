@@ -1,0 +1,72 @@
+"""Read the arrays of an ``.npz`` file, or refuse it before it fills the memory."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from tuplet.data._named import RESERVED
+from tuplet.io.npy import parse_npy
+from tuplet.types import InputError
+
+
+def members(path: Path, asked: set[str] | None = None) -> tuple[dict[str, NDArray[Any]], str]:
+    """Read the arrays of an ``.npz`` file."""
+    if path.is_dir():
+        raise InputError(f"{path} is a directory; give a file that numpy.savez wrote")
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; give a file that numpy.savez wrote")
+    arrays = {}
+    try:
+        content = path.read_bytes()
+        with zipfile.ZipFile(path) as file:
+            _check_size(path, len(content), sum(member.file_size for member in file.infolist()))
+            for name in file.namelist():
+                array = parse_npy(file.read(name), name=f"{path}/{name}")
+                key = name.removesuffix(".npy")
+                if not array.dtype.hasobject:
+                    arrays[key] = array
+                elif asked is None or key in asked or key in RESERVED or key.startswith("target."):
+                    raise InputError(
+                        f"{path}/{name} holds Python objects, expected numbers or text; save .astype(str) of text and "
+                        f".astype(float) of numbers, or leave it out with --modalities (modalities=)"
+                    )
+    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{path} is no readable .npz file ({type(error).__name__}); save it again with numpy.savez"
+        ) from None
+    return arrays, hashlib.sha256(content).hexdigest()
+
+
+def _check_size(path: Path, packed: int, unpacked: int) -> None:
+    """Refuse a file that would fill the memory, before any of it is unpacked."""
+    most = free_memory() // 2
+    if unpacked > most or (unpacked > 2**30 and unpacked > 200 * packed):
+        raise InputError(
+            f"{path} unpacks from {packed / 1e6:.1f} MB to {unpacked / 1e9:.1f} GB, more than half of the free memory "
+            f"({most / 1e9:.1f} GB) or 200 times the file; write it as .safetensors with tuplet.data.write_table"
+        )
+
+
+def free_memory() -> int:
+    """Return the free memory of this machine or container in bytes; 8 GB where nothing tells."""
+    found = []
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        found += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
+        found += [max(int(limit) - used, 0)] if limit.isdigit() else []
+    except (OSError, ValueError):
+        pass
+    if not found and hasattr(os, "sysconf"):
+        found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    return min(found, default=8 * 10**9)
