@@ -24,6 +24,8 @@ def pytest_collection_modifyitems(config, items):
     if done:
         config.hook.pytest_deselected(items=done)
         items[:] = [i for i in items if i not in set(done)]
+    slow = {i.path for i in items if i.get_closest_marker("slow")}
+    items.sort(key=lambda i: i.path not in slow)  # the longest first: one that starts last leaves a core without work
 
 
 @pytest.fixture

@@ -119,7 +119,7 @@ def test_the_command_answers_before_pytorch_is_there():
 
 
 @pytest.mark.slow
-def test_terminals_pipes_and_places(tmp_path):
+def test_terminals_pipes_and_places(tmp_path, monkeypatch):
     x = np.random.default_rng(0).normal(size=(100, 5)).astype("f4")
     np.savez(tmp_path / "my.npz", force=x, sound=x[:, :3], label=(x[:, 0] > 0).astype(int))
     sweep = ["sweep", "my.npz", "--pair", "force", "sound", "--lambdas", "0", "1", "--seeds", "1", "--steps", "2"]
@@ -129,7 +129,8 @@ def test_terminals_pipes_and_places(tmp_path):
     assert "λ" in (tmp_path / "runs/sweep/my-force-sound/report.html").read_text(encoding="utf-8")
     assert "触".encode() not in done.stdout
     (tmp_path / "触.npz").write_bytes((tmp_path / "my.npz").read_bytes())
-    assert tuplet("data", "info", "触.npz", cwd=tmp_path).returncode == 0
+    monkeypatch.chdir(tmp_path)
+    assert main(["data", "info", "触.npz"]) == 0
     assert "is no text in ascii" in one(tuplet("data", "info", "触.npz", cwd=tmp_path, env=ASCII))
     assert "is no text in utf-8" in one(
         tuplet("data", "info", b"\xff.npz", cwd=tmp_path, env=PLAIN | {"LC_ALL": "C.UTF-8"})
@@ -179,14 +180,14 @@ def until_listening(process):
 @pytest.mark.parametrize(
     ("words", "waits"),
     [
-        ("data simulate push --episodes 5000 --workers 2 --out x.safetensors", (1.0, 6.0)),
-        ("bench quickstart --workers 2 --only raw none pairwise", (6.0, 1.0)),
-        ("train digits --objective pairwise --epochs 2000 --out run", (0, 5.0)),
-        ("sweep digits --pair fourier zernike --steps 3000", (5.0, 0)),
+        ("data simulate push --episodes 5000 --workers 2 --out x.safetensors", [("", 1.0), ("", 4.0)]),
+        ("bench quickstart --workers 2 --only raw none pairwise", [("runs/quickstart/suite.json", 2.0), ("", 1.0)]),
+        ("train digits --objective pairwise --epochs 2000 --out run", [("", 0), ("run/train.jsonl", 0.2)]),
+        ("sweep digits --pair fourier zernike --steps 3000", [("runs/sweep/*/suite.json", 1.0), ("", 0)]),
     ],
 )
 def test_signals_end_a_command_and_its_workers(words, waits, tmp_path):
-    for (sent, code), wait in zip(((signal.SIGINT, 130), (signal.SIGTERM, 143)), waits, strict=True):
+    for (sent, code), (file, wait) in zip(((signal.SIGINT, 130), (signal.SIGTERM, 143)), waits, strict=True):
         with subprocess.Popen(
             [sys.executable, "-m", "tuplet", *words.split()],
             cwd=tmp_path,
@@ -196,6 +197,8 @@ def test_signals_end_a_command_and_its_workers(words, waits, tmp_path):
             start_new_session=True,  # a session of its own: Ctrl-C reaches the workers too
         ) as process:
             until_listening(process.pid)
+            while file and process.poll() is None and not list(tmp_path.glob(file)):
+                time.sleep(0.05)
             time.sleep(wait)
             members = workers_of(process.pid)
             began = time.monotonic()
@@ -204,7 +207,7 @@ def test_signals_end_a_command_and_its_workers(words, waits, tmp_path):
         assert process.returncode == code, said
         assert time.monotonic() - began < 15
         lines = [s for s in said.splitlines() if not re.search(r" -> | left: |^modalities: ", s)]
-        assert lines == ["tuplet: stopped; run the same command again to continue"], (sent, wait, said)
+        assert lines == ["tuplet: stopped; run the same command again to continue"], (sent, file, wait, said)
         assert process.pid in members
         assert gone(members), [p for p in members if alive(p)]
     assert not list(tmp_path.rglob("*.part"))

@@ -1,5 +1,7 @@
 """Costs over M and B: measured once, kept, shown; and the suite of missing entries."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -84,7 +86,9 @@ def test_a_damaged_point_is_measured_again(tmp_path):
 @pytest.mark.slow
 def test_quality_is_drawn_over_the_share_of_missing_entries(tmp_path):
     suite = missing()
+    suite = replace(suite, tasks=tuple(t for t in suite.tasks if t.at in (0, 0.75)))
     records = run_suite(suite, out=tmp_path, seeds=1, only=["pairwise"], workers=1)
+    assert len(suite.tasks) == 2
     assert {r.task for r in records} == {t.name for t in suite.tasks}
     assert "3-shot accuracy" in over_axis(suite, records)
     assert "Over the share of training entries missing" in write_report(suite, records, tmp_path).read_text()

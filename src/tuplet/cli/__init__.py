@@ -60,9 +60,9 @@ class _Stop:
             os._exit(128 + number)
         places = []
         while frame is not None:
-            places.append((frame.f_code.co_filename, frame.f_code.co_name))
+            places.append((frame.f_code.co_filename, frame.f_code.co_qualname))
             frame = frame.f_back
-        if any(file.endswith("processes.py") and name == "submit" for file, name in places):
+        if any(file.endswith("processes.py") and name == "Workers.submit" for file, name in places):
             threading.Timer(0.05, os.kill, (os.getpid(), number)).start()  # a worker that half began would complain
             return
         self.signal = number
