@@ -10,6 +10,7 @@ import sys
 import textwrap
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from markup import markdown
 
@@ -222,7 +223,7 @@ def facts(name: str, kind: type[Objective]) -> list[tuple[str, str]]:
         ("cost", f"`{t.cost}`"),
         ("retrieval score", score_of(kind)),
         ("needs from training", ", ".join(t.needs) or "nothing"),
-        ("code", f"[`{kind.__module__}`](../api/objectives.md#tuplet.objectives.{name})"),
+        ("code", f"[`{kind.__module__}`](../api/objectives.md#{kind.__module__}.{name})"),
     ]
 
 
@@ -248,8 +249,14 @@ def comparison() -> str:
 def code(room: str) -> str:
     """Write the page of a room's exported names."""
     package = import_module(f"tuplet.{room}")
-    names = package.__all__ if hasattr(package, "__all__") else [n for n in vars(package) if n in ROOMS[room]]
-    return f"# tuplet.{room}\n\n" + "\n".join(f"::: tuplet.{room}.{name}\n" for name in names)
+    names = ROOMS[room] or package.__all__
+    parts = [
+        f"::: {getattr(getattr(package, name), '__module__', f'tuplet.{room}')}.{name}\n"
+        for name in names
+        if callable(getattr(package, name))
+    ]
+    parts += [f"::: tuplet.{room}.{name}\n" for name in names if isinstance(getattr(package, name), ModuleType)]
+    return f"# tuplet.{room}\n\n" + "\n".join(parts)
 
 
 def catalog() -> str:
