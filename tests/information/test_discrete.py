@@ -156,7 +156,7 @@ def test_many_tables_are_solved_as_one_by_one():
 
 def test_a_bound_holds_however_few_rounds():
     from tuplet.information._interior import interior
-    from tuplet.information._projection import projection
+    from tuplet.information._solvers import projection
 
     p = torch.distributions.Dirichlet(torch.ones(180, dtype=torch.float64)).sample((8,)).view(8, 5, 9, 4)
     exact = interior(p.sum(2), p.sum(1), gap=1e-8)

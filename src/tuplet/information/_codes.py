@@ -8,11 +8,30 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from tuplet.functional._given import LARGEST, column, numbers
+from tuplet.functional._given import LARGEST, column, numbers, states
 from tuplet.information._draws import Codes
 from tuplet.types import InputError, in_range
 
 Features = NDArray[np.float64]
+
+
+def samples(
+    x1: ArrayLike | Tensor,
+    x2: ArrayLike | Tensor,
+    y: ArrayLike | Tensor,
+    *,
+    bins: int,
+    group: ArrayLike | Tensor | None,
+) -> tuple[Features, Features, Codes, Codes | None]:
+    """Read both sources, the target as classes 0, 1 .., and groups as codes; row i of each is one sample."""
+    a, b, raw = features("x1", x1), features("x2", x2), classes(y, bins=bins)
+    kin = None if group is None else states("group", group, len(raw))
+    for name, rows in (("x1", a), ("x2", b)):
+        if len(rows) != len(raw):
+            raise InputError(
+                f"{name} has {len(rows)} rows, expected {len(raw)} to match y; row i of each is one sample"
+            )
+    return a, b, np.unique(raw, return_inverse=True)[1].astype(np.int64), kin
 
 
 def features(name: str, x: ArrayLike | Tensor) -> Features:
@@ -53,9 +72,7 @@ def classes(y: ArrayLike | Tensor, *, bins: int = 4) -> NDArray[Any]:
     array = column("y", y)
     if not len(array):
         raise InputError("y has no rows, expected one value per sample")
-    if array.dtype.kind != "f":
-        return array
-    if len(np.unique(array)) <= bins:
+    if array.dtype.kind != "f" or len(np.unique(array)) <= bins:
         return array
     edges = np.quantile(array, np.arange(1, bins) / bins)
     return np.asarray(np.searchsorted(edges, array, side="right"), dtype=np.int64)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tuplet.information._certificate import TINY, Bounds, dual, feasible, support, value
+from tuplet.information._solvers import TINY, Bounds, dual, feasible, support, value
 
 REFINE = 2
 """Solves per Newton step with one factorisation."""
@@ -33,9 +33,7 @@ class _State(NamedTuple):
         return _State(*(v[which] for v in self))
 
 
-def interior(
-    first: Float[Tensor, "T N Y"], second: Float[Tensor, "T P Y"], *, gap: float = 1e-6, rounds: int = 200
-) -> Bounds:
+def interior(first: Float[Tensor, "T N Y"], second: Float[Tensor, "T P Y"], *, gap: float, rounds: int = 200) -> Bounds:
     r"""Follow the central path of the primal, whose iterates keep the marginals, to a certified gap."""
     if first.shape[1] < second.shape[1]:
         first, second = second, first

@@ -114,9 +114,7 @@ def _mlps(
     best, age = torch.full((len(parts),), math.inf), torch.zeros(len(parts))
     kept = torch.zeros(*new.shape, wide)
     for _ in range(STEPS):
-        optimiser.zero_grad()
-        torch.autograd.backward(losses(shown, label[fit], fit_share).sum())
-        optimiser.step()
+        descend(optimiser, losses(shown, label[fit], fit_share).sum())
         with torch.no_grad():
             loss = losses(seen, label[watched], watched_share)
             better = (loss < best) & (age <= PATIENCE)  # a fold that has stopped stays where it was
@@ -127,6 +125,13 @@ def _mlps(
             break
     read = kept.double().softmax(2).numpy()
     return [read[k, : len(test)] for k, (_, test) in enumerate(parts)]
+
+
+def descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
+    """Take one step down a loss."""
+    optimiser.zero_grad()
+    torch.autograd.backward(loss)
+    optimiser.step()
 
 
 def _padded(rows: list[NDArray[np.int64]]) -> tuple[Tensor, Tensor]:

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from tuplet.functional._given import states
-from tuplet.information._codes import classes, clusters_of, features
+from tuplet.information._codes import clusters_of, features, samples
 from tuplet.information.counts import counted
 from tuplet.information.pid import PID, Units
 from tuplet.types import InputError, in_range
@@ -49,37 +48,28 @@ def clustered(
         y: ``(n,)`` target: classes, or real numbers, which are cut into ``bins``.
         fit: ``(x1, x2)`` of the samples that clusters are found on, such as the training part: then all of ``x1, x2, y``
             is counted. None: ``x1, x2, y`` are split at random.
-        held_out: share of the samples to count where ``fit`` is None; half, since centres need as many as cells do.
+        held_out: share of the samples to count where ``fit`` is None.
         group: ``(n,)`` ids of dependent samples (subject, file ...). A group is split, permuted and resampled as a whole.
-        clusters: clusters per modality, taken as they are. None: as many as leave two counted samples per cell, but at
-            least ``|Y|`` (and 4), at most 20.
+        clusters: clusters per modality. None: as many as leave two counted samples per cell, from ``|Y|`` (and 4) to 20.
         components: principal components per modality, at most.
         bins: classes of equal frequency that a real target is cut into.
-        permutations: as in `counted`.
-        bootstrap: as in `counted`.
-        level: as in `counted`.
+        permutations, bootstrap, level, units: as in `counted`.
         seed: of the split, k-means, permutations and resamples.
-        units: ``"bits"`` or ``"nats"``.
 
     Returns:
         The corrected `PID` of the codes.
 
     Raises:
-        InputError: if numbers of rows differ, a part of the split is empty, values are not finite, or an option is out
-            of range.
+        InputError: for unequal rows, values that are not finite, an empty part of the split, or a bad option.
 
     Notes:
-        This decomposes the *codes*. Clustering loses information, so that the information terms are lower bounds of those of
-        the features (before sampling error); the parts are not bounds, and a part that is significant is one of the codes,
-        not of the modalities. The error has a direction: what both modalities share shows as less redundancy, and as unique
-        information and synergy where the codes lose different samples (one shared bit beside six private numbers, folded by
-        a random network, 2,000 samples: unique bits called in 10 of 12 draws, synergy in 4); an exclusive-or that a
-        code keeps half of shows as less synergy. Believe a unique or synergistic part if `batch`, which loses different
-        samples, finds it too; `tuplet.audit._parts.decompose` asks both. Features whose clusters follow the target (learned
-        embeddings) lose least. No label enters the codes, so permuting labels is an exact null.
-
-        The published recipe (20 clusters in 5 dimensions on the rows counted, no correction) reports 0.45 bits of synergy
-        for independent data of 690 samples and two classes.
+        This decomposes the *codes*: the information terms are lower bounds of those of the features (before sampling error),
+        the parts are not bounds, and a significant part is one of the codes. The error has a direction: what both share
+        shows as less redundancy, and as unique information and synergy where the codes lose different samples (one shared
+        bit beside six private numbers, folded by a random network, 2,000 samples: unique bits called in 10 of 12 draws,
+        synergy in 4). Believe a unique or synergistic part if `batch` finds it too, as `tuplet.audit` asks. No label enters
+        the codes, so permuting labels is an exact null. The published recipe (20 clusters in 5 dimensions on the rows
+        counted, no correction) reports 0.45 bits of synergy for independent data of 690 samples and two classes.
 
     Source:
         Liang et al. (2023), Quantifying and modeling feature interactions, section 3.1 (CVX), for clusters and counts.
@@ -92,15 +82,10 @@ def clustered(
         >>> [part for part, is_there in found.significant.items() if is_there]
         ['redundancy']
     """
-    a, b, target = features("x1", x1), features("x2", x2), classes(y, bins=bins)
-    n = len(target)
-    kin = None if group is None else states("group", group, n)
-    for name, rows in (("x1", a), ("x2", b)):
-        if len(rows) != n:
-            raise InputError(f"{name} has {len(rows)} rows, expected {n} to match y; row i of each is one sample")
+    a, b, target, kin = samples(x1, x2, y, bins=bins, group=group)
     if fit is None:
         in_range("held_out", held_out, 1e-9, 1)
-        count = _held_out(n, held_out, kin, seed)
+        count = _held_out(len(target), held_out, kin, seed)
         fit_a, fit_b = a[~count], b[~count]
         a, b, target, kin = a[count], b[count], target[count], None if kin is None else kin[count]
     else:

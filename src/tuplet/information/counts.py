@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
@@ -9,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from tuplet.functional._given import states
 from tuplet.information._draws import Codes, Counts, holm, intervals, relabelled, resampled, tables
 from tuplet.information.finite import Components, components
-from tuplet.information.pid import PARTS, PID, TERMS, Units
-from tuplet.types import InputError, in_range, one_of
+from tuplet.information.pid import PARTS, PID, TERMS, Units, nats_in, of_union
+from tuplet.types import InputError, in_range
 
 Draws = dict[str, NDArray[np.float64]]
 """Part or term -> its value in each of ``T`` draws."""
@@ -48,12 +50,10 @@ def counted(
         x1: ``(n,)`` states of the first source, integers or anything that can be sorted.
         x2: ``(n,)`` states of the second source.
         y: ``(n,)`` classes of the target.
-        group: ``(n,)`` ids of dependent samples (subject, file ...). Labels are then permuted, and samples resampled, by
-            groups. None: samples are independent.
+        group: ``(n,)`` ids of dependent samples (subject, file ...), which are permuted and resampled as a whole.
         permutations: relabellings per null. 200 leave room for the smallest threshold, ``level / 4``.
         bootstrap: resamples for the intervals; 0 for none, and then no verdict.
-        level: chance, at most, of calling any of the four parts significant where there is no information at all. 5 % is
-            custom.
+        level: chance, at most, of calling any of the four parts significant where there is no information at all.
         seed: of permutations and resamples.
         units: ``"bits"`` or ``"nats"``.
         estimator: name of the estimator in the result.
@@ -70,20 +70,15 @@ def counted(
         stays above zero. The p-value of a part is the largest over nulls in which this part is zero, each
         ``(1 + #{null >= raw}) / (1 + permutations)``; if the first leaves nothing to decide, the others are not drawn:
 
-        - every part: labels permuted over all samples. Exact where neither source says anything, whatever the sources
-          have in common; it alone bounds the error over the four parts by ``level``;
+        - every part: labels permuted over all samples, exact where neither source says anything;
         - redundancy also: :math:`I_1` and :math:`I_2` above chance, since :math:`R \le \min(I_1, I_2)`;
         - unique 1 also: :math:`I_1` above chance, and labels permuted among samples of equal :math:`x_2`, which keeps
           :math:`I_2` and makes :math:`U_1 = S = 0`; unique 2 likewise;
-        - synergy also: labels permuted among samples of equal :math:`x_1`, and of equal :math:`x_2`. Both keep one
-          source's information and how samples fill the cells ``(x1, x2)``, on which the invented synergy depends. (Samples
-          of the BROJA optimum, which has the same marginals and no synergy, fill far fewer cells: they would be too
-          lenient.)
+        - synergy also: labels permuted among samples of equal :math:`x_1`, and of equal :math:`x_2`, which keeps how samples
+          fill the cells ``(x1, x2)``, on which the invented synergy depends.
 
-        Where two sources are equally informative, their unique parts swing by the sampling error of
-        :math:`I_1 - I_2`, which no relabelling shows; there the bootstrap interval decides. Intervals are bootstrap
-        deviations around the corrected value; with few samples per cell they are too short for synergy.
-
+        Unique parts of equally informative sources swing by the sampling error of :math:`I_1 - I_2`, which no relabelling
+        shows; there the interval decides. With few samples per cell intervals are too short for synergy.
         Cost: ``permutations + bootstrap + 1`` union informations of ``n1 n2 |Y|`` cells in one batch, two ``permutations``
         more where something may be there.
 
@@ -98,7 +93,7 @@ def counted(
         >>> [part for part, is_there in found.significant.items() if is_there]
         ['synergy']
     """
-    one_of("units", units, ("bits", "nats"))
+    nats_in(units)  # refused now, if at all
     in_range("permutations", permutations, 1)
     in_range("bootstrap", bootstrap, 0)
     in_range("level", level, 1e-6, 1)
@@ -125,13 +120,7 @@ def counted(
         null, p = _nulls(raw, free, _split(_solved(np.concatenate(given), units, gap), [permutations] * 2), gap)
     interval = intervals(best, boot, level) if bootstrap else None
     return PID(
-        redundancy=best["redundancy"],
-        unique1=best["unique1"],
-        unique2=best["unique2"],
-        synergy=best["synergy"],
-        information1=best["information1"],
-        information2=best["information2"],
-        information12=best["information12"],
+        **best,
         gap=float(raw["gap"][0]),
         units=units,
         estimator=estimator,
@@ -172,15 +161,15 @@ def _information(counts: Counts, units: Units) -> NDArray[np.float64]:
 
     target = entropy(1, 2)
     found = (entropy(2, 3) - entropy(2), entropy(1, 3) - entropy(1), entropy(3) - entropy())
-    return np.stack([target + v for v in found]) / (np.log(2) if units == "bits" else 1.0)
+    return np.stack([target + v for v in found]) * nats_in(units)
 
 
 def _entropy(y: Codes, units: Units) -> float:
     p = np.bincount(y) / len(y)
-    return float(-(p * np.log(p)).sum() / (np.log(2) if units == "bits" else 1.0))
+    return float(-(p * np.log(p)).sum() * nats_in(units))
 
 
-def _corrected(raw: Draws, free: Draws, given: list[NDArray[np.float64]], entropy: float) -> dict[str, float]:
+def _corrected(raw: Draws, free: Draws, given: list[NDArray[np.float64]], entropy: float) -> dict[str, Any]:
     seen = {k: float(v[0]) for k, v in raw.items()}
     i1, i2 = (_above_chance(seen[k], float(free[k].mean()), entropy) for k in TERMS[:2])
     shared = min(_above_chance(seen["redundancy"], float(free["redundancy"].mean()), entropy), i1, i2)
@@ -192,15 +181,7 @@ def _corrected(raw: Draws, free: Draws, given: list[NDArray[np.float64]], entrop
         for i, (low, k, draws) in enumerate(zip((i1, i2), TERMS[:2], given, strict=True))
     ]
     together = max(union, min(chains))
-    return {
-        "redundancy": shared,
-        "unique1": i1 - shared,
-        "unique2": i2 - shared,
-        "synergy": together - union,
-        "information1": i1,
-        "information2": i2,
-        "information12": together,
-    }
+    return of_union(i1, i2, together, union)
 
 
 def _above_chance(value: float, chance: float, most: float) -> float:
@@ -212,18 +193,9 @@ def _nulls(
     raw: Draws, free: Draws, given: list[Draws] | None, gap: float
 ) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
     """The decisive null of each part and term, and Holm's p-value of each part."""
-    of_part: dict[str, list[int]] = {
-        "redundancy": [],
-        "unique1": [1],
-        "unique2": [0],
-        "synergy": [0, 1],
-    }  # which source the labels stay with
-    terms: dict[str, tuple[str, ...]] = {
-        "redundancy": TERMS[:2],
-        "unique1": TERMS[:1],
-        "unique2": TERMS[1:2],
-        "synergy": (),
-    }
+    # part -> the sources that labels stay with in its further nulls; and the terms that it cannot do without
+    of_part = {"redundancy": [], "unique1": [1], "unique2": [0], "synergy": [0, 1]}
+    terms = {"redundancy": TERMS[:2], "unique1": TERMS[:1], "unique2": TERMS[1:2]}
     null: dict[str, dict[str, float]] = {}
     for name in (*TERMS, *PARTS):
         nulls = [free[name], *(given[i][name] for i in of_part.get(name, []) if given)]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tuplet.functional._given import numbers
-from tuplet.information.pid import PID, Units
+from tuplet.information.pid import PID, Units, nats_in, of_union
 from tuplet.information.union import Solver, union_information
-from tuplet.types import InputError, in_range, one_of
+from tuplet.types import InputError, in_range
 
 Table = Tensor | NDArray[np.generic]
 
@@ -48,8 +47,7 @@ def discrete(table: Table, *, units: Units = "bits", solver: Solver = "auto", ga
             States without mass count for nothing.
         units: ``"bits"`` or ``"nats"``.
         solver: as in `union_information`; ``"auto"`` chooses by size.
-        gap: certified error of the union information at which to stop, in ``units``. 1e-6 is below any use of the
-            numbers.
+        gap: certified error of the union information at which to stop, in ``units``.
 
     Returns:
         The `PID`, with the gap that was reached.
@@ -58,9 +56,8 @@ def discrete(table: Table, *, units: Units = "bits", solver: Solver = "auto", ga
         InputError: if the table is not three-dimensional, is empty, or has negative, NaN or infinite entries or no mass.
 
     Notes:
-        States of a source with the same posterior of the target are merged for :math:`I^*`, which is exact and makes many
-        problems small. Counts give the plug-in decomposition of their frequencies, which is biased: independent data of a few
-        hundred samples seem to have synergy. Put a null beside it, as `clustered` does.
+        States of a source with the same posterior of the target are merged for :math:`I^*`, which is exact. Counts give the
+        plug-in decomposition of their frequencies, which is biased: put a null beside it, as `clustered` does.
 
     Source:
         Bertschinger, Rauh, Olbrich, Jost and Ay (2014), Quantifying unique information, definition 4.
@@ -73,38 +70,22 @@ def discrete(table: Table, *, units: Units = "bits", solver: Solver = "auto", ga
         >>> discrete(xor).synergy
         1.0
     """
-    one_of("units", units, ("bits", "nats"))
     in_range("gap", gap, 0)
     joint = _checked(table, 3)
     first, second = _merged(joint.sum(1)), _merged(joint.sum(0))
     parts = _parts(joint[None], first[None], second[None], units, solver, gap)
-    r, u1, u2, s, i1, i2, i12, reached = (float(v) for v in parts)
-    short = f"the certified gap is {reached:.1e} {units}, not the {gap:.1e} asked for"
-    return PID(
-        redundancy=r,
-        unique1=u1,
-        unique2=u2,
-        synergy=s,
-        information1=i1,
-        information2=i2,
-        information12=i12,
-        gap=reached,
-        units=units,
-        estimator="discrete",
-        warnings=(short,) if reached > 1.01 * gap else (),
-    )
+    values: dict[str, Any] = {k: float(v) for k, v in parts._asdict().items()}
+    short = f"the certified gap is {values['gap']:.1e} {units}, not the {gap:.1e} asked for"
+    warnings = (short,) if values["gap"] > 1.01 * gap else ()
+    return PID(**values, units=units, estimator="discrete", warnings=warnings)
 
 
-def components(
-    tables: Float[Tensor, "T N P Y"], *, units: Units = "bits", solver: Solver = "auto", gap: float = 1e-6
-) -> Components:
+def components(tables: Float[Tensor, "T N P Y"], *, units: Units = "bits", gap: float = 1e-6) -> Components:
     """Decompose many tables of one shape at once, as bootstraps and permutation nulls need.
 
     Args:
         tables: ``(T, n1, n2, |Y|)`` probabilities or counts, each divided by its sum; on any device.
-        units: ``"bits"`` or ``"nats"``.
-        solver: as in `discrete`.
-        gap: as in `discrete`.
+        units, gap: as in `discrete`.
 
     Returns:
         The `Components`, float64 on the device of the tables.
@@ -122,21 +103,20 @@ def components(
         >>> components(torch.ones(5, 2, 2, 2)).redundancy
         tensor([0., 0., 0., 0., 0.], dtype=torch.float64)
     """
-    one_of("units", units, ("bits", "nats"))
     in_range("gap", gap, 0)
     joint = _checked(tables, 4)
-    return _parts(joint, joint.sum(2), joint.sum(1), units, solver, gap)
+    return _parts(joint, joint.sum(2), joint.sum(1), units, "auto", gap)
 
 
 def _parts(joint: Tensor, first: Tensor, second: Tensor, units: Units, solver: Solver, gap: float) -> Components:
     """The parts of ``(T, N, P, Y)`` tables, the union information from marginals that may have merged states."""
-    factor = 1 / math.log(2) if units == "bits" else 1.0
+    factor = nats_in(units)
     one, two, together = _information(joint.sum(2)), _information(joint.sum(1)), _information(joint.flatten(1, 2))
     found = union_information(first, second, gap=gap / factor, solver=solver, ceiling=together)
     union = torch.maximum(found.upper, torch.maximum(one, two))  # merging rounds
-    parts = (one + two - union, union - two, union - one, together - union)
     width = (union - found.lower).clamp_min(0)
-    return Components(*(v * factor for v in (*(p.clamp_min(0) for p in parts), one, two, together, width)))
+    values = of_union(one, two, together, union)  # the terms are not negative anyway
+    return Components(**{k: v.clamp_min(0) * factor for k, v in values.items()}, gap=width * factor)
 
 
 def _information(joint: Tensor) -> Tensor:
@@ -154,13 +134,11 @@ def _checked(table: Table, ndim: int) -> Tensor:
             f"{name} has shape {tuple(joint.shape)}, expected {axes}, none of them 0; axes are (x1, x2, y)"
         )
     if not bool(joint.isfinite().all()):
-        raise InputError(
-            f"{name} has {int((~joint.isfinite()).sum())} NaN or infinite entries; give counts or probabilities"
-        )
+        bad = int((~joint.isfinite()).sum())
+        raise InputError(f"{name} has {bad} NaN or infinite entries; give counts or probabilities")
     if bool((joint < 0).any()):
-        raise InputError(
-            f"{name} has negative entries, the least {float(joint.min()):.3g}; give counts or probabilities"
-        )
+        least = float(joint.min())
+        raise InputError(f"{name} has negative entries, the least {least:.3g}; give counts or probabilities")
     total = joint.sum((-3, -2, -1), keepdim=True)
     if bool((total <= 0).any()):
         raise InputError(f"{name} sums to 0, expected some mass; no sample was counted")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,12 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from tuplet.functional._given import column, numbers, states
-from tuplet.information._codes import classes, features
+from tuplet.information._codes import samples
 from tuplet.information._draws import holm, intervals
 from tuplet.information._posteriors import Model, Posterior, calibrated, cross_fitted
-from tuplet.information.pid import PARTS, PID, TERMS, Units
+from tuplet.information.pid import PARTS, PID, TERMS, Units, nats_in, of_union
 from tuplet.information.union import union_information
-from tuplet.types import InputError, in_range, one_of
+from tuplet.types import InputError, in_range
 
 RESOLUTION = 0.05
 """Share of the target's entropy below which a part may be an error of the models."""
@@ -48,18 +49,12 @@ def batch(
     handed to `from_posteriors`.
 
     Args:
-        x1: ``(n, ...)`` features of the first modality; images and sequences are flattened.
-        x2: ``(n, ...)`` features of the second.
-        y: ``(n,)`` target: classes, or real numbers, which are cut into ``bins`` of equal frequency.
+        x1, x2, y, bins: as in `clustered`.
         model: ``"mlp"``, which can see synergy, or ``"logistic"``, which sees only what adds up.
         folds: number of folds.
         group: ``(n,)`` ids of dependent samples; no group is in two folds, and groups are resampled as a whole.
-        bins: classes of a real target.
-        atoms: as in `from_posteriors`.
-        bootstrap: as in `from_posteriors`.
-        level: as in `from_posteriors`.
+        atoms, bootstrap, level, units: as in `from_posteriors`.
         seed: of folds, models and resamples.
-        units: ``"bits"`` or ``"nats"``.
 
     Returns:
         The `PID` of what the models see.
@@ -70,8 +65,7 @@ def batch(
     Notes:
         It measures the models: terms are lower bounds of the information in the features, but for sampling error. The parts
         are not bounds: what one model misses of something shared looks unique to the other, and what both miss but the
-        joint model sees looks visible only jointly. Against `clustered` it keeps features that clusters lose (an
-        exclusive-or of directions that carry little variance) and has no table to fill; it costs ``3 folds`` fits.
+        joint model sees looks like synergy. It keeps features that clusters lose; it costs ``3 folds`` fits.
 
     Source:
         Liang et al. (2023), BATCH, whose networks, Sinkhorn projection and uncalibrated posteriors are replaced here by
@@ -84,14 +78,7 @@ def batch(
         >>> round(batch(x1, x2, shared, model="logistic", bootstrap=10).redundancy, 1)
         1.0
     """
-    a, b, raw = features("x1", x1), features("x2", x2), classes(y, bins=bins)
-    kin = None if group is None else states("group", group, len(raw))
-    for name, rows in (("x1", a), ("x2", b)):
-        if len(rows) != len(raw):
-            raise InputError(
-                f"{name} has {len(rows)} rows, expected {len(raw)} to match y; row i of each is one sample"
-            )
-    target = np.unique(raw, return_inverse=True)[1].astype(np.int64)
+    a, b, target, kin = samples(x1, x2, y, bins=bins, group=group)
     p1, p2, p12 = (
         cross_fitted(x, target, model=model, folds=folds, group=kin, seed=seed) for x in (a, b, np.hstack([a, b]))
     )
@@ -125,14 +112,11 @@ def from_posteriors(
     so that a model need not say what its posteriors are worth, only tell samples apart.
 
     Args:
-        p1: ``(n, |Y|)`` posterior of the classes given the first modality.
-        p2: likewise given the second.
-        p12: likewise given both.
+        p1, p2, p12: ``(n, |Y|)`` posterior of the classes given the first modality, the second, and both.
         y: ``(n,)`` classes 0 .. ``|Y| - 1``.
         group: ``(n,)`` ids of dependent samples, or None.
-        atoms: states per source at most; samples are merged by their posterior (k-means), which changes nothing where
-            posteriors are equal; ``warnings`` say so if it costs more than 5 % of a term. None: as many as leave 50 samples
-            per atom and class, but at least ``|Y|`` (and 4), at most 64; counting then adds ``1 / 50`` bits to a term, about.
+        atoms: states per source at most; samples are merged by their posterior (k-means), and ``warnings`` say so if that
+            costs more than 5 % of a term. None: as many as leave 50 samples per atom and class, from ``|Y|`` (and 4) to 64.
         bootstrap: resamples of the samples, with the models as they are, for the intervals; 0 for none, and no verdict.
         level: chance of calling any part significant where there is no information, about.
         seed: of k-means and resamples.
@@ -149,12 +133,10 @@ def from_posteriors(
         A part is ``significant`` if the gains it needs are above zero (one-sided z test over samples or groups, the largest
         p-value, Holm over four parts) and its interval stays above `RESOLUTION` of the target's entropy. Redundancy needs
         the gains of both sources; unique 1 that of the first, alone and on top of the second; synergy those of both
-        sources on top of either.
-        Posteriors are out of sample, so a gain is above zero by chance only: no labels need be permuted. Intervals hold the
-        sampling error of the rows, not the error of the models. A joint model that is better than each alone is no synergy:
-        that is what :math:`I_{12}` has above the union information. The latter must not come from what posteriors claim,
-        whose errors make two sources look weak and alike: of two independent bits, each flipped 10 % of the time, they
-        leave 0.14 bits of synergy at n = 400 and 0.04 at n = 2,000, where labels counted per atom leave 0.00.
+        sources on top of either. Posteriors are out of sample, so no labels need be permuted. Intervals hold the sampling
+        error of the rows, not the error of the models. Labels are counted per atom because posteriors' own claims make two
+        sources look weak and alike: of two independent bits, each flipped 10 % of the time, they leave 0.14 bits of synergy
+        at n = 400, where counts leave 0.00.
 
     Source:
         As `batch`. Gains of held-out log-likelihood as information: Xu et al. (2020), predictive V-information.
@@ -166,7 +148,7 @@ def from_posteriors(
         >>> print(from_posteriors(sure, none, sure, y, bootstrap=20).unique1 > 0.9)
         True
     """
-    one_of("units", units, ("bits", "nats"))
+    factor = nats_in(units)
     in_range("bootstrap", bootstrap, 0)
     in_range("level", level, 1e-6, 1)
     label = _labels(y)
@@ -183,11 +165,10 @@ def from_posteriors(
         groups = int(kin.max()) + 1
         times = rng.multinomial(groups, np.full(groups, 1 / groups), size=bootstrap)[:, kin]
         weights[1:] = times / times.sum(1, keepdims=True)
-    factor = 1 / math.log(2) if units == "bits" else 1.0
     merged = [_merged(p, atoms, seed) for p in post]
     lost = max(_lost(p, code) for p, code in zip(post, merged, strict=True))
     values, gap = _decomposed(merged, label, weights, factor)
-    best = {k: float(v[0]) for k, v in values.items()}
+    best: dict[str, Any] = {k: float(v[0]) for k, v in values.items()}
     null, p = _gains(post, label, kin, factor)
     interval = intervals(best, {k: v[1:] for k, v in values.items()}, level, biased=True) if bootstrap else {}
     frequency = np.bincount(label) / n
@@ -197,13 +178,7 @@ def from_posteriors(
         "predictions; more rows lose less"
     )
     return PID(
-        redundancy=best["redundancy"],
-        unique1=best["unique1"],
-        unique2=best["unique2"],
-        synergy=best["synergy"],
-        information1=best["information1"],
-        information2=best["information2"],
-        information12=best["information12"],
+        **best,
         gap=gap,
         units=units,
         estimator="batch",
@@ -267,9 +242,8 @@ def _decomposed(
     i1, i2, full = (np.array([_information(m) for m in masses]) for masses in (first, second, both))
     union = np.clip(torch.cat([b.upper for b in bounds]).numpy(), np.maximum(i1, i2), i1 + i2)
     together = np.maximum(full, union)
-    parts = (i1 + i2 - union, union - i2, union - i1, together - union, i1, i2, together)
     gap = float(bounds[0].upper[0] - bounds[0].lower[0])
-    return {k: v * factor for k, v in zip((*PARTS, *TERMS), parts, strict=True)}, gap * factor
+    return {k: v * factor for k, v in of_union(i1, i2, together, union).items()}, gap * factor
 
 
 def _information(mass: NDArray[np.float64]) -> float:

@@ -11,9 +11,10 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tuplet.information._codes import classes, features
-from tuplet.information.pid import PARTS, PID, Units
-from tuplet.types import InputError, in_range, one_of
+from tuplet.information._codes import samples
+from tuplet.information._posteriors import descend
+from tuplet.information.pid import PID, Units, nats_in, of_union
+from tuplet.types import in_range
 
 WIDTH = 10
 """Numbers per class that a coupling network gives a sample."""
@@ -27,8 +28,6 @@ def neural_batch(
     epochs: int = 40,
     coupling_epochs: int = 10,
     batch_size: int = 256,
-    held_out: float = 0.5,
-    bins: int = 4,
     seed: int = 0,
     units: Units = "bits",
 ) -> PID:
@@ -41,14 +40,10 @@ def neural_batch(
     batch, projected on the posteriors as marginals, has the least information about the target.
 
     Args:
-        x1: ``(n, ...)`` features of the first modality.
-        x2: ``(n, ...)`` features of the second.
-        y: ``(n,)`` target: classes, or real numbers, cut into ``bins``.
+        x1, x2, y: as in `clustered`.
         epochs: of the discriminators (published: 40).
         coupling_epochs: of the coupling (published: 10).
-        batch_size: samples per batch (published: 256).
-        held_out: share of the samples that the result is averaged over; the rest trains.
-        bins: classes of a real target.
+        batch_size: samples per batch (published: 256). The result is averaged over a half of the samples; the other trains.
         seed: of split, weights and batches.
         units: ``"bits"`` or ``"nats"`` (published: nats).
 
@@ -74,17 +69,14 @@ def neural_batch(
         >>> found.estimator, found.corrected
         ('neural batch', True)
     """
-    one_of("units", units, ("bits", "nats"))
+    factor = nats_in(units)
     for name, least in (("epochs", epochs), ("coupling_epochs", coupling_epochs), ("batch_size", batch_size - 1)):
         in_range(name, least, 1)
-    in_range("held_out", held_out, 1e-9, 1)
-    a, b, raw = features("x1", x1), features("x2", x2), classes(y, bins=bins)
-    if not len(a) == len(b) == len(raw):
-        raise InputError(f"x1, x2 and y have {len(a)}, {len(b)} and {len(raw)} rows, expected equal numbers")
-    label = torch.from_numpy(np.unique(raw, return_inverse=True)[1].astype(np.int64))
+    a, b, codes, _ = samples(x1, x2, y, bins=4, group=None)
+    label = torch.from_numpy(codes)
     kinds, draw = int(label.max()) + 1, torch.Generator().manual_seed(seed)
     order = torch.randperm(len(label), generator=draw)
-    train, test = order[int(held_out * len(label)) :], order[: int(held_out * len(label))]
+    train, test = order[len(label) // 2 :], order[: len(label) // 2]
     one, two = (torch.from_numpy((x - x.mean(0)) / np.maximum(x.std(0), 1e-9)).float() for x in (a, b))
     inputs = (one, two, torch.cat([one, two], 1))
     with torch.random.fork_rng(devices=[]):
@@ -94,28 +86,20 @@ def neural_batch(
     for judge, x in zip(judges, inputs, strict=True):
         optimiser = torch.optim.Adam(judge.parameters(), lr=1e-3)
         for rows in _batches(train, epochs, batch_size, draw):
-            _step(optimiser, F.cross_entropy(judge(x[rows]), label[rows]))
+            descend(optimiser, F.cross_entropy(judge(x[rows]), label[rows]))
     with torch.no_grad():
         p1, p2, p12 = (judge(x).softmax(1) for judge, x in zip(judges, inputs, strict=True))
     optimiser = torch.optim.Adam([p for c in couplers for p in c.parameters()], lr=1e-3)
     for rows in _batches(train, coupling_epochs, batch_size, draw):
-        _step(optimiser, _joint_information(couplers, one[rows], two[rows], p1[rows], p2[rows]))
+        descend(optimiser, _joint_information(couplers, one[rows], two[rows], p1[rows], p2[rows]))
     found = []
     with torch.no_grad():
         for rows in _batches(test, 1, batch_size, draw):
             union = _joint_information(couplers, one[rows], two[rows], p1[rows], p2[rows])
             found.append([float(v) for v in (*(_information(p[rows]) for p in (p1, p2, p12)), union)])
-    factor = 1 / math.log(2) if units == "bits" else 1.0
     i1, i2, i12, union_ = (float(v) * factor for v in np.mean(found, 0))
-    parts = dict(zip(PARTS, (i1 + i2 - union_, union_ - i2, union_ - i1, i12 - union_), strict=True))
     return PID(
-        redundancy=parts["redundancy"],
-        unique1=parts["unique1"],
-        unique2=parts["unique2"],
-        synergy=parts["synergy"],
-        information1=i1,
-        information2=i2,
-        information12=i12,
+        **of_union(i1, i2, i12, union_),
         gap=math.nan,
         units=units,
         estimator="neural batch",
@@ -134,12 +118,6 @@ def _batches(rows: Tensor, epochs: int, size: int, draw: torch.Generator) -> lis
     """Shuffled batches; a last one of a single row is left out, unless it is all there is."""
     cut = [part for _ in range(epochs) for part in torch.split(rows[torch.randperm(len(rows), generator=draw)], size)]
     return [part for part in cut if len(part) > 1] or cut
-
-
-def _step(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
-    optimiser.zero_grad()
-    torch.autograd.backward(loss)
-    optimiser.step()
 
 
 def _information(posterior: Tensor) -> Tensor:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tuplet.functional._given import numbers
-from tuplet.information.pid import PID, Units
-from tuplet.types import InputError, in_range, one_of
+from tuplet.information.pid import PID, Units, nats_in, of_union
+from tuplet.types import InputError, in_range
 
 Array = Tensor | NDArray[np.generic]
 
@@ -29,8 +29,7 @@ def gaussian(
         second: ``(n, d2)`` samples of the second.
         target: ``(n, dy)`` samples of the target. Class labels as one-hot columns are a modelling choice, not a Gaussian.
         ridge: variance added to every coordinate, as a fraction of its own; 1e-6 keeps constant directions harmless.
-        units: ``"bits"`` or ``"nats"``.
-        gap: certified error of the optimisation, in ``units``.
+        units, gap: as in `gaussian_covariance`.
 
     Returns:
         The `PID` of the sample covariance, ``estimator="gaussian"``.
@@ -101,11 +100,8 @@ def gaussian_covariance(
         InputError: if sizes and covariance disagree, or the covariance is not symmetric and positive definite.
 
     Notes:
-        With :math:`W = L^{-1} A`, :math:`L L^\top = I + A A^\top`, every matrix ``A`` is feasible and the objective is
-        :math:`\tfrac12 \log\det(I + H_2^\top H_2 + D^\top D)` with :math:`D = L H_1 - A H_2`: nothing is projected, and
-        nothing cancels as the noises become one. It is convex in ``W``, so that its tangent certifies the gap:
-        :math:`f(W) - I^* \le \langle G, W \rangle + \|G\|_*`. Sources are first reduced to the at most ``sizes[0]``
-        directions that see the target. A scalar target needs no search: the weaker source has nothing unique.
+        The objective is convex in ``W``, so that its tangent certifies the gap. Sources are first reduced to the at most
+        ``sizes[0]`` directions that see the target. A scalar target needs no search: the weaker source has nothing unique.
 
     Source:
         Venkatesh, Bennett, Gale, Ramirez, Heller, Durand, Olsen and Mihalas (2023), Gaussian partial information decomposition;
@@ -129,7 +125,7 @@ def _decompose(
     samples: int | None = None,
     warnings: tuple[str, ...] = (),
 ) -> PID:
-    one_of("units", units, ("bits", "nats"))
+    factor = nats_in(units)
     if not gap > 0:
         raise InputError(f"gap is {gap}, expected a number > 0; the optimum is approached, not reached")
     d = sum(sizes)
@@ -140,7 +136,6 @@ def _decompose(
     if int(torch.linalg.cholesky_ex(covariance)[1]):
         raise InputError("covariance is not positive definite; add a ridge to its diagonal or drop dependent columns")
     h1, h2 = _views(covariance, sizes)
-    factor = 1 / math.log(2) if units == "bits" else 1.0
     i1, i2 = _information(h1), _information(h2)
     union, lower = _least(h1, h2, gap / factor)
     least = max(i1, i2)
@@ -151,13 +146,7 @@ def _decompose(
     if reached > 1.01 * gap:
         warnings = (*warnings, f"the certified gap is {reached:.1e} {units}, not the {gap:.1e} asked for")
     return PID(
-        redundancy=(i1 + i2 - union) * factor,
-        unique1=(union - i2) * factor,
-        unique2=(union - i1) * factor,
-        synergy=(together - union) * factor,
-        information1=i1 * factor,
-        information2=i2 * factor,
-        information12=together * factor,
+        **{k: v * factor for k, v in of_union(i1, i2, together, union).items()},
         gap=reached,
         units=units,
         definition="BROJA among Gaussians",
@@ -205,6 +194,8 @@ def _least(h1: Tensor, h2: Tensor, gap: float) -> tuple[float, float]:
     shape = (len(h1), len(h2))
     eye, base = torch.eye(len(h1), dtype=h1.dtype), torch.eye(h2.shape[1], dtype=h1.dtype) + h2.mT @ h2
 
+    # With W = L^-1 A, L L' = I + A A', every A is feasible; the objective is log det(I + H2' H2 + D' D) / 2, D = L H1 - A H2:
+    # nothing is projected, and nothing cancels as the noises become one. f(W) - I* <= <G, W> + |G|_* (nuclear) certifies.
     def parts(a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         root = torch.linalg.cholesky(eye + a @ a.mT)
         rest = root @ h1 - a @ h2

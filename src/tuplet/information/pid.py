@@ -39,13 +39,12 @@ class PID:
         information1: :math:`I(X_1; Y)`.
         information2: :math:`I(X_2; Y)`.
         information12: :math:`I(X_1, X_2; Y)`.
-        gap: certified bound on the error of :math:`I^*`, hence of each part, as a solution of its optimisation; not the
-            error of an estimate from samples. NaN where nothing is certified.
+        gap: certified bound on the error of :math:`I^*`, hence of each part, as a solution of its optimisation; NaN where
+            nothing is certified. Not the error of an estimate from samples.
         units: ``"bits"`` or ``"nats"``, of every number here.
         definition: which redundancy is meant; definitions differ in kind.
         estimator: how the distribution was had: ``"discrete"`` (given), ``"clustered"``, ``"batch"``, ``"gaussian"``, ...
-        corrected: True if a bias or the mean of a null was subtracted: parts may then be negative, and only the identities
-            are checked.
+        corrected: True if a bias or a null's mean was subtracted: parts may then be negative; only identities are checked.
         samples: number of samples behind an estimate; None for a given distribution.
         null: part or term -> what it is under permuted targets (mean, quantile, p-value).
         interval: part or term -> (low, high).
@@ -119,10 +118,9 @@ class PID:
         Args:
             units: ``"bits"`` or ``"nats"``.
         """
-        one_of("units", units, ("bits", "nats"))
+        factor = nats_in(units) / nats_in(self.units)
         if units == self.units:
             return self
-        factor = math.log(2) if units == "nats" else 1 / math.log(2)
 
         def scaled(name: str, value: Any) -> Any:
             if isinstance(value, Mapping):  # p-values and other pure numbers keep their value
@@ -158,6 +156,18 @@ class PID:
             ", ".join(f"{label} {_shown(getattr(self, name))}" for label, name in terms) + f", {_certified(self.gap)}"
         )
         return "\n".join([*lines, *(f"! {text}" for text in self.warnings)])
+
+
+def nats_in(units: Units) -> float:
+    """Return what a nat is in these units."""
+    one_of("units", units, ("bits", "nats"))
+    return 1 / math.log(2) if units == "bits" else 1.0
+
+
+def of_union(i1: Any, i2: Any, i12: Any, union: Any) -> dict[str, Any]:
+    """Return the parts and terms that follow from the informations of the sources and their union information."""
+    values = (i1 + i2 - union, union - i2, union - i1, i12 - union, i1, i2, i12)
+    return dict(zip((*PARTS, *TERMS), values, strict=True))
 
 
 def _shown(value: float) -> str:

@@ -8,10 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from tuplet.functional._given import states
-from tuplet.information._codes import Features, axes_of, classes, features
+from tuplet.information._codes import Features, axes_of, samples
 from tuplet.information._posteriors import Model, calibrated, cross_fitted
-from tuplet.types import InputError, in_range
+
+COMPONENTS = 5
+"""Whitened principal components per modality, at most."""
+GAUSSIANS = 5
+"""Gaussians of each density, as in LSMI."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,8 +44,6 @@ def pointwise(
     model: Model = "mlp",
     folds: int = 5,
     group: ArrayLike | Tensor | None = None,
-    components: int = 5,
-    mixture: int = 5,
     bins: int = 4,
     seed: int = 0,
 ) -> Pointwise:
@@ -55,16 +56,7 @@ def pointwise(
     with :math:`u_1 = i_1 - r`, :math:`u_2 = i_2 - r` and :math:`s = i_{12} - i_1 - i_2 + r`.
 
     Args:
-        x1: ``(n, ...)`` features of the first modality.
-        x2: ``(n, ...)`` features of the second.
-        y: ``(n,)`` target: classes, or real numbers, cut into ``bins``.
-        model: of the posteriors, as in `batch`.
-        folds: number of folds of the posteriors.
-        group: ``(n,)`` ids of dependent samples, or None.
-        components: whitened principal components per modality, as many for both, at most.
-        mixture: Gaussians of each density (five in LSMI).
-        bins: classes of a real target.
-        seed: of folds, models and densities.
+        x1, x2, y, model, folds, group, bins, seed: as in `batch`.
 
     Returns:
         The `Pointwise` parts, nats.
@@ -76,7 +68,7 @@ def pointwise(
         **It turns uniqueness of both sources into redundancy plus synergy**: with ``y = (a, b)``, ``x1`` showing only
         ``a`` and ``x2`` only ``b``, means are R = S = 0.69 nats and U1 = U2 = 0, where BROJA has R = S = 0. Never put
         its numbers beside those of `clustered` or `batch`. Differential entropies depend on units: inputs are whitened and
-        of equal width here, which makes them comparable, not meaningful. Use it to rank samples, and look at them.
+        of equal width (five components) here, which makes them comparable. Use it to rank samples, and look at them.
 
     Source:
         The estimator behind LSMI (GeWu-Lab), from its formula; posteriors are cross-fitted and calibrated, no offset is added
@@ -91,25 +83,18 @@ def pointwise(
     """
     from sklearn.mixture import GaussianMixture
 
-    in_range("components", components, 1)
-    in_range("mixture", mixture, 1)
-    a, b, raw = features("x1", x1), features("x2", x2), classes(y, bins=bins)
-    kin = None if group is None else states("group", group, len(raw))
-    for name, rows in (("x1", a), ("x2", b)):
-        if len(rows) != len(raw):
-            raise InputError(
-                f"{name} has {len(rows)} rows, expected {len(raw)} to match y; row i of each is one sample"
-            )
-    label = np.unique(raw, return_inverse=True)[1].astype(np.int64)
+    a, b, label, kin = samples(x1, x2, y, bins=bins, group=group)
     prior = np.log(np.bincount(label) / len(label))
     gain = []
     for x in (a, b, np.hstack([a, b])):
         post = calibrated(cross_fitted(x, label, model=model, folds=folds, group=kin, seed=seed), label)
         gain.append(np.log(np.maximum(post[np.arange(len(label)), label], 1e-12)) - prior[label])
     i1, i2, i12 = gain
-    width = min(components, a.shape[1], b.shape[1])
+    width = min(COMPONENTS, a.shape[1], b.shape[1])  # as many for both, at most
     h1, h2 = (
-        -GaussianMixture(_distinct(w, mixture), reg_covar=1e-3, random_state=seed).fit(w).score_samples(w)
+        -GaussianMixture(min(GAUSSIANS, len(np.unique(w.round(9), axis=0))), reg_covar=1e-3, random_state=seed)
+        .fit(w)
+        .score_samples(w)
         for w in (_whitened(a, width), _whitened(b, width))
     )
     shared = np.minimum(h1, h2) - np.minimum(h1 - i1, h2 - i2)
@@ -121,8 +106,3 @@ def _whitened(x: Features, width: int) -> Features:
     scaled = (x - x.mean(0)) / np.where(spread > 1e-12, spread, 1.0)
     seen = scaled @ axes_of(scaled, width)
     return np.asarray(seen / np.maximum(seen.std(0), 1e-9))
-
-
-def _distinct(x: Features, most: int) -> int:
-    """Return a number of Gaussians that the distinct rows can hold."""
-    return min(most, len(np.unique(x.round(9), axis=0)))

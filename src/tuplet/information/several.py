@@ -61,7 +61,6 @@ def pairs(
     y: ArrayLike | Tensor,
     *,
     estimator: Estimator = clustered,
-    tolerance: float = 0.02,
 ) -> Pairs:
     """Decompose every pair of modalities, and every modality against all others together.
 
@@ -70,7 +69,6 @@ def pairs(
         y: ``(n,)`` target.
         estimator: what decomposes ``(x1, x2, y)``: `clustered`, `batch`, or one of them with options,
             ``functools.partial(clustered, clusters=20, group=subject)``.
-        tolerance: as in `consistency`.
 
     Returns:
         The `Pairs`. With two modalities ``rest`` is empty.
@@ -79,9 +77,8 @@ def pairs(
         InputError: if there are fewer than two modalities.
 
     Notes:
-        The decomposition is one of two sources. There is no accepted one of more, so none is made up: the rest counts as one
-        source, its features side by side. With `clustered` a wide modality then weighs more than a narrow one; embeddings of
-        one width weigh the same.
+        There is no accepted decomposition of more than two sources: the rest counts as one, its features side by side. With
+        `clustered` a wide modality then weighs more than a narrow one.
 
     Source:
         As `clustered`.
@@ -106,7 +103,7 @@ def pairs(
     for name in x if len(x) > 2 else ():
         others = np.hstack([v for other, v in x.items() if other != name])
         rest[name] = estimator(x[name], others, target)
-    return Pairs(found, rest, consistency(found, tolerance=tolerance))
+    return Pairs(found, rest, consistency(found))
 
 
 def consistency(found: Mapping[tuple[str, str], PID], *, tolerance: float = 0.02) -> tuple[Disagreement, ...]:
@@ -116,8 +113,8 @@ def consistency(found: Mapping[tuple[str, str], PID], *, tolerance: float = 0.02
 
     Args:
         found: ``(first, second)`` -> their `PID`, from an estimate or from a published table.
-        tolerance: largest spread that passes where decompositions have no intervals, in their units. 0.02 is above rounding to
-            three digits. With intervals, those of the largest and the smallest value must overlap instead.
+        tolerance: largest spread that passes where decompositions have no intervals, in their units. With intervals, those of
+            the largest and the smallest value must overlap instead.
 
     Returns:
         One `Disagreement` per modality at fault, by name.
@@ -126,8 +123,7 @@ def consistency(found: Mapping[tuple[str, str], PID], *, tolerance: float = 0.02
         InputError: if units differ.
 
     Notes:
-        `clustered` passes by construction (a modality has the same codes beside any partner, as long as options and samples
-        are the same); a spread means that samples, clusters or calibration differed between pairs.
+        `clustered` passes by construction; a spread means that samples, clusters or calibration differed between pairs.
 
     Source:
         Williams and Beer (2010), the identities of the decomposition.

@@ -10,10 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tuplet.functional._given import numbers
-from tuplet.information._certificate import TINY, Bounds
-from tuplet.information._conic import conic
 from tuplet.information._interior import interior
-from tuplet.information._projection import projection
+from tuplet.information._solvers import TINY, Bounds, conic, projection
 from tuplet.types import InputError, one_of
 
 Solver = Literal["auto", "interior", "projection", "conic"]
@@ -52,17 +50,14 @@ def union_information(
         first: ``(T, N, Y)`` masses :math:`p(x_1, y)` >= 0, summing to 1 per problem; computed with in float64.
         second: ``(T, P, Y)`` masses :math:`p(x_2, y)`, of the same mass per class.
         gap: certified upper minus lower bound to reach, in nats.
-        solver: ``"interior"`` certifies any gap down to about 1e-9 and is the fastest wherever its dense factorisation of size
-            ``min(N, P) Y`` fits; ``"projection"`` needs only ``N P`` numbers and matrix products, and reaches about
-            1e-5; ``"conic"`` is Clarabel, an independent check. ``"auto"`` takes the first up to `LARGEST` unknowns
-            and `CELLS` numbers, the second beyond, and the second before the first from `MIDDLE` unknowns if the gap is
-            at least `COARSE`.
-        ceiling: ``(T,)`` nats that the least information cannot exceed, as :math:`I(X_1, X_2; Y)` of a known joint.
-            Problems that it settles are not solved.
+        solver: ``"interior"`` certifies any gap down to about 1e-9, by a dense factorisation of size ``min(N, P) Y``;
+            ``"projection"`` needs only matrix products and ``N P`` numbers, and reaches about 1e-5; ``"conic"`` is Clarabel,
+            an independent check. ``"auto"`` chooses between the first two by size.
+        ceiling: ``(T,)`` nats that :math:`I^*` cannot exceed, as the information of a known joint; what it settles is not
+            solved.
 
     Returns:
-        The `Bounds` of :math:`I^*` in nats. The least information is certainly between them, even where the gap was not
-        reached.
+        The `Bounds` of :math:`I^*` in nats, which hold even where the gap was not reached.
 
     Raises:
         InputError: if the marginals are not of one shape, are negative or not finite, or disagree on a class's mass.
@@ -107,12 +102,8 @@ def _by_size(n: int, p: int, y: int, gap: float) -> tuple[str, ...]:
 
 def _checked(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     first, second = (numbers(k, v).detach().double() for k, v in (("first", first), ("second", second)))
-    if (
-        first.ndim != 3
-        or second.ndim != 3
-        or first.shape[::2] != second.shape[::2]
-        or not first.numel() * second.numel()
-    ):
+    fit = first.ndim == second.ndim == 3 and first.shape[::2] == second.shape[::2]
+    if not fit or not first.numel() * second.numel():
         raise InputError(
             f"first has shape {tuple(first.shape)} and second {tuple(second.shape)}, expected (T, N, Y) and (T, P, Y); give as "
             "many problems and classes in both"
