@@ -1,18 +1,19 @@
 """Diagnostics of an embedding space."""
 
 from tuplet.diagnose.conflicts import Conflict, conflict
-from tuplet.diagnose.gap import (
+from tuplet.diagnose.measures import (
+    alignment,
     centroid_gap,
+    effective_rank,
     modality_auc,
     paired_distance,
     positive_cosine,
     positive_quantile,
     relative_gap,
+    uniformity,
 )
-from tuplet.diagnose.geometry import alignment, effective_rank, uniformity
-from tuplet.diagnose.gradients import forces
 from tuplet.diagnose.mixtures import Mixture, mixture
-from tuplet.diagnose.panels import panel
+from tuplet.diagnose.panels import forces, panel
 from tuplet.diagnose.similarity import Moments, Score, Similarity, cka, cknna, cycle_knn, lcs_knn, mutual_knn, svcca
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Neighbour lists of the same rows in two representations, and the metrics that are read from them."""
+"""Nearest neighbours, exact and tiled, of the same rows in two representations, and the metrics read from their lists."""
 
 from __future__ import annotations
 
@@ -7,17 +7,89 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
-from tuplet.diagnose._neighbours import Neighbours, neighbours
 from tuplet.diagnose._rows import CONVENTIONS, Array, Rows, paired, prepared
 from tuplet.diagnose.score import Score, shuffles_of
-from tuplet.types import in_range
+from tuplet.types import InputError, in_range
 
+ENTRIES = 2**24
+"""Inner products in memory at a time: 64 MiB in float32."""
+CHUNK = 64
+"""Columns whose maximum stands for them while the best are sought."""
+STEPS = {torch.float32: (20, 23), torch.float64: (44, 52)}
+"""Inner products are rounded to 2^-20 (float32) or 2^-44 of the largest squared length; the mantissa's bits."""
 TIES = 0.05
 """Share of rows with a tied last neighbour from which ties are also decided at random, and a score says so."""
-Measure = Callable[[Neighbours], Tensor]
+Measure = Callable[["Neighbours"], Tensor]
 """Values of a metric given the second space's lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """Neighbours of some rows, nearest first."""
+
+    index: Int[Tensor, "m k"]
+    score: Float[Tensor, "m k"]
+    tied: float
+
+
+@torch.no_grad()
+def neighbours(
+    x: Float[Tensor, "n d"], *, k: int = 10, queries: Int[Tensor, " m"] | None = None, block_size: int | None = None
+) -> Neighbours:
+    """Find the ``k`` rows of largest inner product with each row, itself left out."""
+    n = len(x)
+    if not 1 <= k < n:
+        raise InputError(f"k is {k}, expected 1 to {n - 1} neighbours among n = {n} rows")
+    block = max(1, ENTRIES // n) if block_size is None else block_size
+    in_range("block_size", block, 1)
+    largest = float(x.square().sum(dim=1).max())
+    step, mantissa = STEPS[x.dtype]
+    grid = 1.5 * 2.0 ** (mantissa - step + (math.ceil(math.log2(largest)) if largest > 0 else 0))
+    padded = F.pad(x, (0, 0, 0, -n % CHUNK)).mT
+    rows = torch.arange(n, device=x.device) if queries is None else queries
+    found, scores, tied = [], [], 0
+    for at in torch.split(rows, block):
+        tile = x[at] @ padded
+        tile.add_(grid).sub_(grid)  # rounds to the grid
+        tile[:, n:] = -torch.inf
+        tile.scatter_(1, at[:, None], -torch.inf)
+        index, ties = _largest(tile, k)
+        value, order = tile.gather(1, index).sort(dim=1, descending=True, stable=True)
+        found.append(index.gather(1, order))
+        scores.append(value)
+        tied += int(ties.sum())
+    return Neighbours(torch.cat(found), torch.cat(scores), tied / len(rows))
+
+
+def _largest(tile: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Columns of the ``k`` largest entries of each row, rising, the lower column among equals; and which rows are tied."""
+    width = tile.shape[1]
+    if width < 4 * CHUNK * (k + 1) or width % CHUNK:
+        return _largest_of_few(tile, k)
+    # The k + 1 best lie in the k + 1 chunks with the best maxima: whoever lies elsewhere has k + 1 ahead of it.
+    chunked = tile.view(len(tile), -1, CHUNK)
+    chunk, _ = _largest_of_few(chunked.amax(dim=2), k + 1)
+    few = chunked.gather(1, chunk[:, :, None].expand(-1, -1, CHUNK)).flatten(1)
+    index, tied = _largest_of_few(few, k)
+    return chunk.gather(1, index // CHUNK) * CHUNK + index % CHUNK, tied
+
+
+def _largest_of_few(tile: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    value, index = tile.topk(k + 1, dim=1)
+    last = value[:, k - 1]
+    tied = last == value[:, k]
+    index = index[:, :k].sort(dim=1).values
+    if bool(tied.any()):
+        part, limit = tile[tied], last[tied][:, None]
+        equal = part == limit
+        room = k - (part > limit).sum(dim=1, keepdim=True)
+        chosen = (part > limit) | (equal & (equal.cumsum(dim=1) <= room))
+        index[tied] = chosen.nonzero()[:, 1].view(-1, k)
+    return index, tied
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +160,6 @@ def search(
     rows: Rows = "unit",
     queries: int | None = None,
     seed: int = 0,
-    block_size: int | None = None,
 ) -> Lists:
     """Find the neighbours of the same rows in two representations."""
     x, y = paired(a, b, least=4)
@@ -98,11 +169,11 @@ def search(
         in_range("queries", queries, 2)
         at = torch.randperm(n, generator=torch.Generator().manual_seed(seed))[:queries].sort().values.to(x.device)
     x, y = prepared(x, rows=rows), prepared(y, rows=rows)
-    one, two = (neighbours(v, k=k, queries=at, block_size=block_size) for v in (x, y))
+    one, two = (neighbours(v, k=k, queries=at) for v in (x, y))
     loose = two
     if max(one.tied, two.tied) >= TIES:
         order = torch.randperm(n, generator=torch.Generator().manual_seed(seed + 1)).to(x.device)
-        found = neighbours(y[order], k=k, queries=order.argsort()[at], block_size=block_size)
+        found = neighbours(y[order], k=k, queries=order.argsort()[at])
         loose = replace(found, index=order[found.index])
     return Lists(one, two, loose, n, at, rows)
 

@@ -47,10 +47,10 @@ def cka(
         b: ``(n, d_b)``, the same things in the same order.
         kernel: ``"linear"``, inner products; ``"rbf"``, :math:`\exp(-|x - y|^2 / 2\sigma^2)`.
         unbiased: Song et al.'s HSIC, whose expectation for unrelated rows is exactly 0. The biased form, the To-Align-or-Not
-            paper's equation 7, tends to 1 as soon as ``n <= d``, unrelated rows or not: hence True.
+            paper's equation 7, tends to 1 as soon as ``n <= d``, unrelated rows or not.
         sigma: width of the RBF kernel, a distance > 0, for both sides; ``"median"``, each side's own (lower) median distance
             of different rows, over 2,048 evenly spaced rows if there are more.
-        shuffles: shuffled pairs for the null; 0, since each costs about as much as the value.
+        shuffles: shuffled pairs for the null; each costs about as much as the value.
         seed: of the shuffles.
         block_size: rows of a block; about 32 MiB of float64 when left out.
 
@@ -61,9 +61,8 @@ def cka(
         InputError: for bad rows, fewer than 4 (2 if biased), or a bad option.
 
     Notes:
-        Linear: one pass, ``n (d_a + d_b)^2``, by `Moments`, which also takes a stream; from kernel tiles where ``n`` is less
-        than a width. RBF: ``n^2 (d_a + d_b)`` time, memory of a tile. Float64 throughout. Invariant to rotations, shifts
-        and one scale of all columns of a side; a few columns of large variance decide it.
+        Linear: one pass, ``n (d_a + d_b)^2``, by `Moments`, which also takes a stream. RBF: ``n^2 (d_a + d_b)``. Float64.
+        Invariant to rotations, shifts and one scale of a side; a few columns of large variance decide it.
 
     Source:
         Kornblith et al. (2019), Similarity of neural network representations revisited; Song et al. (2012), Feature selection
@@ -101,26 +100,20 @@ def svcca(a: Array, b: Array, *, components: int | float = 10, shuffles: int = 0
     with :math:`W` the ``k`` principal directions over their singular values.
 
     Args:
-        a: ``(n, d_a)``.
-        b: ``(n, d_b)``, the same things in the same order.
+        a, b, shuffles, seed: as in `cka`.
         components: how many per side (int), or the share of each side's variance to keep (float in (0, 1]; Raghu et al. take
-            0.99). 10 as in the platonic representation hypothesis: chance grows with it, so a fixed number keeps scores of
-            different widths comparable.
-        shuffles: shuffled pairs for the null; 0 when left out.
-        seed: of the shuffles.
+            0.99). Chance grows with it, so a fixed number keeps scores of different widths comparable.
 
     Returns:
-        The `Score` in [0, 1]; its ``k`` is the smaller number of components kept, no more than a side's rank. Its ``chance``
-        is the root of the exact mean of :math:`\rho^2` over all shuffles, :math:`\sqrt{k_{max} / (n - 1)}`, which the mean of
-        :math:`\rho` stays below.
+        The `Score` in [0, 1]; its ``k`` is the smaller number of components kept, no more than a side's rank. Its ``chance``,
+        :math:`\sqrt{k_{max} / (n - 1)}`, is the root of the mean of :math:`\rho^2` over all shuffles.
 
     Raises:
         InputError: for bad rows, fewer than 2, or bad ``components``.
 
     Notes:
-        Exact and deterministic: covariances in one pass, ``n (d_a + d_b)^2``, then ``d^3``. Columns are centred, not scaled, as
-        in google/svcca; the To-Align-or-Not paper scales columns first (divide them by their standard deviation for that).
-        Invariant to rotations and shifts; with all components to any invertible linear map.
+        Costs ``n (d_a + d_b)^2``, then ``d^3``. Columns are centred, not scaled, as in google/svcca; the To-Align-or-Not paper
+        scales them first. Invariant to rotations and shifts; with all components to any invertible linear map.
 
     Source:
         Raghu et al. (2017), SVCCA.

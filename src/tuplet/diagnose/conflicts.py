@@ -17,8 +17,8 @@ class Conflict:
     r"""Conflicts on the anchor of every measured row: pull :math:`V` against push :math:`\Phi` of InfoNCE.
 
     Attributes:
-        zeta: ``(rows,)`` in [-1, 1], :math:`\cos(V, \Phi)` as printed. The push includes the matching rows themselves, so this
-            is near 1 where training has succeeded; read it beside ``residual``.
+        zeta: ``(rows,)`` in [-1, 1], :math:`\cos(V, \Phi)`. The push includes the matching rows themselves, so this is near 1
+            where training has succeeded; read it beside ``residual``.
         zeta_negatives: ``(rows,)``, the same with the push of the negatives alone.
         residual: ``(rows,)``, :math:`|V - \Phi| / |V|`, the share of the pull that is left as gradient.
         chi: ``(rows,)`` in [0, 1], the share of the pull lost because the matching rows do not point one way.
@@ -63,9 +63,8 @@ def conflict(emb: Embeddings, *, anchor: str | None = None, tau: float = 0.07) -
         InputError: for an unknown anchor, or no such row.
 
     Notes:
-        Cost ``M B^2 D``, without graph: log it every so many steps. Absent members neither pull nor push. Rows of one
-        group are no negatives of each other. Where the pull is 0, ``zeta`` is 0 and the residual 1; where the push
-        is 0, ``zeta`` is 0. All weights are 1. With two modalities ``chi`` is 0.
+        Cost ``M B^2 D``, without graph. Absent members neither pull nor push. Rows of one group are no negatives of each
+        other. Where pull or push is 0, ``zeta`` is 0; without a pull the residual is 1. With two modalities ``chi`` is 0.
 
     Source:
         UniAlign, equations 3, 4 and 6 to 8. The mean over pairs in equation 7 must leave the anchor out, as its proof

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import torch
-
 from tuplet.diagnose._lists import search
 from tuplet.diagnose._rows import Array, Rows
 from tuplet.diagnose.score import Score
 
 
-@torch.no_grad()
 def mutual_knn(
     a: Array,
     b: Array,
@@ -19,21 +16,19 @@ def mutual_knn(
     queries: int | None = None,
     shuffles: int = 100,
     seed: int = 0,
-    block_size: int | None = None,
 ) -> Score:
     r"""Measure the share of common neighbours, :math:`\frac{1}{nk} \sum_i |N_k^a(i) \cap N_k^b(i)|`.
 
     Args:
-        a: ``(n, d_a)``.
+        a: ``(n, d_a)``, 4 rows or more.
         b: ``(n, d_b)``, the same things in the same order.
         k: neighbours, 1 to ``n - 1``; 10 as in the platonic representation hypothesis.
-        rows: how rows are prepared, `tuplet.diagnose._rows.prepared`: ``"unit"`` is the library's convention, ``"clipped"`` the
-            platonic protocol's, ``"centred"`` the To-Align-or-Not paper's.
+        rows: how rows are prepared: ``"unit"`` is the library's convention, ``"clipped"`` the platonic protocol's (values
+            clipped at their 0.95 quantile first), ``"centred"`` the To-Align-or-Not paper's, ``"raw"`` none.
         queries: how many rows, drawn at random, have their neighbours sought among all ``n``: unbiased, with an interval, and
             ``n / queries`` times as fast. All when left out.
-        shuffles: shuffled pairs for the null; 100, which costs little beside the search.
+        shuffles: shuffled pairs for the null, which cost little beside the search.
         seed: of the shuffles and the drawn rows.
-        block_size: query rows at a time, see `neighbours`.
 
     Returns:
         The `Score` in [0, 1], with chance ``k / (n - 1)``.
@@ -42,10 +37,10 @@ def mutual_knn(
         InputError: for bad rows or options.
 
     Notes:
-        ``n^2 (d_a + d_b)`` time, ``n k`` memory and a tile. Float32 rows are searched in float32. A null permutes the lists
-        found. Where neighbours are tied (copies of rows, bits, a collapsed space) the lower index wins in both spaces alike,
-        which unrelated spaces agree on too: 500 unrelated rows of 3 bits read 0.10 at a chance of 0.02. From 5 % of tied rows
-        on, the score warns with the value that ties decided independently give; its null, and ``p``, are of those.
+        ``n^2 (d_a + d_b)`` time, ``n k`` memory and a tile. Float32 rows are searched in float32. Where neighbours are tied
+        (copies of rows, bits, a collapsed space) the lower index wins in both spaces alike, which unrelated spaces agree on
+        too: 500 unrelated rows of 3 bits read 0.10 at a chance of 0.02. From 5 % of tied rows on, the score warns with the
+        value that ties decided independently give; its null, and ``p``, are of those.
 
     Source:
         Huh et al. (2024), The platonic representation hypothesis; equal to the To-Align-or-Not paper's equation 10.
@@ -55,21 +50,11 @@ def mutual_knn(
         >>> print(mutual_knn(x, x.flip(1), shuffles=0))
         mutual_knn 1.0000, chance 0.0503; n = 200, k = 10, unit rows, uncentred, inner product, self excluded, ties by index
     """
-    found = search(a, b, k=k, rows=rows, queries=queries, seed=seed, block_size=block_size)
+    found = search(a, b, k=k, rows=rows, queries=queries, seed=seed)
     return found.score("mutual_knn", shuffles=shuffles, seed=seed)
 
 
-@torch.no_grad()
-def cknna(
-    a: Array,
-    b: Array,
-    *,
-    k: int = 10,
-    rows: Rows = "unit",
-    shuffles: int = 100,
-    seed: int = 0,
-    block_size: int | None = None,
-) -> Score:
+def cknna(a: Array, b: Array, *, k: int = 10, rows: Rows = "unit", shuffles: int = 100, seed: int = 0) -> Score:
     r"""Compare kernels on common neighbours alone: unbiased CKA of :math:`\alpha K` and :math:`\alpha L`.
 
     .. math::
@@ -79,23 +64,12 @@ def cknna(
     with :math:`h` unbiased HSIC, and :math:`\alpha^a`, :math:`\alpha^b` each side's own neighbours.
 
     Args:
-        a: ``(n, d_a)``, 4 rows or more.
-        b: ``(n, d_b)``, the same things in the same order.
-        k: neighbours, 1 to ``n - 1``; 10 for comparison with `mutual_knn`.
-        rows: as in `mutual_knn`.
-        shuffles: shuffled pairs for the null, and for chance, which has no closed form; 100.
-        seed: of the shuffles.
-        block_size: query rows at a time.
+        a, b, k, rows, shuffles, seed: as in `mutual_knn`.
 
     Returns:
-        The `Score`; its ``chance`` is the mean of the shuffles, None without.
-
-    Raises:
-        InputError: for bad rows or options.
-
-    Notes:
-        Cost as `mutual_knn`. :math:`\alpha K` is not symmetric; as in the authors' program HSIC pairs entry ``(i, j)`` of one
-        with ``(j, i)`` of the other, so swapping ``a`` and ``b`` changes the value a little.
+        The `Score`; its ``chance`` is the mean of the shuffles, None without. :math:`\alpha K` is not symmetric; as in the
+        authors' program HSIC pairs entry ``(i, j)`` of one with ``(j, i)`` of the other, so the order of ``a`` and ``b``
+        matters a little.
 
     Source:
         Huh et al. (2024), The platonic representation hypothesis, appendix A; their program.
@@ -105,41 +79,18 @@ def cknna(
         >>> round(float(cknna(x, x.flip(1), shuffles=0)), 6)
         1.0
     """
-    return search(a, b, k=k, rows=rows, seed=seed, block_size=block_size).score("cknna", shuffles=shuffles, seed=seed)
+    return search(a, b, k=k, rows=rows, seed=seed).score("cknna", shuffles=shuffles, seed=seed)
 
 
-@torch.no_grad()
-def cycle_knn(
-    a: Array,
-    b: Array,
-    *,
-    k: int = 10,
-    rows: Rows = "unit",
-    shuffles: int = 100,
-    seed: int = 0,
-    block_size: int | None = None,
-) -> Score:
+def cycle_knn(a: Array, b: Array, *, k: int = 10, rows: Rows = "unit", shuffles: int = 100, seed: int = 0) -> Score:
     r"""Measure the share of rows that are a neighbour, in ``a``, of one of their neighbours in ``b``.
 
     Args:
-        a: ``(n, d_a)``.
-        b: ``(n, d_b)``, the same things in the same order.
-        k: neighbours, 1 to ``n - 1``; 10 for comparison with `mutual_knn`.
-        rows: as in `mutual_knn`.
-        shuffles: shuffled pairs for the null; 100.
-        seed: of the shuffles.
-        block_size: query rows at a time.
+        a, b, k, rows, shuffles, seed: as in `mutual_knn`.
 
     Returns:
-        The `Score` in [0, 1]; not symmetric in ``a`` and ``b``. Its ``chance`` is the exact mean over all shuffles: for a row
-        that ``r`` rows of ``a`` count as neighbour, the probability that one of ``k`` random rows is among them.
-
-    Raises:
-        InputError: for bad rows or options.
-
-    Notes:
-        Cost as `mutual_knn`. One of ``k`` chances is enough, so it saturates: chance is near :math:`k^2 / n`, and equal spaces
-        need not read 1, since a neighbour need not return the favour.
+        The `Score` in [0, 1]; not symmetric in ``a`` and ``b``. Its ``chance`` is the exact mean over all shuffles. One of
+        ``k`` chances is enough, so it saturates: chance is near :math:`k^2 / n`, and equal spaces need not read 1.
 
     Source:
         Huh et al. (2024), The platonic representation hypothesis; their program.
@@ -149,12 +100,9 @@ def cycle_knn(
         >>> 0.9 < float(cycle_knn(x, x, shuffles=0)) <= 1
         True
     """
-    return search(a, b, k=k, rows=rows, seed=seed, block_size=block_size).score(
-        "cycle_knn", shuffles=shuffles, seed=seed
-    )
+    return search(a, b, k=k, rows=rows, seed=seed).score("cycle_knn", shuffles=shuffles, seed=seed)
 
 
-@torch.no_grad()
 def lcs_knn(
     a: Array,
     b: Array,
@@ -164,28 +112,14 @@ def lcs_knn(
     queries: int | None = None,
     shuffles: int = 100,
     seed: int = 0,
-    block_size: int | None = None,
 ) -> Score:
     r"""Measure the mean longest common subsequence of the neighbour lists: common neighbours in a common order.
 
     Args:
-        a: ``(n, d_a)``.
-        b: ``(n, d_b)``, the same things in the same order.
-        k: neighbours, 1 to ``n - 1``; 10 for comparison with `mutual_knn`.
-        rows: as in `mutual_knn`.
-        queries: as in `mutual_knn`.
-        shuffles: shuffled pairs for the null, and for chance; 100.
-        seed: of the shuffles and the drawn rows.
-        block_size: query rows at a time.
+        a, b, k, rows, queries, shuffles, seed: as in `mutual_knn`.
 
     Returns:
-        The `Score` in [0, k], a length, not divided by ``k``, as in the authors' program.
-
-    Raises:
-        InputError: for bad rows or options.
-
-    Notes:
-        Cost as `mutual_knn`, and ``n k^2``.
+        The `Score` in [0, k], a length, not divided by ``k``, as in the authors' program. Costs ``n k^2`` more.
 
     Source:
         Huh et al. (2024), The platonic representation hypothesis; their program.
@@ -195,5 +129,5 @@ def lcs_knn(
         >>> float(lcs_knn(x, x.flip(1), k=5, shuffles=0))
         5.0
     """
-    found = search(a, b, k=k, rows=rows, queries=queries, seed=seed, block_size=block_size)
+    found = search(a, b, k=k, rows=rows, queries=queries, seed=seed)
     return found.score("lcs_knn", shuffles=shuffles, seed=seed)

@@ -95,11 +95,10 @@ def mixture(emb: Embeddings, *, query: str | None = None) -> dict[str, Mixture]:
         InputError: for an unknown query, one modality alone, or where no row has the query and another modality.
 
     Notes:
-        A row is explained by the members that it has, as `tuplet.objectives.Cone` takes it; a query that no row has beside
-        another modality is left out unless it is asked for. Where the query lies behind all members, the best single member
-        has all the weight. Weights of nearly coincident members are not determined, only their sum is. A mixture is never
-        worse than its best member, also for rows that do not match: read ``gain`` beside what retrieval gains.
-        Cost ``M^2 B D``, in float64.
+        A row is explained by the members that it has; a query that no row has beside another modality is left out unless it is
+        asked for. Where the query lies behind all members, the best single member has all the weight. Of nearly coincident
+        members only the sum of weights is determined. A mixture is never worse than its best member, also for rows that do
+        not match: read ``gain`` beside what retrieval gains. Cost ``M^2 B D``, in float64.
 
     Source:
         Ours; the non-negative least-squares fit (Lawson and Hanson, 1974) of `tuplet.objectives.Cone`.

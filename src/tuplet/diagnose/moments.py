@@ -27,7 +27,7 @@ class Moments:
 
     Notes:
         Cost ``n (d_a + d_b)^2``, memory ``(d_a + d_b)^2`` and one block in float64. The shift is the median row of the first
-        block: digits are spent on spread, not on a common offset, and a column that never changes is exactly 0.
+        block, so that a column that never changes is exactly 0.
 
     Example:
         >>> g = torch.Generator().manual_seed(0)

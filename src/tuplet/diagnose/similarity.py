@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from tuplet.diagnose._lists import METRICS, search
-from tuplet.diagnose._neighbours import Neighbours, neighbours
+from tuplet.diagnose._lists import METRICS, Neighbours, neighbours, search
 from tuplet.diagnose._rows import Array, Rows, paired, prepared
 from tuplet.diagnose.centred import Kernel, cka, svcca
 from tuplet.diagnose.knn import cknna, cycle_knn, lcs_knn, mutual_knn
@@ -54,15 +53,12 @@ class Similarity(Mapping[str, Score]):
     k: int
 
     def __getitem__(self, metric: str) -> Score:
-        """Return one metric's score."""
         return self.scores[metric]
 
     def __iter__(self) -> Iterator[str]:
-        """Go through the names of the metrics."""
         return iter(self.scores)
 
     def __len__(self) -> int:
-        """Return the number of metrics."""
         return len(self.scores)
 
     def numbers(self) -> dict[str, float]:

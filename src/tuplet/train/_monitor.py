@@ -9,8 +9,7 @@ from typing import Any
 
 import torch
 
-from tuplet.diagnose.gradients import forces
-from tuplet.diagnose.panels import panel
+from tuplet.diagnose.panels import forces, panel
 from tuplet.objectives.compose import Objective
 from tuplet.train._checkpoint import generators
 from tuplet.train._gather import gather
