@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tuplet.diagnose._rows import Array, paired
+from tuplet.diagnose._lists import Array, paired
 from tuplet.diagnose.moments import Moments, alignment_score, canonical_score, hsic_of, principal
 from tuplet.diagnose.score import Score, shuffles_of
 from tuplet.types import InputError, in_range, one_of

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tuplet.diagnose._rows import Array, paired
+from tuplet.diagnose._lists import Array, paired
 from tuplet.diagnose.score import Score
 from tuplet.types import InputError, in_range
 

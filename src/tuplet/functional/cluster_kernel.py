@@ -51,9 +51,6 @@ class ClusterKernel:
             program does; ``"raw"`` sums inner products of posteriors instead of cosines, as their first MATLAB program does.
         seed: of all draws, by a generator of their own.
 
-    Raises:
-        InputError: for an option out of range.
-
     Notes:
         Defaults are those of the authors' programs where nothing else is said. Computed in float64 and returned in the dtype
         and on the device of the windows, without a gradient. Cost of `fit`: ``iterations Q N C T' V'`` for segments of ``T'``

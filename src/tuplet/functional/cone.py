@@ -20,15 +20,10 @@ def conic(products: Sequence[Float[Tensor, "B N"]], gram: Float[Tensor, "k k N"]
     .. math:: \partial s / \partial t_j = b_j, \qquad \partial s / \partial G_{ij} = -\tfrac12 s\, b_i b_j
 
     Args:
-        products: as in `best_mixture`.
-        gram: as in `best_mixture`.
+        products, gram: as in `best_mixture`.
 
     Returns:
-        ``(B, N)``.
-
-    Notes:
-        By the envelope theorem the gradient needs the optimal weights alone. It is exact where the set of members in use is
-        unique, and a subgradient at ties. Memory: ``k + 1`` tensors ``(B, N)``.
+        ``(B, N)``. By the envelope theorem the gradient needs the optimal weights alone; a subgradient at ties.
 
     Source:
         Danskin (1966), The theory of max-min, with applications.
@@ -61,12 +56,8 @@ def between(
         rounds: of solving for either side in turn; 0 or more.
 
     Returns:
-        ``(B, N)``. Exact where one side has one member. Otherwise the best of ``j`` ascents, one from each query member: at
-        least the best cosine of any query member with the candidates' cone. An ascent ends at a maximum, in rare cases not at
-        the highest.
-
-    Notes:
-        Costs ``j * (1 + 2 * rounds)`` solutions of `best_mixture` and no further products.
+        ``(B, N)``. Exact where one side has one member; otherwise the best of ``j`` ascents, one from each query member, which
+        in rare cases end at a lower maximum. Costs ``j * (1 + 2 * rounds)`` solutions of `best_mixture`.
 
     Source:
         Ours, by alternating maximisation; the problem is the smallest angle of two polyhedral cones.

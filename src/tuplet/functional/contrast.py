@@ -66,9 +66,6 @@ def contrast(
         Scalar; its mean over processes is the loss of all rows. Queries without any negative count for nothing when the
         positive is excluded.
 
-    Raises:
-        InputError: if an option is out of range.
-
     Source:
         van den Oord et al. (2018), CLIP (Radford et al., 2021); without the positive: OVA-IB, equation 9; several
         positives: Khosla et al. (2020), equation 2.

@@ -42,9 +42,6 @@ def log_density(
     Returns:
         ``(N,)``; 0 with a zero gradient for a row without centres.
 
-    Raises:
-        InputError: if an option is out of range.
-
     Notes:
         Cost ``N K D``. Summed as logarithms, so nothing underflows. An angle has first derivatives only.
 
@@ -100,9 +97,6 @@ def squared_distance(
 
     Returns:
         ``(B,)``. The angle keeps its digits for nearly equal and nearly opposite rows, with a finite gradient.
-
-    Raises:
-        InputError: for an unknown geometry.
 
     Source:
         UniAlign, equations 10 and 14; the angle as in Kahan (2006), How futile are mindless assessments of roundoff.

@@ -47,9 +47,6 @@ def uniformity(
     Returns:
         Scalar, at most 0; its mean over processes is the value of all rows. 0 if no row has another to be far from.
 
-    Raises:
-        InputError: if an option is out of range.
-
     Notes:
         The gradient is :math:`-\frac{1}{B\tau^2} \sum_j (p_{ij} + p_{ji})(z_i - z_j)`; the paper leaves out ``1/B`` and
         :math:`p_{ji}`.
@@ -173,9 +170,6 @@ def holder_sweep(
 
     Returns:
         Bandwidth -> divergence, averaged over anchors; the last is that of the median heuristic, `median_distance`.
-
-    Raises:
-        InputError: as in `holder_divergence`.
 
     Source:
         UniAlign, equation 24; Gretton et al. (2012) for the median heuristic.

@@ -163,9 +163,6 @@ def gromov_barycenter(
     Returns:
         The `Barycenter`; constant to autograd.
 
-    Raises:
-        InputError: if an option is misspelt or out of range.
-
     Notes:
         Each turn lowers the objective, by ``S`` solves from the plans of the last one. The consensus is defined up to the
         order of its rows; starting from the pairing of paired rows pins it. A list starts from its largest kernel and the

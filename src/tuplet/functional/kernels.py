@@ -21,23 +21,15 @@ def rbf(
 
     Args:
         x: ``(N, ...)``.
-        bandwidth: :math:`h > 0`, a distance. ``"median"`` takes :math:`h^2` as the (lower) median of the squared
-            distances of different rows, so that half of the entries lie below :math:`e^{-1/2}`.
+        bandwidth: :math:`h > 0`, a distance. ``"median"`` takes :math:`h^2` as the (lower) median of the squared distances of
+            different rows (their mean if that is 0).
         valid: bool ``(N,)`` rows that enter the median; None for all. Entries of other rows mean nothing.
 
     Returns:
         ``(N, N)``, symmetric, in [0, 1] with a diagonal of 1. Differentiable; the median is taken as a constant.
 
-    Raises:
-        InputError: if ``bandwidth`` is not positive or misspelt.
-
-    Notes:
-        If more than half of the distances are 0 their mean replaces the median; if all are 0 so is nothing, and every
-        entry is 1. Cost ``N^2 D``.
-
     Source:
-        Elementary. The median heuristic has several conventions; this is one of them. UniOMA names the kernel without
-        a bandwidth.
+        Elementary. The median heuristic has several conventions; UniOMA names the kernel without a bandwidth.
 
     Example:
         >>> rbf(torch.tensor([[0.0], [1.0]])).round(decimals=4)

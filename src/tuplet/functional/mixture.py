@@ -68,16 +68,15 @@ def prior_of(
         smoothness: :math:`a_0` > 0, per squared time step.
         amplitude: :math:`b_0` > 0.
         strength: :math:`N_0` > 0.
-        ridge: :math:`\lambda` >= 0; 0.1 in the authors' MATLAB program. Added where the smallest eigenvalue of K is below
-            1e-8 of the largest.
+        ridge: :math:`\lambda` >= 0, added where the smallest eigenvalue of K is below 1e-8 of the largest.
 
     Returns:
         The `Prior`. A time without any observation takes the attribute's mean, an attribute without any takes 0; an
         attribute that does not vary gets deviation 1.
 
     Source:
-        Mikalsen et al. (2018), section on informative priors; the ridge from the authors' MATLAB program, which tests the
-        reciprocal condition number in the 1-norm.
+        Mikalsen et al. (2018), informative priors; the ridge from the authors' MATLAB program, which tests the reciprocal
+        condition number in the 1-norm.
 
     Example:
         >>> x = torch.tensor([[[0.0], [1.0]], [[2.0], [torch.nan]]])
@@ -115,14 +114,8 @@ def log_joint(windows: Float[Tensor, "N T V"], mixture: Mixture, *, floor: Floor
         floor: ``"density"`` as above, so that one outlier cannot decide; ``"none"`` leaves the maximum out.
 
     Returns:
-        ``(N, C)``, without a gradient. ``-inf`` for a component of weight 0. Its softmax over components is the posterior,
-        its log-sum-exp the log-likelihood.
-
-    Raises:
-        InputError: if ``floor`` is unknown.
-
-    Notes:
-        Cost ``N C T V``, in blocks that stay in the cache. Nothing underflows: all sums are of logarithms.
+        ``(N, C)``, without a gradient; ``-inf`` for a component of weight 0. Its softmax over components is the posterior, its
+        log-sum-exp the log-likelihood. Costs ``N C T V``, in blocks that stay in the cache.
 
     Source:
         Mikalsen et al. (2018), E-step; the floor is in the authors' programs.
@@ -168,19 +161,12 @@ def fit_mixture(
         cluster: ``(N,)`` first component of each window, in [0, components).
         prior: the `Prior`.
         components: number of components ``C`` >= 1.
-        iterations: number of M-steps >= 1; 20 in the authors' programs.
-        floor: as in `log_joint`.
+        iterations: number of M-steps >= 1, each ``N C T V + C V T^3``.
+        floor: as in `log_joint`. With ``"none"`` no iteration lowers the posterior density of the parameters.
 
     Returns:
-        The `Mixture`, without a gradient.
-
-    Raises:
-        InputError: if ``floor`` is unknown.
-
-    Notes:
-        With ``floor="none"`` no iteration lowers the posterior density of the parameters. With ``"density"``, which is
-        the authors' rule, that is not guaranteed. Means start at the prior's mean; the authors' program measures the
-        first variances around 0. A component that loses all windows keeps weight 0.
+        The `Mixture`, without a gradient. Means start at the prior's mean; the authors' program measures the first variances
+        around 0. A component that loses all windows keeps weight 0.
 
     Source:
         Mikalsen et al. (2018), algorithm 1.

@@ -27,7 +27,7 @@ def best_mixture(
     r"""Solve :math:`s = \max_{a \ge 0, a \ne 0} a \cdot t / \sqrt{a^\top G a}` for every pair.
 
     Args:
-        products: ``(k, B, N)`` with ``k >= 1``, :math:`t_j`, of queries of any length with members of unit length (or zero).
+        products: ``(k, B, N)``, :math:`t_j`, of queries of any length with ``k >= 1`` members of unit length (or zero).
         gram: ``(k, k, N)`` inner products of the members of each candidate.
 
     Returns:
@@ -36,9 +36,8 @@ def best_mixture(
 
     Notes:
         Where every :math:`t_j \le 0` the best mixture is the best single member. In float32 the score is right to a few 1e-7
-        however close the members are; the weights of nearly coincident members are not determined, and neither matters to
-        the score. Members that cancel each other are not mixed if what is left of them is lost in rounding: in float32, two
-        unit members whose sum is shorter than about 2e-3; in float64, 1e-7. Just above, float32 errs by some percent.
+        however close the members are. Members that cancel each other are not mixed if what is left is lost in rounding: two
+        unit members whose sum is shorter than about 2e-3 (float64: 1e-7). Just above, float32 errs by some percent.
 
     Source:
         Kim and Park (2011), Fast nonnegative matrix factorization: block principal pivoting. Lawson and Hanson (1974), Solving

@@ -22,9 +22,8 @@ def unit(z: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
 
     Returns:
         ``(..., D)``. Rows whose norm is already 1 within 1e-6 (half the spacing of 16-bit numbers) come back bit by bit, so
-        normalising twice changes neither value nor gradient; a zero row stays zero with a finite gradient. Every other row
-        gets unit length, however long or short it is, subnormal numbers included; the gradient of rows shorter than 4e-16
-        (float32; 6e-151 in float64) is that of a row of this length, so that it stays finite.
+        normalising twice changes neither value nor gradient; a zero row stays zero. Every other row gets unit length,
+        subnormal numbers included; the gradient of rows shorter than 4e-16 (float64: 6e-151) is that of a row of this length.
 
     Source:
         Elementary.
@@ -78,15 +77,13 @@ class _Unit(torch.autograd.Function):
 def even_product(x: Float[Tensor, "B D"], y: Float[Tensor, "N D"]) -> Float[Tensor, "B N"]:
     r"""Inner products :math:`x_i \cdot y_j` that are equal, bit by bit, for equal rows.
 
-    Matrix kernels take some rows at a time and treat what is left over in another order of summation, so equal rows may get
-    scores that differ by rounding, and a tie turns into an order. Rows of zeros fill up the last share here.
-
     Args:
         x: ``(B, D)``.
         y: ``(N, D)``.
 
     Returns:
-        ``(B, N)``.
+        ``(B, N)``. Matrix kernels take some rows at a time and sum what is left over in another order, which turns ties into
+        an order; rows of zeros fill up the last share here.
 
     Source:
         Elementary.

@@ -32,7 +32,7 @@ def cosine(anchor: Float[Tensor, "B D"], rest: Sequence[Float[Tensor, "N D"]]) -
         ``(B, N)`` in [-1, 1].
 
     Raises:
-        InputError: if ``rest`` is empty or dimensions disagree.
+        InputError: if ``rest`` is empty or dimensions disagree; so do all scores here.
 
     Source:
         The retrieval score of pairwise objectives (OVA-IB, section 4.4: "averaged cosine similarity").
@@ -52,17 +52,12 @@ def conic_cosine(anchor: Float[Tensor, "B D"], rest: Sequence[Float[Tensor, "N D
     .. math:: s(q, C) = \max_{a \ge 0,\, a \ne 0} \cos\Big(q, \sum_j a_j c_j\Big)
 
     Args:
-        anchor: ``(B, D)`` queries; no length matters.
-        rest: ``k >= 1`` tensors ``(N, D)``; no length matters.
+        anchor, rest: as in `cosine`; no length matters.
 
     Returns:
-        ``(B, N)`` in [-1, 1]. At least the best single cosine, at most `span_projection`, which it equals where the span's
-        coefficients are non-negative. With one member it is the cosine. Where every member lies behind the query it is the
-        best single cosine. Continuous but for members that cancel each other to within rounding, which are not mixed: in
-        float32 unit members whose sum is shorter than about 2e-3.
-
-    Raises:
-        InputError: if ``rest`` is empty or dimensions disagree.
+        ``(B, N)`` in [-1, 1]: at least the best single cosine, at most `span_projection`, which it equals where the span's
+        coefficients are non-negative. Continuous but for members that cancel each other to within rounding (in float32, a
+        sum of unit members shorter than about 2e-3), which are not mixed.
 
     Notes:
         ``k`` products of ``(B, D) x (D, N)`` and a few dozen passes over ``(B, N)`` numbers each. First derivatives only:
@@ -86,15 +81,11 @@ def multilinear(anchor: Float[Tensor, "B D"], rest: Sequence[Float[Tensor, "N D"
     r"""Multilinear inner product, :math:`\sum_d q_d \prod_j c_{j,d}`.
 
     Args:
-        anchor: ``(B, D)`` queries, taken as they are.
-        rest: ``k >= 1`` tensors ``(N, D)``, taken as they are.
+        anchor, rest: as in `cosine`, taken as they are.
 
     Returns:
-        ``(B, N)``. For ``k >= 2`` it is not a measure of agreement: identical unit vectors score ``sum z^(k+1)``,
-        near 0, and flipping the sign of one member flips the score.
-
-    Raises:
-        InputError: if ``rest`` is empty or dimensions disagree.
+        ``(B, N)``. For ``k >= 2`` it is no measure of agreement: identical unit vectors score ``sum z^(k+1)``, near 0, and
+        flipping the sign of one member flips the score.
 
     Source:
         Symile (Saporta et al., 2024), the MIP score.
@@ -111,19 +102,13 @@ def multilinear(anchor: Float[Tensor, "B D"], rest: Sequence[Float[Tensor, "N D"
 def simplex_volume(anchor: Float[Tensor, "B D"], rest: Sequence[Float[Tensor, "N D"]]) -> Float[Tensor, "B N"]:
     r"""Volume of the parallelotope on a query and a candidate tuple, :math:`\sqrt{\det G(q, c_1, .., c_k)}`.
 
-    Computed as :math:`\mathrm{vol}(C)\,\sqrt{|q|^2 - |P_C q|^2}`.
-
     Args:
-        anchor: ``(B, D)`` queries, usually unit rows.
-        rest: ``k >= 1`` tensors ``(N, D)``, usually unit rows.
+        anchor, rest: as in `cosine`, usually unit rows.
 
     Returns:
-        ``(B, N)``, 0 when the query lies in the span of the tuple. Blind to the sign of every vector. The distance to
-        the span has an absolute error of about ``sqrt(eps)`` of the dtype when it is nearly 0; `paired_volume`
-        has not.
-
-    Raises:
-        InputError: if ``rest`` is empty or dimensions disagree.
+        ``(B, N)``, computed as :math:`\mathrm{vol}(C)\,\sqrt{|q|^2 - |P_C q|^2}`: 0 when the query lies in the span of the
+        tuple. Blind to the sign of every vector. A distance to the span of nearly 0 has an absolute error of about
+        ``sqrt(eps)``; `paired_volume` has not.
 
     Source:
         GRAM (Cicchetti et al., 2025), the Gramian volume.
@@ -143,20 +128,15 @@ def triangle_area(
 ) -> Float[Tensor, "B N"]:
     r"""Area of the triangle with corners ``q``, ``c_1``, ``c_2``.
 
-    With :math:`u = q - c_1, v = q - c_2` and :math:`S = |u|^2 |v|^2 - (u \cdot v)^2`, the area is
-    :math:`\tfrac12 \sqrt S`; ``squared`` gives :math:`\tfrac12 S`, which is twice the squared area.
+    .. math:: \tfrac12 \sqrt S, \qquad S = |u|^2 |v|^2 - (u \cdot v)^2, \quad u = q - c_1,\; v = q - c_2
 
     Args:
         anchor: ``(B, D)`` queries, usually unit rows.
         rest: exactly two tensors ``(N, D)``.
-        squared: True (the authors' code trains with it: no root, so a finite gradient at 0) or the true area.
+        squared: True for :math:`\tfrac12 S`, twice the squared area (the authors' code trains with it), or the true area.
 
     Returns:
-        ``(B, N)``, at least 0. Zero does not mean agreement: it is 0 whenever the corners are collinear, for instance
-        for ``c_1 == c_2`` and any query.
-
-    Raises:
-        InputError: if ``rest`` does not hold two tensors.
+        ``(B, N)``, at least 0; 0 whenever the corners are collinear, for instance for ``c_1 == c_2`` and any query.
 
     Source:
         TRIANGLE (Cicchetti et al., 2025).
@@ -185,20 +165,14 @@ def span_projection(
 ) -> Float[Tensor, "B N"]:
     r"""Cosine of a query with its projection onto the span of a candidate tuple.
 
-    :math:`s = \cos(q, \bar q)`, :math:`\bar q = A (A^\top A + \lambda I)^{-1} A^\top q`, ``A = [c_1 .. c_k]``; without
-    ridge :math:`s = |P_C q| / |q|`.
+    .. math:: s = \cos(q, \bar q), \qquad \bar q = A (A^\top A + \lambda I)^{-1} A^\top q, \quad A = [c_1 .. c_k]
 
     Args:
-        anchor: ``(B, D)`` queries; their length does not matter.
-        rest: ``k >= 1`` tensors ``(N, D)``; with ``ridge`` 0 their lengths do not matter.
-        ridge: :math:`\lambda >= 0`. Really applied in every dtype; it bounds the gradient when members nearly coincide.
+        anchor, rest: as in `cosine`; without a ridge no length matters.
+        ridge: :math:`\lambda >= 0`; it bounds the gradient when members nearly coincide.
 
     Returns:
-        ``(B, N)`` in [0, 1]: 1 when the query lies in the span, 0 when it is orthogonal to it. Blind to sign. With
-        ``ridge`` 0, dependent members count once, as with a pseudo-inverse.
-
-    Raises:
-        InputError: if ``rest`` is empty, dimensions disagree or ``ridge`` is negative.
+        ``(B, N)`` in [0, 1], :math:`|P_C q| / |q|` without a ridge, where dependent members count once. Blind to sign.
 
     Source:
         OVA-IB (Li et al., 2026), equations 9 to 11.
@@ -219,11 +193,11 @@ def paired_volume(members: Sequence[Float[Tensor, "B D"]]) -> Float[Tensor, " B"
         members: two or more tensors ``(B, D)``.
 
     Returns:
-        ``(B,)``. Members within ``delta`` of each other keep a relative accuracy of about ``1e-16 / delta^2``; those closer
-        than 6e-8 of their length have volume 0. The gradient is finite for both.
+        ``(B,)``, factored in float64. Members within ``delta`` of each other keep a relative accuracy of about
+        ``1e-16 / delta^2``; those closer than 6e-8 of their length have volume 0. The gradient is finite for both.
 
     Source:
-        GRAM (Cicchetti et al., 2025); factored in float64.
+        GRAM (Cicchetti et al., 2025).
 
     Example:
         >>> e = torch.eye(2)
@@ -234,11 +208,11 @@ def paired_volume(members: Sequence[Float[Tensor, "B D"]]) -> Float[Tensor, " B"
 
 
 def paired_area(members: Sequence[Float[Tensor, "B D"]], *, squared: bool = True) -> Float[Tensor, " B"]:
-    r"""Area of the triangle with corners at row ``i`` of three tensors, as `triangle_area` defines it.
+    """Area of the triangle with corners at row ``i`` of three tensors, as `triangle_area` defines it.
 
     Args:
         members: three tensors ``(B, D)``.
-        squared: True for twice the squared area, False for the area.
+        squared: as in `triangle_area`.
 
     Returns:
         ``(B,)``, at least 0; exact for nearly coincident members.

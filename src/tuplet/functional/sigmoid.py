@@ -37,9 +37,6 @@ def sigmoid_contrast(
     Returns:
         Scalar. Its mean over processes is the loss of all rows.
 
-    Raises:
-        InputError: if an option is out of range.
-
     Source:
         Zhai et al. (2023), SigLIP, algorithm 1.
 

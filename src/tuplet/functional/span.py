@@ -68,14 +68,8 @@ def span_of(rest: Sequence[Float[Tensor, "N D"]], *, ridge: float = 0.0) -> Span
         ridge: :math:`\lambda >= 0`.
 
     Returns:
-        The `Span`, in the dtype of ``rest``.
-
-    Raises:
-        InputError: if ``ridge`` is negative.
-
-    Notes:
-        Cost ``N k^2 D``, in float64: members of which one lies within ``delta`` of the span of the others keep about
-        ``1e-16 / delta^2`` of relative accuracy, whatever their order and lengths.
+        The `Span`, in the dtype of ``rest``, factored in float64: members of which one lies within ``delta`` of the span of
+        the others keep about ``1e-16 / delta^2`` of relative accuracy. Costs ``N k^2 D``.
 
     Source:
         Linear algebra (Cholesky factor of the Gram matrix).

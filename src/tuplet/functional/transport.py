@@ -55,18 +55,15 @@ def sinkhorn(
         tol: largest summed error of the masses at which to stop, for every problem of the batch.
 
     Returns:
-        The `Transport`. All its parts are differentiable in ``cost``: the value by the envelope theorem, the plan by
-        the implicit function theorem (one linear system per problem in backward), both at the solution, whatever the
-        number of iterations. ``error`` certifies the solution.
+        The `Transport`. All its parts are differentiable in ``cost``, at the solution: the value by the envelope theorem, the
+        plan by the implicit function theorem. ``error`` certifies the solution.
 
     Raises:
-        InputError: if ``epsilon`` is not positive.
+        InputError: if ``epsilon`` is not positive or masses do not match the cost.
 
     Notes:
-        Sweeps run on the kernel of the current potentials and are absorbed into them in the log domain, so that a small
-        ``epsilon`` neither underflows nor costs an exponential per sweep. A round whose sweeps do not divide
-        the error by ten adds a Newton step: sweeps alone converge slowly for a small ``epsilon``, which is
-        approached from larger ones. Cost: ``S N^2 (P + 20)`` per round, ``S N^3`` in the backward of a plan.
+        Sweeps are absorbed into the potentials in the log domain, so that a small ``epsilon`` does not underflow. Newton steps
+        join where sweeps alone are slow. Cost: ``S N^2 (P + 20)`` per round, ``S N^3`` in the backward of a plan.
 
     Source:
         Cuturi (2013), Sinkhorn distances; Schmitzer (2019) for the stabilisation.
@@ -122,14 +119,11 @@ def wasserstein_barycenter(
         masses: ``(S, N)`` masses of the rows, summing to 1 per cloud; uniform when None. A cloud of mass 0 takes no part.
         p: ``(P,)`` masses of the points; uniform when None.
         weights: ``(S,)`` weights :math:`\lambda` >= 0, scaled to sum to 1 over the clouds that take part.
-        steps: number of updates, each with new plans; 0 returns ``start``.
+        steps: number of updates >= 0, each with new plans.
         support: ``"free"`` points, or points kept on the unit ``"sphere"``.
 
     Returns:
         ``(P, D)``, differentiable in ``points`` and ``start``. A local solution: which one depends on ``start``.
-
-    Raises:
-        InputError: if ``epsilon`` is not positive, or ``steps`` negative.
 
     Source:
         Cuturi and Doucet (2014), Fast computation of Wasserstein barycenters, algorithm 2.

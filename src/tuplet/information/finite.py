@@ -90,9 +90,6 @@ def components(tables: Float[Tensor, "T N P Y"], *, units: Units = "bits", gap: 
     Returns:
         The `Components`, float64 on the device of the tables.
 
-    Raises:
-        InputError: as `discrete`, if any table is at fault.
-
     Notes:
         States are not merged, as each table would merge others; zeros are exact all the same.
 

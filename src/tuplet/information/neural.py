@@ -50,9 +50,6 @@ def neural_batch(
     Returns:
         The `PID`, not certified (``gap`` is NaN) and not clamped: parts may be negative.
 
-    Raises:
-        InputError: if numbers of rows differ or an option is out of range.
-
     Notes:
         It measures the discriminators, and its coupling is a bound from above on the union information: unique parts and
         synergy come with the error of both. Posteriors are not calibrated, so that the marginals of a class have unequal mass

@@ -61,9 +61,6 @@ def pointwise(
     Returns:
         The `Pointwise` parts, nats.
 
-    Raises:
-        InputError: if numbers of rows differ or an option is out of range.
-
     Notes:
         **It turns uniqueness of both sources into redundancy plus synergy**: with ``y = (a, b)``, ``x1`` showing only
         ``a`` and ``x2`` only ``b``, means are R = S = 0.69 nats and U1 = U2 = 0, where BROJA has R = S = 0. Never put

@@ -140,9 +140,6 @@ class AlignmentModel(nn.Module):
         Returns:
             A model with this one's networks in it.
 
-        Raises:
-            InputError: as `for_source` does.
-
         Example:
             >>> from tuplet.data import from_arrays
             >>> x = np.random.default_rng(0).normal(size=(40, 3)).astype("f4")

@@ -148,9 +148,6 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     Returns:
         Key of the model's state dict, or ``objective.`` and that of the objective's -> tensor.
 
-    Raises:
-        InputError: as `opened_weights` does.
-
     Example:
         >>> read_weights(Path("nowhere"))
         Traceback (most recent call last):

@@ -18,9 +18,6 @@ class Augment:
             `tuplet.data.from_arrays` does.
         drop: :math:`p` in [0, 1).
 
-    Raises:
-        InputError: if a number is out of range.
-
     Notes:
         Random numbers come from torch's generator of the device, which training saves and restores. Integer inputs, such as
         token ids, pass as they are. Missing rows stay marked as missing.

@@ -79,9 +79,6 @@ class SmallCNN(nn.Module):
         width: channels after the first convolution; doubled by the next two.
         norm: ``"group"`` (groups of up to 8 channels; rows do not influence each other) or ``"batch"``.
 
-    Raises:
-        InputError: if a size is not positive or ``norm`` is misspelt.
-
     Example:
         >>> import torch
         >>> SmallCNN(3, 8)(torch.zeros(2, 3, 32, 32)).shape

@@ -24,9 +24,6 @@ class MLP(nn.Module):
         activation: ``"gelu"``, or ``"leaky_relu"`` (slope 0.01; what OVA-IB uses for poses).
         norm: ``"layer"`` or ``"none"``, after every linear layer but the last.
 
-    Raises:
-        InputError: if a size is not positive or an option is misspelt.
-
     Example:
         >>> import torch
         >>> MLP(12, 5)(torch.zeros(3, 4, 3)).shape

@@ -23,9 +23,6 @@ class SequenceCNN(nn.Module):
         stride: of every convolution; long signals need more than 1.
         pool: steps left after pooling; 1 forgets when something happened.
 
-    Raises:
-        InputError: if a size is not positive or ``layout`` is misspelt.
-
     Notes:
         OVA-IB gives the kinds of layers, and their number for physiology; widths, kernels, strides and the pooled length are
         guessed.
@@ -86,9 +83,6 @@ class LSTM(nn.Module):
     Args:
         channels: numbers per step.
         out_features: width of the state, and so of the output.
-
-    Raises:
-        InputError: if a size is not positive.
 
     Notes:
         A step is padding when all its numbers are exactly zero, so scaling must leave padding at zero. Zero steps between

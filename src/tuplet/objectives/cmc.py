@@ -30,9 +30,6 @@ class CMC(Pairwise):
         positives: as in `Pairwise`; with ``"group"`` the other rows of the group are positives in both modalities.
         pairs, anchor, weights, reduction, block_size: as in `Pairwise`.
 
-    Raises:
-        InputError: as `Pairwise` does.
-
     Notes:
         When to use: to compare with papers that report NT-Xent under the name CMC.
         Not the loss of the CMC paper, which contrasts with a memory bank and between modalities only; papers that report
