@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tuplet.audit._parts import AXES, decompose
+from tuplet.audit._parts import AXES, Labels, Side
+from tuplet.audit._parts import decompose as of_sides
 from tuplet.information import clustered
 from tuplet.simulators import blocks
 
@@ -13,6 +14,11 @@ def sample(counts, seed):
     rows = [part[slice(0, len(part))] for part in (source.train, source.val)]
     x1, x2 = (np.concatenate([b.inputs[k].numpy() for b in rows]) for k in ("x1", "x2"))
     return x1, x2, np.concatenate([b.target["label"].numpy() for b in rows])
+
+
+def decompose(x1, x2, y, **options):
+    labels = Labels(y)
+    return of_sides(Side(x1, labels), Side(x2, labels), **options)
 
 
 def called(pid):

@@ -1,62 +1,34 @@
 """The pilot is `strategic`, computed side by side."""
 
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from tuplet import InputError
-from tuplet.audit.pilots import _covariance, _one_by_one, _side_by_side, _stackable, pilot
+from tuplet.audit.pilots import Pilots, _covariance, pilot
 from tuplet.data import from_arrays
 from tuplet.simulators import blocks
 from tuplet.train import TrainConfig, strategic
-from tuplet.train._rows import some
-
-
-def real_source(seed=0, n=120):
-    x = np.random.default_rng(seed).normal(size=(n, 4))
-    return from_arrays({"a": x, "b": x[:, ::-1] ** 2}, targets={"label": x[:, :2].sum(1) + 0.1})
-
-
-@pytest.mark.parametrize(
-    "source", [blocks.load(rows=200, views=("image", "sequence")), blocks.load(rows=200), real_source()]
-)
-def test_side_by_side_is_one_after_the_other(source):
-    config = TrainConfig(lr=3e-3, epochs=2, batch_size=32)
-    train, val = some(source.train), some(source.val)
-    assert _stackable(source, "label", train)
-    arguments = (source, "label", (0.0, 0.7), (0, 3), config, train, val)
-    fitted, outcomes = _side_by_side(*arguments)
-    expected_fit, expected = _one_by_one(*arguments)
-    for name in source.modalities:
-        assert outcomes[name].shape == (2, 2, len(val))
-        torch.testing.assert_close(outcomes[name], expected[name], rtol=1e-3, atol=1e-3)
-        assert fitted[name] == pytest.approx(expected_fit[name], abs=1e-3)
-    for i, level in enumerate((0.0, 0.7)):
-        run = strategic(source, strength=level, config=config, seed=3)
-        for name, score in run.scores["val"].items():
-            assert expected[name][i, 1].double().mean() == pytest.approx(score, abs=1e-6)
 
 
 def test_judging_in_blocks_changes_nothing(monkeypatch):
     source = blocks.load(rows=200)
     whole = pilot(source, ("x1", "x2"), strengths=(1.0,), seeds=(0, 1), steps=3)
-    monkeypatch.setattr(sys.modules["tuplet.audit.pilots"], "BLOCK", 7)
+    monkeypatch.setattr(sys.modules["tuplet.train._many"], "BLOCK", 7)
     assert pilot(source, ("x1", "x2"), strengths=(1.0,), seeds=(0, 1), steps=3).scores == whole.scores
 
 
-def test_missing_rows_are_trained_one_after_the_other():
+def test_of_a_missing_row_the_other_modality_counts():
     x = np.random.default_rng(0).normal(size=(90, 4))
     hidden = x.copy()
     hidden[::5] = np.nan
     source = from_arrays({"a": hidden, "b": x, "c": x}, targets={"label": np.arange(90) % 3})
-    assert not _stackable(source.select(("a", "b")), "label", some(source.train))
     found = pilot(source, ("a", "b"), strengths=(1.0,), seeds=(0, 1), steps=2)
     assert sorted(found.scores) == ["a", "b"]
     assert np.isfinite(found.gain).all()
-    assert found.rows == len(source.val)  # of a missing row, the other modality counts
+    assert found.rows == len(source.val)
     assert found.groups is None
 
 
@@ -71,13 +43,13 @@ def grouped(repeats, groups=20, seed=0):
 
 def test_groups_are_the_unit_of_noise():
     source = grouped(10, groups=60)
-    train, val = some(source.train), some(source.val)
-    assert not _stackable(source, "label", train)
     config = TrainConfig(lr=3e-3, epochs=4, batch_size=120)
-    steps = 4 * (len(train) // 120)
+    steps = 4 * (len(source.train) // 120)
     found = pilot(source, ("a", "b"), strengths=(3.0,), seeds=(0, 1), steps=steps, config=config)
-    _, outcomes = _one_by_one(source, "label", (0.0, 3.0), (0, 1), config, train, val)
-    both = torch.stack(list(outcomes.values())).mean(dim=0).double().numpy()
+    runs = [strategic(source, strength=level, config=config, seed=seed) for level in (0.0, 3.0) for seed in (0, 1)]
+    y = runs[0].embeddings["val"].target["label"]
+    right = torch.stack([run.task.predict(run.embeddings["val"])[k].argmax(1) == y for run in runs for k in "ab"])
+    both = right.view(2, 2, 2, -1).double().mean(dim=2).numpy()  # (strengths, seeds, rows)
     change = 100 * (both[1] - both[0])  # (seeds, rows)
     ids = source.group[source.split.val].numpy()
     means = np.array([change[:, ids == g].mean() for g in np.unique(ids)])  # groups are of one size
@@ -86,20 +58,18 @@ def test_groups_are_the_unit_of_noise():
     assert found.covariance[1][1] == pytest.approx(expected, rel=1e-4)
 
 
-def test_both_ways_train_on_the_same_rows(monkeypatch):
-    for module in ("tuplet.audit.pilots", "tuplet.train._rows"):
-        monkeypatch.setattr(sys.modules[module], "ROWS", 40)
-    seen = []
-
-    def fit(*_, train, config):
-        seen.append((train, config))
-        return SimpleNamespace(stopped=False)
-
-    monkeypatch.setattr(sys.modules["tuplet.audit.pilots"], "fit", fit)
-    source = grouped(5)
-    pilot(source, ("a", "b"), strengths=(1.0,), seeds=(0, 1), steps=10, config=TrainConfig(batch_size=8))
-    assert {len(train) for train, _ in seen} == {40}
-    assert {config.epochs * (len(train) // config.batch_size) for train, config in seen} == {10}
+def test_at_most_some_rows_are_trained_on_and_judged_by(monkeypatch):
+    monkeypatch.setattr(sys.modules["tuplet.train._rows"], "ROWS", 40)
+    source = blocks.load(rows=400)
+    of = Pilots(
+        source,
+        target="label",
+        strengths=(1.0,),
+        seeds=(0, 1),
+        steps=10,
+        config=TrainConfig(batch_size=8),
+    )
+    assert (len(of.train), len(of.val), of.config.epochs) == (40, 40, 2)
 
 
 @pytest.mark.parametrize("n", [3, 200])
@@ -128,7 +98,7 @@ def test_test_rows_do_not_matter():
     source = blocks.load(rows=300)
     changed = blocks.load(rows=300)
     for name in ("x1", "x2"):
-        changed.inputs[name][changed.split.test] = 7.0
+        changed.columns[name].values[changed.split.test] = 7.0
     changed.values["label"][changed.split.test] = 0
     options = {"strengths": (1.0,), "seeds": (0, 1), "steps": 3}
     assert pilot(source, ("x1", "x2"), **options) == pilot(changed, ("x1", "x2"), **options)

@@ -4,10 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
-from tuplet import Embeddings, InputError, TrainConfig
-from tuplet.objectives import Pairwise
+from tuplet import InputError
 from tuplet.processes import Inline
 from tuplet.simulators import redundancy
 from tuplet.study import _run
@@ -18,8 +16,6 @@ from tuplet.suites.strategic_plan import Plan, Regime
 from tuplet.suites.strategic_reading import claims, drivers, sections
 from tuplet.suites.strategic_report import write_strategic
 from tuplet.suites.strengths import Curve, curve, judge
-from tuplet.train import strategic
-from tuplet.train._many import Member, Stack, StackedContrast, encoder
 
 PLAN = Plan(
     shared=(0, 8),
@@ -31,46 +27,6 @@ PLAN = Plan(
     similar=120,
     queries=40,
 )
-
-
-def test_a_stack_is_one_training_at_a_time():
-    data = redundancy.load(4, rows=1000)
-    config = TrainConfig(epochs=2, batch_size=100, lr=2e-2, weight_decay=1e-2)
-    members = [Member(0.0, 0, 2e-2, 1e-2), Member(0.5, 0, 2e-2, 1e-2), Member(2.0, 1, 2e-2, 1e-2)]
-    stack = Stack(data, members)
-    stack.fit(config)
-    test = data.test[:]
-    right = stack.correct(test.inputs, test.target["label"])
-    h = stack.represent(test.inputs)
-    for i, m in enumerate(members):
-        run = strategic(data, strength=m.strength, encoders=encoder, projector="none", config=config, seed=m.seed)
-        assert all(float(right[k][i]) == pytest.approx(v) for k, v in run.scores["test"].items())
-        for k, v in run.embeddings["test"].h.items():
-            torch.testing.assert_close(h[k][i], v, rtol=1e-3, atol=1e-4)
-
-
-def test_a_stack_can_train_on_fewer_rows_and_refuses_small_temperatures():
-    data = redundancy.load(4, rows=1000)
-    assert len(Stack(data, [Member(0.0)], rows=50).train) == 50
-    with pytest.raises(InputError, match=r"tau is 0.01"):
-        Stack(data, [Member(1.0)], tau=0.01)
-
-
-def test_stacked_contrast_has_the_value_and_gradient_of_pairwise():
-    g = torch.Generator().manual_seed(0)
-    a, b = (torch.nn.functional.normalize(torch.randn(3, 20, 5, generator=g, dtype=torch.float64), dim=2) for _ in "ab")
-    a.requires_grad_()
-    b.requires_grad_()
-    found = StackedContrast.apply(a, b, torch.tensor([True, False, True]), 0.07)
-    weights = torch.tensor([1.0, 1.0, 3.0], dtype=torch.float64)
-    seen = torch.autograd.grad((weights * found).sum(), (a, b))
-    assert found[1] == 0
-    for s, w in ((0, 1.0), (2, 3.0)):
-        x, y = a.detach()[s].requires_grad_(), b.detach()[s].requires_grad_()
-        loss = w * Pairwise(tau=0.07)(Embeddings.of({"a": x, "b": y})).total
-        torch.testing.assert_close(w * found[s], loss)
-        for mine, other in zip(seen, torch.autograd.grad(loss, (x, y)), strict=True):
-            torch.testing.assert_close(mine[s], other)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,17 @@ from typing import Any
 import torch
 
 from tuplet.audit._keep import COMPARED, DECOMPOSED, TRIED, Kept
-from tuplet.audit._parts import decompose
+from tuplet.audit._parts import Labels, Side, decompose
 from tuplet.audit._question import asked
 from tuplet.audit.advice import Advice, advise
-from tuplet.audit.pilots import STEPS, STRENGTHS, Pilot, pilot
+from tuplet.audit.pilots import STEPS, STRENGTHS, Pilot, Pilots
 from tuplet.data import Source
 from tuplet.diagnose.similarity import similarity
 from tuplet.information import PID
 from tuplet.train._fits import LEAST
-from tuplet.train._rows import ROWS, groups, some
+from tuplet.train._rows import groups
 from tuplet.train.config import TrainConfig
-from tuplet.train.strength import strategic
-from tuplet.types import Batch, Embeddings
+from tuplet.types import Batch
 
 Numbers = dict[str, dict[str, float]]
 
@@ -162,43 +161,27 @@ def audit(
         if report is not None:
             report(done, total, what)
 
-    alone = cache(partial(_separate, source, target, steps, config))
-    both = _labelled(source, target)
-    flat = {k: both.inputs[k].flatten(1) for k in names}
+    pilots = Pilots(source, target=target, strengths=strengths, seeds=seeds, steps=steps, config=config)
+    both = _labelled(pilots)
+    side = cache(partial(_side, both, target))
 
-    whole = torch.stack([both.present[k] for k in names]).all(dim=0)
-
-    def parts(first: str, others: Sequence[str]) -> PID:
-        here = torch.stack([both.present[k] for k in (first, *others)]).all(dim=0)
-        return decompose(
-            flat[first][here],
-            torch.cat([flat[k][here] for k in others], dim=1),
-            both.target[target][here],
-            group=None if both.group is None else both.group[here],
-            permutations=permutations,
-            bootstrap=bootstrap,
-        )
+    def parts(first: str, others: tuple[str, ...]) -> PID:
+        here = _rows_with(both, (first, *others))
+        return decompose(side((first,), here), side(others, here), permutations=permutations, bootstrap=bootstrap)
 
     rest, found = {}, []
     with kept:
         if len(names) > 2:
-            for name in names if int(whole.sum()) >= LEAST["train"] + LEAST["val"] else ():
-                others = [k for k in names if k != name]
+            for name in names if len(_rows_with(both, names)) >= LEAST["train"] + LEAST["val"] else ():
+                others = tuple(k for k in names if k != name)
                 rest[name] = kept.get(f"rest {name!r}", partial(parts, name, others), DECOMPOSED, PID)
                 say(f"{name} against the rest decomposed")
         for a, b in question.pairs:
-            pid = kept.get(f"pid {a!r} {b!r}", partial(parts, a, [b]), DECOMPOSED, PID)
+            pid = kept.get(f"pid {a!r} {b!r}", partial(parts, a, (b,)), DECOMPOSED, PID)
             say(f"{a} + {b} decomposed")
-            tried = kept.get(
-                f"pilot {a!r} {b!r}",
-                partial(
-                    pilot, source, (a, b), target=target, strengths=strengths, seeds=seeds, steps=steps, config=config
-                ),
-                TRIED,
-                Pilot,
-            )
+            tried = kept.get(f"pilot {a!r} {b!r}", partial(pilots.pilot, (a, b)), TRIED, Pilot)
             say(f"{a} + {b} tried")
-            near = kept.get(f"similarity {a!r} {b!r}", partial(_compared, alone, a, b), COMPARED, _numbers)
+            near = kept.get(f"similarity {a!r} {b!r}", partial(_compared, pilots, a, b), COMPARED, _numbers)
             say(f"{a} + {b} compared")
             found.append(PairAudit((a, b), pid, near, tried, advise((a, b), pid, near, tried)))
     return Audit(
@@ -213,10 +196,10 @@ def audit(
     )
 
 
-def _labelled(source: Source, target: str) -> Batch:
-    """Training and validation rows, at most 2 * ROWS of them, with the groups that the split keeps whole."""
-    batches = [some(source.train), some(source.val)]
-    gathered = [groups(source, b) for b in batches]
+def _labelled(pilots: Pilots) -> Batch:
+    """Training and validation rows, with the groups that the split keeps whole."""
+    batches, target = [pilots.train, pilots.val], pilots.target
+    gathered = [groups(pilots.source, b) for b in batches]
     return Batch(
         inputs={k: torch.cat([b.inputs[k] for b in batches]) for k in batches[0].inputs},
         present={k: torch.cat([b.present[k] for b in batches]) for k in batches[0].inputs},
@@ -226,17 +209,23 @@ def _labelled(source: Source, target: str) -> Batch:
     )
 
 
-def _separate(source: Source, target: str, steps: int, config: TrainConfig) -> Embeddings:
-    """Train every encoder alone, and embed validation rows."""
-    size = min(config.batch_size, len(source.train))
-    config = replace(config, epochs=-(-steps // (len(source.train) // size)), batch_size=size)
-    return strategic(source, target=target, strength=0.0, config=config).embeddings["val"]
+def _rows_with(batch: Batch, names: Sequence[str]) -> tuple[int, ...]:
+    """List the rows that have all these modalities."""
+    return tuple(torch.stack([batch.present[k] for k in names]).all(dim=0).nonzero()[:, 0].tolist())
 
 
-def _compared(alone: Callable[[], Embeddings], a: str, b: str) -> Numbers:
-    emb = alone()
-    here = torch.nonzero(emb.present[a] & emb.present[b])[:ROWS, 0]
-    scores = similarity(emb.h[a][here], emb.h[b][here], k=min(10, len(here) - 1))
+def _side(both: Batch, target: str, names: tuple[str, ...], rows: tuple[int, ...]) -> Side:
+    """Put some modalities of some rows beside each other."""
+    at = torch.tensor(rows)
+    labels = Labels(both.target[target][at], None if both.group is None else both.group[at])
+    return Side(torch.cat([both.inputs[k][at].flatten(1) for k in names], dim=1), labels)
+
+
+def _compared(pilots: Pilots, a: str, b: str) -> Numbers:
+    """Compare the encoders that the pilot trained without alignment, on validation rows."""
+    here = (pilots.val.present[a] & pilots.val.present[b]).nonzero()[:, 0]
+    h = [pilots.alone(k)[2][here] for k in (a, b)]
+    scores = similarity(*h, k=min(10, len(here) - 1))
     found = {}
     for name, score in scores.items():
         low, high = (math.nan, math.nan) if score.null is None else (score.null.low, score.null.high)  # does not vary

@@ -106,11 +106,12 @@ def _direction(s: _State, held: Tensor, pull: Tensor) -> tuple[Tensor, Tensor, T
     inverse.diagonal(dim1=-2, dim2=-1).add_(diagonal)
     own1 = inverse.sum(2) + torch.diag_embed((~rows).to(inverse))
     own2 = inverse.sum(1) * columns[..., :, None] * columns[..., None, :] + torch.diag_embed((~columns).to(inverse))
-    cross = (inverse.transpose(2, 3) * columns[:, None, None]).reshape(t, n, y, p * y)
-    del inverse
     scale1, factor1 = _factor(own1.reshape(t * n, y, y))
     scale1, factor1 = scale1.view(t, n, y), factor1.view(t, n, y, y)
-    cross = torch.linalg.solve_triangular(factor1, scale1[..., None] * cross, upper=False).reshape(t, n * y, p * y)
+    inverse *= scale1[:, :, None, :, None] * columns[:, None, :, None]
+    cross = inverse.transpose(2, 3).reshape(t, n, y, p * y)
+    del inverse
+    cross = torch.linalg.solve_triangular(factor1, cross, upper=False).reshape(t, n * y, p * y)
     schur = -(cross.mT @ cross)
     blocks = schur.view(t, p, y, p, y).diagonal(dim1=1, dim2=3)  # (t, y, y, p)
     blocks.add_(own2.permute(0, 2, 3, 1))
@@ -141,13 +142,16 @@ def _direction(s: _State, held: Tensor, pull: Tensor) -> tuple[Tensor, Tensor, T
 def _factor(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """Scale to a unit diagonal and factorise, with as small a ridge as each matrix needs."""
     scale = matrix.diagonal(dim1=1, dim2=2).clamp_min(TINY).rsqrt()
-    matrix = scale[:, :, None] * matrix * scale[:, None]
-    ridge = torch.full_like(scale[:, 0], 1e-14)
+    matrix = (scale[:, :, None] * matrix).mul_(scale[:, None])
+    ridge = torch.full_like(scale[:, :1], 1e-14)
+    matrix.diagonal(dim1=1, dim2=2).add_(ridge)
     for _ in range(8):
-        factor, failed = torch.linalg.cholesky_ex(matrix + torch.diag_embed(ridge[:, None].expand_as(scale)))
+        factor, failed = torch.linalg.cholesky_ex(matrix)
         if not bool(failed.any()):
             break
-        ridge = torch.where(failed > 0, ridge * 10, ridge)
+        more = torch.where(failed[:, None] > 0, 9 * ridge, 0.0)  # ten times as much where that was too little
+        matrix.diagonal(dim1=1, dim2=2).add_(more)
+        ridge += more
     return scale, factor
 
 

@@ -112,18 +112,21 @@ def _mlps(
     optimiser = torch.optim.AdamW([w1, b1, w2, b2], lr=3e-3, weight_decay=1e-2, fused=True)
     shown, seen, unseen = inputs[fold, fit], inputs[fold, watched], inputs[fold, new]
     best, age = torch.full((len(parts),), math.inf), torch.zeros(len(parts))
-    kept = torch.zeros(*new.shape, wide)
+    kept = [p.detach().clone() for p in (w1, b1, w2, b2)]
     for _ in range(STEPS):
         descend(optimiser, losses(shown, label[fit], fit_share).sum())
         with torch.no_grad():
             loss = losses(seen, label[watched], watched_share)
             better = (loss < best) & (age <= PATIENCE)  # a fold that has stopped stays where it was
             best, age = torch.where(better, loss, best), torch.where(better, 0, age + 1)
-            if better.any():
-                kept[better] = logits(unseen)[better]
+            for now, then in zip((w1, b1, w2, b2), kept, strict=True):
+                then.copy_(torch.where(better[:, None, None], now, then))
         if (age > PATIENCE).all():
             break
-    read = kept.double().softmax(2).numpy()
+    with torch.no_grad():
+        for now, then in zip((w1, b1, w2, b2), kept, strict=True):
+            now.copy_(then)
+        read = logits(unseen).double().softmax(2).numpy()
     return [read[k, : len(test)] for k, (_, test) in enumerate(parts)]
 
 

@@ -85,12 +85,12 @@ def clustered(
     a, b, target, kin = samples(x1, x2, y, bins=bins, group=group)
     if fit is None:
         in_range("held_out", held_out, 1e-9, 1)
-        count = _held_out(len(target), held_out, kin, seed)
+        count = held_out_rows(len(target), held_out, kin, seed)
         fit_a, fit_b = a[~count], b[~count]
         a, b, target, kin = a[count], b[count], target[count], None if kin is None else kin[count]
     else:
         fit_a, fit_b = features("fit[0]", fit[0]), features("fit[1]", fit[1])
-    k = _clusters(len(target), len(np.unique(target))) if clusters is None else clusters
+    k = clusters_for(len(target), len(np.unique(target))) if clusters is None else clusters
     return counted(
         clusters_of(a, fit_a, clusters=k, components=components, seed=seed),
         clusters_of(b, fit_b, clusters=k, components=components, seed=seed),
@@ -105,12 +105,13 @@ def clustered(
     )
 
 
-def _clusters(n: int, classes_: int) -> int:
+def clusters_for(n: int, classes_: int) -> int:
+    """Choose how many clusters leave `PER_CELL` counted samples per cell."""
     fitting = round(math.sqrt(n / (PER_CELL * classes_)))
     return min(MOST, max(4, classes_, fitting))
 
 
-def _held_out(n: int, share: float, group: NDArray[np.generic] | None, seed: int) -> NDArray[np.bool_]:
+def held_out_rows(n: int, share: float, group: NDArray[np.generic] | None, seed: int) -> NDArray[np.bool_]:
     """Rows to count: whole groups in random order until they hold the share."""
     code = np.arange(n) if group is None else np.unique(group, return_inverse=True)[1]
     size = np.bincount(code)

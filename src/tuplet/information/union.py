@@ -28,8 +28,8 @@ COARSE = 5e-5
 CELLS = 100_000_000
 """Most numbers ``N P Y^2`` of one problem for which ``"auto"`` takes Newton steps: 800 MB, five times."""
 
-CHUNK = 4_000_000
-"""Most numbers ``T N P Y^2`` of one batch of problems on its way through a solver."""
+CHUNK = 400_000
+"""Most numbers ``T N P Y^2`` of one batch of problems on its way through a solver: 3 MB, which stay in cache."""
 
 
 def union_information(

@@ -21,10 +21,12 @@ import torch
 
 from tuplet.data import Source
 from tuplet.diagnose.similarity import cka, mutual_knn, svcca
+from tuplet.functional._measures import hits
 from tuplet.information import discrete
 from tuplet.information.pid import PARTS, TERMS
 from tuplet.io import parse_state, write_atomic
 from tuplet.io.environment import environment
+from tuplet.nets import MLP
 from tuplet.simulators import redundancy
 from tuplet.study._ledger import Ledger
 from tuplet.study._run import Report, run, silent
@@ -33,8 +35,11 @@ from tuplet.study.suite import TUNING_SEED, Cell
 from tuplet.suites.strategic_plan import NAME, PLAN, Plan, Regime
 from tuplet.suites.strategic_reading import claims, sections
 from tuplet.train import TrainConfig
-from tuplet.train._many import Member, Stack
-from tuplet.types import InputError
+from tuplet.train._many import Many, Member
+from tuplet.types import Batch, InputError
+
+WIDTH = 12
+"""Width of the inputs and of every layer of an encoder."""
 
 
 class DataSet(Cell):
@@ -120,7 +125,6 @@ def run_data_set(plan: Plan, cell: Cell, *, told: Path | None = None) -> list[Re
     seeds = {"features_seed": 1 + 2 * data_seed, "weights_seed": 2 + 2 * data_seed}
     task = redundancy.Task(shared, **seeds)
     source = redundancy.load(shared, rows=plan.rows, **seeds)
-    config = TrainConfig(epochs=regime.epochs, batch_size=regime.batch_size)
     common = Record(NAME, f"{regime.name}, R = {shared}", "task", "default", data_seed * plan.trainings, {}, "", 0.0)
     common = replace(common, data=source.fingerprint, environment=environment(), pool=len(source.test))
     pid = discrete(task.table)
@@ -132,25 +136,22 @@ def run_data_set(plan: Plan, cell: Cell, *, told: Path | None = None) -> list[Re
             text = f"{cell.title}: {what}, epoch {epoch} of {regime.epochs}"
             write_atomic(told / f"{regime.name}.{shared}.{data_seed}", text.encode())
 
-    decay, best = _tuned(plan, regime, source, config, say)
+    decay, best = _tuned(plan, regime, source, say)
     chosen = [("default", s, best[0.0]) for s in plan.strengths]
     chosen += [("tuned", s, best[s]) for s in plan.strengths if best[s] != best[0.0]]
-    runs = [(variant, s, lr, t) for variant, s, lr in chosen for t in range(plan.trainings)]
-    stack = Stack(source, [Member(s, t, lr, decay) for _, s, lr, t in runs], tau=plan.tau, rows=regime.rows)
-    stack.fit(config, partial(say, f"training {len(runs)} networks"))
+    runs = [(variant, s, t, lr, decay) for variant, s, lr in chosen for t in range(plan.trainings)]
+    trained = _trained(plan, regime, source, [run[1:] for run in runs], partial(say, f"training {len(runs)} networks"))
     say("measuring similarity", regime.epochs)
     parts = {k: getattr(source, k)[slice(0, len(getattr(source, k)))] for k in ("val", "test")}
-    right = {k: stack.correct(rows.inputs, rows.target["label"]) for k, rows in parts.items()}
     chance = float(parts["test"].target["label"].bincount().max()) / len(source.test)
-    h = stack.represent({k: v[: plan.similar] for k, v in parts["test"].inputs.items()})
     spent = {
         "batch_size": regime.batch_size,
         "epochs": regime.epochs,
-        "parameters": stack.weights.shape[1],
+        "parameters": trained[0][0].size,
         "weight_decay": decay,
-        "rows": len(stack.train),
+        "rows": min(regime.rows or len(source.train), len(source.train)),
     }
-    for i, (variant, strength, lr, t) in enumerate(runs):
+    for (variant, strength, t, lr, _), network in zip(runs, trained, strict=True):
         here = replace(
             common,
             entry=f"{strength:g}",
@@ -160,12 +161,14 @@ def run_data_set(plan: Plan, cell: Cell, *, told: Path | None = None) -> list[Re
             budget=spent | {"lr": lr},
         )
         mine = [
-            replace(here, metric=f"accuracy/{part}", detail=k, value=float(v[i]), chance=chance)
-            for part, found in right.items()
-            for k, v in found.items()
+            replace(here, metric=f"accuracy/{part}", detail=k, value=accuracy, chance=chance)
+            for part, rows in parts.items()
+            for k, accuracy in _right(*network, rows).items()
         ]
         if variant == "default":
-            mine += _similar(plan, *(h[k][i] for k in stack.names), common=here, null=t == 0)
+            many, member = network
+            h = (many.read(member, k, parts["test"].inputs[k][: plan.similar])[1] for k in member.names)
+            mine += _similar(plan, *h, common=here, null=t == 0)
         records += mine
         if variant == "default" and best[strength] == best[0.0]:
             records += [replace(r, variant="tuned") for r in mine if r.metric.startswith("accuracy")]
@@ -175,17 +178,45 @@ def run_data_set(plan: Plan, cell: Cell, *, told: Path | None = None) -> list[Re
     return [replace(r, seconds=seconds) for r in records]
 
 
+def encoder(name: str) -> MLP:
+    """Make one encoder, as the paper's synthetic experiments have it (appendix 4.1)."""
+    return MLP(WIDTH, WIDTH, hidden=WIDTH, layers=3, activation="leaky_relu", norm="none")
+
+
+def _trained(
+    plan: Plan,
+    regime: Regime,
+    source: Source,
+    runs: Sequence[tuple[float, int, float, float]],
+    report: Callable[[int], None],
+) -> list[tuple[Many, Member]]:
+    """Train networks given by strength, seed, learning rate and weight decay; those of one rate and decay side by side."""
+    rows = source.train[slice(0, regime.rows or len(source.train))]
+    names, found = tuple(sorted(source.modalities)), dict[tuple[float, float], Many]()
+    for lr, decay in dict.fromkeys((lr, decay) for _, _, lr, decay in runs):
+        members = [Member(names, s, seed) for s, seed, *way in runs if way == [lr, decay]]
+        many = found[lr, decay] = Many(source, members, tau=plan.tau, encoders=encoder, projector="none")
+        config = TrainConfig(epochs=regime.epochs, batch_size=regime.batch_size, lr=lr, weight_decay=decay)
+        many.fit(rows, config, report)
+    return [(found[lr, decay], Member(names, s, seed)) for s, seed, lr, decay in runs]
+
+
+def _right(many: Many, member: Member, rows: Batch) -> dict[str, float]:
+    """Return the accuracy of a network's head per modality."""
+    y = rows.target["label"]
+    return {k: float(hits(many.read(member, k, rows.inputs[k])[0], y).double().mean()) for k in member.names}
+
+
 def _tuned(
-    plan: Plan, regime: Regime, source: Source, config: TrainConfig, say: Callable[[str, int], None]
+    plan: Plan, regime: Regime, source: Source, say: Callable[[str, int], None]
 ) -> tuple[float, dict[float, float]]:
     """Return weight decay, and learning rate per strength, of the best mean validation accuracy; the first of equals."""
     val = source.val[slice(0, len(source.val))]
 
     def scores(tried: list[tuple[float, float, float]]) -> dict[tuple[float, float, float], float]:
-        members = [Member(s, TUNING_SEED, lr, decay) for s, lr, decay in tried]
-        stack = Stack(source, members, tau=plan.tau, rows=regime.rows)
-        stack.fit(config, partial(say, f"tuning {len(tried)} networks"))
-        found = torch.stack(list(stack.correct(val.inputs, val.target["label"]).values())).mean(dim=0).tolist()
+        runs = [(s, TUNING_SEED, lr, decay) for s, lr, decay in tried]
+        trained = _trained(plan, regime, source, runs, partial(say, f"tuning {len(tried)} networks"))
+        found = [sum(right.values()) / len(right) for right in (_right(*network, val) for network in trained)]
         return dict(zip(tried, found, strict=True))
 
     alone = scores([(0.0, lr, decay) for decay in plan.decays for lr in plan.lrs])

@@ -1,45 +1,64 @@
-"""Many small networks trained side by side in one process: what `tuplet.train.strategic` does, a whole grid at a time.
+"""Many small models trained side by side: `tuplet.train.strategic` for many strengths, seeds and pairs of modalities at once.
 
-A step of a network with a thousand weights is all overhead, so that one after the other the grid of the strategic suite would
-take hours. Here weights of all networks lie in one tensor, layers are batched products, and InfoNCE takes its gradient in
-closed form from one exponential. A test holds the result equal to `tuplet.train.strategic`.
+A step of a network with some thousand weights is all overhead, and one training after the other would take hours. Here the
+weights of a modality's trainings lie in one tensor per layer, ``(copies, ...)``, its network is mapped over them, and InfoNCE
+takes its gradient in closed form from one exponential. A test holds the result equal to `tuplet.train.strategic`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F
 
 from tuplet.data import Source
 from tuplet.data.views import order_of
-from tuplet.nets import MLP
-from tuplet.train import TrainConfig
+from tuplet.functional.rows import unit
 from tuplet.train._rate import learning_rate
+from tuplet.train.config import TrainConfig
 from tuplet.train.strength import untrained
-from tuplet.types import in_range
+from tuplet.types import Batch, InputError, in_range
 
-WIDTH, LAYERS, SLOPE = 12, 3, 0.01
-"""Of the encoders: three linear layers of the width of the input, as in the paper's appendix 4.1, LeakyReLU in between."""
+BLOCK = 256
+"""Rows that a trained model reads at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One of the networks of a stack."""
+    """One training: two modalities and the strength of their alignment, or any modalities and strength 0."""
 
+    names: tuple[str, ...]
     strength: float
     seed: int = 0
-    lr: float = 1e-2
-    weight_decay: float = 0.0
+
+    @property
+    def copy(self) -> Member:
+        """What a modality's weights depend on: without alignment, not on its partner."""
+        return self if self.strength else Member((), 0.0, self.seed)
 
 
-class Stack:
-    """Encoders and heads of two modalities, for many members at once."""
+class Tower(nn.Module):
+    """Encoder, head and projection of one modality as a function of its inputs."""
+
+    def __init__(self, encoder: nn.Module, head: nn.Module, projection: nn.Module) -> None:
+        super().__init__()
+        self.encoder, self.head, self.projection = encoder, head, projection
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what the head says, the embedding before it is scaled, and what both are made of."""
+        h = self.encoder(x)
+        return self.head(h), self.projection(h), h
+
+
+class Many:
+    """The models of many members; those of one modality that need not differ are one copy."""
 
     def __init__(
         self,
@@ -48,118 +67,141 @@ class Stack:
         *,
         target: str = "label",
         tau: float = 0.07,
-        rows: int | None = None,
+        **settings: Any,
     ) -> None:
-        in_range("tau", tau, 0.04)
-        self.train = source.train[slice(0, len(source.train) if rows is None else rows)]
-        self.source, self.members, self.target, self.tau = source, tuple(members), target, tau
-        self.names = tuple(sorted(source.modalities))
-        seeds = sorted({m.seed for m in members})
-        first = {seed: [p.detach() for p in _parameters(source, target, seed)] for seed in seeds}
-        self.shapes = [p.shape for p in first[seeds[0]]]
-        self.weights = torch.stack([torch.cat([p.flatten() for p in first[m.seed]]) for m in self.members])
-        self.decayed = torch.cat([torch.full((p.numel(),), float(p.ndim > 1)) for p in first[seeds[0]]])
+        """Draw the weights as `strategic` does; ``settings`` are those of `untrained`."""
+        in_range("tau", tau, 0.04)  # below it, the closed form of InfoNCE leaves float32
+        self.members, self.target, self.tau = tuple(members), target, tau
+        self.copies = {
+            name: tuple(dict.fromkeys(m.copy for m in members if name in m.names))
+            for name in sorted({k for m in members for k in m.names})
+        }
+        drawn = {}
+        for seed in {m.seed for m in members}:
+            model, task = untrained(source, target=target, seed=seed, **settings)
+            for k in self.copies:
+                drawn[k, seed] = Tower(model.encoders[k], task.heads[k], model.projections[k])
+        self.towers = {k: drawn[k, copies[0].seed] for k, copies in self.copies.items()}
+        self.weights = {
+            k: {
+                p: torch.stack([drawn[k, c.seed].get_parameter(p).detach() for c in copies]).requires_grad_()
+                for p, _ in self.towers[k].named_parameters()
+            }
+            for k, copies in self.copies.items()
+        }
 
-    def fit(self, config: TrainConfig, report: Callable[[int], None] = lambda epoch: None) -> None:
-        """Train with AdamW; of ``config``, epochs, batch size and warm-up count. ``report`` hears of every epoch done."""
-        rows = self.train
-        seeds = sorted({m.seed for m in self.members})
-        of = torch.tensor([seeds.index(m.seed) for m in self.members])
-        strength = torch.tensor([m.strength for m in self.members])
-        peak = torch.tensor([m.lr for m in self.members])[:, None]
-        decay = torch.tensor([m.weight_decay for m in self.members])[:, None] * self.decayed
-        size = min(config.batch_size, len(rows))
-        per_epoch = len(rows) // size
+    @property
+    def size(self) -> int:
+        """Number of parameters of one member that has all the modalities."""
+        return sum(p[0].numel() for weights in self.weights.values() for p in weights.values())
+
+    def place(self, member: Member, name: str) -> int:
+        """Find a member's copy of a modality."""
+        return self.copies[name].index(member.copy)
+
+    def fit(self, rows: Batch, config: TrainConfig, report: Callable[[int], None] = lambda epoch: None) -> None:
+        """Train with AdamW, as `tuplet.train.fit` without clipping; ``report`` hears of every epoch done."""
+        every = [p for weights in self.weights.values() for p in weights.values()]
+        matrices, vectors = [p for p in every if p.ndim > 2], [p for p in every if p.ndim <= 2]  # one more for copies
+        groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+        optimizer = torch.optim.AdamW(groups, lr=config.lr, fused=True)
+        n = len(rows)
+        size = min(config.batch_size, n)
+        per_epoch = n // size
         total, step = per_epoch * config.epochs, 0
-        first, second = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
         for epoch in range(config.epochs):
-            order = torch.stack([order_of(len(rows), seed=seed, epoch=epoch) for seed in seeds])
+            order = {seed: order_of(n, seed=seed, epoch=epoch) for seed in {m.seed for m in self.members}}
             for start in range(0, per_epoch * size, size):
-                at = order[:, start : start + size]
-                inputs = {k: rows.inputs[k][at][of] for k in self.names}
-                gradient = self._gradient(inputs, rows.target[self.target][at][of], strength)
-                lr = peak * (learning_rate(step, total, config) / config.lr)
+                for group in optimizer.param_groups:
+                    group["lr"] = learning_rate(step, total, config)
+                loss = self._loss(rows, {seed: at[start : start + size] for seed, at in order.items()})
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
                 step += 1
-                self.weights.mul_(1 - lr * decay)
-                first.lerp_(gradient, 0.1)
-                second.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
-                spread = second.div(1 - 0.999**step).sqrt_().add_(1e-8)
-                self.weights.sub_(lr / (1 - 0.9**step) * first / spread)
             report(epoch + 1)
+        if not all(bool(p.isfinite().all()) for p in every):
+            raise InputError(f"the loss is not finite with lr = {config.lr:g}; lower lr or the strengths")
 
     @torch.no_grad()
-    def represent(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return ``h`` of every member, ``(members, n, WIDTH)``, from ``(n, WIDTH)`` inputs."""
-        return {k: self._forward(inputs[k].expand(len(self.members), -1, -1), i)[0] for i, k in enumerate(self.names)}
+    def read(self, member: Member, name: str, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what a member's head of a modality says of inputs, ``(n, out)``, and ``h``."""
+        weights = {k: p[self.place(member, name)] for k, p in self.weights[name].items()}
+        parts = [_called(self.towers[name], weights, inputs[i : i + BLOCK]) for i in range(0, len(inputs), BLOCK)]
+        return torch.cat([out for out, _, _ in parts]), torch.cat([h for _, _, h in parts])
 
-    @torch.no_grad()
-    def correct(self, inputs: dict[str, Tensor], labels: Tensor) -> dict[str, Tensor]:
-        """Return the share of rows that each member's head gets right, ``(members,)`` per modality."""
-        x = {k: inputs[k].expand(len(self.members), -1, -1) for k in self.names}
-        out = {k: self._forward(x[k], i)[1].argmax(dim=2) for i, k in enumerate(self.names)}
-        return {k: (v == labels).double().mean(dim=1) for k, v in out.items()}
+    def _call(self, name: str, x: Tensor) -> tuple[Tensor, ...]:
+        """Run every copy of a modality's tower on inputs of its own, ``(copies, n, ...)``."""
+        tower, weights = self.towers[name], self.weights[name]
+        if not any(isinstance(m, nn.RNNBase) for m in tower.modules()):
+            mapped: tuple[Tensor, ...] = torch.vmap(partial(_called, tower))(weights, x)
+            return mapped
+        each = [_called(tower, {k: p[i] for k, p in weights.items()}, x[i]) for i in range(len(x))]
+        return tuple(torch.stack(parts) for parts in zip(*each, strict=True))
 
-    def _forward(self, x: Tensor, modality: int, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        flat = self.weights if weights is None else weights
-        pieces = torch.split(flat, [s.numel() for s in self.shapes], dim=1)
-        each = len(self.shapes) // len(self.names)
-        for k in range(modality * each, (modality + 1) * each, 2):
-            layer = (k - modality * each) // 2
-            if layer == LAYERS:
-                h = x
-            elif layer:
-                x = F.leaky_relu(x, SLOPE)
-            matrix, bias = pieces[k].view(-1, *self.shapes[k]), pieces[k + 1]
-            x = torch.baddbmm(bias[:, None], x, matrix.mT)
-        return h, x
-
-    def _gradient(self, inputs: dict[str, Tensor], labels: Tensor, strength: Tensor) -> Tensor:
-        leaf = self.weights.detach().requires_grad_()
-        found = [self._forward(inputs[k], i, leaf) for i, k in enumerate(self.names)]
-        losses = [F.cross_entropy(out.mT, labels, reduction="none").mean(dim=1).sum() for _, out in found]
-        if bool(strength.any()):
-            z = [F.normalize(h, dim=2) for h, _ in found]
-            losses.append((strength * StackedContrast.apply(*z, strength > 0, self.tau)).sum())
-        return torch.autograd.grad(torch.stack(losses).sum(), leaf)[0]
+    def _loss(self, rows: Batch, at: Mapping[int, Tensor]) -> Tensor:
+        """Sum the losses of all members; ``at`` holds the rows of this step by seed."""
+        y, z, losses = rows.target[self.target], {}, []
+        for name, copies in self.copies.items():
+            here = torch.stack([at[c.seed] for c in copies])  # (copies, size)
+            out, flat, _ = self._call(name, rows.inputs[name][here])
+            z[name] = unit(flat)
+            losses.append(_task(out, y[here], rows.present[name][here]))
+        if aligned := [m for m in self.members if m.strength]:
+            a, b = (torch.stack([z[m.names[i]][self.place(m, m.names[i])] for m in aligned]) for i in (0, 1))
+            both = [(rows.present[m.names[0]] & rows.present[m.names[1]])[at[m.seed]] for m in aligned]
+            kin = None if rows.group is None else torch.stack([rows.group[at[m.seed]] for m in aligned])
+            contrast = Contrast.apply(a, b, torch.stack(both), kin, self.tau)
+            losses.append((torch.tensor([m.strength for m in aligned]) * contrast).sum())
+        return torch.stack(losses).sum()
 
 
-class StackedContrast(torch.autograd.Function):
+def _called(tower: nn.Module, weights: Mapping[str, Tensor], x: Tensor) -> tuple[Tensor, ...]:
+    found: tuple[Tensor, ...] = functional_call(tower, dict(weights), (x,))
+    return found
+
+
+def _task(out: Tensor, y: Tensor, here: Tensor) -> Tensor:
+    """Sum over copies of the loss of `tuplet.objectives.UnimodalTask`, a mean over the rows that are here."""
+    if y.is_floating_point():
+        each = (out - y.reshape(out.shape)).abs().mean(dim=2)
+    else:
+        each = F.cross_entropy(out.flatten(0, 1), y.flatten(), reduction="none").view(y.shape)
+    return (torch.where(here, each, 0.0).sum(dim=1) / here.sum(dim=1).clamp_min(1)).sum()
+
+
+class Contrast(torch.autograd.Function):
     """Symmetric InfoNCE of many pairs of unit-length batches, one after the other in memory that stays in cache."""
 
     @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor, wanted: Tensor, tau: float) -> Tensor:
-        """Return one loss per pair, 0 where it is not wanted."""
-        members, rows, dim = a.shape
-        losses, grad_a, grad_b = a.new_zeros(members), torch.zeros_like(a), torch.zeros_like(b)
-        shares = a.new_empty(rows, rows)
-        one = a.new_ones(rows, 1)
+    def forward(ctx: Any, a: Tensor, b: Tensor, here: Tensor, kin: Tensor | None, tau: float) -> Tensor:
+        """Return a loss per pair of ``(members, n, D)`` batches, over rows that are here; kin are no negatives."""
+        losses, grads = a.new_zeros(len(a)), (torch.zeros_like(a), torch.zeros_like(b))
         scale = 1 / (tau * math.log(2))  # powers of two take a quarter of the time of exponentials
-        for s in wanted.nonzero()[:, 0].tolist():
-            x, y = a[s], b[s]
-            # cosines are at most 1: logits less 1 / tau, from one product
-            torch.mm(torch.cat([x * scale, one], 1), torch.cat([y, one * -scale], 1).mT, out=shares).exp2_()
-            r, c = shares.sum(1), shares.sum(0)
+        for s in range(len(a)):
+            at = slice(None) if bool(here[s].all()) else here[s].nonzero()[:, 0]
+            x, y = a[s, at], b[s, at]
+            n, dim = x.shape
+            if not n:
+                continue
+            one = a.new_ones(n, 1)
+            # cosines are at most 1: exp((x y - 1) / tau), both subtracted and scaled in one product
+            shares = (torch.cat([x * scale, one], 1) @ torch.cat([y, one * -scale], 1).mT).exp2_()
+            if kin is not None:
+                same = kin[s, at][:, None] == kin[s, at]
+                shares[same.fill_diagonal_(False)] = 0.0
+            r, c = shares.sum(1), shares.sum(0)  # partition sums of rows and of columns
             losses[s] = (r.log().mean() + c.log().mean()) / 2 + (1 - (x * y).sum(1).mean()) / tau
+            # d loss / d x_i = sum_j shares_ij (1 / r_i + 1 / c_j) y_j / (2 n tau) - y_i / (n tau); y likewise
             pulled = torch.cat([y.mT, y.mT / c]) @ shares.mT
-            grad_a[s] = ((pulled[:dim] / r + pulled[dim:]) / 2 - y.mT).mT / (rows * tau)
+            grads[0][s, at] = ((pulled[:dim] / r + pulled[dim:]) / 2 - y.mT).mT / (n * tau)
             pulled = torch.cat([x.mT, x.mT / r]) @ shares
-            grad_b[s] = ((pulled[:dim] / c + pulled[dim:]) / 2 - x.mT).mT / (rows * tau)
-        ctx.save_for_backward(grad_a, grad_b)
+            grads[1][s, at] = ((pulled[:dim] / c + pulled[dim:]) / 2 - x.mT).mT / (n * tau)
+        ctx.save_for_backward(*grads)
         return losses
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Weigh the gradients that were found on the way."""
-        grad_a, grad_b = ctx.saved_tensors
-        weight = grads[0][:, None, None]
-        return weight * grad_a, weight * grad_b, None, None
-
-
-def encoder(name: str) -> MLP:
-    """Make one encoder, as the paper's synthetic experiments have it."""
-    return MLP(WIDTH, WIDTH, hidden=WIDTH, layers=LAYERS, activation="leaky_relu", norm="none")
-
-
-def _parameters(source: Source, target: str, seed: int) -> list[Tensor]:
-    model, task = untrained(source, target=target, encoders=encoder, projector="none", seed=seed)
-    return [p for k in sorted(source.modalities) for m in (model.encoders[k], task.heads[k]) for p in m.parameters()]
+        a, b = (grads[0][:, None, None] * found for found in ctx.saved_tensors)
+        return a, b, None, None, None
