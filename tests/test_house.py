@@ -36,7 +36,7 @@ ALLOWED = {
     "evaluate": {"io", "model", "nets", "data", "functional", "diagnose"},
 }
 ALLOWED["study"] = {"io", "processes", "report", "evaluate", "train", "data", "model", "objectives"}
-ALLOWED["audit"] = ALLOWED["train"] - {"processes"} | {"report", "information", "evaluate", "train", "study", "suites"}
+ALLOWED["audit"] = ALLOWED["train"] - {"processes"} | {"report", "information", "evaluate", "train"}
 ALLOWED["suites"] = set(ALLOWED) - {"audit", "suites"}
 ALLOWED["demo"] = {"audit", "data", "datasets", "evaluate", "io", "model", "objectives", "report", "train"}
 ALLOWED["cli"] = {*ALLOWED, "__init__"}

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from tuplet.evaluate._paired import Difference, told_apart
+from tuplet.report import Grid
 from tuplet.study._answer import answer, doubtful, trial_scores
-from tuplet.study._ladder import ladder
-from tuplet.study._narrow import blocks, narrow
+from tuplet.study._figures import ladder
 from tuplet.study._reading import reading
-from tuplet.study._show import print_answers, print_tables
+from tuplet.study._show import narrow, print_answers, print_tables
 from tuplet.study._tables import mark, tables
 from tuplet.study.record import Record, write_cell
 from tuplet.suites.own import comparison
@@ -51,7 +51,7 @@ def test_the_entry_is_chosen_on_validation_rows_not_by_its_test_value():
     assert any("worse than GRAM" in d for d in found.details)
     _, other = ask(cell("pairwise", 0.5), cell("gram", 0.9), cell("linear", 0.2), scores={"pairwise": 0.1, "gram": 0.2})
     assert other.first.startswith("Use GRAM")
-    assert "<svg" in ladder(table, found)
+    assert "<svg" in "".join(ladder(table, found))
 
 
 def test_nothing_is_gained_where_the_closed_form_is_better():
@@ -186,14 +186,15 @@ def test_what_a_terminal_shows_is_80_wide_and_has_the_columns_of_the_verdict(cap
     assert all("91.2" in line for line in lines if line.startswith("GRAM "))
     assert "settings, " in " ".join(lines)  # the sentences, where nothing was answered
     for width in (30, 50, 80, 120):
-        columns, head, rows = narrow(table, width)
-        assert sum(max(map(len, c)) + 2 for c in zip(head, *rows, strict=True)) - 2 <= width
-        assert [c.label for c in columns] == head[1:]
+        columns, grid = narrow(table, width)
+        assert max(map(len, grid.text().splitlines())) <= width
+        assert [c.label for c in columns] == grid.head[1:]
 
 
 def test_blocks_keep_every_column_and_repeat_the_first():
     head, lines = ["name", *(f"column {i}" for i in range(9))], [["x" * 20, *"123456789"]]
-    parts = blocks(head, lines, 50)
-    assert sorted(i for part in parts for i in part[1:]) == list(range(1, 10))
-    assert all(part[0] == 0 and 20 + 10 * (len(part) - 1) <= 50 for part in parts)
-    assert blocks(head, lines, 1000) == [list(range(10))]
+    parts = Grid(head, lines).blocks(50)
+    assert [c for part in parts for c in part.head[1:]] == head[1:]
+    assert [c for part in parts for c in part.lines[0][1:]] == list("123456789")
+    assert all(part.head[0] == "name" and max(map(len, part.text().splitlines())) <= 50 for part in parts)
+    assert Grid(head, lines).blocks(1000) == [Grid(head, lines)]

@@ -11,7 +11,7 @@ from tuplet.evaluate._paired import paired_difference
 from tuplet.study._answer import Answer, trial_scores
 from tuplet.study._cell import CRITERION
 from tuplet.study._columns import Column
-from tuplet.study._ladder import ladder
+from tuplet.study._figures import ladder
 from tuplet.study._ledger import Ledger
 from tuplet.study._stats import compare, spread
 from tuplet.study._tables import mark, number, tables

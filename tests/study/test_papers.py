@@ -18,10 +18,8 @@ from tuplet.data import from_arrays, hide, ungroup
 from tuplet.datasets import vision_touch
 from tuplet.objectives import OneVsAll, Pairwise, Structure
 from tuplet.study._cell import _results
-from tuplet.study._figures import curves
-from tuplet.study._overview import overview, overview_markdown
-from tuplet.study._tables import tables
-from tuplet.study._weights import weight_bars
+from tuplet.study._figures import curves, weight_bars
+from tuplet.study._tables import markdown, overview, tables
 from tuplet.study.record import Record
 from tuplet.study.suite import Budget, Cell, Entry, Suite, Task, load_suite
 from tuplet.suites.downstream import PAIR, Downstream
@@ -128,11 +126,13 @@ def test_overview_knows_which_way_is_better():
     ]
     found = overview(tables(suite, records))
     assert found is not None
+    found, meanings = found
+    assert meanings == {"Place": f"Toy: {columns[0].meaning}"}
     assert found.head == ["objective", "Place ↓"]
     assert [m[1] for m in found.marks] == ["best", "down", ""]
     assert found.lines[-1] == ["chance", "9.00000"]
-    assert "| X | **1.01000 ± 0.01000** |" in overview_markdown(tables(suite, records))
-    assert "| Y | 2.01000 ± 0.01000 ▼ |" in overview_markdown(tables(suite, records))
+    assert "| X | **1.01000 ± 0.01000** |" in markdown(tables(suite, records))
+    assert "| Y | 2.01000 ± 0.01000 ▼ |" in markdown(tables(suite, records))
 
 
 def test_a_task_without_retrieval_draws_no_curves():

@@ -10,7 +10,8 @@ from tuplet.report.words import SENTENCES
 from tuplet.study.record import Record, read_cell
 from tuplet.suites.strength_figures import draw_curve
 from tuplet.suites.strengths import Curve
-from tuplet.suites.sweep import Sweep, answer, decide, run_sweep
+from tuplet.suites.sweep import Sweep, run_sweep
+from tuplet.suites.sweep_decision import answer, decide
 from tuplet.suites.sweep_report import markdown, reading, summary, table, write_sweep
 from tuplet.train import strategic
 
@@ -56,9 +57,9 @@ def test_cells_hold_what_strategic_measures_and_resume(tmp_path):
 def test_report_table_and_sentences(tmp_path, options):
     data = source(**options)
     records = run_sweep(data, SWEEP, out=tmp_path)
-    head, lines = table(records)
-    assert head[:3] == ["strength", "left", "change [95 %]"]
-    assert [line[0] for line in lines] == ["0", "1", "chance"]
+    grid = table(records)
+    assert grid.head[:3] == ["strength", "left", "change [95 %]"]
+    assert [line[0] for line in grid.lines] == ["0", "1", "chance"]
     assert len(reading(records)) == 2
     text = write_sweep(records, SWEEP, data, tmp_path).read_text()
     assert text.count("<svg") == 1

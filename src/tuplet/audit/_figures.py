@@ -9,8 +9,10 @@ import numpy as np
 
 from tuplet.audit.run import PairAudit
 from tuplet.information import PID
-from tuplet.study._figures import COLOURS, INK, figure_of, svg
-from tuplet.suites.strength_figures import PART_COLOURS, cut, drawing
+from tuplet.information.pid import PARTS
+from tuplet.report import ink
+from tuplet.report.ink import COLOURS, INK, figure_of, svg
+from tuplet.report.words import cut
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 def information_figure(found: PairAudit) -> str:
     """Draw what a pair says about the target."""
-    with drawing():
+    with ink.styled():
         figure, (axis,) = figure_of(1, 1, (3.9, 2.5))
         a, b = (cut(name) for name in found.pair)
         pid_bars(axis, found.pid, ("shared", f"only {a}", f"only {b}", "only jointly"))
@@ -27,7 +29,7 @@ def information_figure(found: PairAudit) -> str:
 
 def pilot_figure(found: PairAudit) -> str:
     """Draw what a pair's pilot measured, and the curve that follows."""
-    with drawing():
+    with ink.styled():
         figure, (axis,) = figure_of(1, 1, (3.9, 3.0))
         _curve(axis, found)
         figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2)
@@ -36,7 +38,7 @@ def pilot_figure(found: PairAudit) -> str:
 
 def pid_bars(axis: Axes, pid: PID, names: Sequence[str]) -> None:
     """Draw the four parts with intervals, and a tick where chance ends if a null says it."""
-    for i, (part, colour) in enumerate(PART_COLOURS.items()):
+    for i, (part, colour) in enumerate(zip(PARTS, ink.PARTS, strict=True)):
         value = getattr(pid, part)
         there = pid.significant is None or pid.significant[part]
         axis.barh(i, value, color=colour, alpha=1.0 if there else 0.25, height=0.62)
@@ -92,7 +94,7 @@ def similarity_figure(pairs: Sequence[PairAudit], metric: Literal["mutual_knn", 
     """Draw how similar separately trained encoders are, beside shuffled pairs."""
     if not pairs:
         return ""
-    with drawing():
+    with ink.styled():
         figure, (axis,) = figure_of(1, 1, (3.9, 0.9 + 0.24 * len(pairs)))
         for i, found in enumerate(pairs):
             score = found.similarity[metric]

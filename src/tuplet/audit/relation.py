@@ -17,8 +17,8 @@ from tuplet.diagnose.similarity import Score, cka, mutual_knn
 from tuplet.evaluate.linear import linear_baseline
 from tuplet.evaluate.retrieval import retrieve
 from tuplet.functional.rows import unit
-from tuplet.report import Section, Table, write_page
-from tuplet.suites.strength_figures import cut
+from tuplet.report import Answers, Grid, Section, write_page
+from tuplet.report.words import cut
 from tuplet.train._fits import check_rows, rows_with
 from tuplet.train._rows import groups, some
 from tuplet.types import Embeddings, InputError
@@ -198,10 +198,10 @@ def relation_table(found: Sequence[Relation], *, longest: int = 60) -> list[tupl
 def relation_report(source: Source, found: Sequence[Relation], out: str | Path) -> Path:
     """Write report.html."""
     head, *lines = relation_table(found)
+    asked = Answers({"Are they related?": relation_answer(found), "Does alignment help?": NEEDS})
     return write_page(
         Path(out) / "report.html",
         title=f"{source.name}: are the modalities related?",
         lead=f"{len(source.train)} training and {len(source.test)} test rows, no target.",
-        verdict=[("Are they related?", relation_answer(found)), ("Does alignment help?", NEEDS)],
-        sections=[Section("Pairs", table=Table(head, lines, LEGEND))],
+        sections=[Section("", [asked]), Section("Pairs", [Grid(head, lines, words=2, note=LEGEND)])],
     )

@@ -45,7 +45,8 @@ def audit(command: Audit) -> None:
     from tuplet.audit._question import limits
     from tuplet.audit._report import summary, write_report
     from tuplet.io import fresh, locked, safe_name
-    from tuplet.study._show import Progress, contents
+    from tuplet.report.progress import Progress
+    from tuplet.study._show import contents
 
     if len(command.pairs) % 2:
         raise InputError(f"pairs has {len(command.pairs)} names, expected them two by two")
@@ -86,15 +87,15 @@ def _without_target(source: Source, pairs: list[tuple[str, str]] | None, out: Pa
     """Say whether modalities are related at all, which needs no target, and what a target would add."""
     from tuplet.audit.relation import LEGEND, NEEDS, related, relation_answer, relation_report, relation_table
     from tuplet.io import locked, safe_name
+    from tuplet.report import Grid
 
     found = related(source, pairs=pairs)
     out = out or Path("runs/audit") / safe_name(source.name)
     with locked(out):
         file = relation_report(source, found, out)
-    grid = relation_table(found, longest=8)
-    wide = [max(map(len, column)) for column in zip(*grid, strict=True)]
-    lines = ["  ".join(cell.ljust(w) for cell, w in zip(line, wide, strict=True)).rstrip() for line in grid]
-    print(_fitted("\n".join([relation_answer(found), *lines, LEGEND, NEEDS, f"report: {file}"])))
+    head, *lines = relation_table(found, longest=8)
+    grid = Grid(head, lines, words=len(head)).text()
+    print(_fitted("\n".join([relation_answer(found), grid, LEGEND, NEEDS, f"report: {file}"])))
 
 
 def given_options(command: Reading) -> list[str]:
@@ -117,7 +118,7 @@ def planned(recipe: Recipe, out: Path) -> Plan:
     """Audit a recipe's source, with pilots as long as its training (at most `LONGEST` steps), and say what follows and why."""
     from tuplet.audit import audit as run
     from tuplet.audit._report import summary, write_report
-    from tuplet.study._show import Progress
+    from tuplet.report.progress import Progress
     from tuplet.train import TrainConfig
 
     _has_target(recipe)

@@ -60,8 +60,8 @@ def bench(command: Bench) -> None:
     from tuplet.catalog import READERS, SOURCES
     from tuplet.evaluate.screen import wrapped
     from tuplet.io import fresh, safe_name
+    from tuplet.report.progress import Progress
     from tuplet.study._samples import keep_samples
-    from tuplet.study._show import Progress
     from tuplet.study.runner import check_arguments, read_run, run_suite
     from tuplet.study.suite import load_suite
     from tuplet.suites import SUITES
@@ -163,7 +163,7 @@ def _refuse_others(out: Path) -> None:
 
 def _scaling(command: Bench) -> None:
     """Measure costs; the seeds of other suites are the repeats of this one."""
-    from tuplet.study._show import Progress
+    from tuplet.report.progress import Progress
     from tuplet.suites.scaling import run_scaling
     from tuplet.suites.scaling_report import write_scaling
 
@@ -205,26 +205,23 @@ def _training(command: Bench, said: Answer) -> str:
 
 def _publish(suite: Suite, records: list[Record], out: Path) -> list[Answer]:
     from tuplet.evaluate.screen import wrapped
-    from tuplet.study._answer import answers, doubtful, trial_scores
+    from tuplet.study._answer import answered
+    from tuplet.study._ledger import Ledger
     from tuplet.study._report import write_report
     from tuplet.study._show import print_answers, print_claims, print_tables
     from tuplet.study._tables import tables
-    from tuplet.study.runner import unfinished
     from tuplet.suites.scaling_report import scaling_beside
 
     made = tables(suite, records)
-    left, waiting = unfinished(suite, out)
-    told = [t for t in made if t.task.name not in waiting]
-    answered = answers(told, trial_scores(suite, out), doubtful(suite, made, out))
+    left, waiting, found = answered(suite, made, out)
     if left:
         print("\n".join([*wrapped(left), ""]))
-    print_answers(answered)
+    print_answers(found)
     quiet = [t.task.label for t in made if t.task.name in waiting]  # what their tables show so far is no result
-    print_tables(suite, made, answered=[*quiet, *(label for a in answered for label in a.covers)])
+    print_tables(suite, made, answered=[*quiet, *(label for a in found for label in a.covers)])
     if not left:
         print_claims(suite, records)
-    failed = sorted(out.glob("cells/*/*.error.json"))
-    if failed:
+    if failed := Ledger(out).errors():
         print(f"{len(failed)} pieces failed (the first: {failed[0]}); run again to retry them")
     print(f"report: {write_report(suite, records, out, scaling=scaling_beside(out))}")
-    return answered
+    return found

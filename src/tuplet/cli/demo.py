@@ -32,7 +32,7 @@ def demo(command: Demo) -> None:
     from tuplet.demo.question import ask
     from tuplet.evaluate._units import unit_ids
     from tuplet.io import fresh, locked, write_atomic
-    from tuplet.study._show import Progress
+    from tuplet.report.progress import Progress
 
     out = command.out
     if out.exists() and not out.is_dir():

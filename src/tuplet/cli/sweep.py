@@ -48,7 +48,8 @@ class Sweep(Reading):
 def sweep(command: Sweep) -> None:
     """Run a sweep, print its table and say where the report is."""
     from tuplet.data._targets import target_of
-    from tuplet.study._show import Progress, contents
+    from tuplet.report.progress import Progress
+    from tuplet.study._show import contents
     from tuplet.suites import sweep as room
     from tuplet.suites import sweep_report
     from tuplet.train import TrainConfig
@@ -88,7 +89,7 @@ def _folder(*parts: str) -> str:
 
 def strategic(out: Path | None, *, seeds: int = 3, workers: int | None = None, again: bool = False) -> Path:
     """Run the strategic suite, or write its report again."""
-    from tuplet.study._show import Progress
+    from tuplet.report.progress import Progress
     from tuplet.suites.strategic import read_strategic, run_strategic
     from tuplet.suites.strategic_report import write_strategic
 

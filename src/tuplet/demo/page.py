@@ -15,14 +15,14 @@ from tuplet.datasets.emoji import Emoji
 from tuplet.demo.study import FIRST, INTO, METHODS, SCRATCH, SHOWN, STARTED, TRAINED, Found, chosen
 from tuplet.evaluate._paired import paired_difference, told_apart
 from tuplet.evaluate._units import unit_ids
-from tuplet.report import Section, Sheet, Table, Tile, data_uri, write_page
+from tuplet.report import Answers, Grid, Section, Sheet, Tile, data_uri, write_page
 
 WORDS = 6
 """Words that are shown."""
-Answers = list[tuple[str, str]]
+Said = list[tuple[str, str]]
 
 
-def verdict(found: dict[str, list[Found]], names: Sequence[str], concepts: ArrayLike, audit: Audit) -> Answers:
+def verdict(found: dict[str, list[Found]], names: Sequence[str], concepts: ArrayLike, audit: Audit) -> Said:
     """Answer the four questions of the first screen.
 
     Args:
@@ -86,7 +86,7 @@ def verdict(found: dict[str, list[Found]], names: Sequence[str], concepts: Array
     ]
 
 
-def tell(found: dict[str, list[Found]], source: Source, shown: Emoji, said: Answers, out: Path) -> Path:
+def tell(found: dict[str, list[Found]], source: Source, shown: Emoji, said: Said, out: Path) -> Path:
     """Write the page.
 
     Args:
@@ -131,28 +131,29 @@ def tell(found: dict[str, list[Found]], source: Source, shown: Emoji, said: Answ
                 f"The words are names of test rows, which no method has trained on: {WORDS} rows at equal distances in the "
                 f"file, whatever they show. Each line is the first {SHOWN} of {len(rows)} test pictures, best first; the right "
                 "one has a green frame, and stands beside the word. Seed 0.",
+                [sheet(int(q), searched) for q in asked],
             ],
-            [sheet(int(q), searched) for q in asked],
         ),
         Section(
             "Near misses",
-            [f"The first test rows whose picture {METHODS[best]} ranks just below the top."],
-            [sheet(int(q), (best,)) for q in near],
+            [
+                f"The first test rows whose picture {METHODS[best]} ranks just below the top.",
+                [sheet(int(q), (best,)) for q in near],
+            ],
         ),
         Section(
             "Failures",
-            [f"The four test rows that {METHODS[best]} ranks worst."],
-            [sheet(int(q), (best,)) for q in lost],
+            [f"The four test rows that {METHODS[best]} ranks worst.", [sheet(int(q), (best,)) for q in lost]],
         ),
         Section(
             "Hubs: pictures that are found too often",
             [
                 f"Each picture should be among the first {FIRST} of about {FIRST} of the {len(rows)} names. The number below a "
                 "picture counts the names for which it is.",
+                [Sheet("Most often found", [_hubs(METHODS[m], found[m][0].top, tile) for m in searched])],
             ],
-            [Sheet("Most often found", [_hubs(METHODS[m], found[m][0].top, tile) for m in searched])],
         ),
-        Section("All numbers", table=_numbers(found, len(rows))),
+        Section("All numbers", [_numbers(found, len(rows))]),
         Section("How it was measured", _about(source, shown)),
     ]
     return write_page(
@@ -160,8 +161,7 @@ def tell(found: dict[str, list[Found]], source: Source, shown: Emoji, said: Answ
         title="Emoji: can a word find a picture?",
         lead=f"{len(shown.characters):,} emoji, drawn by three artists and named in English and French. "
         "tuplet trained small encoders to bring names and pictures into one space.",
-        verdict=said,
-        sections=sections,
+        sections=[Section("", [Answers(said)]), *sections],
     )
 
 
@@ -172,7 +172,7 @@ def _hubs(name: str, top: NDArray[np.int64], tile: object) -> tuple[str, str, li
     return name, f"{(counts == 0).mean():.0%} never found", [tile(int(i), False, str(counts[i])) for i in most]  # type: ignore[operator]
 
 
-def _numbers(found: dict[str, list[Found]], pool: int) -> Table:
+def _numbers(found: dict[str, list[Found]], pool: int) -> Grid:
     """Return the table of all numbers."""
     columns = [
         "",
@@ -202,7 +202,7 @@ def _numbers(found: dict[str, list[Found]], pool: int) -> Table:
         "the cone where nothing was trained; 'cosine': as an index does. 'group': a linear classifier of the nine groups, "
         "with all labels or three per group. Last: mean cosine of embeddings that belong together."
     )
-    return Table(columns, rows, note)
+    return Grid(columns, rows, note=note)
 
 
 def _about(source: Source, shown: Emoji) -> list[str]:

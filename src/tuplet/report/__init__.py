@@ -1,6 +1,8 @@
-"""Reports: one self-contained page of sections, with pictures inside. Knows no suite and no audit."""
+"""Reports: tables, pictures and one self-contained page of sections. Knows no suite and no audit."""
 
-from tuplet.report.page import Section, Sheet, Table, Tile, write_page
-from tuplet.report.picture import data_uri, png
+from tuplet.report.grid import Grid
+from tuplet.report.page import write_page
+from tuplet.report.parts import Answers, Picture, Section, Sheet, Text, Tile
+from tuplet.report.png import data_uri
 
-__all__ = ["Section", "Sheet", "Table", "Tile", "data_uri", "png", "write_page"]
+__all__ = ["Answers", "Grid", "Picture", "Section", "Sheet", "Text", "Tile", "data_uri", "write_page"]

@@ -17,6 +17,7 @@ from tuplet.study._columns import Column
 from tuplet.study._regimes import joined, together
 from tuplet.study._tables import Row, Table
 from tuplet.study.record import Record, read_cell
+from tuplet.study.runner import unfinished
 from tuplet.study.suite import Suite
 
 MEASURES = {"retrieval/cosine/R@1": "retrieval by cosine (R@1)", "probe/linear": "the linear probe"}
@@ -81,11 +82,11 @@ def _trials(suite: Suite, out: Path) -> Iterator[tuple[str, str, list[Record]]]:
 
 def answer(table: Table, scores: Scores, doubts: Mapping[str, str] | None = None) -> Answer | None:
     """Answer for one task."""
-    rows = tuple({r.entry.name: r for r in sorted(table.rows, key=lambda r: r.variant == "tuned")}.values())
+    rows = tuple(table.latest())
     aligned = [r for r in rows if r.entry.aligned]
     scored = [r for r in aligned if (table.task.name, r.entry.name) in scores]
     columns = {c: MEASURES[c.metric] for c in table.task.columns if c.metric in MEASURES}
-    columns = {c: words for c, words in columns.items() if any(c.label in r.cells for r in aligned)}
+    columns = {c: columns[c] for c in table.has(aligned, list(columns))}
     if not scored or not columns:
         return None
     best = max(scored, key=lambda r: scores[table.task.name, r.entry.name])
@@ -102,6 +103,13 @@ def answer(table: Table, scores: Scores, doubts: Mapping[str, str] | None = None
     if lacking:
         details.append(f"Not run, so not compared: {listed(lacking)}.")
     return Answer(table.task.label, first, tuple(details), best, rows, table, (table.task.label,))
+
+
+def answered(suite: Suite, made: Sequence[Table], out: Path) -> tuple[str, set[str], list[Answer]]:
+    """Answer for the tasks of a run folder; also say what has not run yet, and which tasks that leaves without an answer."""
+    left, waiting = unfinished(suite, out)
+    told = [t for t in made if t.task.name not in waiting]
+    return left, waiting, answers(told, trial_scores(suite, out), doubtful(suite, made, out))
 
 
 def answers(made: Sequence[Table], scores: Scores, doubts: Mapping[str, str] | None = None) -> list[Answer]:

@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 from tuplet.data import Source, show
 from tuplet.io.files import write_atomic
-from tuplet.study._figures import short_paths, styled, svg
+from tuplet.report import Picture, Section, Text, write_page
+from tuplet.report.ink import PLAIN, short_paths, styled, svg
 from tuplet.study.suite import Task
 from tuplet.types import InputError, one_of
 
@@ -67,6 +68,16 @@ def kept_samples(out: Path) -> list[Sample]:
         raise InputError(f"{file} is damaged; delete it and run the suite again") from None
 
 
+def pictures(out: Path) -> list[Section]:
+    """Show the pictures of a run folder."""
+    about = (
+        "Each column is one row of the training part, as every sensor has it; rows take turns over classes, else they are "
+        "spread evenly. Values are in the unit named in bold, on one scale for all columns."
+    )
+    found = [Picture([s.figure], ", ".join(s.tasks), s.title) for s in kept_samples(out)]
+    return [Section("What the data look like", [Text(about), *found])] if found else []
+
+
 def write_samples(
     source: Source,
     out: Path,
@@ -77,19 +88,37 @@ def write_samples(
 ) -> Path:
     """Draw rows of a source into a file."""
     one_of("the ending of out", out.suffix, (".html", ".png", ".svg"))
-    if out.suffix == ".html":
-        from jinja2 import Environment, PackageLoader, StrictUndefined
+    if out.suffix != ".html":
+        write_atomic(out, picture(source, format=out.suffix[1:], rows=rows, part=part))
+        return out
+    with styled():
+        drawn = svg(show(source, rows=rows, part=part))
+    caption = (
+        f"Rows of the {part} part, a column each; every modality in the unit it had before scaling, on one scale for all "
+        f"columns."
+    )
+    return write_page(
+        out,
+        title=source.provenance.title,
+        lead="tuplet data show",
+        name=source.name,
+        sections=[
+            Section("", [*(w.replace("`", "") for w in words), Picture([drawn], caption)]),
+            Section("What there is", [_terms(source)]),
+        ],
+    )
 
-        with styled():
-            drawn = svg(show(source, rows=rows, part=part))
-        loader = Environment(loader=PackageLoader("tuplet.study"), autoescape=True, undefined=StrictUndefined)
-        page = loader.get_template("source.html").render(source=source, figure=drawn, words=words, part=part)
-        content = page.encode()
-    else:
-        content = picture(source, format=out.suffix[1:], rows=rows, part=part)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(out, content)
-    return out
+
+def _terms(source: Source) -> dict[str, str]:
+    """List rows, modalities, targets and provenance of a source."""
+    found = {"rows": f"{len(source.train)} train, {len(source.val)} val, {len(source.test)} test"}
+    for name, m in source.modalities.items():
+        rate = f", {m.rate:g} a second" if m.rate else ""
+        found[name] = " x ".join(map(str, m.shape)) + (f", {m.unit}" if m.unit else "") + rate
+    for name, t in source.targets.items():
+        found[f"{name} (target)"] = ", ".join(t.names) if t.names else f"{t.size} numbers {t.unit}"
+    p = source.provenance
+    return found | {k: v for k, v in (("cite", p.citation), ("licence", p.licence), ("origin", p.origin)) if v}
 
 
 def picture(source: Source, *, format: str = "svg", **options: Any) -> bytes:
@@ -98,7 +127,7 @@ def picture(source: Source, *, format: str = "svg", **options: Any) -> bytes:
 
     out = BytesIO()
     metadata: dict[str, Any] = {"Date": None} if format == "svg" else {"Software": None}
-    with mpl.rc_context({"text.parse_math": False, "font.size": 8.5, "svg.fonttype": "none", "svg.hashsalt": "tuplet"}):
+    with mpl.rc_context(PLAIN):
         show(source, **options).savefig(out, format=format, dpi=144, metadata=metadata)
     return short_paths(out.getvalue().decode()).encode() if format == "svg" else out.getvalue()
 

@@ -1,102 +1,46 @@
-"""What the terminal shows: progress, tables, results, sources."""
+"""What the terminal shows: tables, answers, results, sources."""
 
 from __future__ import annotations
 
-import math
 import sys
-import time
 from collections.abc import Collection, Sequence
-from types import TracebackType
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
-from rich.table import Table as Grid
 
 from tuplet.data import Source
 from tuplet.evaluate import Result
 from tuplet.evaluate.screen import WIDTH, wrapped
-from tuplet.io.pace import Pace
-from tuplet.study._answer import Answer
+from tuplet.report import Grid
+from tuplet.report.grid import GAP
+from tuplet.study._answer import MEASURES, Answer
 from tuplet.study._columns import Column
-from tuplet.study._narrow import GAP, blocks, narrow
-from tuplet.study._overview import marked, overview
 from tuplet.study._reading import reading
-from tuplet.study._tables import Table
+from tuplet.study._tables import Table, number, overview
 from tuplet.study.record import Record
 from tuplet.study.suite import Suite
 from tuplet.types import kind_of
-
-
-class Progress:
-    """A bar in a terminal; elsewhere a line after the first piece, then every ten seconds, with the time left."""
-
-    def __init__(self, title: str) -> None:
-        self.title = title
-        self.bar: Bar | None = None
-        self.pace = Pace()
-        self.last = -math.inf
-
-    def __enter__(self) -> Progress:
-        if sys.stderr.isatty():
-            columns = (
-                TextColumn("{task.description}", markup=False),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-            )
-            self.bar = Bar(
-                *columns,
-                TextColumn("left"),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[line]}", markup=False),
-                console=Console(stderr=True, markup=False),
-            )
-            self.bar.start()
-            self.task = self.bar.add_task(self.title, total=None, line="")
-        else:
-            print(self.title, file=sys.stderr, flush=True)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        if self.bar:
-            self.bar.stop()
-
-    def advance(self, done: int, total: int, line: str) -> None:
-        """Show that a piece of work ended."""
-        left = self.pace.left(done, total)
-        if self.bar:
-            self.bar.update(self.task, completed=done, total=total, line=line)
-            if "FAILED" in line:
-                self.bar.console.print(line)
-        elif "FAILED" in line or done == total or (left and time.monotonic() - self.last > 10):
-            self.last = time.monotonic()
-            print(f"{done} of {total} done{left}: {line}", file=sys.stderr, flush=True)
 
 
 def print_tables(suite: Suite, made: Sequence[Table], *, answered: Collection[str] = ()) -> None:
     """Print the tables, no wider than 80 characters, and their reading."""
     shown: dict[str, Column] = {}
     for table in made:
-        columns, head, lines = narrow(table, _width())
+        columns, grid = narrow(table, _width())
         shown |= {c.label: c for c in columns}
-        seeds = max((r.seeds for r in table.rows), default=0)
-        pool = f"; retrieval pool {table.pool}" if table.pool else ""
-        _say(f"{table.task.label}: mean{' ± standard deviation' * (seeds > 1)}, seeds: {seeds}{pool}")
-        _print_grid(head, lines)
+        _say(
+            f"{table.task.label}: mean{' ± standard deviation' * (table.seeds > 1)}, seeds: {table.seeds}{table.of_pool}"
+        )
+        print(grid.text())
         if table.task.label not in answered:
             for sentence in reading(suite, table):
                 _say(sentence, bullet="- ")
         print()
     if found := overview(made):
         _say("All tasks; ▲ ▼: clearly better or worse than the baseline")
-        lines = [[t.split(" ±")[0] + t[-2:] * (t[-1] in "▲▼") for t in line] for line in marked(found)]
-        for part in blocks(found.head, lines, _width()):
-            _print_grid([found.head[i] for i in part], [[line[i] for i in part] for line in lines])
-            print()
+        lines = [[t.split(" ±")[0] + t[-2:] * (t[-1] in "▲▼") for t in line] for line in found[0].marked()]
+        for part in Grid(found[0].head, lines).blocks(_width()):
+            print(part.text(), end="\n\n")
     for c in shown.values():
         _say(f"{c.label}: {c.meaning}", style="dim")
     if any(r.entry.kind == "linear" for table in made for r in table.rows):
@@ -106,6 +50,26 @@ def print_tables(suite: Suite, made: Sequence[Table], *, answered: Collection[st
         )
     if made:
         _say("All columns and settings are in the report and in table.md.", style="dim")
+
+
+def narrow(table: Table, width: int) -> tuple[list[Column], Grid]:
+    """Choose the columns that answer the question and fit, one row per entry."""
+    rows = table.latest()
+    names = ["objective", *(r.entry.label for r in rows), "chance"]
+    texts = {
+        c: [c.label, *(number(r.cells.get(c.label), c) for r in rows), table.chance_of(c)] for c in table.task.columns
+    }
+    left = width - max(map(len, names))
+    shown = set()
+    for c in sorted(texts, key=lambda c: c.metric not in MEASURES):
+        need = max(map(len, texts[c])) + GAP
+        if need > left:
+            break
+        shown.add(c)
+        left -= need
+    columns = [c for c in texts if c in shown]
+    head, *lines = ([name, *cells] for name, *cells in zip(names, *(texts[c] for c in columns), strict=True))
+    return columns, Grid(head, lines)
 
 
 def print_answers(found: Sequence[Answer]) -> None:
@@ -131,19 +95,11 @@ def print_claims(suite: Suite, records: Sequence[Record]) -> None:
 
 def print_results(results: Sequence[Result]) -> None:
     """Print the results of one model beside chance."""
-    shown = Grid(box=None, pad_edge=False)
-    for name, justify in (
-        ("metric", "left"),
-        ("of", "left"),
-        ("value", "right"),
-        ("chance", "right"),
-        ("pool", "right"),
-    ):
-        shown.add_column(name, justify=justify)  # type: ignore[arg-type]
-    for r in results:
-        chance = "-" if r.chance is None else f"{r.chance:.4f}"
-        shown.add_row(r.metric, r.detail, f"{r.value:.4f}", chance, str(r.pool))
-    _console().print(shown)
+    lines = [
+        [r.metric, r.detail, f"{r.value:.4f}", "-" if r.chance is None else f"{r.chance:.4f}", str(r.pool)]
+        for r in results
+    ]
+    print(Grid(["metric", "of", "value", "chance", "pool"], lines, words=2).text())
 
 
 def print_source(source: Source) -> None:
@@ -187,15 +143,6 @@ def absent(source: Source, modality: str) -> str:
 
 def _groups(source: Source) -> str:
     return "none" if source.group is None else str(len(torch.unique(source.group)))
-
-
-def _print_grid(head: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
-    grid = Grid(box=None, padding=(0, GAP, 0, 0), pad_edge=False)
-    for i, h in enumerate(head):
-        grid.add_column(h, justify="right" if i else "left", no_wrap=True)
-    for line in lines:
-        grid.add_row(*line)
-    _console().print(grid)
 
 
 def _say(text: str, *, bullet: str = "", style: str = "") -> None:

@@ -1,17 +1,18 @@
-"""From records to tables: mean and spread per entry, differences to the baseline, ranks; Markdown, CSV, LaTeX."""
+"""From records to tables: mean and spread per entry, differences to the baseline, ranks; and one table over all tasks."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tuplet.evaluate._paired import Difference, told_apart
+from tuplet.report import Grid
 from tuplet.study._columns import Column
 from tuplet.study._stats import Spread, average_ranks, compare, spread
 from tuplet.study.record import Record
 from tuplet.study.suite import Entry, Suite, Task
+
+BEST = "**Bold**: best aligned row; ▲ ▼: clearly better or worse than the baseline.\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +50,33 @@ class Table:
         """Compare two rows in a column: 1 better, -1 worse, 0 not told apart (see `told_apart`)."""
         return told_apart(self.apart(ours, theirs, column), higher=column.higher)
 
+    def latest(self) -> list[Row]:
+        """List one row per entry: the tuned one where there is one."""
+        return list({r.entry.name: r for r in sorted(self.rows, key=lambda r: r.variant == "tuned")}.values())
+
+    def has(self, rows: Sequence[Row], columns: Sequence[Column]) -> list[Column]:
+        """List the columns in which any of some rows has a value."""
+        return [c for c in columns if any(c.label in r.cells for r in rows)]
+
+    def chance_of(self, column: Column) -> str:
+        """Print what chance reaches in a column."""
+        return column.text(self.chance[column.label]) if column.label in self.chance else "-"
+
+    @property
+    def seeds(self) -> int:
+        """Return the largest number of seeds of a row."""
+        return max((r.seeds for r in self.rows), default=0)
+
+    @property
+    def of_pool(self) -> str:
+        """Return words on the retrieval pool, if there is one."""
+        return f"; retrieval pool {self.pool}" if self.pool else ""
+
 
 def tables(suite: Suite, records: Sequence[Record]) -> list[Table]:
     """Summarise the records of a suite."""
-    made = []
-    for task in suite.tasks:
-        here = [r for r in records if r.task == task.name]
-        if here:
-            made.append(_table(suite, task, here))
-    return made
+    by = {task.name: [r for r in records if r.task == task.name] for task in suite.tasks}
+    return [_table(suite, task, by[task.name]) for task in suite.tasks if by[task.name]]
 
 
 def by_seed(records: Sequence[Record], entry: str, variant: str, metric: str, detail: str = "") -> dict[int, Record]:
@@ -71,32 +90,25 @@ def _table(suite: Suite, task: Task, records: Sequence[Record]) -> Table:
     lookup: dict[tuple[str, str, str, str], list[Record]] = {}
     for r in records:
         lookup.setdefault((r.entry, r.variant, r.metric, r.detail), []).append(r)
-    rows = []
+    rows, columns = [], task.columns
     for variant in ("default", "tuned"):
-        cells: dict[str, dict[str, Spread]] = {}
+        found = {
+            e.name: {c.label: v for c in columns if (v := lookup.get((e.name, variant, c.metric, c.detail)))}
+            for e in suite.of(task)
+        }
+        cells = {name: {k: spread([r.value for r in v]) for k, v in of.items()} for name, of in found.items()}
+        ranks = _ranks({e.name: cells[e.name] for e in suite.of(task) if e.aligned}, columns)
+        base = found.get(suite.baseline, {})
         for entry in suite.of(task):
-            found = {c.label: lookup.get((entry.name, variant, c.metric, c.detail), []) for c in task.columns}
-            cells[entry.name] = {k: spread([r.value for r in v]) for k, v in found.items() if v}
-        aligned = {e.name for e in suite.of(task) if e.aligned}
-        ranks = _ranks({k: v for k, v in cells.items() if k in aligned}, task.columns)
-        for entry in suite.of(task):
-            if not cells[entry.name]:
-                continue
-            any_record = next(
-                r for c in task.columns for r in lookup.get((entry.name, variant, c.metric, c.detail), [])
-            )
-            differences = {}
-            for c in task.columns if entry.name != suite.baseline else ():
-                sides = (lookup.get((k, variant, c.metric, c.detail), []) for k in (entry.name, suite.baseline))
-                if apart := compare(*sides):
-                    differences[c.label] = apart
-            seeds = max(s.n for s in cells[entry.name].values())
-            rows.append(
-                Row(entry, variant, any_record.settings, cells[entry.name], differences, ranks.get(entry.name), seeds)
-            )
+            if mine := found[entry.name]:
+                settings, here = next(iter(mine.values()))[0].settings, cells[entry.name]
+                pairs = {k: compare(v, base[k]) for k, v in mine.items() if k in base and entry.name != suite.baseline}
+                apart = {k: d for k, d in pairs.items() if d is not None}
+                seeds = max(s.n for s in here.values())
+                rows.append(Row(entry, variant, settings, here, apart, ranks.get(entry.name), seeds))
     chance = {
         c.label: r.chance
-        for c in task.columns
+        for c in columns
         for r in records
         if (r.metric, r.detail) == (c.metric, c.detail) and r.chance is not None
     }
@@ -104,7 +116,7 @@ def _table(suite: Suite, task: Task, records: Sequence[Record]) -> Table:
     return Table(task, rows, chance, pool, records)
 
 
-def _ranks(cells: dict[str, dict[str, Spread]], columns: Sequence[Column]) -> dict[str, float]:
+def _ranks(cells: Mapping[str, Mapping[str, Spread]], columns: Sequence[Column]) -> dict[str, float]:
     ranked = [c for c in columns if c.ranked]
     full = {k: v for k, v in cells.items() if all(c.label in v for c in ranked)}
     means = [{k: v[c.label].mean for k, v in full.items()} for c in ranked]
@@ -123,15 +135,13 @@ def mark(row: Row, peers: Sequence[Row], column: Column) -> str:
     here = row.cells.get(column.label)
     if here is None or not row.entry.aligned:
         return ""
-    peers = [r for r in peers if column.label in r.cells]
-    found = []
     sign = 1 if column.higher else -1
-    seeds = max(r.cells[column.label].n for r in peers)  # a row that lacks seeds is no best: it was spared some
-    others = [sign * r.cells[column.label].mean for r in peers if r.cells[column.label].n == seeds]
-    if column.ranked and here.n == seeds and sign * here.mean == max(others):
-        found.append("best")
+    values = [r.cells[column.label] for r in peers if column.label in r.cells]
+    seeds = max(s.n for s in values)  # a row that lacks seeds is no best: it was spared some
+    top = max(sign * s.mean for s in values if s.n == seeds)
+    best = ["best"] * (column.ranked and here.n == seeds and sign * here.mean == top)
     apart = told_apart(row.differences.get(column.label), higher=column.higher)
-    return " ".join([*found, *{1: ["up"], -1: ["down"], 0: []}[apart]])
+    return " ".join([*best, *{1: ["up"], -1: ["down"], 0: []}[apart]])
 
 
 def settings_text(settings: dict[str, object]) -> str:
@@ -139,71 +149,62 @@ def settings_text(settings: dict[str, object]) -> str:
     return ", ".join(f"{k} {v}" for k, v in settings.items())
 
 
-def grid(table: Table) -> tuple[list[str], list[list[str]]]:
+def grid(table: Table) -> Grid:
     """Lay a table out as text."""
     columns = table.task.columns
-    head = ["objective", "variant", "settings", *(c.label for c in columns), "rank"]
-    lines = []
+    lines, marks = [], []
     for row in table.rows:
-        rank = "-" if row.rank is None else f"{row.rank:.1f}"
-        shown = row.variant if row.entry.trials else ""
         cells = [number(row.cells.get(c.label), c) for c in columns]
-        lines.append([row.entry.label, shown, settings_text(row.settings), *cells, rank])
-    chance = [c.text(table.chance[c.label]) if c.label in table.chance else "-" for c in columns]
-    return head, [*lines, ["chance", "", "", *chance, "-"]]
+        first = [row.entry.label, row.variant if row.entry.trials else "", settings_text(row.settings)]
+        lines.append([*first, *cells, "-" if row.rank is None else f"{row.rank:.1f}"])
+        peers = [r for r in table.rows if r.variant == row.variant and r.entry.aligned]
+        marks.append(["", "", "", *(mark(row, peers, c) for c in columns), ""])
+    lines.append(["chance", "", "", *map(table.chance_of, columns), "-"])
+    head = ["objective", "variant", "settings", *(c.label for c in columns), "rank"]
+    return Grid(head, lines, words=3, marks=[*marks, [""] * len(head)], chance=True, folds=True)
+
+
+def overview(made: Sequence[Table]) -> tuple[Grid, dict[str, str]] | None:
+    """Lay the headline columns of all tasks side by side, as papers print them; and say what each column is."""
+    shown = [(t, c) for t in made for c in t.task.columns if c.headline]
+    if not shown:
+        return None
+    lines, marks = [], []
+    for entry in {r.entry.name: r.entry for t in made for r in t.rows}.values():
+        line, special = [entry.label], [""]
+        for table, column in shown:
+            rows = [r for r in table.rows if r.variant == "default"]
+            row = next((r for r in rows if r.entry.name == entry.name), None)
+            line.append("-" if row is None else number(row.cells.get(column.label), column))
+            special.append("" if row is None else mark(row, [r for r in rows if r.entry.aligned], column))
+        lines.append(line)
+        marks.append(special)
+    lines.append(["chance", *(t.chance_of(c) for t, c in shown)])
+    head = ["objective", *(f"{c.headline} {'↑' if c.higher else '↓'}" for _, c in shown)]
+    meanings = {c.headline: f"{t.task.label}: {c.meaning}" for t, c in shown}
+    return Grid(head, lines, marks=[*marks, [""] * len(head)], chance=True), meanings
 
 
 def markdown(made: Sequence[Table]) -> str:
-    """Print tables as Markdown."""
-    parts = []
-    for table in made:
-        head, lines = grid(table)
-        seeds = max((r.seeds for r in table.rows), default=0)
-        pool = f"; retrieval pool {table.pool}" if table.pool else ""
-        parts += [
-            f"**{_cell(table.task.label)}** ({seeds} seeds, mean ± standard deviation{pool})\n",
-            "| " + " | ".join(map(_cell, head)) + " |",
-            "|" + "|".join([" --- "] * 3 + [" ---: "] * (len(head) - 3)) + "|",
-            *("| " + " | ".join(map(_cell, line)) + " |" for line in lines),
-            "",
-        ]
+    """Print the overview and the tables as Markdown."""
+    found = overview(made)
+    parts = [found[0].markdown() + f"\n{BEST}\n"] if found else []
+    for t in made:
+        title = f"**{t.task.label}** ({t.seeds} seeds, mean ± standard deviation{t.of_pool})"
+        plain = grid(t)
+        parts.append(Grid(plain.head, plain.lines, words=3).markdown(title))
     return "\n".join(parts)
-
-
-def _cell(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|")
 
 
 def latex(made: Sequence[Table]) -> str:
     """Print tables as LaTeX (booktabs)."""
-
-    def escaped(text: str) -> str:
-        special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
-        return "".join(special.get(c, "\\" + c if c in "&%_#${}" else c) for c in text)
-
-    parts = []
-    for table in made:
-        head, lines = grid(table)
-        parts += [
-            rf"\begin{{tabular}}{{lll{'r' * (len(head) - 3)}}}",
-            r"\toprule",
-            rf"\multicolumn{{{len(head)}}}{{l}}{{{escaped(table.task.label)}}} \\",
-            " & ".join(escaped(h) for h in head) + r" \\",
-            r"\midrule",
-            *(" & ".join(escaped(c) for c in line) + r" \\" for line in lines),
-            r"\bottomrule",
-            r"\end{tabular}",
-            "",
-        ]
-    return "\n".join(parts)
+    return "\n".join(grid(table).latex(table.task.label) for table in made)
 
 
 def as_csv(made: Sequence[Table]) -> str:
     """Print every number of the tables with its interval, one per line."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     head = ["task", "entry", "variant", "settings", "column", "mean", "sd", "low95", "high95", "seeds", "chance"]
-    writer.writerow([*head, "difference", "difference_low95", "difference_high95"])
+    lines = []
     for table in made:
         for row in table.rows:
             for label, s in row.cells.items():
@@ -211,5 +212,5 @@ def as_csv(made: Sequence[Table]) -> str:
                 found = [round(v, 6) for v in (s.mean, s.sd, s.low, s.high)]
                 delta = ["", "", ""] if d is None else [round(v, 6) for v in (d.mean, d.low, d.high)]
                 where = [table.task.name, row.entry.name, row.variant, settings_text(row.settings), label]
-                writer.writerow([*where, *found, s.n, table.chance.get(label, ""), *delta])
-    return out.getvalue()
+                lines.append([*map(str, (*where, *found, s.n, table.chance.get(label, ""), *delta))])
+    return Grid([*head, "difference", "difference_low95", "difference_high95"], lines).csv()

@@ -4,51 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from tuplet.io import write_atomic
 from tuplet.io.environment import environment
-from tuplet.io.files import write_atomic
-from tuplet.study._figures import COLOURS, figure_of, styled, svg
+from tuplet.report import Grid, Picture, Section, write_page
+from tuplet.report.ink import COLOURS, curve, figure_of, legend, styled, svg
 from tuplet.study.record import read_cell
 from tuplet.suites.scaling import PAPER_BATCH, WIDTH, Point, points_of
 
 
 def write_scaling(points: Sequence[Point], out: Path, *, repeats: int) -> Path:
     """Write report.html and table.md."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
+    beyond = {p["entry"] for p in points if float(p["B"]) > PAPER_BATCH}
     views = [
         ("the number of modalities, B = 64", [p for p in points if p["B"] == PAPER_BATCH], "M"),
         ("the number of modalities, B = 512", [p for p in points if p["B"] == 512], "M"),
-        ("the batch, M = 3", [p for p in points if p["M"] == 3 and p["entry"] in _beyond(points)], "B"),
+        ("the batch, M = 3", [p for p in points if p["M"] == 3 and p["entry"] in beyond], "B"),
     ]
-    made = [
-        _table(f"{what} over {where}: {unit}", here, axis, unit)
+    made = {
+        f"{what} over {where}: {unit}": _table(here, axis, unit)
         for where, here, axis in views
         for what, unit in (("Time", "ms"), ("Memory", "MiB"))
-    ]
-    figures = [
-        (f"Over {where}", scaling_figure(here, axis), "Left: time, right: memory; both axes logarithmic. Dashed: + GW.")
-        for where, here, axis in views
-    ]
-    loader = Environment(loader=PackageLoader("tuplet.study"), autoescape=True, undefined=StrictUndefined)
-    page = loader.get_template("scaling.html").render(
-        width=WIDTH,
-        repeats=repeats,
-        figures=[f for f in figures if f[1]],
-        tables=[t for t in made if t["lines"]],
-        environment=environment(),
+    }
+    about = (
+        f"One forward and backward pass of the loss alone, from embeddings of width {WIDTH} in float32, no encoders. "
+        f"Objectives take turns in one process, so a busy machine slows all alike; points are medians of {repeats} turns, "
+        "bands their range. Memory is the largest resident memory during one pass beyond what was there before. Grows as: "
+        "least-squares slope of the logarithm of the fastest turn, over M from 3 on and over B from 128 on. A training step "
+        "adds the encoders, whose time grows as M^1. + GW: UniOMA's Gromov-Wasserstein regulariser, measured at the papers' "
+        "batch only."
     )
-    write_atomic(out / "report.html", page.encode())
-    write_atomic(out / "table.md", "\n".join(_markdown(t) for t in made if t["lines"]).encode())
-    return out / "report.html"
-
-
-def _beyond(points: Sequence[Point]) -> set[object]:
-    """Name the entries that are measured at more than the papers' batch."""
-    return {p["entry"] for p in points if float(p["B"]) > PAPER_BATCH}
+    axes = "Left: time, right: memory; both axes logarithmic. Dashed: + GW."
+    page = write_page(
+        out / "report.html",
+        title="scaling: what does each objective cost?",
+        lead="tuplet bench",
+        name="scaling",
+        sections=[
+            Section("", [about]),
+            *(Section(f"Over {where}", [Picture([scaling_figure(here, axis)], axes)]) for where, here, axis in views),
+            *(Section(title, [grid]) for title, grid in made.items()),
+            Section("Where it ran", [environment()]),
+        ],
+    )
+    text = "\n".join(grid.markdown(f"**{title}**") for title, grid in made.items() if grid)
+    write_atomic(out / "table.md", text.encode())
+    return page
 
 
 def growth(points: Sequence[Point], axis: str) -> float | None:
@@ -61,32 +64,23 @@ def growth(points: Sequence[Point], axis: str) -> float | None:
     return float(np.polyfit(x, y, 1)[0])
 
 
-def _table(title: str, points: Sequence[Point], axis: str, value: str) -> dict[str, Any]:
+def _table(points: Sequence[Point], axis: str, value: str) -> Grid:
     places = sorted({int(p[axis]) for p in points})
-    labels = list(dict.fromkeys(str(p["label"]) for p in points if value in p))
-    known = {(str(p["label"]), int(p[axis])): p for p in points if value in p}
     lines = []
-    for label in labels:
-        cells = []
-        for place in places:
-            p = known.get((label, place))
-            number = (
-                "-" if p is None else f"{float(p[value]):.0f}" if float(p[value]) >= 10 else f"{float(p[value]):.1f}"
-            )
-            cells.append(f"{number} [{float(p['low']):.1f}, {float(p['high']):.1f}]" if p and value == "ms" else number)
+    for label in dict.fromkeys(str(p["label"]) for p in points if value in p):
+        mine = {int(p[axis]): p for p in points if p["label"] == label and value in p}
+        cells = [_cell(mine[k], value) if k in mine else "-" for k in places]
         if value == "ms":
-            power = growth([p for p in points if p["label"] == label], axis)
+            power = growth(list(mine.values()), axis)
             cells.append("-" if power is None else f"{axis}^{power:.1f}")
         lines.append([label, *cells])
-    head = ["objective", *(f"{axis} = {k}" for k in places), *(["grows as"] if value == "ms" else [])]
-    return {"title": title, "head": head, "lines": lines}
+    return Grid(["objective", *(f"{axis} = {k}" for k in places), *(["grows as"] if value == "ms" else [])], lines)
 
 
-def _markdown(table: dict[str, Any]) -> str:
-    head = "| " + " | ".join(table["head"]) + " |"
-    rule = "| --- |" + " ---: |" * (len(table["head"]) - 1)
-    lines = ["| " + " | ".join(line) + " |" for line in table["lines"]]
-    return "\n".join([f"**{table['title']}**\n", head, rule, *lines, ""])
+def _cell(point: Point, value: str) -> str:
+    number = float(point[value])
+    within = f" [{float(point['low']):.1f}, {float(point['high']):.1f}]" if value == "ms" else ""
+    return (f"{number:.0f}" if number >= 10 else f"{number:.1f}") + within
 
 
 def scaling_beside(run: Path) -> str:
@@ -105,20 +99,18 @@ def scaling_figure(points: Sequence[Point], axis: str) -> str:
     with styled():
         figure, axes = figure_of(1, 2, (7.0, 4.2))
         for plot, value, what in zip(axes, ("ms", "MiB"), ("ms per pass", "extra MiB"), strict=True):
-            for label in labels:
-                mine = sorted((p for p in points if p["label"] == label and value in p), key=lambda p: float(p[axis]))
-                x, y = [float(p[axis]) for p in mine], [float(p[value]) for p in mine]
-                colour = COLOURS[bases.index(label.removesuffix(" + GW")) % len(COLOURS)]
-                line = "o--" if label.endswith(" + GW") else "o-"
-                plot.plot(x, y, line, color=colour, label=label, markersize=3, linewidth=1.3)
-                if value == "ms":
-                    low, high = ([float(p[k]) for p in mine] for k in ("low", "high"))
-                    plot.fill_between(x, low, high, color=colour, alpha=0.12, linewidth=0)
             if not any(value in p for p in points):
                 plot.set_axis_off()  # this system does not tell
                 continue
+            for label in labels:
+                mine = sorted((p for p in points if p["label"] == label and value in p), key=lambda p: float(p[axis]))
+                x, y, low, high = ([float(p[k]) for p in mine] for k in (axis, value, "low", "high"))
+                colour = COLOURS[bases.index(label.removesuffix(" + GW")) % len(COLOURS)]
+                style = "o--" if label.endswith(" + GW") else "o-"
+                band = (low, high) if value == "ms" else None
+                curve(plot, x, y, band, colour=colour, style=style, alpha=0.12, label=label, linewidth=1.3)
             plot.set(xscale="log", yscale="log", xlabel=axis, ylabel=what)
             plot.set_xticks(places, [f"{k:.0f}" for k in places])
             plot.minorticks_off()
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        legend(figure, axes[0], columns=4)
         return svg(figure)

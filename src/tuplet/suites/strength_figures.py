@@ -2,45 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tuplet.information.pid import PARTS
-from tuplet.study._figures import COLOURS, INK, figure_of, styled, svg
+from tuplet.report import ink
+from tuplet.report.ink import COLOURS, INK, figure_of, legend, styled, svg
+from tuplet.report.words import cut
 from tuplet.suites.strengths import Curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-ENCODERS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-PART_COLOURS = dict(zip(PARTS, ("#009e73", "#0072b2", "#56b4e9", "#d55e00"), strict=True))
 LABELS = {"redundancy": "redundancy", "unique1": "unique to 1", "unique2": "unique to 2", "synergy": "synergy"}
-
-
-LONGEST = 28
-"""Characters of a name in a figure."""
-
-
-@contextmanager
-def drawing() -> Iterator[None]:
-    """Set the style of a figure; names may be of any script, which the reader's browser draws."""
-    with styled(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")
-        warnings.filterwarnings("ignore", message="constrained_layout not applied")
-        import matplotlib as mpl
-
-        with mpl.rc_context({"text.parse_math": False}):
-            yield
-
-
-def cut(name: str, longest: int = LONGEST) -> str:
-    """Shorten a name for a figure or a table."""
-    return name if len(name) <= longest else name[: longest - 1] + "…"
 
 
 def strength_axis(axis: Axes, strengths: Sequence[float]) -> None:
@@ -53,16 +30,13 @@ def strength_axis(axis: Axes, strengths: Sequence[float]) -> None:
     axis.set_xlim(-0.0005 * last, last * 1.03)
 
 
-def draw_curve(axis: Axes, curve: Curve, *, colour: str, label: str, dashed: bool = False) -> None:
+def draw_curve(axis: Axes, curve: Curve, *, colour: str, label: str) -> None:
     """Draw mean and 95 % interval over seeds."""
-    if dashed:
-        axis.plot(curve.strengths, curve.mean, "--", color=colour, linewidth=0.9, label=label)
-        return
-    axis.plot(curve.strengths, curve.mean, "o-", color=colour, markersize=2.6, linewidth=1.3, label=label)
     found = [curve.spread(s) for s in curve.strengths]
-    if found[0].n > 1:
-        low, high = [s.low for s in found], np.minimum([s.high for s in found], 1.0)  # no score here exceeds 1
-        axis.fill_between(curve.strengths, low, high, color=colour, alpha=0.18, linewidth=0)
+    band = [s.low for s in found], np.minimum([s.high for s in found], 1.0)  # no score here exceeds 1
+    several = found[0].n > 1
+    look = {"colour": colour, "label": label, "markersize": 2.6, "linewidth": 1.3}
+    ink.curve(axis, curve.strengths, curve.mean, band if several else None, alpha=0.18, **look)  # type: ignore[arg-type]
 
 
 def curves_over_strength(
@@ -78,46 +52,52 @@ def curves_over_strength(
 ) -> str:
     """Draw the accuracy of each encoder above the similarity between them, one column per data set: Figure 3 of the paper."""
     n = len(titles)
-    with drawing():
+    with styled():
         figure, axes = figure_of(2, n, (max(2.0 * n + 0.6, 5.2), 4.9))
-        top, bottom = np.array(axes).reshape(2, n)
-        for c in range(n):
+        top, bottom = axes[:n], axes[n:]
+        for c, (above, below) in enumerate(zip(top, bottom, strict=True)):
             for i, (name, found) in enumerate(accuracy[c].items()):
-                colour = ENCODERS[i % len(ENCODERS)]
-                draw_curve(top[c], found, colour=colour, label=cut(name))
+                colour = COLOURS[i % 6]
+                draw_curve(above, found, colour=colour, label=cut(name))
                 if tuned and name in tuned[c]:
-                    draw_curve(
-                        top[c], tuned[c][name], colour=colour, label=f"{name}, tuned at each strength", dashed=True
-                    )
+                    again, label = tuned[c][name], f"{name}, tuned at each strength"
+                    above.plot(again.strengths, again.mean, "--", color=colour, linewidth=0.9, label=label)
                 if ceilings:
                     label = "best possible" if i == 0 else "_"
-                    top[c].axhline(ceilings[c][name], color=colour, linestyle=":", linewidth=1, label=label)
-            lowest = min(float(found.mean.min()) for found in accuracy[c].values())
-            if chance and lowest < chance[c] + 0.1:  # elsewhere it would flatten the curves
-                top[c].axhline(chance[c], color=INK, linewidth=0.7, linestyle=(0, (1, 3)), label="most frequent class")
-            if common and lowest < common[c] + 0.1:
-                top[c].axhline(
-                    common[c], color=INK, linewidth=0.8, linestyle="-.", label="best possible from what both see"
-                )
-            low, high = top[c].get_ylim()
-            if high - low < 0.05:  # a narrow axis would make noise look like a trend
-                top[c].set_ylim((low + high - 0.05) / 2, (low + high + 0.05) / 2)
+                    above.axhline(ceilings[c][name], color=colour, linestyle=":", linewidth=1, label=label)
+            _levels(above, accuracy[c], chance[c : c + 1], common[c : c + 1])
             for i, (name, found) in enumerate(similarity[c].items()):
-                draw_curve(bottom[c], found, colour=COLOURS[(i + 2) % len(COLOURS)], label=name)
-            top[c].set_title(titles[c])
-            bottom[c].set_ylim(min(0.0, bottom[c].get_ylim()[0]), 1.02)
-            for axis in (top[c], bottom[c]):
+                draw_curve(below, found, colour=COLOURS[(i + 2) % len(COLOURS)], label=name)
+            above.set_title(titles[c])
+            below.set_ylim(min(0.0, below.get_ylim()[0]), 1.02)
+            for axis in (above, below):
                 strength_axis(axis, next(iter(accuracy[c].values())).strengths)
             if c:
-                bottom[c].set_yticklabels([])
-            bottom[c].set_xlabel("alignment strength λ")
+                below.set_yticklabels([])
+            below.set_xlabel("alignment strength λ")
         top[0].set_ylabel(ylabel)
         bottom[0].set_ylabel("similarity of encoders")
         columns = 3 if n > 1 else 2
         shown = {label: line for axis in top for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
         figure.legend(list(shown.values()), list(shown), loc="outside upper center", ncols=columns)
-        figure.legend(*bottom[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns + n // 3)
+        legend(figure, bottom[0], columns=columns + n // 3)
         return svg(figure, broad=n > 2)
+
+
+def _levels(axis: Axes, accuracy: Mapping[str, Curve], chance: Sequence[float], common: Sequence[float]) -> None:
+    """Draw what chance and what both encoders see reach, where that does not flatten the curves."""
+    lowest = min(float(found.mean.min()) for found in accuracy.values())
+    kinds = (
+        (chance, "most frequent class", 0.7, (0, (1, 3))),
+        (common, "best possible from what both see", 0.8, "-."),
+    )
+    for values, label, width, style in kinds:
+        for value in values:
+            if lowest < value + 0.1:
+                axis.axhline(value, color=INK, linewidth=width, linestyle=style, label=label)
+    low, high = axis.get_ylim()
+    if high - low < 0.05:  # a narrow axis would make noise look like a trend
+        axis.set_ylim((low + high - 0.05) / 2, (low + high + 0.05) / 2)
 
 
 def change_map(
@@ -126,23 +106,20 @@ def change_map(
     rows: Sequence[str],
     strengths: Sequence[float],
     unit: str,
-    marks: Mapping[str, NDArray[np.bool_]] | None = None,
+    marks: Mapping[str, NDArray[np.bool_]],
 ) -> str:
     """Draw the change against strength 0 as a map of data set by strength: Figure 4 of the paper, for each encoder."""
-    with drawing():
-        figure, axes = figure_of(
-            len(changes), 1, (max(7.2, 0.6 * len(strengths) + 1.3), (0.34 * len(rows) + 0.75) * len(changes))
-        )
+    with styled():
+        size = (max(7.2, 0.6 * len(strengths) + 1.3), (0.34 * len(rows) + 0.75) * len(changes))
+        figure, axes = figure_of(len(changes), 1, size)
         for axis, (name, values) in zip(axes, changes.items(), strict=True):
             axis.pcolormesh(np.clip(values, -5, 5), cmap="RdBu", vmin=-5, vmax=5, edgecolors="white", linewidth=0.8)
             for i, j in np.ndindex(values.shape):
-                bold = marks is not None and bool(marks[name][i, j])
                 shown = f"{values[i, j]:+.1f}" if abs(values[i, j]) < 9.95 else f"{values[i, j]:+.0f}"
                 colour = "white" if abs(values[i, j]) > 3.2 else "#1c2126"
-                weight = "bold" if bold else "normal"
-                axis.text(
-                    j + 0.5, i + 0.5, shown, ha="center", va="center", fontsize=7.5, color=colour, fontweight=weight
-                )
+                weight = "bold" if marks[name][i, j] else "normal"
+                centre = {"ha": "center", "va": "center", "fontsize": 7.5}
+                axis.text(j + 0.5, i + 0.5, shown, color=colour, fontweight=weight, **centre)  # type: ignore[arg-type]
             axis.set_xticks(np.arange(len(strengths)) + 0.5, [f"{s:g}" for s in strengths])
             axis.set_yticks(np.arange(len(rows)) + 0.5, rows)
             axis.tick_params(length=0)
@@ -156,7 +133,7 @@ def similarity_scatter(
 ) -> str:
     """Draw accuracy against similarity, a path over strengths per data set."""
     names = list(similarity[0])
-    with drawing():
+    with styled():
         figure, axes = figure_of(1, len(names), (2.4 * len(names), 3.2))
         for axis, name in zip(axes, names, strict=True):
             for i, (found, fraction) in enumerate(zip(similarity, fractions, strict=True)):
@@ -169,25 +146,24 @@ def similarity_scatter(
             axis.sharey(axes[0])
             axis.tick_params(labelleft=False)
         axes[0].set_ylabel("accuracy, % of the best possible")
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+        legend(figure, axes[0], columns=5)
         return svg(figure, broad=len(names) > 2)
 
 
 def parts_bars(parts: Sequence[Mapping[str, float]], *, titles: Sequence[str]) -> str:
     """Draw what two modalities say about the label, in bits."""
-    with drawing():
+    with styled():
         figure, (axis,) = figure_of(1, 1, (5.2, 0.4 * len(titles) + 1.1))
         left = np.zeros(len(titles))
         at = np.arange(len(titles))[::-1]
-        for part, colour in PART_COLOURS.items():
+        for part, colour in zip(PARTS, ink.PARTS, strict=True):
             width = np.array([p[part] for p in parts])
             axis.barh(at, width, left=left, color=colour, label=LABELS[part], height=0.7)
-            for i in range(len(titles)):
-                if width[i] > 0.12:
-                    middle = left[i] + width[i] / 2
-                    axis.text(middle, at[i], f"{width[i]:.2f}", ha="center", va="center", color="white", fontsize=7.5)
+            for x, y, w in zip(left + width / 2, at, width, strict=True):
+                if w > 0.12:
+                    axis.text(x, y, f"{w:.2f}", ha="center", va="center", color="white", fontsize=7.5)
             left += width
         axis.set_yticks(at, titles)
         axis.set_xlabel("information about the label, bits")
-        figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        legend(figure, axis, columns=4)
         return svg(figure)

@@ -7,11 +7,15 @@ from pathlib import Path
 
 from tuplet.data import Source
 from tuplet.evaluate._paired import Difference
-from tuplet.io.files import write_atomic
+from tuplet.io import write_atomic
+from tuplet.report import Grid, Picture, Section, Text, write_page
+from tuplet.report.ink import alone
+from tuplet.report.words import cut
 from tuplet.study.record import Record
-from tuplet.suites import strength_figures as figures
+from tuplet.suites.strength_figures import curves_over_strength
 from tuplet.suites.strengths import curve, judge
-from tuplet.suites.sweep import METRICS, Sweep, answer, curves_of, unit_of
+from tuplet.suites.sweep import Sweep
+from tuplet.suites.sweep_decision import METRICS, answer, curves_of, unit_of
 
 FEW = 50
 """A report warns of fewer test rows than this."""
@@ -25,12 +29,11 @@ WORDS = {
 """Kind of `tuplet.suites.strengths.Verdict` -> what it means for an encoder."""
 
 
-def table(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
+def table(records: Sequence[Record]) -> Grid:
     """List for each strength the scores, their change against strength 0, and the similarities."""
     test, similar = curves_of(records)
     if not test:
-        return [], []
-    head = ["strength", *(text for k in test for text in (k, "change [95 %]")), *similar]
+        return Grid([], [])
     lines = []
     for s in next(iter(test.values())).strengths:
         line = [f"{s:g}"]
@@ -41,13 +44,10 @@ def table(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
         lines.append([*line, *(f"{c.spread(s).mean:.2f}" for c in similar.values())])
     chances = {r.detail: r.chance for r in records if r.metric == "score/test"}
     levels = {label: [r.chance for r in records if r.metric == f"similarity/{k}"] for k, label in METRICS.items()}
-    last = ["chance"]
-    for k in test:
-        last += [f"{100 * (chances[k] or 0.0):.1f}", ""]
-    lines.append(
-        [*last, *(f"{max(x for x in levels[k] if x is not None):.2f}" if any(levels[k]) else "" for k in similar)]
-    )
-    return head, lines
+    last = ["chance", *(text for k in test for text in (f"{100 * (chances[k] or 0.0):.1f}", ""))]
+    last += [f"{max(x for x in levels[k] if x is not None):.2f}" if any(levels[k]) else "" for k in similar]
+    head = ["strength", *(text for k in test for text in (k, "change [95 %]")), *similar]
+    return Grid(head, [*lines, last], chance=True)
 
 
 def reading(records: Sequence[Record]) -> list[str]:
@@ -103,13 +103,11 @@ def notes(records: Sequence[Record], metric: str = "score") -> list[str]:
 
 def summary(records: Sequence[Record], metric: str = "score") -> str:
     """Write the answer, a table within 80 columns and a sentence per encoder for a terminal."""
-    head, lines = table(records)
+    whole = table(records)
     columns = 1 + 2 * len(curves_of(records)[0])  # similarities are in the report
-    grid = [[figures.cut(cell, 12) if i % 2 else cell for i, cell in enumerate(head[:columns])]]
-    grid += [line[:columns] for line in lines]
-    wide = [max(len(line[i]) for line in grid) for i in range(len(grid[0]))]
-    rows = ["  ".join(cell.ljust(w) for cell, w in zip(line, wide, strict=True)).rstrip() for line in grid]
-    return "\n".join([answer(records, metric), *rows, *reading(records), *notes(records, metric)[: 1 if lines else 0]])
+    head = [cut(cell, 12) if i % 2 else cell for i, cell in enumerate(whole.head[:columns])]
+    grid = Grid(head, [line[:columns] for line in whole.lines])
+    return "\n".join([answer(records, metric), grid.text(), *reading(records), *notes(records, metric)[: bool(whole)]])
 
 
 def metric_of(sweep: Sweep, source: Source) -> str:
@@ -119,44 +117,46 @@ def metric_of(sweep: Sweep, source: Source) -> str:
 
 def write_sweep(records: Sequence[Record], sweep: Sweep, source: Source, out: Path) -> Path:
     """Write report.html, table.md and curve.svg."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     test, similar = curves_of(records)
-    metric = metric_of(sweep, source)
+    metric, (a, b) = metric_of(sweep, source), sweep.pair
     chance = [r.chance or 0.0 for r in records if r.metric == "score/test"]
-    drawn = figures.curves_over_strength(
+    drawn = curves_over_strength(
         [test], [similar], titles=[""], chance=[sum(chance) / len(chance)], ylabel=f"test {metric} of {sweep.target}"
     )
-    head, lines = table(records)
-    loader = Environment(loader=PackageLoader("tuplet.study"), autoescape=True, undefined=StrictUndefined)
-    page = loader.get_template("sweep.html").render(
-        sweep=sweep,
-        name=source.name,
-        rows={k: len(getattr(source, k)) for k in ("train", "val", "test")},
-        metric=metric,
-        answer=answer(records, metric),
-        head=head,
-        lines=lines,
-        reading=reading(records),
-        notes=notes(records, metric),
-        drawn=drawn,
-        environment=records[0].environment,
+    several = sweep.seeds > 1
+    about = (
+        f"Each modality has one encoder and one head, trained on {sweep.target}. The loss is the loss of the heads plus the "
+        f"strength λ times the {sweep.objective} loss between the two encoders; at strength 0 each encoder learns alone. "
+        f"{len(source.train)} training, {len(source.val)} validation and {len(source.test)} test rows; "
+        f"{f'seeds 0 to {sweep.seeds - 1}' if several else 'seed 0'}; {sweep.config.epochs} epochs in batches of "
+        f"{sweep.config.batch_size}, learning rate {sweep.config.lr}. The strength is chosen on validation rows; scores and "
+        "changes are of test rows."
     )
-    write_atomic(out / "report.html", page.encode())
+    caption = (
+        f"Above: test {metric} of each encoder's own head, mean{' and 95 % interval over seeds' if several else ''}. Below: "
+        "similarity of the outputs of the two encoders on test rows. Changes in the table compare runs of the same seed, "
+        "row by row, so their intervals differ from these bands."
+    )
+    said = [Text(answer(records, metric), "verdict"), reading(records), Text(about), Picture([drawn], caption)]
+    noted = [Text(note) for note in notes(records, metric)]
+    page = write_page(
+        out / "report.html",
+        title=f"{source.name}: how strongly to align {a} and {b}?",
+        lead="tuplet sweep",
+        name="sweep",
+        sections=[Section("", [*said, table(records), *noted, records[0].environment])],
+    )
     write_atomic(out / "table.md", markdown(records, metric).encode())
-    write_atomic(out / "curve.svg", drawn.replace("currentColor", "#7a848d").encode())
-    return out / "report.html"
+    write_atomic(out / "curve.svg", alone(drawn))
+    return page
 
 
 def markdown(records: Sequence[Record], metric: str = "score") -> str:
     """Write the answer, the table and its explanation as Markdown."""
-    head, lines = table(records)
-    if not head:
+    if not (found := table(records)):
         return ""
-    rows = [f"| {' | '.join(line)} |" for line in lines]
-    text = [answer(records, metric), "", f"| {' | '.join(head)} |", "| --- " * len(head) + "|", *rows, ""]
-    text += [*(f"- {s}" for s in reading(records)), "", *notes(records, metric)]
-    return "\n".join(text) + "\n"
+    said = [answer(records, metric), "", found.markdown(), *(f"- {s}" for s in reading(records)), ""]
+    return "\n".join([*said, *notes(records, metric)]) + "\n"
 
 
 def _points(d: Difference) -> str:

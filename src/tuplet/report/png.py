@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 from tuplet.types import InputError
 
 
-def png(pixels: NDArray[np.uint8]) -> bytes:
-    r"""Write a picture as PNG.
+def data_uri(pixels: NDArray[np.uint8]) -> str:
+    """Return a picture as a ``data:`` address, for a page that needs no other file.
 
     Args:
         pixels: uint8 ``(H, W, 3)``, red, green and blue.
 
     Returns:
-        The file's content.
+        The address, of a PNG.
 
     Raises:
         InputError: if shape or dtype is another.
 
     Example:
-        >>> png(np.zeros((2, 3, 3), np.uint8))[:8]
-        b'\x89PNG\r\n\x1a\n'
+        >>> data_uri(np.zeros((2, 3, 3), np.uint8))[:22]
+        'data:image/png;base64,'
     """
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
         raise InputError(f"pixels has shape {pixels.shape} and dtype {pixels.dtype}, expected uint8 (H, W, 3)")
@@ -34,24 +34,7 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
     rows = np.zeros((height, 1 + 3 * width), np.uint8)  # each row begins with its filter, 0: none
     rows[:, 1:] = pixels.reshape(height, -1)
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits per colour, three colours
-    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(rows.tobytes(), 9)), (b"IEND", b""))
-    chunks = (
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in parts
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
-
-
-def data_uri(pixels: NDArray[np.uint8]) -> str:
-    """Return a picture as a ``data:`` address, for a page that needs no other file.
-
-    Args:
-        pixels: as in `png`.
-
-    Returns:
-        The address.
-
-    Example:
-        >>> data_uri(np.zeros((2, 3, 3), np.uint8))[:22]
-        'data:image/png;base64,'
-    """
-    return "data:image/png;base64," + base64.b64encode(png(pixels)).decode()
+    content = b"\x89PNG\r\n\x1a\n"
+    for kind, body in ((b"IHDR", head), (b"IDAT", zlib.compress(rows.tobytes(), 9)), (b"IEND", b"")):
+        content += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    return "data:image/png;base64," + base64.b64encode(content).decode()
