@@ -13,6 +13,7 @@ from tuplet.study._report import write_report
 from tuplet.study._samples import about, keep_samples, kept_samples, picture, samples, write_samples
 from tuplet.study.record import Record, write_cell
 from tuplet.suites.missing import missing
+from tuplet.suites.scaling_report import scaling_beside
 from tuplet.types import InputError
 
 ROWS = 30
@@ -180,7 +181,7 @@ def test_a_run_keeps_its_pictures_and_the_report_shows_them(tmp_path):
     at = {"label": "GRAM", "M": 2, "B": 64, "D": 256}
     point = Record("scaling", "M2.B64", "gram", "default", 0, at, "ms", 1.0, items=(0.9, 1.0, 1.2))
     write_cell(tmp_path / "scaling" / "cells" / "M2.B64.s0.jsonl", [point])
-    page = write_report(toy.suite(), [], out).read_text()
+    page = write_report(toy.suite(), [], out, scaling=scaling_beside(out)).read_text()
     assert "<strong>toy</strong>: toy task" in page
     assert "../scaling/report.html" in page
     (out / "samples.json").write_text("{")
