@@ -112,7 +112,7 @@ from tuplet import AlignmentModel, TrainConfig, fit
 from tuplet.data import SOURCES
 from tuplet.evaluate import evaluate
 from tuplet.objectives import Centroid, Pairwise
-from tuplet.study._cell import load_suite
+from tuplet.study.suite import load_suite
 source = SOURCES["spiral"]()
 model = AlignmentModel.mlp({k: m.shape for k, m in source.modalities.items()}, dim=8)
 objective = Pairwise() + 0.5 * Centroid()
