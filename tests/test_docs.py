@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import io
+import pkgutil
 import re
 import sys
 from pathlib import Path
@@ -80,6 +81,21 @@ def test_links_lead_somewhere(generated):
                 assert made or path.exists() or path == DOCS / "gallery.md", f"{page}: {target}"
                 followed += 1
     assert followed > 40
+
+
+def test_names_in_prose_and_docstrings_exist():
+    texts = [
+        p.read_text() for p in [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "src").rglob("*.py")]
+    ]
+    named = {name for text in texts for name in re.findall(r"`(tuplet(?:\.\w+)+)`", text)}
+    assert len(named) > 60
+    lost = []
+    for name in sorted(named):
+        try:
+            pkgutil.resolve_name(name)
+        except (ImportError, AttributeError):
+            lost.append(name)
+    assert not lost
 
 
 def test_the_navigation_names_every_page_once(generated):

@@ -1,4 +1,4 @@
-"""Build src/tuplet/data/sources/emoji.npz: the same concepts drawn by three artists and named in several languages.
+"""Build src/tuplet/datasets/emoji.npz: the same concepts drawn by three artists and named in several languages.
 
 Fetch the packages with `npm pack @iconify-json/noto@1.2.9 @iconify-json/fluent-emoji-flat@1.2.6 @iconify-json/twemoji@1.2.5
 emojibase-data@17.0.0` and give the folder of the four .tgz files: `python tools/emoji.py FOLDER OUT`.
