@@ -20,8 +20,8 @@ import numpy as np
 
 from tuplet.data import Table
 from tuplet.simulators.episodes import Scene, episode_table
-from tuplet.simulators.peg_world import Peg
-from tuplet.simulators.push_world import Push
+from tuplet.simulators.peg import Peg
+from tuplet.simulators.push import Push
 
 
 def cpu() -> float:

@@ -71,11 +71,10 @@ class Inline:
             torch.set_num_threads(threads)
         return future
 
-    def stop(self) -> None:
-        """Do nothing: nothing runs."""
-
     def shutdown(self, *, wait: bool = True, cancel_futures: bool = False) -> None:
         """Do nothing: nothing runs."""
+
+    stop = shutdown
 
 
 def watch_parent() -> None:
@@ -85,9 +84,8 @@ def watch_parent() -> None:
     def watch() -> None:
         if parent is not None:
             wait([parent.sentinel])
-        else:
-            while os.getppid() == began:
-                time.sleep(0.5)
+        while parent is None and os.getppid() == began:
+            time.sleep(0.5)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -109,16 +107,14 @@ def _begin() -> None:
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Let processes that start meanwhile use one thread in every numerical library, also those loaded later."""
-    before = {name: os.environ.get(name) for name in LIBRARIES}
+    before = {name: os.environ[name] for name in LIBRARIES if name in os.environ}
     os.environ.update(dict.fromkeys(LIBRARIES, "1"))
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        for name in LIBRARIES:
+            del os.environ[name]
+        os.environ.update(before)
 
 
 @contextmanager

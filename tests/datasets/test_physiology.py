@@ -5,7 +5,7 @@ import pytest
 
 from tuplet import InputError
 from tuplet.simulators import physiology
-from tuplet.simulators.physiology_world import Physiology
+from tuplet.simulators.physiology import Physiology
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ from scipy.spatial.transform import Rotation
 
 from tuplet import InputError
 from tuplet.simulators import arm
-from tuplet.simulators.arm_world import HOME, LIMITS, STEP, Arm, forward, plan, stage
+from tuplet.simulators.arm import HOME, LIMITS, STEP, Arm, forward, plan, stage
 from tuplet.simulators.episodes import episode_rows
 from tuplet.simulators.render import physics
 

@@ -10,7 +10,7 @@ from tuplet.data import Table
 from tuplet.simulators import simulate
 from tuplet.simulators.cache import cached
 from tuplet.simulators.episodes import episode_rows, episode_table
-from tuplet.simulators.push_world import Push
+from tuplet.simulators.push import Push
 from tuplet.types import InputError
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tuplet.simulators import peg
 from tuplet.simulators.episodes import episode_rows
-from tuplet.simulators.peg_world import CLEARANCE, DEEP, REACH, SIDE, Peg, scene
+from tuplet.simulators.peg import CLEARANCE, DEEP, REACH, SIDE, Peg, scene
 
 WEIGHT = 0.06 * 9.81  # newtons below the sensor
 EPISODES = 16
@@ -101,7 +101,7 @@ def test_flow_is_zero_on_the_table_and_follows_the_gripper(columns):
 
 
 def test_depth_of_the_table_is_the_closed_form():
-    from tuplet.simulators.peg_world import CAMERA
+    from tuplet.simulators.peg import CAMERA
 
     depth = episode_rows(Peg(size=32, steps=4), episodes=1)["input.depth"][0, 0].astype(float)
     ahead = np.subtract(CAMERA.target, CAMERA.eye)

@@ -5,7 +5,7 @@ import pytest
 
 from tuplet import InputError
 from tuplet.simulators.episodes import episode_rows
-from tuplet.simulators.physiology_world import CHEST, RISE, STATES, WRIST, Physiology, State, recording
+from tuplet.simulators.physiology import CHEST, RISE, STATES, WRIST, Physiology, State, recording
 
 CALM = State(rate=66, breath=15, coupling=0.1, delay=0.25, pulse=1.0)
 

@@ -8,7 +8,7 @@ import pytest
 
 from tuplet.simulators import push
 from tuplet.simulators.episodes import episode_rows
-from tuplet.simulators.push_world import CAMERA, HOVER, LOW, Push, scene
+from tuplet.simulators.push import CAMERA, HOVER, LOW, Push, scene
 
 GRAVITY = 9.81
 FINGER = 0.08  # kilograms below the sensor

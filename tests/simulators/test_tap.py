@@ -12,7 +12,7 @@ from tuplet.simulators import tap
 from tuplet.simulators.episodes import episode_rows
 from tuplet.simulators.objects import MATERIALS, SHAPES, draw
 from tuplet.simulators.stage import stage, strike
-from tuplet.simulators.tap_world import RATE, Tap, look, press, record
+from tuplet.simulators.tap import RATE, Tap, look, press, record
 
 SMALL = Tap(size=32, instances=4)
 

@@ -133,13 +133,8 @@ def one_column(argument: str, name: str, frames: Mapping[str, Any]) -> Any:
 
 
 def row_ids(argument: str, values: Any, n: int) -> Ids:
-    """Check ids of rows."""
-    array = as_array(argument, values)
-    if array.shape != (n,):
-        raise InputError(f"{argument} has shape {array.shape}, expected one id for each of {n} rows")
-    ids: Ids = tuple(array.tolist())
-    if any(is_missing(row) for row in ids):
-        raise InputError(f"{argument} has rows without an id (None or NaN); give each row an id, or drop it")
+    """Check ids of rows, which must differ."""
+    ids = _complete(argument, _one_each(argument, values, n))
     if len(set(ids)) < n:
         twice = next(row for row, times in Counter(ids).items() if times > 1)
         raise InputError(
@@ -150,17 +145,24 @@ def row_ids(argument: str, values: Any, n: int) -> Ids:
 
 
 def _ids(name: str, values: Any, given: Any, shared: str) -> Ids | None:
-    if given is None:
-        ids = index_of(values) if is_frame(values) or is_series(values) else None
-    elif shared:
+    if given is None and not (is_frame(values) or is_series(values)):
+        return None
+    if given is not None and shared:
         return row_ids(f"id {shared!r}", given, len(as_array(f"modalities[{name!r}]", values)))
-    else:
-        array = as_array(f"id[{name!r}]", given)
-        ids = tuple(array.tolist())
-        if array.ndim != 1 or len(ids) != len(values):
-            raise InputError(f"id[{name!r}] has shape {array.shape}, expected one id for each of {len(values)} rows")
-    if ids is not None and any(is_missing(row) for row in ids):
-        raise InputError(f"modalities[{name!r}] has rows without an id (None or NaN); give each row an id, or drop it")
+    ids = index_of(values) if given is None else _one_each(f"id[{name!r}]", given, len(values))
+    return _complete(f"modalities[{name!r}]", ids)
+
+
+def _one_each(argument: str, values: Any, n: int) -> Ids:
+    array = as_array(argument, values)
+    if array.shape != (n,):
+        raise InputError(f"{argument} has shape {array.shape}, expected one id for each of {n} rows")
+    return tuple(array.tolist())
+
+
+def _complete(argument: str, ids: Ids) -> Ids:
+    if any(is_missing(row) for row in ids):
+        raise InputError(f"{argument} has rows without an id (None or NaN); give each row an id, or drop it")
     return ids
 
 

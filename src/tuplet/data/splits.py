@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -91,11 +90,7 @@ def split_rows(
         raise InputError(f"seed is {seed}, expected a number >= 0")
     if group is not None:
         return _split_groups(n, labels, group_codes(group, n), np.array(shares), seed)
-    units, members = _units(n)
-    strata = np.zeros(len(units), dtype=np.int64)
-    if labels is not None:
-        codes = np.unique(_column("labels", labels, n), return_inverse=True)[1]
-        strata = np.array([np.bincount(codes[rows]).argmax() for rows in members])
+    strata = _codes(labels, n)
     rng = np.random.default_rng(seed)
     parts: list[list[NDArray[np.int64]]] = [[], [], []]
     carry = np.zeros(2)  # what rounding owed to train and val so far, so that small strata even out
@@ -109,14 +104,13 @@ def split_rows(
         second = min(max(second, 0), len(here) - first)
         carry = wanted - [first, second]
         for part, chosen in zip(parts, np.split(here, [first, first + second]), strict=True):
-            part.extend(members[u] for u in chosen)
-    for name, part in zip(PARTS, parts, strict=True):
-        if not part:
+            part.append(chosen)
+    train, val, test = (np.sort(np.concatenate(part)) for part in parts)
+    for name, rows in zip(PARTS, (train, val, test), strict=True):
+        if not len(rows):
             raise InputError(
-                f"the {name} part would be empty: {len(units)} rows with fractions {tuple(shares)}; "
-                f"give more rows, or pass split="
+                f"the {name} part would be empty: {n} rows with fractions {tuple(shares)}; give more rows, or pass split="
             )
-    train, val, test = (np.sort(np.concatenate(part)).astype(np.int64) for part in parts)
     return Split(train, val, test, seed)
 
 
@@ -143,20 +137,13 @@ def check_split(split: Split, n: int, group: NDArray[np.int64] | None) -> None:
             seen[unit] = name
 
 
-def _units(n: int) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
-    rows = np.arange(n)
-    return rows, [rows[i : i + 1] for i in range(n)]
-
-
 def _split_groups(
     n: int, labels: ArrayLike | None, group: NDArray[np.int64], shares: NDArray[np.float64], seed: int
 ) -> Split:
     groups = int(group.max()) + 1
     if groups < 3:
         raise InputError(f"a part would be empty: {groups} groups for three parts; give more groups, or pass split=")
-    codes = np.zeros(n, dtype=np.int64)
-    if labels is not None:
-        codes = np.unique(_column("labels", labels, n), return_inverse=True)[1]
+    codes = _codes(labels, n)
     counts = np.zeros((groups, int(codes.max()) + 1), dtype=np.int64)  # rows of each class in each group
     np.add.at(counts, (group, codes), 1)
     order = np.random.default_rng(seed).permutation(groups)
@@ -182,8 +169,11 @@ def _split_groups(
     return replace(Split.of(home[group]), seed=seed)
 
 
-def _column(name: str, values: ArrayLike, n: int) -> NDArray[Any]:
-    column = as_array(name, values)
+def _codes(labels: ArrayLike | None, n: int) -> NDArray[np.int64]:
+    """Number the classes of rows; all are one class when there are none."""
+    if labels is None:
+        return np.zeros(n, dtype=np.int64)
+    column = as_array("labels", labels)
     if column.shape != (n,):
-        raise InputError(f"{name} has shape {column.shape}, expected ({n},), one entry per row")
-    return column
+        raise InputError(f"labels has shape {column.shape}, expected ({n},), one entry per row")
+    return np.unique(column, return_inverse=True)[1].astype(np.int64)

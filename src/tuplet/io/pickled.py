@@ -6,6 +6,7 @@ import math
 import re
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,11 @@ class Pending:
         self.value = _from_state(*state[1:]) if self.value is None else _with_order(self.value, *state)
 
 
+@dataclass(frozen=True)
 class Name:
     """A name from the table, which a file may mention or apply."""
 
-    def __init__(self, apply: Callable[..., Any] | None) -> None:
-        self.apply = apply
+    apply: Callable[..., Any] | None
 
 
 def resolved(value: Any) -> Any:
@@ -84,10 +85,6 @@ def _from_buffer(content: Any, dtype: Any, shape: tuple[int, ...], order: str = 
     return flat.reshape(shape, order="F" if order == "F" else "C")
 
 
-def _scalar(dtype: Any, content: Any) -> Any:
-    return _from_buffer(content, dtype, (1,))[0]
-
-
 def _encode(text: str, encoding: str) -> bytes:
     if encoding not in ("latin1", "latin-1"):
         raise ValueError("encoding")
@@ -113,7 +110,7 @@ NAMES = {
     "numpy.ndarray": Name(None),
     "numpy.dtype": Name(_dtype),
     "numpy.core.multiarray._reconstruct": Name(lambda *_: Pending()),
-    "numpy.core.multiarray.scalar": Name(_scalar),
+    "numpy.core.multiarray.scalar": Name(lambda dtype, content: _from_buffer(content, dtype, (1,))[0]),
     "numpy.core.numeric._frombuffer": Name(lambda raw, dtype, shape, order: _from_buffer(raw, dtype, shape, order)),
     "_codecs.encode": Name(_encode),
     "builtins.complex": Name(complex),

@@ -169,16 +169,19 @@ def _tuple(m: _Machine, n: int) -> None:
     m.push(tuple([m.pop() for _ in range(n)][::-1]))
 
 
+def _top(m: _Machine, kind: type) -> Any:
+    """Return what lies on the stack, which must be of one type."""
+    if not isinstance(m.stack[-1], kind):
+        raise TypeError(kind.__name__)
+    return m.stack[-1]
+
+
 def _extend(m: _Machine, items: list[Any]) -> None:
-    if not isinstance(m.stack[-1], list):
-        raise TypeError("list")
-    m.stack[-1].extend(items)
+    _top(m, list).extend(items)
 
 
 def _update(m: _Machine, items: list[Any]) -> None:
-    if not isinstance(m.stack[-1], dict):
-        raise TypeError("dict")
-    m.stack[-1].update(_pairs(items))
+    _top(m, dict).update(_pairs(items))
 
 
 def _pairs(items: list[Any]) -> dict[Any, Any]:
@@ -186,9 +189,7 @@ def _pairs(items: list[Any]) -> dict[Any, Any]:
 
 
 def _add(m: _Machine, items: list[Any]) -> None:
-    if not isinstance(m.stack[-1], set):
-        raise TypeError("set")
-    m.stack[-1].update(hashable(v) for v in items)
+    _top(m, set).update(hashable(v) for v in items)
 
 
 def _global(m: _Machine) -> None:

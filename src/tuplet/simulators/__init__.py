@@ -7,11 +7,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from tuplet.simulators.arm_world import Arm
+from tuplet.simulators.arm import Arm
 from tuplet.simulators.episodes import Scene, episode_table
-from tuplet.simulators.peg_world import Peg
-from tuplet.simulators.push_world import Push
-from tuplet.simulators.tap_world import Tap
+from tuplet.simulators.peg import Peg
+from tuplet.simulators.push import Push
+from tuplet.simulators.tap import Tap
 from tuplet.types import InputError, in_range, one_of
 
 SCENES: dict[str, Callable[..., Scene]] = {
