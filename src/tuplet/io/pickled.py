@@ -46,10 +46,8 @@ def hashable(value: Any) -> Any:
 
 def _dtype(code: str, *_: Any) -> Pending:
     match = re.fullmatch(r"[<>|=]?([biufcSUO])([0-9]{0,9})", code)
-    if match is None:
-        raise ValueError("dtype")
-    dtype = np.dtype("O" if match[1] == "O" else code)
-    if dtype.itemsize == 0:
+    dtype = None if match is None else np.dtype("O" if match[1] == "O" else code)
+    if dtype is None or dtype.itemsize == 0:
         raise ValueError("dtype")
     return Pending(dtype)
 
