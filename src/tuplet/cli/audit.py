@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,8 @@ from tuplet.cli.source import Reading, opened
 from tuplet.errors import InputError
 
 if TYPE_CHECKING:
+    from tuplet.audit._planned import Plan
     from tuplet.data import Source
-    from tuplet.objectives import Objective
     from tuplet.train.recipe import Recipe
 
 
@@ -44,9 +44,9 @@ def audit(command: Audit) -> None:
     from tuplet.audit._question import asked as question
     from tuplet.audit._question import limits
     from tuplet.audit._report import summary, write_report
+    from tuplet.cli.contents import contents
     from tuplet.io import fresh, locked, safe_name
     from tuplet.report.progress import Progress
-    from tuplet.study._show import contents
 
     if len(command.pairs) % 2:
         raise InputError(f"pairs has {len(command.pairs)} names, expected them two by two")
@@ -69,7 +69,7 @@ def audit(command: Audit) -> None:
         fresh(out)
     with locked(out), Progress(f"audit of {source.name} -> {out}") as progress:
         found = run(source, **asked, out=out, report=progress.advance)
-        given = shlex.join([command.source, *given_options(command)])
+        given = shlex.join([command.source, *replace(command, target=None).words()])
         file = write_report(found, out, given=given)
     print(_fitted(summary(found, given=given)))
     print(f"{found.seconds:.0f} s; report: {file}")
@@ -98,35 +98,14 @@ def _without_target(source: Source, pairs: list[tuple[str, str]] | None, out: Pa
     print(_fitted("\n".join([relation_answer(found), grid, LEGEND, NEEDS, f"report: {file}"])))
 
 
-def given_options(command: Reading) -> list[str]:
-    """Write the options by which data were read, but for the target, as a command line has them."""
-    words: list[str] = []
-    for name in ("root", "modalities", "group", "id", "kind", "scaling", "target_kind"):
-        value = getattr(command, name)
-        if value:
-            words += [f"--{name.replace('_', '-')}", *(map(str, value) if isinstance(value, tuple) else [str(value)])]
-    return words
-
-
-LONGEST = 1200
-"""Steps of a pilot for ``--align auto``, if the recipe trains longer."""
-Plan = list[tuple[str, str, float]]
-"""Pairs to align, and how strongly."""
-
-
 def planned(recipe: Recipe, out: Path) -> Plan:
-    """Audit a recipe's source, with pilots as long as its training (at most `LONGEST` steps), and say what follows and why."""
-    from tuplet.audit import audit as run
+    """Audit a recipe's source, and say what follows and why."""
+    from tuplet.audit._planned import audit_recipe
     from tuplet.audit._report import summary, write_report
     from tuplet.report.progress import Progress
-    from tuplet.train import TrainConfig
 
-    _has_target(recipe)
-    own = recipe.config
-    steps = min(own.epochs * max(len(recipe.source.train) // own.batch_size, 1), LONGEST)
-    config = TrainConfig(batch_size=own.batch_size, lr=own.lr, weight_decay=own.weight_decay, warmup=own.warmup)
-    with Progress(f"audit of {recipe.source.name}, {steps} steps -> {out}") as progress:
-        found = run(recipe.source, target=recipe.target, steps=steps, config=config, out=out, report=progress.advance)
+    with Progress(f"audit of {recipe.source.name} -> {out}") as progress:
+        found = audit_recipe(recipe, out, report=progress.advance)
     print(_fitted(summary(found)))
     for p in found.pairs:
         if p.pair in found.plan:
@@ -135,28 +114,3 @@ def planned(recipe: Recipe, out: Path) -> Plan:
         print("no pair is aligned: no strength was found to help")
     print(f"report: {write_report(found, out)}")
     return [(*pair, strength) for pair, strength in found.plan.items()]
-
-
-def aligned(recipe: Recipe, plan: Plan) -> Objective:
-    """Make the objective of a plan: each modality's task, and InfoNCE between the pairs that it names."""
-    import torch
-
-    from tuplet.objectives import Pairwise
-    from tuplet.objectives.unimodal import UnimodalTask
-    from tuplet.train.strength import weighted
-
-    _has_target(recipe)
-    with torch.no_grad():
-        emb = recipe.model.eval()(recipe.source.train[slice(0, 2)])
-    recipe.model.train()
-    widths = {k: h.shape[1] for k, h in emb.h.items()}
-    task = UnimodalTask(widths, recipe.source.targets[recipe.target].size, target=recipe.target)
-    return weighted(task, {(a, b): strength for a, b, strength in plan}, Pairwise(tau=0.07), tuple(widths))
-
-
-def _has_target(recipe: Recipe) -> None:
-    if recipe.target not in recipe.source.targets:
-        raise InputError(
-            f"--align auto asks about the recipe's target {recipe.target!r}, but {recipe.source.name} has "
-            f"{sorted(recipe.source.targets)}; name one of them with Recipe(..., target=...)"
-        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlencode
@@ -68,8 +68,8 @@ def bench(command: Bench) -> None:
 
     ready = sorted([*(k for k in SUITES if k != "own"), "scaling", "strategic"])
     if command.suite in ready:
-        for name in ("target", "modalities", "group", "id", "kind", "scaling", "target_kind"):
-            if value := getattr(command, name):
+        for name, value in command.given().items():
+            if name != "root":
                 raise InputError(f"{name} is {value!r}, but {command.suite} is a ready comparison; leave it out")
     elif command.suite.partition("?")[0] not in (*SOURCES, *READERS) and "." not in command.suite:
         raise InputError(
@@ -100,8 +100,7 @@ def bench(command: Bench) -> None:
     else:
         if command.preset is not None:
             raise InputError(f"preset is {command.preset!r}, which is for the papers' tables; leave it out")
-        how = Reading(**{f.name: getattr(command, f.name) for f in fields(Reading)})
-        suite = load_suite(described(command.suite, how, command.start))
+        suite = load_suite(described(command.suite, Reading.noted(command.note()), command.start))
         out = command.out or Path("runs/bench") / safe_name(suite.title)
     check_arguments(suite, seeds=command.seeds, only=command.only, workers=command.workers)
     only = command.only
@@ -177,8 +176,9 @@ def _scaling(command: Bench) -> None:
 
 def _first_error(out: Path) -> str:
     from tuplet.io import read_state
+    from tuplet.study._ledger import Ledger
 
-    files = sorted(out.glob("cells/*/*.error.json"))
+    files = Ledger(out).errors()
     return f": {read_state(files[0], {'error': str, 'details': str})['error']} ({files[0]})" if files else ""
 
 
@@ -195,12 +195,7 @@ def _training(command: Bench, said: Answer) -> str:
     started = start == "started" or said.table.task.budget.start == "gcca"
     tau = [f"--tau={settings['tau']}"] if settings else []
     how = [f"--start={'gcca' if started else 'random'}"]
-    given: list[str] = []
-    for f in fields(Reading):
-        value = getattr(command, f.name)
-        if value not in (None, ()):
-            given += [f"--{f.name.replace('_', '-')}", *(map(str, value) if isinstance(value, tuple) else [str(value)])]
-    return "now: " + shlex.join(["tuplet", "train", command.suite, "--objective", name, *tau, *how, *given])
+    return "now: " + shlex.join(["tuplet", "train", command.suite, "--objective", name, *tau, *how, *command.words()])
 
 
 def _publish(suite: Suite, records: list[Record], out: Path) -> list[Answer]:

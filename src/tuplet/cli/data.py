@@ -123,9 +123,9 @@ def _verified(do: Verify) -> list[str]:
     import numpy as np
 
     from tuplet.catalog import READERS
+    from tuplet.cli.contents import contents
     from tuplet.cli.source import opened
     from tuplet.data._padding import lengths, spread
-    from tuplet.study._show import contents
 
     if do.name in READERS:
         if do.root is None:
@@ -145,13 +145,13 @@ def _verified(do: Verify) -> list[str]:
 
 def _describe(do: Info) -> None:
     from tuplet.catalog import READERS
+    from tuplet.cli.contents import description
     from tuplet.cli.source import opened
-    from tuplet.study._show import print_source
 
     if do.name in READERS and do.root is None:
         print(READERS[do.name].about)
     else:
-        print_source(opened(do.name, do))
+        print(description(opened(do.name, do)))
 
 
 def _show(do: Show) -> None:

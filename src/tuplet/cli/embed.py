@@ -100,7 +100,7 @@ def _arrays(file: Path, asked: set[str | None]) -> Table:
 
 def _parts(command: Embed, n: int) -> NDArray[np.str_]:
     """Say of each row in which part of the model's own training it was; nothing where the model was trained on other data."""
-    from tuplet.cli.runs import NOTE, noted_reading, read_note
+    from tuplet.cli.runs import NOTE, read_note
     from tuplet.cli.source import opened
 
     parts = np.full(n, "", dtype="<U5")
@@ -111,7 +111,7 @@ def _parts(command: Embed, n: int) -> NDArray[np.str_]:
     if note["data"] != (str(Path(name).absolute()) if _is_file(command) else name) + mark + options:
         return parts
     try:
-        source = opened(note["data"], noted_reading(note["reading"]))
+        source = opened(note["data"], Reading.noted(note["reading"]))
     except InputError:  # the file is no longer what was trained on
         return parts
     if source.fingerprint == note["fingerprint"]:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
-from tuplet.cli.audit import aligned
-from tuplet.cli.runs import NOTE, data_recipe, file_recipe, read_note, reading_note
+from tuplet.cli.runs import NOTE, data_recipe, file_recipe, read_note
 from tuplet.cli.source import Reading
 from tuplet.errors import InputError
 from tuplet.io import AnyOf, parse_state
@@ -47,6 +46,8 @@ def evaluate(command: Evaluate) -> None:
     progress, weights = read_progress(command.run), read_weights(command.run)
     recipe = _recipe(command, note)
     if note["plan"] is not None:
+        from tuplet.audit._planned import aligned
+
         recipe = replace(recipe, objective=aligned(recipe, note["plan"]))
     model, objective = recipe.model, recipe.objective
     try:
@@ -83,7 +84,7 @@ def _recipe(command: Evaluate, note: dict[str, Any]) -> Recipe:
     else:
         if note["data"] is None:
             raise InputError(f"{command.run / NOTE} names neither data nor a recipe; train again with --fresh")
-        given = {k: v for k, v in reading_note(command).items() if v not in (None, [])}
+        given = {k: v for k, v in command.note().items() if v not in (None, [])}
         now = {"data": command.data or note["data"], "reading": note["reading"] | given}
         recipe = data_recipe({**note, **now, "start": "random"})  # the closed form is not solved again
     if recipe.source.fingerprint != note["fingerprint"]:

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from tuplet.cli.source import Reading, opened
+from tuplet.cli.source import NOTED, Reading, opened
 from tuplet.errors import InputError
-from tuplet.io import AnyOf, parse_state
+from tuplet.io import parse_state
 
 if TYPE_CHECKING:
     from tuplet.data import Source
     from tuplet.study import Suite
     from tuplet.study._regimes import Starts
 
-_READING = {f.name: [str] if f.default == () else AnyOf(None, str) for f in fields(Reading)}
 _PLAN = {
     **dict.fromkeys(("data", "title", "target", "kind", "fingerprint"), str),
-    **{"modalities": [str], "size": int, "rows": int, "reading": _READING},
+    **{"modalities": [str], "size": int, "rows": int, "reading": NOTED},
     **{"start?": {"random", "gcca", "both"}, "unstarted?": str},
 }
 
 
 def described(data: str, how: Reading, start: Starts | None = None) -> str:
     """Open the data of a command and write down what a suite needs to know of them."""
-    from tuplet.study._show import contents
+    from tuplet.cli.contents import contents
     from tuplet.suites.own import chosen_target
 
     file, mark, options = data.partition("?")
@@ -44,9 +43,7 @@ def described(data: str, how: Reading, start: Starts | None = None) -> str:
     start, unstarted = ("random", "") if start == "random" else _allowed(source, start)
     found = {
         "data": place,
-        "reading": {
-            f.name: str(v.resolve()) if isinstance(v := getattr(how, f.name), Path) else v for f in fields(Reading)
-        },
+        "reading": replace(how, root=how.root and how.root.resolve()).note(),
         "title": source.name,
         "target": name,
         "kind": source.targets[name].kind if name else "",
@@ -65,7 +62,7 @@ def _allowed(source: Source, start: Starts | None) -> tuple[Starts, str]:
     from tuplet.model import AlignmentModel, ClosedFormError
 
     try:
-        AlignmentModel.for_source(source, start="gcca")
+        AlignmentModel.for_source(source, start="gcca", ridge=0.1)  # what is refused does not depend on the ridge
     except ClosedFormError as error:
         if start is not None:
             raise
@@ -79,11 +76,7 @@ def own(plan: str) -> Suite:
 
     found = parse_state(plan, _PLAN, where="suite.json: plan")
     fingerprint = found.pop("fingerprint")
-    data, given = found.pop("data"), found.pop("reading")
-    root = given.pop("root")
-    options: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
-    options["root"] = Path(root) if root else None
-    how = Reading(**options)
+    data, how = found.pop("data"), Reading.noted(found.pop("reading"))
     modalities = tuple(found.pop("modalities"))
     load = partial(_same, data, how, fingerprint)
     return comparison(load, factory="tuplet.cli.own:own?" + urlencode({"plan": plan}), modalities=modalities, **found)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuplet.cli.source import Reading
+from tuplet.cli.source import NOTED, Reading, opened
 from tuplet.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ def read_note(folder: Path) -> dict[str, Any]:
     """Read what `tuplet train` was given."""
     from tuplet.io import AnyOf, Between, read_state
 
-    words: dict[str, Any] = {k: AnyOf(str, None) for k in ("root", "target", "group", "id")}
-    lists: dict[str, Any] = {k: [str] for k in ("modalities", "kind", "scaling", "target_kind")}
     schema: dict[str, Any] = {
         "schema": Between(int, 1, 1),
         "data": AnyOf(str, None),
@@ -36,7 +34,7 @@ def read_note(folder: Path) -> dict[str, Any]:
         "seed": Between(int, 0, 2**40),
         "fingerprint": str,
         "target": AnyOf(str, None),
-        "reading": words | lists,
+        "reading": NOTED,
         "settings": {k: AnyOf(float, None) for k in ("epochs", "dim", "batch_size", "lr", "tau?")},
         "plan": AnyOf([(str, str, float)], None),
     }
@@ -46,19 +44,6 @@ def read_note(folder: Path) -> dict[str, Any]:
     note = {"start": "random", **read_state(folder / NOTE, schema, fix=fix)}
     note["settings"] = {"tau": None, **note["settings"]}
     return note
-
-
-def reading_note(command: Reading) -> dict[str, Any]:
-    """Write options of reading as JSON values."""
-    given = {f.name: getattr(command, f.name) for f in fields(Reading)}
-    return {k: list(v) if isinstance(v, tuple) else None if v is None else str(v) for k, v in given.items()}
-
-
-def noted_reading(note: dict[str, Any]) -> Reading:
-    """Read what `reading_note` wrote."""
-    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in note.items()}
-    root = given.pop("root")
-    return Reading(root=None if root is None else Path(root), **given)
 
 
 def file_recipe(name: str) -> Recipe:
@@ -83,7 +68,6 @@ def file_recipe(name: str) -> Recipe:
 
 def data_recipe(note: dict[str, Any], *, say: Callable[[str], None] = lambda line: None) -> Recipe:
     """Make the recipe of a run on data: the encoders that suit them, and an objective by its short name."""
-    from tuplet.cli.source import opened
     from tuplet.objectives import build
     from tuplet.train import Recipe, TrainConfig
     from tuplet.train._validate import lacks_pairs
@@ -98,7 +82,7 @@ def data_recipe(note: dict[str, Any], *, say: Callable[[str], None] = lambda lin
     config = TrainConfig(**whole, seed=note["seed"])
     objective = note["objective"] or "pairwise"
     build(objective, ("a", "b"), width, tau=tau)  # refused before data are read
-    source = opened(note["data"], noted_reading(note["reading"]))
+    source = opened(note["data"], Reading.noted(note["reading"]))
     made = build(objective, tuple(source.modalities), width, tau=tau)
     low, high = made.traits.modalities
     if len(source.modalities) < low or (high is not None and len(source.modalities) > high):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 
 from tuplet.cli.limits import SEED
 from tuplet.errors import InputError
+from tuplet.io.state import AnyOf
 
 if TYPE_CHECKING:
     from tuplet.data import Source
@@ -36,6 +37,33 @@ class Reading:
     """Of a file: NAME=standard, NAME=channels or NAME=none; several may follow, and a bare word is for all."""
     target_kind: tuple[str, ...] = ()
     """Of a file: NAME=class or NAME=real, where the values of a target shall not decide; a bare word is for all."""
+
+    def given(self) -> dict[str, Any]:
+        """Return the options of reading that were given."""
+        return {f.name: v for f in fields(Reading) if (v := getattr(self, f.name)) not in (None, ())}
+
+    def words(self) -> list[str]:
+        """Write the given options as a command line has them."""
+        return [
+            word
+            for k, v in self.given().items()
+            for word in (f"--{k.replace('_', '-')}", *(map(str, v) if isinstance(v, tuple) else [str(v)]))
+        ]
+
+    def note(self) -> dict[str, Any]:
+        """Write all options of reading as JSON values."""
+        values = {f.name: getattr(self, f.name) for f in fields(Reading)}
+        return {k: list(v) if isinstance(v, tuple) else None if v is None else str(v) for k, v in values.items()}
+
+    @staticmethod
+    def noted(note: dict[str, Any]) -> Reading:
+        """Read what `note` wrote."""
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in note.items()}
+        return Reading(**values | {"root": Path(note["root"]) if note["root"] else None})
+
+
+NOTED = {f.name: [str] if f.default == () else AnyOf(None, str) for f in fields(Reading)}
+"""Schema of `Reading.note`."""
 
 
 def opened(name: str, reading: Reading | Path | None = None) -> Source:

@@ -47,9 +47,9 @@ class Sweep(Reading):
 
 def sweep(command: Sweep) -> None:
     """Run a sweep, print its table and say where the report is."""
+    from tuplet.cli.contents import contents
     from tuplet.data._targets import target_of
     from tuplet.report.progress import Progress
-    from tuplet.study._show import contents
     from tuplet.suites import sweep as room
     from tuplet.suites import sweep_report
     from tuplet.train import TrainConfig

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tyro.conf import Positional
 
-from tuplet.cli.audit import Plan, aligned, planned
-from tuplet.cli.runs import NOTE, data_recipe, file_recipe, read_note, reading_note
+from tuplet.cli.audit import planned
+from tuplet.cli.runs import NOTE, data_recipe, file_recipe, read_note
 from tuplet.cli.source import Reading
 from tuplet.errors import InputError
 
 if TYPE_CHECKING:
+    from tuplet.audit._planned import Plan
     from tuplet.train.recipe import Recipe
 
 
@@ -60,10 +61,10 @@ class Train(Reading):
 
 def train(command: Train) -> None:
     """Train on data, or as a recipe says."""
+    from tuplet.cli.contents import contents
     from tuplet.evaluate._pairing import doubt
     from tuplet.evaluate.screen import wrapped
     from tuplet.io import fresh, locked, write_atomic
-    from tuplet.study._show import contents
     from tuplet.train import fit
     from tuplet.train._validate import lacks_pairs
 
@@ -86,7 +87,9 @@ def train(command: Train) -> None:
         fresh(command.out)
     plan = _owned(command, note) if first else None  # the others may come while the first one empties the folder
     if command.align:
-        plan = _plan(command, recipe) if plan is None else plan
+        from tuplet.audit._planned import aligned
+
+        plan = planned(recipe, command.out / "audit") if plan is None else plan  # a stopped audit is continued
         recipe = replace(recipe, objective=aligned(recipe, plan))
     if first:
         if not command.data.endswith(".py"):
@@ -131,7 +134,7 @@ def _asked(command: Train, first: bool) -> tuple[dict[str, Any], Recipe]:
         "start": "random" if command.align and command.start is None else command.start,
         "seed": command.seed,
         "target": command.target,
-        "reading": reading_note(command),
+        "reading": command.note(),
         "settings": settings,
     }
     if command.align and command.objective:
@@ -181,8 +184,3 @@ def _owned(command: Train, note: dict[str, Any]) -> Plan | None:
         word = "without" if plan is None else "with"
         raise InputError(f"{command.out} holds a run {word} --align auto; choose another --out, or use --fresh")
     return None if plan is None else [(a, b, float(strength)) for a, b, strength in plan]
-
-
-def _plan(command: Train, recipe: Recipe) -> Plan:
-    """Audit the data; what that leaves is continued by the next call."""
-    return planned(recipe, command.out / "audit")

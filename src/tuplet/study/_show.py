@@ -5,10 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Sequence
 
-import torch
 from rich.console import Console
 
-from tuplet.data import Source
 from tuplet.evaluate import Result
 from tuplet.evaluate.screen import WIDTH, wrapped
 from tuplet.report import Grid
@@ -19,7 +17,6 @@ from tuplet.study._reading import reading
 from tuplet.study._tables import Table, number, overview
 from tuplet.study.record import Record
 from tuplet.study.suite import Suite
-from tuplet.types import kind_of
 
 
 def print_tables(suite: Suite, made: Sequence[Table], *, answered: Collection[str] = ()) -> None:
@@ -100,49 +97,6 @@ def print_results(results: Sequence[Result]) -> None:
         for r in results
     ]
     print(Grid(["metric", "of", "value", "chance", "pool"], lines, words=2).text())
-
-
-def print_source(source: Source) -> None:
-    """Describe a data set."""
-    console, p = _console(), source.provenance
-    console.print(f"{source.name}: {p.title}", highlight=False)
-    rows = f"train {len(source.train)}, val {len(source.val)}, test {len(source.test)}"
-    console.print(f"rows: {rows}  (split {source.split.sha256[:12]}, data {source.fingerprint[:12]})", highlight=False)
-    for name, m in source.modalities.items():
-        kind = m.kind or kind_of(m.shape)
-        what = f"{m.shape} {m.dtype}" + (f", {kind}" if kind else "")
-        console.print(f"  modality {name}: {what}{absent(source, name)}  {m.unit}", highlight=False)
-    for name, t in source.targets.items():
-        what = f"{t.size} classes" if t.kind == "class" else f"{t.size} real numbers {t.unit}"
-        console.print(f"  target {name}: {what}", highlight=False)
-    console.print(f"  group: {_groups(source)}", highlight=False)
-    for label, text in (("cite", p.citation), ("licence", p.licence), ("origin", p.origin), ("sha256", p.sha256)):
-        if text:
-            console.print(f"{label}: {text}", highlight=False)
-    for note in p.notes:
-        console.print(f"note: {note}", highlight=False)
-
-
-def contents(source: Source) -> str:
-    """Say in a line what was taken as modality, target and group, and below it what a user may not have meant."""
-    views = ", ".join(
-        f"{k} {'x'.join(map(str, m.shape))} ({m.kind or kind_of(m.shape)}{absent(source, k)})"
-        for k, m in source.modalities.items()
-    )
-    asked = ", ".join(f"{k} ({t.size} {'classes' if t.kind == 'class' else 'real'})" for k, t in source.targets.items())
-    line = f"modalities: {views}; target: {asked or 'none'}; groups: {_groups(source)}"
-    return "\n".join([line, *(f"note: {note}" for note in source.provenance.notes)])
-
-
-def absent(source: Source, modality: str) -> str:
-    """Say how many rows lack a modality."""
-    here = source.present[modality]
-    gone = int((~here).sum())
-    return f", absent in {gone} of {len(here)} rows" if gone else ""
-
-
-def _groups(source: Source) -> str:
-    return "none" if source.group is None else str(len(torch.unique(source.group)))
 
 
 def _say(text: str, *, bullet: str = "", style: str = "") -> None:

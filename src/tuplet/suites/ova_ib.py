@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from urllib.parse import urlencode
+from typing import Any
 
 from tuplet.objectives import Bottleneck, Objective, OneVsAll
 from tuplet.simulators.cache import cache_folder
 from tuplet.simulators.opinions import FILE
 from tuplet.study.suite import Entry, Settings, Suite, Task
 from tuplet.suites.claims import ova_ib_claims
-from tuplet.suites.papers import base, baselines, check_preset, recorded, simulated, temperature
+from tuplet.suites.papers import check_preset, recorded, row, simulated, suite
 from tuplet.suites.plans import PLANS
 from tuplet.train._presets import PAPER, PresetName
 
@@ -22,7 +22,6 @@ def ova_ib_sim(preset: str = "small") -> Suite:
     opinions = cache_folder() / FILE
     there = {"MOSEI": opinions.is_file(), "Wearable": find_spec("seglearn") is not None}
     names = [*(name for name in TASKS if name != "MOSEI"), *(name for name, found in there.items() if found)]
-    tasks = tuple(simulated(name, check_preset(preset)) for name in names)
     absent = {
         "MOSEI": f" MOSEI is left out: tuplet data convert opinions --root DIR --out {opinions}",
         "Wearable": " Wearable is left out: pip install --no-deps seglearn",
@@ -33,42 +32,39 @@ def ova_ib_sim(preset: str = "small") -> Suite:
         "are trained at one temperature, without tuning: 0.1, or the paper's 0.01 with its preset."
         + "".join(text for name, text in absent.items() if not there[name])
     )
-    call = "ova_ib_sim?" + urlencode({"preset": preset})
-    return _suite("ova-ib-sim", call, tasks, about, check_preset(preset))
+    tasks = tuple(simulated(name, check_preset(preset)) for name in names)
+    return suite("ova-ib-sim", "ova_ib", tasks, entries(check_preset(preset)), about, **_more(preset))
 
 
 def ova_ib(root: str, preset: str = "paper") -> Suite:
     """Build the suite on the data sets themselves."""
     about = "The protocol of OVA-IB on its data sets. What the paper leaves open is marked in the documentation of each reader."
     tasks = recorded(TASKS, root, check_preset(preset))
-    return _suite("ova-ib", "ova_ib?" + urlencode({"root": root, "preset": preset}), tasks, about, check_preset(preset))
+    return suite("ova-ib", "ova_ib", tasks, entries(check_preset(preset)), about, root=root, **_more(preset))
+
+
+def _more(preset: str) -> dict[str, Any]:
+    first = PAPER["wesad_retrieval"].seeds if preset == "paper" else ()
+    return {"preset": preset, "claims": ova_ib_claims, "first": first}
 
 
 def entries(preset: PresetName) -> tuple[Entry, ...]:
-    """List the rows without alignment, the paper's, and its two ablations."""
-    tau = temperature(preset)
+    """List the paper's rows, and its two ablations."""
+    pairwise, symile, gram, triangle, ours = (
+        row(name, preset) for name in ("pairwise", "symile", "gram", "triangle", "one_vs_all")
+    )
+    tau = pairwise.defaults
+    learned = "a learned projector in the place of the span (the paper's ablation)"
+    plain = "without minimality (the paper's ablation)"
     return (
-        *baselines(),
-        base("pairwise", preset),
+        pairwise,
         Entry("bottleneck", "Pairwise CLIP + IB", _bottleneck, defaults=tau),
-        base("symile", preset),
-        base("gram", preset),
-        base("triangle", preset),
-        Entry("one_vs_all", "OVA-IB", _one_vs_all, defaults=tau, note="beta 1, for WESAD 0.5"),
-        Entry(
-            "one_vs_all_beta_0",
-            "OVA-IB, beta 0",
-            lambda s, t: OneVsAll(**s),
-            defaults=tau | {"beta": 0.0},
-            note="without minimality (the paper's ablation)",
-        ),
-        Entry(
-            "one_vs_all_mlp",
-            "OVA-IB, MLP",
-            _projected,
-            defaults=tau,
-            note="a learned projector in the place of the span (the paper's ablation)",
-        ),
+        symile,
+        gram,
+        triangle,
+        Entry("one_vs_all", ours.label, _one_vs_all, defaults=tau, note="beta 1, for WESAD 0.5"),
+        row("one_vs_all_beta_0", preset, of="one_vs_all", label="OVA-IB, beta 0", note=plain, beta=0.0),
+        Entry("one_vs_all_mlp", "OVA-IB, MLP", _projected, defaults=tau, note=learned),
     )
 
 
@@ -81,19 +77,5 @@ def _one_vs_all(settings: Settings, task: Task) -> Objective:
 
 
 def _projected(settings: Settings, task: Task) -> Objective:
-    size = len(task.modalities)
-    beta = PLANS[task.name].paper.beta
+    size, beta = len(task.modalities), PLANS[task.name].paper.beta
     return OneVsAll(projector="mlp", modalities=size, dim=task.budget.dim, beta=beta, **settings)
-
-
-def _suite(name: str, call: str, tasks: tuple[Task, ...], about: str, preset: PresetName) -> Suite:
-    return Suite(
-        name=name,
-        factory=f"tuplet.suites.ova_ib:{call}",
-        tasks=tasks,
-        entries=entries(preset),
-        baseline="pairwise",
-        about=about,
-        claims=ova_ib_claims,
-        first=PAPER["wesad_retrieval"].seeds if preset == "paper" else (),
-    )

@@ -7,22 +7,16 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
 from torch import Tensor
 
 from tuplet.catalog import READERS, SOURCES
 from tuplet.data import Source
 from tuplet.functional.cluster_kernel import ClusterKernel
-from tuplet.objectives import (
-    Gram,
-    Objective,
-    OneVsAll,
-    Pairwise,
-    Structure,
-    Symile,
-    Triangle,
-)
-from tuplet.study.suite import Entry, Make, Settings, Task
+from tuplet.objectives import PUBLISHED, Objective, Structure
+from tuplet.study.suite import Entry, Settings, Suite, Task
 from tuplet.suites.plans import PLANS
 from tuplet.train._presets import SMALL, Preset, PresetName
 from tuplet.types import InputError
@@ -43,24 +37,6 @@ def baselines() -> tuple[Entry, ...]:
     )
 
 
-def plain(make: Callable[..., Objective]) -> Make:
-    """Make an objective from settings alone."""
-    return lambda settings, task: make(**settings)
-
-
-def structured(make: Callable[..., Objective], preset: PresetName) -> Make:
-    """Add UniOMA's regulariser with learned weights to an objective."""
-
-    def built(settings: Settings, task: Task) -> Objective:
-        rest = {k: v for k, v in settings.items() if k != "weight"}
-        names = tuple(sorted(task.modalities))
-        kernels = _cluster_kernels(task.load, task.modalities, preset)
-        structure = Structure(coupling="gw", kernels=kernels, weights="learned", modalities=names)
-        return make(**rest) + structure * float(settings["weight"])
-
-    return built
-
-
 @cache
 def _cluster_kernels(
     load: Callable[[], Source], names: Sequence[str], preset: PresetName
@@ -73,32 +49,44 @@ def _cluster_kernels(
     return {k: deepcopy(empty).fit(rows.inputs[k][rows.present[k]]) for k in series}
 
 
-BASES: dict[str, tuple[str, Callable[..., Objective], tuple[int, ...] | None]] = {
-    "pairwise": ("Pairwise CLIP", Pairwise, None),
-    "symile": ("Symile", Symile, None),
-    "gram": ("GRAM", Gram, None),
-    "triangle": ("TRIANGLE", Triangle, (3,)),
-    "one_vs_all": ("OVA-IB", OneVsAll, None),
-}
-"""Name -> label, objective, numbers of modalities."""
+BASES = ("pairwise", "symile", "gram", "triangle", "one_vs_all")
+"""Published objectives of both papers' tables."""
 
 
-def temperature(preset: PresetName) -> Settings:
-    """Give the temperature of a preset: OVA-IB's 0.01, or 0.1 for data on which two cores train in seconds."""
-    return {"tau": SMALL.tau if preset == "small" else Preset(1.0).tau}
+def row(name: str, preset: PresetName, *, of: str = "", label: str = "", note: str = "", **more: Any) -> Entry:
+    """Make the row of a published objective at a preset's temperature: OVA-IB's 0.01, or 0.1 for data of seconds."""
+    published = PUBLISHED[of or name]
+    tau = SMALL.tau if preset == "small" else Preset(1.0).tau
+    settings = {published.tau: tau} if published.tau == "tau" else dict(published.paper)
+
+    def make(settings: Settings, task: Task) -> Objective:
+        return published.built(task.modalities, task.budget.dim, settings=settings)
+
+    return Entry(name, label or published.label, make, defaults=settings | more, sizes=published.sizes, note=note)
 
 
-def base(name: str, preset: PresetName) -> Entry:
-    """Make the row of one published objective."""
-    label, make, sizes = BASES[name]
-    return Entry(name, label, plain(make), defaults=temperature(preset), sizes=sizes)
+def regularised(entry: Entry, preset: PresetName, *, weight: float) -> Entry:
+    """Add UniOMA's regulariser with learned weights to a row."""
+
+    def make(settings: Settings, task: Task) -> Objective:
+        names = tuple(sorted(task.modalities))
+        kernels = _cluster_kernels(task.load, task.modalities, preset)
+        structure = Structure(coupling="gw", kernels=kernels, weights="learned", modalities=names)
+        base = entry.make and entry.make({k: v for k, v in settings.items() if k != "weight"}, task)
+        assert isinstance(base, Objective)
+        return base + structure * float(settings["weight"])
+
+    settings = entry.defaults | {"weight": weight}
+    return replace(entry, name=f"{entry.name}_gw", label=f"{entry.label} + GW", make=make, defaults=settings)
 
 
-def regularised(name: str, preset: PresetName, *, weight: float) -> Entry:
-    """Make the row of one published objective with the structure regulariser."""
-    label, make, sizes = BASES[name]
-    settings = temperature(preset) | {"weight": weight}
-    return Entry(f"{name}_gw", f"{label} + GW", structured(make, preset), defaults=settings, sizes=sizes)
+def suite(
+    name: str, module: str, tasks: tuple[Task, ...], entries: tuple[Entry, ...], about: str, **more: Any
+) -> Suite:
+    """Build a suite of a paper's rows; its options, which rebuild it, are ``preset`` and perhaps ``root``."""
+    options: dict[str, Any] = {k: more.pop(k) for k in ("root", "preset") if k in more}
+    factory = f"tuplet.suites.{module}:{name.replace('-', '_')}?{urlencode(options)}"
+    return Suite(name, factory, tasks, (*baselines(), *entries), "pairwise", about, **more)
 
 
 def check_preset(preset: str) -> PresetName:

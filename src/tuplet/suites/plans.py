@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from tuplet.data import Source
 from tuplet.study.suite import Budget, Task
@@ -20,7 +20,7 @@ class Plan:
     modalities: tuple[str, ...]
     protocol: Downstream
     headlines: Mapping[str, str]
-    units: Mapping[str, str]
+    units: Mapping[str, str] = field(default_factory=dict)
     paper: Preset = UNI_OMA
 
     def renamed(self, modalities: Mapping[str, str], targets: Mapping[str, str]) -> Plan:
@@ -85,7 +85,6 @@ PLANS = {
             ("force", "pose", "vision"),
             Downstream(targets=("contact",)),
             {"contact": "VFP contact"},
-            {},
             paper=PAPER["vfp_contact"],
         ),
         Plan(
@@ -103,7 +102,6 @@ PLANS = {
             ("depth", "force", "pose", "vision"),
             Downstream(targets=(PAIR,), hard="pose"),
             {PAIR: "VFPD pair"},
-            {},
             paper=PAPER["vfpd_trajectory"],
         ),
         Plan(
@@ -112,7 +110,6 @@ PLANS = {
             ("depth", "flow", "force", "pose", "vision"),
             Downstream(targets=(PAIR,), hard="pose"),
             {PAIR: "VFPDO pair"},
-            {},
             paper=PAPER["vfpdo_trajectory"],
         ),
         Plan(
@@ -130,7 +127,6 @@ PLANS = {
             ("audio", "text", "vision"),
             Downstream(targets=("label",), kinds={"audio": "padded", "text": "padded", "vision": "padded"}),
             {"label": "MOSEI"},
-            {},
             paper=PAPER["mosei"],
         ),
         Plan(
@@ -139,7 +135,6 @@ PLANS = {
             ("bvp", "ecg", "respiration"),
             Downstream(targets=("state",), directions=((("ecg", "respiration"), ("bvp",)),)),
             {"state": "WESAD", "ecg+respiration->bvp": "WESAD mAP"},
-            {},
             paper=PAPER["wesad"],
         ),
         Plan(
@@ -148,7 +143,6 @@ PLANS = {
             ("accelerometer", "gyroscope"),
             Downstream(targets=("exercise",), directions=((("accelerometer",), ("gyroscope",)),)),
             {"exercise": "Wearable", "accelerometer->gyroscope": "Wearable mAP"},
-            {},
         ),
         Plan(
             "VAT",
@@ -161,7 +155,6 @@ PLANS = {
                 kinds={"audio": "signal"},  # rows are bands, as channels in time
             ),
             {"vision->audio": "Vis-Aud", "vision->touch": "Vis-Tact", "touch->audio": "Tact-Aud"},
-            {},
         ),
         Plan(
             "VIP",

@@ -27,10 +27,7 @@ from tuplet.types import Embeddings, InputError
 WIDTH = 128
 PAPER_BATCH = 64
 """Rows per step in OVA-IB; the Gromov-Wasserstein rows, which cost B^3, are measured here only."""
-POINTS = (
-    *((m, b) for b in (PAPER_BATCH, 512) for m in range(2, 8)),
-    *((3, b) for b in (128, 256, 1024, 2048)),
-)
+POINTS = (*((m, b) for b in (PAPER_BATCH, 512) for m in range(2, 8)), *((3, b) for b in (128, 256, 1024, 2048)))
 """Numbers of modalities and rows."""
 Point = dict[str, float | str]
 """``entry, label, M, B, D, ms, low, high, MiB``; ``MiB`` is absent where the system cannot tell."""

@@ -48,9 +48,7 @@ class Plan:
 _COUNT = Between(int, 1, 10**9)
 PLAN = {
     "shared": [Between(int, 0, 10**3)],
-    "regimes": [
-        {"name": str, "rows": AnyOf(None, _COUNT), "epochs": _COUNT, "batch_size": _COUNT},
-    ],
+    "regimes": [{"name": str, "rows": AnyOf(None, _COUNT), "epochs": _COUNT, "batch_size": _COUNT}],
     "strengths": [Between(float, 0)],
     "lrs": [Between(float, 0)],
     "decays": [Between(float, 0)],

@@ -87,10 +87,7 @@ def curves_over_strength(
 def _levels(axis: Axes, accuracy: Mapping[str, Curve], chance: Sequence[float], common: Sequence[float]) -> None:
     """Draw what chance and what both encoders see reach, where that does not flatten the curves."""
     lowest = min(float(found.mean.min()) for found in accuracy.values())
-    kinds = (
-        (chance, "most frequent class", 0.7, (0, (1, 3))),
-        (common, "best possible from what both see", 0.8, "-."),
-    )
+    kinds = ((chance, "most frequent class", 0.7, (0, (1, 3))), (common, "best possible from what both see", 0.8, "-."))
     for values, label, width, style in kinds:
         for value in values:
             if lowest < value + 0.1:
