@@ -14,8 +14,9 @@ from tests.starter import started
 from tuplet.audit.advice import Advice, gain_curve
 from tuplet.cli.demo import told
 from tuplet.data import from_arrays
-from tuplet.demo import measure, study, verdict
-from tuplet.demo.study import METHODS, Found, _measured, _ranks, chosen
+from tuplet.demo import study
+from tuplet.demo.page import verdict
+from tuplet.demo.study import METHODS, Found, _measured, _ranks, chosen, measure
 from tuplet.evaluate import Result, embed, linear_baseline
 from tuplet.evaluate._search import search
 from tuplet.io import fresh

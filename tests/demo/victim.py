@@ -3,7 +3,7 @@
 import numpy as np
 
 from tuplet.data import from_arrays
-from tuplet.demo import measure
+from tuplet.demo.study import measure
 
 
 def small():

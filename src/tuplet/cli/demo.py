@@ -28,8 +28,8 @@ def demo(command: Demo) -> None:
 
     from tuplet.catalog import SOURCES
     from tuplet.datasets.emoji import contents
-    from tuplet.demo import measure, tell, verdict
-    from tuplet.demo.question import ask
+    from tuplet.demo.page import tell, verdict
+    from tuplet.demo.study import ask, measure
     from tuplet.evaluate._units import unit_ids
     from tuplet.io import fresh, locked, write_atomic
     from tuplet.report.progress import Progress

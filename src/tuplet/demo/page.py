@@ -23,21 +23,7 @@ Said = list[tuple[str, str]]
 
 
 def verdict(found: dict[str, list[Found]], names: Sequence[str], concepts: ArrayLike, audit: Audit) -> Said:
-    """Answer the four questions of the first screen.
-
-    Args:
-        found: from `measure`.
-        names: of the test rows.
-        concepts: group of each test row; near variants are one draw, not several.
-        audit: of the pair of names and pictures.
-
-    Returns:
-        Questions and answers.
-
-    Example:
-        >>> FIRST
-        10
-    """
+    """Answer the four questions of the first screen."""
     typed = {m: _hit(runs) for m, runs in found.items() if len(runs[0].ranks)}
     whole = {m: np.mean([r.whole for r in runs], axis=0) for m, runs in found.items() if len(runs[0].whole)}
     best = chosen(found)
@@ -87,22 +73,7 @@ def verdict(found: dict[str, list[Found]], names: Sequence[str], concepts: Array
 
 
 def tell(found: dict[str, list[Found]], source: Source, shown: Emoji, said: Said, out: Path) -> Path:
-    """Write the page.
-
-    Args:
-        found: from `measure`.
-        source: the emoji.
-        shown: names and pictures.
-        said: from `verdict`.
-        out: the file.
-
-    Returns:
-        The file.
-
-    Example:
-        >>> WORDS
-        6
-    """
+    """Write the page."""
     rows = source.split.test
     names = [shown.names["english"][i] for i in rows]
     best = chosen(found)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tuplet.audit import Audit, audit
 from tuplet.data import Source
 from tuplet.evaluate import Result, embed, evaluate, evaluate_inputs, linear_baseline, mean_cosine
 from tuplet.evaluate._search import search
@@ -72,22 +73,33 @@ SCHEMA = {
 
 @dataclass(frozen=True)
 class Found:
-    """What was measured of one method with one seed.
+    """What was measured of one method with one seed."""
 
-    Attributes:
-        numbers: short name -> value on test rows; ``validation`` is what ``whole`` averages, on validation rows.
-        ranks: of the right picture for each test row's English name, 1 is first, by the method's own score; may be empty.
-        cosine_ranks: likewise by mean cosine.
-        top: for each test row's name, the positions of the test rows found first.
-        whole: per concept of the test rows, how often a modality is found among the first ten from all others, and the
-            reverse, by the method's own score; may be empty.
-    """
+    numbers: dict[str, float]  # of test rows; "validation" is what `whole` averages, on validation rows
+    ranks: NDArray[
+        np.int64
+    ]  # (rows,) of the right picture for each English name, 1 is first, by the own score; may be empty
+    cosine_ranks: NDArray[np.int64]  # likewise by mean cosine
+    top: NDArray[np.int64]  # (rows, 10) for each name, the test rows found first
+    whole: NDArray[
+        np.float64
+    ]  # per concept, how often each modality finds the others among the first ten, and the reverse
 
-    numbers: dict[str, float]
-    ranks: NDArray[np.int64]
-    cosine_ranks: NDArray[np.int64]
-    top: NDArray[np.int64]
-    whole: NDArray[np.float64]
+
+def ask(source: Source, out: Path, report: Callable[[int, int, str], None]) -> Audit:
+    """Audit English names and Noto's pictures, with few and short pilot trainings."""
+    return audit(
+        source.select(["english", "noto"]),
+        target="group",
+        pairs=[("english", "noto")],
+        strengths=(0.3,),
+        seeds=(0, 1),
+        steps=60,
+        permutations=20,
+        bootstrap=10,
+        out=out,
+        report=report,
+    )
 
 
 def measure(
@@ -98,22 +110,7 @@ def measure(
     epochs: int | None = None,
     report: Callable[[int, int, str], None] = lambda done, total, line: None,
 ) -> dict[str, list[Found]]:
-    """Measure all methods.
-
-    Args:
-        source: with the modalities ``english``, ``noto`` and ``twemoji``, and the target ``group``.
-        names: what is typed for each row of the source.
-        out: folder that keeps finished pieces and trained models.
-        epochs: of every training; those of `STARTED` and `SCRATCH` when left out.
-        report: called with pieces done, pieces in all, and what was done.
-
-    Returns:
-        Method -> one `Found` per seed; methods without random numbers have one.
-
-    Example:
-        >>> list(METHODS)[:2], SEEDS
-        (['pairwise', 'gram'], (0, 1))
-    """
+    """Measure all methods."""
     begun = cache(partial(_begun, source))
     cells = [(m, s) for m in METHODS for s in (SEEDS if m in TRAINED or m == "random" else SEEDS[:1])]
     found: dict[str, list[Found]] = {m: [] for m in METHODS}

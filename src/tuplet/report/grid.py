@@ -14,24 +14,14 @@ SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasc
 
 @dataclass(frozen=True)
 class Grid:
-    """A table.
-
-    Attributes:
-        head: headings; the first one is of the rows' names.
-        lines: cells as text.
-        words: leading columns that hold words; the others hold numbers.
-        marks: for each cell the words ``best``, ``up``, ``down`` that apply to it; empty for none at all.
-        chance: whether the last line is what chance reaches.
-        folds: whether the second and third column fold into the first on a phone.
-        note: what a reader must know to read it.
-    """
+    """A table."""
 
     head: Sequence[str]
     lines: Sequence[Sequence[str]]
-    words: int = 1
-    marks: Sequence[Sequence[str]] = ()
-    chance: bool = False
-    folds: bool = False
+    words: int = 1  # leading columns that hold words; the others hold numbers
+    marks: Sequence[Sequence[str]] = ()  # for each cell the words "best", "up", "down" that apply
+    chance: bool = False  # the last line is what chance reaches
+    folds: bool = False  # the second and third column fold into the first on a phone
     note: str = ""
 
     def __bool__(self) -> bool:

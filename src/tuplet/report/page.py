@@ -11,26 +11,7 @@ from tuplet.report.parts import Answers, Part, Picture, Section, Sheet, Text
 
 
 def write_page(out: Path, *, title: str, sections: Sequence[Section], lead: str = "", name: str = "") -> Path:
-    """Write a page.
-
-    Args:
-        out: the file.
-        title: the first heading.
-        sections: what follows.
-        lead: one line beside the heading: which command wrote the page, or what it is about.
-        name: title of the browser's window; the heading when left out.
-
-    Returns:
-        The file. All text is escaped, and what stands between back-ticks is set as code; the page follows the reader's light or
-        dark setting and suits a phone.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     page = write_page(Path(folder, "a.html"), title="A < B", sections=[Section("", [Answers({"Why?": "So."})])])
-        ...     "A &lt; B" in page.read_text()
-        True
-    """
+    """Write a page."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     made = Environment(

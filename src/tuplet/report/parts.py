@@ -9,15 +9,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph that looks different.
+    """A paragraph that looks different."""
 
-    Attributes:
-        words: the paragraph; what stands between back-ticks is set as code.
-        look: ``"soft"``, ``"answer"``, ``"verdict"`` or ``"strong"``.
-    """
-
-    words: str
-    look: str = "soft"
+    words: str  # what stands between back-ticks is set as code
+    look: str = "soft"  # or "answer", "verdict", "strong"
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to show."""
@@ -26,17 +21,11 @@ class Text:
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawing, or several side by side.
+    """A drawing, or several side by side."""
 
-    Attributes:
-        drawn: SVG from `tuplet.report.ink.svg`; empty ones are left out.
-        caption: what it shows.
-        title: stands in bold before the caption, both above the drawing.
-    """
-
-    drawn: Sequence[str]
+    drawn: Sequence[str]  # from `tuplet.report.ink.svg`; empty ones are left out
     caption: str = ""
-    title: str = ""
+    title: str = ""  # stands in bold before the caption, both above the drawing
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to show."""
@@ -45,34 +34,21 @@ class Picture:
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture in a sheet.
+    """A picture in a sheet."""
 
-    Attributes:
-        image: a ``data:`` address, from `tuplet.report.data_uri`.
-        label: what it shows; the picture's text for those who cannot see it.
-        note: a few characters below it, such as a count.
-        right: whether it is what was looked for; it is framed.
-    """
-
-    image: str
-    label: str
-    note: str = ""
-    right: bool = False
+    image: str  # a ``data:`` address
+    label: str  # the picture's text for those who cannot see it
+    note: str = ""  # a few characters below it
+    right: bool = False  # whether it is what was looked for; it is framed
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """Rows of pictures under one title.
-
-    Attributes:
-        title: such as the word that was typed.
-        rows: label of a row, a short remark on it, its pictures.
-        wanted: the picture beside the title, if there is one.
-    """
+    """Rows of pictures under one title."""
 
     title: str
-    rows: Sequence[tuple[str, str, Sequence[Tile]]]
-    wanted: Tile | None = None
+    rows: Sequence[tuple[str, str, Sequence[Tile]]]  # label, a short remark, pictures
+    wanted: Tile | None = None  # stands beside the title
 
 
 class Answers(dict[str, str]):
@@ -85,14 +61,8 @@ Part = Any
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands below it; parts that are empty are left out, and so is a section without any other.
-
-    Attributes:
-        title: the heading; may be empty.
-        parts: what stands below it, in order.
-        minor: whether the heading is a smaller one.
-    """
+    """A heading and what stands below it; parts that are empty are left out, and so is a section without any other."""
 
     title: str
     parts: Sequence[Part]
-    minor: bool = False
+    minor: bool = False  # a smaller heading

@@ -13,21 +13,7 @@ from tuplet.types import InputError
 
 
 def data_uri(pixels: NDArray[np.uint8]) -> str:
-    """Return a picture as a ``data:`` address, for a page that needs no other file.
-
-    Args:
-        pixels: uint8 ``(H, W, 3)``, red, green and blue.
-
-    Returns:
-        The address, of a PNG.
-
-    Raises:
-        InputError: if shape or dtype is another.
-
-    Example:
-        >>> data_uri(np.zeros((2, 3, 3), np.uint8))[:22]
-        'data:image/png;base64,'
-    """
+    """Return a picture as a ``data:`` address, for a page that needs no other file."""
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
         raise InputError(f"pixels has shape {pixels.shape} and dtype {pixels.dtype}, expected uint8 (H, W, 3)")
     height, width, _ = pixels.shape
