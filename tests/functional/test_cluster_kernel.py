@@ -13,7 +13,7 @@ from tests.oracles import mixture as oracle
 from tests.reference import each_case
 from tuplet import InputError
 from tuplet.functional.cluster_kernel import ClusterKernel
-from tuplet.functional.mixture import Mixture, Prior, _powers, _update, fit_mixture, log_joint, prior_of
+from tuplet.functional.mixture import Mixture, Prior, _powers, _update, fit_mixture
 
 SMALL = {"components": 4, "draws": 4}
 
@@ -77,17 +77,17 @@ def test_log_density_equals_loops(floor):
     x, mixture = 2 * draw(), parameters()
     x[3] = torch.nan
     expected = oracle.log_joint(*numpy(x, *mixture), floor=floor)
-    np.testing.assert_allclose(log_joint(x, mixture, floor=floor), expected, rtol=1e-11)
-    np.testing.assert_allclose(log_joint(x, mixture, floor=floor)[3], mixture.weight.log(), rtol=1e-12)
+    np.testing.assert_allclose(mixture.log_joint(x, floor=floor), expected, rtol=1e-11)
+    np.testing.assert_allclose(mixture.log_joint(x, floor=floor)[3], mixture.weight.log(), rtol=1e-12)
     long = x.repeat(1200, 1, 1)  # several blocks
-    np.testing.assert_allclose(log_joint(long, mixture, floor=floor), np.tile(expected, (1200, 1)), rtol=1e-11)
+    np.testing.assert_allclose(mixture.log_joint(long, floor=floor), np.tile(expected, (1200, 1)), rtol=1e-11)
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.4])
 def test_m_step_equals_loops(missing):
     x, mean = draw(missing=missing), parameters().mean
     posterior = torch.randn(12, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2)).softmax(1)
-    prior = prior_of(x, smoothness=0.7, amplitude=0.15, strength=0.05)
+    prior = Prior.of(x, smoothness=0.7, amplitude=0.15, strength=0.05)
     seen = _update(_powers(x), posterior, mean, prior)
     expected = oracle.update(*numpy(x, posterior, mean, *prior[:3]), prior.strength)
     for one, other in zip(seen, expected, strict=True):
@@ -97,10 +97,10 @@ def test_m_step_equals_loops(missing):
 def test_prior_equals_loops_and_adds_the_ridge_where_it_is_due():
     x = draw(t=20)
     for smoothness, ridge in ((0.9, 0.0), (0.01, 0.1)):  # the second is singular to rounding
-        prior = prior_of(x, smoothness=smoothness, amplitude=0.1, strength=0.1)
+        prior = Prior.of(x, smoothness=smoothness, amplitude=0.1, strength=0.1)
         for one, other in zip(prior[:3], oracle.prior(x.numpy(), smoothness, 0.1, ridge=ridge), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-15)
-    bare = prior_of(x, smoothness=0.01, amplitude=0.1, strength=0.1, ridge=0.0)
+    bare = Prior.of(x, smoothness=0.01, amplitude=0.1, strength=0.1, ridge=0.0)
     assert bare.kernel[0, 0] == pytest.approx(0.1)
     assert torch.isfinite(
         _update(_powers(x), torch.full((12, 2), 0.5, dtype=x.dtype), x[:2].nan_to_num(), bare).mean
@@ -112,7 +112,7 @@ def test_prior_of_what_is_not_there():
     x[:, 2, 0] = torch.nan
     x[:, :, 1] = torch.nan
     x[:, :, 2] = 0.1
-    prior = prior_of(x, smoothness=1.0, amplitude=0.1, strength=0.1)
+    prior = Prior.of(x, smoothness=1.0, amplitude=0.1, strength=0.1)
     torch.testing.assert_close(prior.mean[2, 0], x[:, :, 0].nanmean())
     assert (prior.mean[:, 1] == 0).all()
     assert prior.deviation[1:].tolist() == [1, 1]
@@ -120,12 +120,12 @@ def test_prior_of_what_is_not_there():
 
 def test_em_never_lowers_the_posterior_of_the_parameters():
     x, _ = classes(n=40, t=12, missing=0.3)
-    prior = prior_of(x, smoothness=0.5, amplitude=0.2, strength=0.1)
+    prior = Prior.of(x, smoothness=0.5, amplitude=0.2, strength=0.1)
     cluster = torch.arange(40) % 3
     heights = []
     for iterations in (1, 2, 3, 5, 8, 12, 20, 30):
         mixture = fit_mixture(x, cluster, prior, components=3, iterations=iterations, floor="none")
-        fit = log_joint(x, mixture, floor="none").logsumexp(1).sum()
+        fit = mixture.log_joint(x, floor="none").logsumexp(1).sum()
         penalty = oracle.log_prior(*numpy(mixture.mean, mixture.variance, *prior[:3]), prior.strength)
         heights.append(float(fit) + penalty)
     assert (np.diff(heights) > -1e-8).all(), heights
@@ -135,7 +135,7 @@ def test_em_never_lowers_the_posterior_of_the_parameters():
 def test_mixture_does_not_depend_on_the_order_of_windows():
     x, _ = classes(n=40, t=12, missing=0.3)
     cluster, order = torch.arange(40) % 3, torch.randperm(40, generator=torch.Generator().manual_seed(3))
-    prior = prior_of(x, smoothness=0.5, amplitude=0.2, strength=0.1)
+    prior = Prior.of(x, smoothness=0.5, amplitude=0.2, strength=0.1)
     one = fit_mixture(x, cluster, prior, components=3)
     other = fit_mixture(x[order], cluster[order], prior, components=3)
     torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-8)
@@ -232,7 +232,7 @@ def test_long_windows_do_not_underflow(floor):
     x = torch.randn(12, 2000, 1, generator=g, dtype=torch.float64)
     mean = torch.stack([torch.zeros(2000, 1), torch.full((2000, 1), 3.0)]).double()
     mixture = Mixture(torch.tensor([0.5, 0.5]).double(), mean, torch.ones(2, 1).double())
-    seen = log_joint(x, mixture, floor=floor)
+    seen = mixture.log_joint(x, floor=floor)
     expected = norm.logpdf(x.numpy()[:, None], mean.numpy())
     expected = np.maximum(expected, norm.logpdf(3)) if floor == "density" else expected
     np.testing.assert_allclose(seen, np.log(0.5) + expected.sum((2, 3)), rtol=1e-10)
@@ -352,7 +352,7 @@ def test_state_that_does_not_fit():
 
 def test_empty_components_stay_at_the_prior():
     x = draw(missing=0.0)
-    prior = prior_of(x, smoothness=1.0, amplitude=0.1, strength=0.1)
+    prior = Prior.of(x, smoothness=1.0, amplitude=0.1, strength=0.1)
     mixture = fit_mixture(x, torch.zeros(12, dtype=torch.int64), prior, components=2)
     assert mixture.weight.tolist() == [1, 0]
     torch.testing.assert_close(mixture.mean[1], prior.mean)

@@ -6,7 +6,7 @@ import torch
 from tuplet import AlignmentModel, Embeddings, InputError
 from tuplet.data import from_arrays
 from tuplet.nets import Named
-from tuplet.objectives.unimodal import UnimodalTask
+from tuplet.objectives.supervised import UnimodalTask
 
 ODD = ["a.b", "a", "b", "values", "keys", "items", "type", "forward", "training", "_modules", "_keys", "%", "%25", "%values",
        "a%2Eb", ".", "..", "触覚", "left/hand", " ", "__init__", "T_destination", "layers.0.weight", "add_module"]  # fmt: skip

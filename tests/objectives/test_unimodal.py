@@ -10,7 +10,7 @@ from jaxtyping import TypeCheckError
 
 from tuplet import Embeddings, InputError
 from tuplet.objectives import Gram, Pairwise, Schedule, UnimodalTask
-from tuplet.objectives._among import Among
+from tuplet.objectives.compose import Among
 
 WIDTHS = {"a": 5, "b": 3, "c": 4}
 

@@ -13,7 +13,7 @@ from tuplet.data import batches, from_arrays
 from tuplet.functional.rows import unit
 from tuplet.nets import MLP
 from tuplet.objectives import Gram, Pairwise, Schedule
-from tuplet.objectives._among import Among
+from tuplet.objectives.compose import Among
 from tuplet.train import strategic
 from tuplet.train._rate import learning_rate
 from tuplet.train.strength import _seed

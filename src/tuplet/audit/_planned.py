@@ -9,7 +9,7 @@ import torch
 
 from tuplet.audit.run import Audit, audit
 from tuplet.objectives import Objective, Pairwise
-from tuplet.objectives.unimodal import UnimodalTask
+from tuplet.objectives.supervised import UnimodalTask
 from tuplet.train import Recipe, TrainConfig
 from tuplet.train.strength import weighted
 from tuplet.types import InputError

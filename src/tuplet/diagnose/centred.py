@@ -55,14 +55,12 @@ def cka(
         block_size: rows of a block; about 32 MiB of float64 when left out.
 
     Returns:
-        The `Score`, at most 1; below 0 by chance if unbiased. Its ``chance`` is the exact mean over all shuffles.
+        The `Score`, at most 1; below 0 by chance if unbiased. Its ``chance`` is the exact mean over all shuffles. Linear: one
+        pass, ``n (d_a + d_b)^2``, by `Moments`, which also takes a stream. RBF: ``n^2 (d_a + d_b)``. Float64. Invariant to
+        rotations, shifts and one scale of a side; a few columns of large variance decide it.
 
     Raises:
         InputError: for bad rows, fewer than 4 (2 if biased), or a bad option.
-
-    Notes:
-        Linear: one pass, ``n (d_a + d_b)^2``, by `Moments`, which also takes a stream. RBF: ``n^2 (d_a + d_b)``. Float64.
-        Invariant to rotations, shifts and one scale of a side; a few columns of large variance decide it.
 
     Source:
         Kornblith et al. (2019), Similarity of neural network representations revisited; Song et al. (2012), Feature selection
@@ -106,14 +104,12 @@ def svcca(a: Array, b: Array, *, components: int | float = 10, shuffles: int = 0
 
     Returns:
         The `Score` in [0, 1]; its ``k`` is the smaller number of components kept, no more than a side's rank. Its ``chance``,
-        :math:`\sqrt{k_{max} / (n - 1)}`, is the root of the mean of :math:`\rho^2` over all shuffles.
+        :math:`\sqrt{k_{max} / (n - 1)}`, is the root of the mean of :math:`\rho^2` over all shuffles. Costs ``n (d_a +
+        d_b)^2``, then ``d^3``. Columns are centred, not scaled, as in google/svcca; the To-Align-or-Not paper scales them
+        first. Invariant to rotations and shifts; with all components to any invertible linear map.
 
     Raises:
         InputError: for bad rows, fewer than 2, or bad ``components``.
-
-    Notes:
-        Costs ``n (d_a + d_b)^2``, then ``d^3``. Columns are centred, not scaled, as in google/svcca; the To-Align-or-Not paper
-        scales them first. Invariant to rotations and shifts; with all components to any invertible linear map.
 
     Source:
         Raghu et al. (2017), SVCCA.

@@ -57,14 +57,12 @@ def conflict(emb: Embeddings, *, anchor: str | None = None, tau: float = 0.07) -
         tau: softmax temperature, > 0; CLIP's 0.07.
 
     Returns:
-        The `Conflict` of every row that has the anchor and another modality.
+        The `Conflict` of every row that has the anchor and another modality. Cost ``M B^2 D``, without graph. Absent members
+        neither pull nor push. Rows of one group are no negatives of each other. Where pull or push is 0, ``zeta`` is 0;
+        without a pull the residual is 1. With two modalities ``chi`` is 0.
 
     Raises:
         InputError: for an unknown anchor, or no such row.
-
-    Notes:
-        Cost ``M B^2 D``, without graph. Absent members neither pull nor push. Rows of one group are no negatives of each
-        other. Where pull or push is 0, ``zeta`` is 0; without a pull the residual is 1. With two modalities ``chi`` is 0.
 
     Source:
         UniAlign, equations 3, 4 and 6 to 8. The mean over pairs in equation 7 must leave the anchor out, as its proof

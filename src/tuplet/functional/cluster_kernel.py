@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tuplet.functional.mixture import Floor, Mixture, fit_mixture, log_joint, prior_of
+from tuplet.functional.mixture import Floor, Mixture, Prior, fit_mixture
 from tuplet.types import InputError, in_range, one_of
 
 
@@ -240,7 +240,7 @@ class ClusterKernel:
         stop = whole(start + times[0], min(length, start + times[1]))
         seen = some(width, whole(*chosen))
         part = values[rows, start:stop][:, :, seen]
-        prior = prior_of(
+        prior = Prior.of(
             part,
             smoothness=between(0.001, 1.0),
             amplitude=between(0.005, 0.2),
@@ -261,7 +261,7 @@ class ClusterKernel:
         sizes = [len(view.mixture.weight) for view in views]
         features = values.new_empty(len(values), sum(sizes))
         for view, slot in zip(views, torch.split(features, sizes, dim=1), strict=True):
-            posterior = log_joint(view.of(values), view.mixture, floor=self.floor).softmax(dim=1)
+            posterior = view.mixture.log_joint(view.of(values), floor=self.floor).softmax(dim=1)
             length = 1.0 if self.normalise == "raw" else torch.linalg.vector_norm(posterior, dim=1, keepdim=True)
             torch.div(posterior, length, out=slot)
         return (features / len(views) ** 0.5 if self.normalise == "unit" else features).to(windows.device)

@@ -40,10 +40,8 @@ def log_density(
         block_size: rows per block, recomputed in backward to bound memory; None keeps one block.
 
     Returns:
-        ``(N,)``; 0 with a zero gradient for a row without centres.
-
-    Notes:
-        Cost ``N K D``. Summed as logarithms, so nothing underflows. An angle has first derivatives only.
+        ``(N,)``; 0 with a zero gradient for a row without centres. Cost ``N K D``. Summed as logarithms, so nothing
+        underflows. An angle has first derivatives only.
 
     Source:
         UniAlign, equations 9, 14 and 21.

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from tuplet.functional._blocks import EMPTY, cut, pair_mask
-from tuplet.functional.density import Geometry, log_density, median_distance
+from tuplet.functional.density import Geometry, log_density
 from tuplet.types import InputError, one_of
 
 Mode = Literal["plugin", "loo_both"]
@@ -45,10 +45,8 @@ def uniformity(
         block_size: as in `log_density`.
 
     Returns:
-        Scalar, at most 0; its mean over processes is the value of all rows. 0 if no row has another to be far from.
-
-    Notes:
-        The gradient is :math:`-\frac{1}{B\tau^2} \sum_j (p_{ij} + p_{ji})(z_i - z_j)`; the paper leaves out ``1/B`` and
+        Scalar, at most 0; its mean over processes is the value of all rows. 0 if no row has another to be far from. The
+        gradient is :math:`-\frac{1}{B\tau^2} \sum_j (p_{ij} + p_{ji})(z_i - z_j)`; the paper leaves out ``1/B`` and
         :math:`p_{ji}`.
 
     Source:
@@ -103,22 +101,20 @@ def holder_divergence(
 
     Args:
         sets: two or more tensors ``(B, D)``; with ``"loo_both"`` row ``i`` of all of them is one tuple.
-        tau: bandwidth, > 0, or one per set.
+        tau: bandwidth, > 0, or one per set. No single one tells the gap: try several, and `median_distance`.
         mode: ``"plugin"`` is equation 24, where every row counts itself: at small ``tau`` it measures pairing.
             ``"loo_both"`` leaves each row and its match out of all densities, which compares distributions.
         anchor: ``"first"`` set (the paper), or ``"average"`` of the joint integral over all anchors.
         block_size: as in `log_density`.
 
     Returns:
-        Scalar, 0 for identical sets. ``M = 2`` with ``"plugin"`` and equal bandwidths is the Cauchy-Schwarz divergence,
-        >= 0; otherwise estimates may be a little negative, and are not clamped.
+        Scalar, 0 for identical sets. ``M = 2`` with ``"plugin"`` and equal bandwidths is the Cauchy-Schwarz divergence, >= 0;
+        otherwise estimates may be a little negative, and are not clamped. Cost ``M B^2 D``, with ``"average"`` ``M^2 B^2 D``.
+        The constants of unequal bandwidths do not cancel; a warning says so. The paper's leaving rows out of the first term
+        only is far below 0 on identical sets, and is not offered.
 
     Raises:
         InputError: for fewer than two sets, ``tau`` that does not fit, or sets of unequal size with ``"loo_both"``.
-
-    Notes:
-        Cost ``M B^2 D``, with ``"average"`` ``M^2 B^2 D``. The constants of unequal bandwidths do not cancel; a warning says
-        so. The paper's leaving rows out of the first term only is far below 0 on identical sets, and is not offered.
 
     Source:
         UniAlign, equations 16 and 20 to 24; Jenssen et al. (2006) for two sets.
@@ -153,35 +149,6 @@ def holder_divergence(
         for a in range(1 if anchor == "first" else m)
     ]
     return torch.stack(spread).mean() - _log_mean(torch.stack(joint))
-
-
-def holder_sweep(
-    sets: Sequence[Float[Tensor, "_ D"]],
-    *,
-    taus: Sequence[float] = (0.265, 0.5, 1.0),
-    mode: Mode = "loo_both",
-) -> dict[float, float]:
-    """Estimate the Hoelder divergence at several bandwidths, because no single one tells the gap.
-
-    Args:
-        sets: two or more tensors ``(B, D)``, as in `holder_divergence`.
-        taus: bandwidths. The default 0.265 is the root of CLIP's temperature 0.07; 0.5 is Wang and Isola's ``t = 2``.
-        mode: as in `holder_divergence`; the default compares distributions.
-
-    Returns:
-        Bandwidth -> divergence, averaged over anchors; the last is that of the median heuristic, `median_distance`.
-
-    Source:
-        UniAlign, equation 24; Gretton et al. (2012) for the median heuristic.
-
-    Example:
-        >>> e = torch.eye(4)
-        >>> {round(k, 2): round(abs(v), 2) for k, v in holder_sweep([e, e]).items()}
-        {0.27: 0.0, 0.5: 0.0, 1.0: 0.0, 1.41: 0.0}
-    """
-    with torch.no_grad():
-        widths = [*map(float, taus), median_distance(torch.cat(list(sets)))]
-        return {t: float(holder_divergence(sets, tau=t, mode=mode, anchor="average")) for t in widths}
 
 
 def _log_mean(logs: Tensor) -> Tensor:

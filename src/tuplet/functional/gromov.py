@@ -84,15 +84,12 @@ def gromov_wasserstein(
 
     Returns:
         The `Matching`; its value is differentiable in both kernels at a fixed plan (the envelope theorem), and without the
-        entropy.
+        entropy. Except for ``"identity"`` a local optimum, which depends on the start. Cost per step: ``N^3``; assignments
+        run on the CPU, and unequal masses need a linear programme instead, which is slower. The entropic plan of a kernel
+        with itself is not the identity, so its value is above 0.
 
     Raises:
         InputError: for a bad option or shape, or ``"identity"`` with unequal masses.
-
-    Notes:
-        Except for ``"identity"`` a local optimum, which depends on the start. Cost per step: ``N^3``; assignments run on the
-        CPU, and unequal masses need a linear programme instead, which is slower. The entropic plan of a kernel with itself
-        is not the identity, so its value is above 0.
 
     Source:
         Peyre, Cuturi and Solomon (2016), propositions 1 and 2; Vayer et al. (2019) for conditional gradients. UniOMA
@@ -161,12 +158,9 @@ def gromov_barycenter(
         rounds: largest number of turns, which end where the consensus changes by less than 1e-9.
 
     Returns:
-        The `Barycenter`; constant to autograd.
-
-    Notes:
-        Each turn lowers the objective, by ``S`` solves from the plans of the last one. The consensus is defined up to the
-        order of its rows; starting from the pairing of paired rows pins it. A list starts from its largest kernel and the
-        product.
+        The `Barycenter`; constant to autograd. Each turn lowers the objective, by ``S`` solves from the plans of the last
+        one. The consensus is defined up to the order of its rows; starting from the pairing of paired rows pins it. A list
+        starts from its largest kernel and the product.
 
     Source:
         Peyre, Cuturi and Solomon (2016), section 4; UniOMA (Zu et al.), equation 2.

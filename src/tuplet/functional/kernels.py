@@ -50,27 +50,6 @@ def rbf(
     return torch.exp(-squared / (2 * bandwidth**2))
 
 
-def linear(x: Float[Tensor, "N ..."]) -> Float[Tensor, "N N"]:
-    r"""Linear kernel, :math:`K_{ij} = x_i \cdot x_j`.
-
-    Args:
-        x: ``(N, ...)``.
-
-    Returns:
-        ``(N, N)``.
-
-    Source:
-        Elementary.
-
-    Example:
-        >>> linear(torch.tensor([[1.0, 2.0], [0.0, 1.0]]))
-        tensor([[5., 2.],
-                [2., 1.]])
-    """
-    rows = x.flatten(1)
-    return rows @ rows.mT
-
-
 def normalised(kernel: Float[Tensor, "N N"]) -> Float[Tensor, "N N"]:
     r"""Scale a kernel to a diagonal of 1, :math:`K_{ij} / \sqrt{K_{ii} K_{jj}}`, so that kernels can be compared.
 

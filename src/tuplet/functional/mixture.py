@@ -17,7 +17,7 @@ Floor = Literal["density", "none"]
 LOWEST = -4.5 - 0.5 * math.log(2 * math.pi)
 """Log-density of a standard normal at 3."""
 
-BLOCK = 1 << 15  # numbers per block of `log_joint`: 256 KiB, which a processor keeps near
+BLOCK = 1 << 15  # numbers per block of `Mixture.log_joint`: 256 KiB, which a processor keeps near
 
 
 class Mixture(NamedTuple):
@@ -32,6 +32,27 @@ class Mixture(NamedTuple):
     weight: Tensor
     mean: Tensor
     variance: Tensor
+
+    @torch.no_grad()
+    def log_joint(self, windows: Float[Tensor, "N T V"], *, floor: Floor = "density") -> Float[Tensor, "N C"]:
+        """Return the log-density of each window with each component, without a gradient; its softmax is the posterior."""
+        # log theta_c + sum over observed t, v of max(log N(x_ntv; mu_ctv, sigma_cv^2), log N(3; 0, 1)): the floor, which is in
+        # the authors' programs, keeps one outlier from deciding; "none" leaves it out. A component of weight 0 gives -inf.
+        one_of("floor", floor, ("density", "none"))
+        n, shape = windows.shape[0], self.mean.shape
+        size = shape[1] * shape[2]
+        seen = ~windows.isnan()
+        points = torch.where(seen, windows, torch.inf).reshape(n, 1, size)
+        rate = (2 * self.variance).rsqrt()[:, None].expand(shape)
+        top = rate.log() - 0.5 * math.log(math.pi) - LOWEST  # above the lowest; what is missing counts as the lowest
+        start, rate, top = (x.reshape(-1, size) for x in (-rate * self.mean, rate, top))
+        sums = windows.new_empty(n, shape[0])
+        rows = max(1, BLOCK // (shape[0] * size))
+        for part, out in zip(torch.split(points, rows), torch.split(sums, rows), strict=True):
+            distance = torch.addcmul(start, part, rate)
+            gain = torch.addcmul(top, distance, distance, value=-1)
+            out.copy_((gain.clamp_min_(0) if floor == "density" else gain.masked_fill_(part.isinf(), 0)).sum(dim=2))
+        return self.weight.log() + sums + LOWEST * seen.sum(dim=(1, 2)).to(sums)[:, None]
 
 
 class Prior(NamedTuple):
@@ -49,99 +70,37 @@ class Prior(NamedTuple):
     kernel: Tensor
     strength: float
 
-
-@torch.no_grad()
-def prior_of(
-    windows: Float[Tensor, "N T V"],
-    *,
-    smoothness: float,
-    amplitude: float,
-    strength: float,
-    ridge: float = 0.1,
-) -> Prior:
-    r"""Estimate a prior from the windows: their mean at each time, their deviation, and a smooth covariance over time.
-
-    .. math:: K_{tt'} = b_0\, e^{-a_0 (t - t')^2} \quad (+\ \lambda b_0 I \text{ where } K \text{ is near singular})
-
-    Args:
-        windows: ``(N, T, V)``, NaN where missing.
-        smoothness: :math:`a_0` > 0, per squared time step.
-        amplitude: :math:`b_0` > 0.
-        strength: :math:`N_0` > 0.
-        ridge: :math:`\lambda` >= 0, added where the smallest eigenvalue of K is below 1e-8 of the largest.
-
-    Returns:
-        The `Prior`. A time without any observation takes the attribute's mean, an attribute without any takes 0; an
-        attribute that does not vary gets deviation 1.
-
-    Source:
-        Mikalsen et al. (2018), informative priors; the ridge from the authors' MATLAB program, which tests the reciprocal
-        condition number in the 1-norm.
-
-    Example:
-        >>> x = torch.tensor([[[0.0], [1.0]], [[2.0], [torch.nan]]])
-        >>> prior_of(x, smoothness=1.0, amplitude=0.1, strength=0.1).mean.mT
-        tensor([[1., 1.]])
-    """
-    seen = ~windows.isnan()
-    values = torch.where(seen, windows, 0.0)
-    count, total = seen.sum(dim=0), values.sum(dim=0)
-    number = count.sum(dim=0)
-    centre = total.sum(dim=0) / number.clamp_min(1)
-    mean = torch.where(count > 0, total / count.clamp_min(1), centre)
-    squares = torch.where(seen, windows - centre, 0.0).square().sum(dim=(0, 1))
-    deviation = (squares / (number - 1).clamp_min(1)).sqrt()
-    varies = deviation > 1e-9 * values.abs().amax(dim=(0, 1))  # more than rounding
-    steps = torch.arange(windows.shape[1], dtype=windows.dtype, device=windows.device)
-    kernel = amplitude * (-smoothness * (steps[:, None] - steps).square()).exp()
-    if ridge:
-        eigenvalues = torch.linalg.eigvalsh(kernel)
-        if bool(eigenvalues[0] < 1e-8 * eigenvalues[-1]):
-            kernel.diagonal().add_(ridge * amplitude)
-    return Prior(mean, torch.where(varies, deviation, 1.0), kernel, strength)
-
-
-@torch.no_grad()
-def log_joint(windows: Float[Tensor, "N T V"], mixture: Mixture, *, floor: Floor = "density") -> Float[Tensor, "N C"]:
-    r"""Log-density of each window together with each component, over the observed values only.
-
-    .. math:: \ell_{nc} = \log \theta_c + \sum_{t, v\ \text{observed}} \max\big(\log N(x_{ntv}; \mu_{ctv}, \sigma^2_{cv}),\
-        \log N(3; 0, 1)\big)
-
-    Args:
-        windows: ``(N, T, V)``, NaN where missing.
-        mixture: the `Mixture`.
-        floor: ``"density"`` as above, so that one outlier cannot decide; ``"none"`` leaves the maximum out.
-
-    Returns:
-        ``(N, C)``, without a gradient; ``-inf`` for a component of weight 0. Its softmax over components is the posterior, its
-        log-sum-exp the log-likelihood. Costs ``N C T V``, in blocks that stay in the cache.
-
-    Source:
-        Mikalsen et al. (2018), E-step; the floor is in the authors' programs.
-
-    Example:
-        >>> two = Mixture(torch.tensor([0.5, 0.5]), torch.tensor([[[0.0]], [[2.0]]]), torch.ones(2, 1))
-        >>> log_joint(torch.tensor([[[1.0]], [[2.0]], [[torch.nan]]]), two).softmax(dim=1).round(decimals=2)
-        tensor([[0.5000, 0.5000],
-                [0.1200, 0.8800],
-                [0.5000, 0.5000]])
-    """
-    one_of("floor", floor, ("density", "none"))
-    n, shape = windows.shape[0], mixture.mean.shape
-    size = shape[1] * shape[2]
-    seen = ~windows.isnan()
-    points = torch.where(seen, windows, torch.inf).reshape(n, 1, size)
-    rate = (2 * mixture.variance).rsqrt()[:, None].expand(shape)
-    top = rate.log() - 0.5 * math.log(math.pi) - LOWEST  # above the lowest; what is missing counts as the lowest
-    start, rate, top = (x.reshape(-1, size) for x in (-rate * mixture.mean, rate, top))
-    sums = windows.new_empty(n, shape[0])
-    rows = max(1, BLOCK // (shape[0] * size))
-    for part, out in zip(torch.split(points, rows), torch.split(sums, rows), strict=True):
-        distance = torch.addcmul(start, part, rate)
-        gain = torch.addcmul(top, distance, distance, value=-1)
-        out.copy_((gain.clamp_min_(0) if floor == "density" else gain.masked_fill_(part.isinf(), 0)).sum(dim=2))
-    return mixture.weight.log() + sums + LOWEST * seen.sum(dim=(1, 2)).to(sums)[:, None]
+    @classmethod
+    @torch.no_grad()
+    def of(
+        cls,
+        windows: Float[Tensor, "N T V"],
+        *,
+        smoothness: float,
+        amplitude: float,
+        strength: float,
+        ridge: float = 0.1,
+    ) -> Prior:
+        """Estimate it: the mean of windows (NaN where missing) at each time, their deviation, a smooth covariance over time."""
+        # K_tt' = b e^(-a (t - t')^2), a the smoothness per squared step, b the amplitude; plus ridge b I where its smallest
+        # eigenvalue is below 1e-8 of the largest (the authors' MATLAB program tests the reciprocal condition number). A time
+        # without any observation takes the attribute's mean, an attribute without any 0; one that does not vary deviation 1.
+        seen = ~windows.isnan()
+        values = torch.where(seen, windows, 0.0)
+        count, total = seen.sum(dim=0), values.sum(dim=0)
+        number = count.sum(dim=0)
+        centre = total.sum(dim=0) / number.clamp_min(1)
+        mean = torch.where(count > 0, total / count.clamp_min(1), centre)
+        squares = torch.where(seen, windows - centre, 0.0).square().sum(dim=(0, 1))
+        deviation = (squares / (number - 1).clamp_min(1)).sqrt()
+        varies = deviation > 1e-9 * values.abs().amax(dim=(0, 1))  # more than rounding
+        steps = torch.arange(windows.shape[1], dtype=windows.dtype, device=windows.device)
+        kernel = amplitude * (-smoothness * (steps[:, None] - steps).square()).exp()
+        if ridge:
+            eigenvalues = torch.linalg.eigvalsh(kernel)
+            if bool(eigenvalues[0] < 1e-8 * eigenvalues[-1]):
+                kernel.diagonal().add_(ridge * amplitude)
+        return cls(mean, torch.where(varies, deviation, 1.0), kernel, strength)
 
 
 @torch.no_grad()
@@ -162,7 +121,7 @@ def fit_mixture(
         prior: the `Prior`.
         components: number of components ``C`` >= 1.
         iterations: number of M-steps >= 1, each ``N C T V + C V T^3``.
-        floor: as in `log_joint`. With ``"none"`` no iteration lowers the posterior density of the parameters.
+        floor: of `Mixture.log_joint`. With ``"none"`` no iteration lowers the posterior density of the parameters.
 
     Returns:
         The `Mixture`, without a gradient. Means start at the prior's mean; the authors' program measures the first variances
@@ -173,7 +132,7 @@ def fit_mixture(
 
     Example:
         >>> x = torch.tensor([0.0, 1.0, 5.0, 6.0])[:, None, None].repeat(1, 4, 1)
-        >>> prior = prior_of(x, smoothness=0.01, amplitude=0.2, strength=0.01)
+        >>> prior = Prior.of(x, smoothness=0.01, amplitude=0.2, strength=0.01)
         >>> fit_mixture(x, torch.tensor([0, 0, 1, 0]), prior, components=2).mean[:, 0].round(decimals=1)
         tensor([[0.7000],
                 [5.3000]])
@@ -182,7 +141,7 @@ def fit_mixture(
     posterior = torch.eye(components, dtype=windows.dtype, device=windows.device)[cluster]
     mixture = _update(powers, posterior, mean, prior)
     for _ in range(iterations - 1):
-        posterior = log_joint(windows, mixture, floor=floor).softmax(dim=1)
+        posterior = mixture.log_joint(windows, floor=floor).softmax(dim=1)
         mixture = _update(powers, posterior, mixture.mean, prior)
     return mixture
 

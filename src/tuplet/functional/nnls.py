@@ -32,12 +32,10 @@ def best_mixture(
 
     Returns:
         ``(B, N)`` the score, the cosine times the length of the query, and ``(k, B, N)`` the weights of the unit vector that
-        reaches it, :math:`b = a / \sqrt{a^\top G a}`. Not differentiable; `tuplet.functional.cone.conic` is.
-
-    Notes:
-        Where every :math:`t_j \le 0` the best mixture is the best single member. In float32 the score is right to a few 1e-7
-        however close the members are. Members that cancel each other are not mixed if what is left is lost in rounding: two
-        unit members whose sum is shorter than about 2e-3 (float64: 1e-7). Just above, float32 errs by some percent.
+        reaches it, :math:`b = a / \sqrt{a^\top G a}`. Not differentiable; `tuplet.functional.cone.conic` is. Where every
+        :math:`t_j \le 0` the best mixture is the best single member. In float32 the score is right to a few 1e-7 however
+        close the members are. Members that cancel each other are not mixed if what is left is lost in rounding: two unit
+        members whose sum is shorter than about 2e-3 (float64: 1e-7). Just above, float32 errs by some percent.
 
     Source:
         Kim and Park (2011), Fast nonnegative matrix factorization: block principal pivoting. Lawson and Hanson (1974), Solving

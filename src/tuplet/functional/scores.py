@@ -56,12 +56,10 @@ def conic_cosine(anchor: Float[Tensor, "B D"], rest: Sequence[Float[Tensor, "N D
 
     Returns:
         ``(B, N)`` in [-1, 1]: at least the best single cosine, at most `span_projection`, which it equals where the span's
-        coefficients are non-negative. Continuous but for members that cancel each other to within rounding (in float32, a
-        sum of unit members shorter than about 2e-3), which are not mixed.
-
-    Notes:
-        ``k`` products of ``(B, D) x (D, N)`` and a few dozen passes over ``(B, N)`` numbers each. First derivatives only:
-        exact where the optimal mixture is unique, a subgradient at ties.
+        coefficients are non-negative. Continuous but for members that cancel each other to within rounding (in float32, a sum
+        of unit members shorter than about 2e-3), which are not mixed. ``k`` products of ``(B, D) x (D, N)`` and a few dozen
+        passes over ``(B, N)`` numbers each. First derivatives only: exact where the optimal mixture is unique, a subgradient
+        at ties.
 
     Source:
         Ours; a non-negative least-squares problem (Lawson and Hanson, 1974) per pair, see `tuplet.functional.cone`.

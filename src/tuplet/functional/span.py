@@ -28,6 +28,14 @@ class Span(NamedTuple):
     metric: Tensor | None
     volume: Tensor
 
+    @classmethod
+    def with_height(cls, rest: Sequence[Tensor], anchor: Float[Tensor, "N D"]) -> tuple[Span, Float[Tensor, " N"]]:
+        """Orthonormalise tuples, and give the distance of each one's own query to its span, from one factor."""
+        members = [*rest, anchor]  # the leading block of a Cholesky factor is the factor of the leading block
+        basis, inverse = frame(members, kept=len(rest))
+        apart = heights(members, inverse).to(anchor.dtype)
+        return cls(basis, None, apart[:, :-1].prod(dim=1)), apart[:, -1]
+
     def at(self, rows: slice) -> Span:
         """Return the spans of a slice of the candidates."""
         if rows.stop - rows.start == len(self.volume):
@@ -90,32 +98,6 @@ def span_of(rest: Sequence[Float[Tensor, "N D"]], *, ridge: float = 0.0) -> Span
             metric = (identity - ridge * inverse @ inverse.mT).permute(1, 2, 0)
             return Span(basis, metric.to(basis.dtype), heights(rest, inverse).prod(dim=1).to(basis.dtype))
     return Span(basis, None, heights(rest, inverse).prod(dim=1).to(basis.dtype))
-
-
-def span_and_height(
-    rest: Sequence[Float[Tensor, "N D"]], anchor: Float[Tensor, "N D"]
-) -> tuple[Span, Float[Tensor, " N"]]:
-    """Orthonormalise candidate tuples and give the distance of each one's own query to its span, from one factor.
-
-    Args:
-        rest: as in `span_of`.
-        anchor: ``(N, D)``, row ``n`` belongs to tuple ``n``.
-
-    Returns:
-        The `Span` of ``rest`` and the ``(N,)`` distances; times the span's volume they are `paired_volume`.
-
-    Source:
-        Linear algebra (the leading block of a Cholesky factor is the factor of the leading block).
-
-    Example:
-        >>> e = torch.eye(3)
-        >>> span_and_height([e[:1], e[1:2]], 2 * e[2:])[1].round(decimals=4)
-        tensor([2.])
-    """
-    members = [*rest, anchor]
-    basis, inverse = frame(members, kept=len(rest))
-    apart = heights(members, inverse).to(anchor.dtype)
-    return Span(basis, None, apart[:, :-1].prod(dim=1)), apart[:, -1]
 
 
 class _Projected(torch.autograd.Function):

@@ -56,14 +56,12 @@ def sinkhorn(
 
     Returns:
         The `Transport`. All its parts are differentiable in ``cost``, at the solution: the value by the envelope theorem, the
-        plan by the implicit function theorem. ``error`` certifies the solution.
+        plan by the implicit function theorem. ``error`` certifies the solution. Sweeps are absorbed into the potentials in
+        the log domain, so that a small ``epsilon`` does not underflow. Newton steps join where sweeps alone are slow. Cost:
+        ``S N^2 (P + 20)`` per round, ``S N^3`` in the backward of a plan.
 
     Raises:
         InputError: if ``epsilon`` is not positive or masses do not match the cost.
-
-    Notes:
-        Sweeps are absorbed into the potentials in the log domain, so that a small ``epsilon`` does not underflow. Newton steps
-        join where sweeps alone are slow. Cost: ``S N^2 (P + 20)`` per round, ``S N^3`` in the backward of a plan.
 
     Source:
         Cuturi (2013), Sinkhorn distances; Schmitzer (2019) for the stabilisation.

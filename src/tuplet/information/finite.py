@@ -50,14 +50,12 @@ def discrete(table: Table, *, units: Units = "bits", solver: Solver = "auto", ga
         gap: certified error of the union information at which to stop, in ``units``.
 
     Returns:
-        The `PID`, with the gap that was reached.
+        The `PID`, with the gap that was reached. States of a source with the same posterior of the target are merged for
+        :math:`I^*`, which is exact. Counts give the plug-in decomposition of their frequencies, which is biased: put a null
+        beside it, as `clustered` does.
 
     Raises:
         InputError: if the table is not three-dimensional, is empty, or has negative, NaN or infinite entries or no mass.
-
-    Notes:
-        States of a source with the same posterior of the target are merged for :math:`I^*`, which is exact. Counts give the
-        plug-in decomposition of their frequencies, which is biased: put a null beside it, as `clustered` does.
 
     Source:
         Bertschinger, Rauh, Olbrich, Jost and Ay (2014), Quantifying unique information, definition 4.
@@ -88,10 +86,8 @@ def components(tables: Float[Tensor, "T N P Y"], *, units: Units = "bits", gap: 
         units, gap: as in `discrete`.
 
     Returns:
-        The `Components`, float64 on the device of the tables.
-
-    Notes:
-        States are not merged, as each table would merge others; zeros are exact all the same.
+        The `Components`, float64 on the device of the tables. States are not merged, as each table would merge others; zeros
+        are exact all the same.
 
     Source:
         As `discrete`.

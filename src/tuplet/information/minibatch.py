@@ -57,15 +57,13 @@ def batch(
         seed: of folds, models and resamples.
 
     Returns:
-        The `PID` of what the models see.
+        The `PID` of what the models see. It measures the models: terms are lower bounds of the information in the features,
+        but for sampling error. The parts are not bounds: what one model misses of something shared looks unique to the other,
+        and what both miss but the joint model sees looks like synergy. It keeps features that clusters lose; it costs ``3
+        folds`` fits.
 
     Raises:
         InputError: if numbers of rows differ, a class has fewer rows than folds, or an option is out of range.
-
-    Notes:
-        It measures the models: terms are lower bounds of the information in the features, but for sampling error. The parts
-        are not bounds: what one model misses of something shared looks unique to the other, and what both miss but the
-        joint model sees looks like synergy. It keeps features that clusters lose; it costs ``3 folds`` fits.
 
     Source:
         Liang et al. (2023), BATCH, whose networks, Sinkhorn projection and uncalibrated posteriors are replaced here by

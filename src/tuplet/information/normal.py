@@ -32,14 +32,11 @@ def gaussian(
         units, gap: as in `gaussian_covariance`.
 
     Returns:
-        The `PID` of the sample covariance, ``estimator="gaussian"``.
+        The `PID` of the sample covariance, ``estimator="gaussian"``. Only linear dependence counts. The plug-in estimate is
+        biased upward by about ``d1 dy / (2 n)`` nats for :math:`I(X_1; Y)`, and so on; a warning says when ``n`` is small.
 
     Raises:
         InputError: if the rows disagree, or values are not finite.
-
-    Notes:
-        Only linear dependence counts. The plug-in estimate is biased upward by about ``d1 dy / (2 n)`` nats for
-        :math:`I(X_1; Y)`, and so on; a warning says when ``n`` is small.
 
     Source:
         As `gaussian_covariance`.
@@ -94,14 +91,12 @@ def gaussian_covariance(
         gap: certified error of :math:`I^*` at which to stop, in ``units``.
 
     Returns:
-        The `PID`, ``estimator="gaussian"``.
+        The `PID`, ``estimator="gaussian"``. The objective is convex in ``W``, so that its tangent certifies the gap. Sources
+        are first reduced to the at most ``sizes[0]`` directions that see the target. A scalar target needs no search: the
+        weaker source has nothing unique.
 
     Raises:
         InputError: if sizes and covariance disagree, or the covariance is not symmetric and positive definite.
-
-    Notes:
-        The objective is convex in ``W``, so that its tangent certifies the gap. Sources are first reduced to the at most
-        ``sizes[0]`` directions that see the target. A scalar target needs no search: the weaker source has nothing unique.
 
     Source:
         Venkatesh, Bennett, Gale, Ramirez, Heller, Durand, Olsen and Mihalas (2023), Gaussian partial information decomposition;

@@ -71,14 +71,11 @@ def pairs(
             ``functools.partial(clustered, clusters=20, group=subject)``.
 
     Returns:
-        The `Pairs`. With two modalities ``rest`` is empty.
+        The `Pairs`. With two modalities ``rest`` is empty. There is no accepted decomposition of more than two sources: the
+        rest counts as one, its features side by side. With `clustered` a wide modality then weighs more than a narrow one.
 
     Raises:
         InputError: if there are fewer than two modalities.
-
-    Notes:
-        There is no accepted decomposition of more than two sources: the rest counts as one, its features side by side. With
-        `clustered` a wide modality then weighs more than a narrow one.
 
     Source:
         As `clustered`.
@@ -117,13 +114,11 @@ def consistency(found: Mapping[tuple[str, str], PID], *, tolerance: float = 0.02
             the largest and the smallest value must overlap instead.
 
     Returns:
-        One `Disagreement` per modality at fault, by name.
+        One `Disagreement` per modality at fault, by name. `clustered` passes by construction; a spread means that samples,
+        clusters or calibration differed between pairs.
 
     Raises:
         InputError: if units differ.
-
-    Notes:
-        `clustered` passes by construction; a spread means that samples, clusters or calibration differed between pairs.
 
     Source:
         Williams and Beer (2010), the identities of the decomposition.

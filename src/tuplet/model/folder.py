@@ -40,13 +40,11 @@ def load(
         projections: likewise.
 
     Returns:
-        The model, in evaluation mode, on the CPU.
+        The model, in evaluation mode, on the CPU. Nothing in the folder is executed: it names classes of this package and
+        their arguments, and holds numbers.
 
     Raises:
         InputError: if the folder holds no model, is damaged, or an encoder of your own is not given or does not fit.
-
-    Notes:
-        Nothing in the folder is executed: it names classes of this package and their arguments, and holds numbers.
 
     Example:
         >>> load("nowhere")

@@ -4,10 +4,8 @@ from tuplet.nets.augment import Augment
 from tuplet.nets.choice import encoders
 from tuplet.nets.fusion import Fusion
 from tuplet.nets.images import ResNet18, SmallCNN
-from tuplet.nets.mlp import MLP
+from tuplet.nets.mlp import MLP, Projection, Residual
 from tuplet.nets.named import Named
-from tuplet.nets.project import Projection
-from tuplet.nets.residual import Residual
 from tuplet.nets.sequence import LSTM, SequenceCNN
 
 __all__ = [

@@ -12,9 +12,7 @@ from torch import nn
 
 from tuplet.errors import InputError
 from tuplet.nets.images import ResNet18, SmallCNN
-from tuplet.nets.mlp import MLP
-from tuplet.nets.project import Projection
-from tuplet.nets.residual import Residual
+from tuplet.nets.mlp import MLP, Projection, Residual
 from tuplet.nets.sequence import LSTM, SequenceCNN
 
 CLASSES: dict[str, type[nn.Module]] = {

@@ -76,15 +76,12 @@ def encoders(
         norm: of picture encoders; the preset's when left out.
 
     Returns:
-        Modality -> encoder, for `tuplet.AlignmentModel`.
+        Modality -> encoder, for `tuplet.AlignmentModel`. Without a kind, ``(d,)`` is a vector, ``(1, T)`` a signal, ``(T,
+        d)`` with ``T > d > 1`` a sequence and ``(C, H, W)`` an image. Pose histories such as MuJoCo Push's ``(32, 7)`` go to
+        an MLP in the paper: give them the kind ``"vector"``. Strides of signals leave about 64 steps before pooling.
 
     Raises:
         InputError: if a shape may mean several things and nobody says which, does not fit its kind, or a name is unknown.
-
-    Notes:
-        Without a kind, ``(d,)`` is a vector, ``(1, T)`` a signal, ``(T, d)`` with ``T > d > 1`` a sequence and ``(C, H, W)``
-        an image. Pose histories such as MuJoCo Push's ``(32, 7)`` go to an MLP in the paper: give them the kind ``"vector"``.
-        Strides of signals leave about 64 steps before pooling.
 
     Example:
         >>> from tuplet.data import SOURCES

@@ -1,4 +1,4 @@
-"""A multilayer perceptron for feature vectors."""
+"""A multilayer perceptron for feature vectors, the projection head after an encoder, and a sum of a map and a network."""
 
 from __future__ import annotations
 
@@ -68,4 +68,59 @@ class MLP(nn.Module):
     def forward(self, x: Float[Tensor, "B ..."]) -> Float[Tensor, "B out"]:
         """Return the encoded rows."""
         out: Tensor = self.layers(x)
+        return out
+
+
+class Projection(MLP):
+    """A three-layer head, as in OVA-IB.
+
+    Args:
+        in_features: width of the encoder's representation.
+        out_features: dimension ``D`` of the shared space.
+        hidden: width in between; ``out_features`` when left out.
+
+    Source:
+        OVA-IB (Li et al., 2026), appendix B.2: a three-layer MLP per modality.
+
+    Example:
+        >>> import torch
+        >>> Projection(16, 8)(torch.zeros(3, 16)).shape
+        torch.Size([3, 8])
+    """
+
+    def __init__(self, in_features: int, out_features: int, *, hidden: int | None = None) -> None:
+        super().__init__(in_features, out_features, hidden=hidden or out_features, layers=3)
+        width = hidden or out_features
+        self._arguments = {"in_features": in_features, "out_features": out_features, "hidden": width}
+
+
+class Residual(nn.Module):
+    r"""Add a network to a map: :math:`f(x) + W g(x)` with ``W = 0`` at the beginning.
+
+    Args:
+        main: the map ``f`` whose values the whole begins with, from a row to ``(B, out)``.
+        branch: the network ``g``, from the same row to ``(B, out)``.
+        out_features: width of both.
+
+    Notes:
+        The branch receives a gradient as soon as ``W`` has moved, after one step.
+
+    Example:
+        >>> import torch
+        >>> x = torch.randn(2, 3)
+        >>> bool((Residual(nn.Identity(), nn.Linear(3, 3), 3)(x) == x).all())
+        True
+    """
+
+    def __init__(self, main: nn.Module, branch: nn.Module, out_features: int) -> None:
+        super().__init__()
+        self.main = main
+        self.branch = branch
+        self.last = nn.Linear(out_features, out_features)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the sum."""
+        out: Tensor = self.main(x) + self.last(self.branch(x))
         return out

@@ -32,6 +32,7 @@ class Contrastive(Objective):
         *,
         tau: Tau,
         weights: Weights | None = None,
+        anchors: Anchors = "all",
         anchor: str | None = None,
         include_positive: bool = True,
         label_smoothing: float = 0.0,
@@ -49,8 +50,17 @@ class Contrastive(Objective):
             if len((key,) if isinstance(key, str) else tuple(key)) > 2:
                 raise InputError(f"weights has the key {key!r}, expected a modality or a pair of modalities")
             in_range(f"weights[{key!r}]", value, 0)
+        one_of("anchors", anchors, ("one", "all"))
+        if anchors == "all" and anchor is not None:
+            raise InputError(f"anchor is {anchor!r}, which only anchors='one' uses; leave one of them out")
+        if anchors == "one" and weights:
+            raise InputError("weights are given for anchors='one', which has nothing to weigh; set anchors='all'")
+        if anchors == "one" and isinstance(tau, Mapping):
+            raise InputError(
+                "tau is a dict for anchors='one', which has one temperature; give a number or set anchors='all'"
+            )
         self.tau = temperature(tau)
-        self.weights, self.anchor, self.sign = weights, anchor, Sign(sign)
+        self.weights, self.anchors, self.anchor, self.sign = weights, anchors, anchor, Sign(sign)
         self.even = not weights and not isinstance(tau, Mapping)  # no modality is treated in a way of its own
         self.include_positive, self.label_smoothing = include_positive, label_smoothing
         self.positives, self.block_size = positives, block_size
@@ -102,40 +112,6 @@ class Contrastive(Objective):
 
 class Anchored(Contrastive):
     """A contrast of one modality, the anchor, with all the others together; or its mean over all anchors."""
-
-    def __init__(
-        self,
-        *,
-        anchors: Anchors,
-        anchor: str | None,
-        tau: Tau,
-        weights: Mapping[str, float] | None,
-        include_positive: bool = True,
-        label_smoothing: float,
-        sign: SignMode = "ignore",
-        positives: Positives,
-        block_size: BlockSize,
-    ) -> None:
-        super().__init__(
-            tau=tau,
-            weights=weights,
-            anchor=anchor,
-            include_positive=include_positive,
-            label_smoothing=label_smoothing,
-            sign=sign,
-            positives=positives,
-            block_size=block_size,
-        )
-        one_of("anchors", anchors, ("one", "all"))
-        if anchors == "all" and anchor is not None:
-            raise InputError(f"anchor is {anchor!r}, which only anchors='one' uses; leave one of them out")
-        if anchors == "one" and weights:
-            raise InputError("weights are given for anchors='one', which has nothing to weigh; set anchors='all'")
-        if anchors == "one" and isinstance(tau, Mapping):
-            raise InputError(
-                "tau is a dict for anchors='one', which has one temperature; give a number or set anchors='all'"
-            )
-        self.anchors = anchors
 
     def terms(self, emb: Embeddings) -> dict[str, Tensor]:
         """Return the contrastive term."""

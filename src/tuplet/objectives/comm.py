@@ -38,14 +38,13 @@ class CoMM(Objective):
         InputError: for embeddings with other modalities or another ``D``, or heads that do not divide it.
 
     Notes:
-        When to use: meant to keep what one modality alone, or only several together, tell; needs inputs that can be augmented.
-        The fusion is part of the objective and trained with it. The two views come in ``aux`` as ``view0.<modality>`` and
-        ``view1.<modality>``; `tuplet.fit` adds them, from `tuplet.nets.Augment` or your own ``augment``. Without them both
-        views are the embeddings themselves, to try it by hand. The authors fuse token sequences of their encoders and augment
-        images and text; here each modality is one token, its embedding, and inputs are augmented as feature vectors. Missing
-        modalities: the fusion is over those present; rows with fewer than two contribute nothing, and absent ones no
-        single-modality term. Cost: 8 (M + 1) products of B x D x B, and 2 (M + 1) passes of the fusion. The score fuses each
-        side and takes the cosine.
+        When to use: meant to keep what one modality alone, or only several together, tell; needs inputs that can be
+        augmented. The fusion is part of the objective and trained with it. The two views come in ``aux`` as
+        ``view0.<modality>`` and ``view1.<modality>``; `tuplet.fit` adds them, from `tuplet.nets.Augment` or your own
+        ``augment``. Without them both views are the embeddings themselves. The authors fuse token sequences of their encoders
+        and augment images and text; here each modality is one token, its embedding. Missing modalities: the fusion is over
+        those present; rows with fewer than two contribute nothing, and absent ones no single-modality term. Cost: 8 (M + 1)
+        products of B x D x B, and 2 (M + 1) passes of the fusion. The score fuses each side and takes the cosine.
 
     Source:
         Dufumier et al. (2025), What to align in multimodal contrastive learning?, equation 6 and algorithm 1.

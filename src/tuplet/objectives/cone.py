@@ -28,8 +28,8 @@ class Cone(Anchored):
         \quad s_m(n, n') = s(z^m_n, \{z^i_{n'}\}_{i \ne m})
 
     Args:
-        beta: weight of OVA-IB's minimality (`OneVsAll`), >= 0.
         tau: temperature, > 0. A number, a `Temperature`, or, for ``anchors="all"``, a dict per anchor.
+        beta: weight of OVA-IB's minimality (`OneVsAll`), >= 0.
         anchors: ``"all"``, the mean of the loss with every modality as the query; ``"one"``, only the modality ``anchor``.
         anchor: the query of ``anchors="one"``; the first name in sorted order when left out.
         weights: as in `Gram`.
@@ -40,14 +40,12 @@ class Cone(Anchored):
 
     Notes:
         When to use: where a modality matches several others together better than each of them alone. Its own score then can
-        retrieve far more than a mean of cosines, as on views of digits, but not everywhere: docs/claims.md has a case where
-        `Pairwise` is better. Compare them on your data with ``tuplet bench``.
-        With M = 2 the loss is CLIP exactly. The score lies between the best single cosine and the length of the projection
-        onto the span, and equals the latter where the span's coefficients are not negative. It sees signs, and no lengths.
-        Where the query lies behind all members it is the best single cosine. It is continuous except where members cancel each
-        other to within rounding. First derivatives are exact where the optimal mixture is unique and subgradients at ties.
-        Missing modalities: a row contributes the loss over the modalities it has (two or more), beside the rows that have
-        them too. Cost: M (M - 1) products of B x D x B, and per product a few dozen passes over B x B numbers.
+        retrieve far more than a mean of cosines, but not everywhere: docs/claims.md has a case where `Pairwise` is better.
+        Compare them on your data with ``tuplet bench``. With M = 2 the loss is CLIP exactly. The score lies between the best
+        single cosine and the length of the projection onto the span, and sees signs. First derivatives are exact where the
+        optimal mixture is unique and subgradients at ties; there are no second ones. Missing modalities: a row contributes
+        the loss over the modalities it has (two or more), beside the rows that have them too. Cost: M (M - 1) products of B x
+        D x B, and per product a few dozen passes over B x B numbers.
 
     Source:
         Ours. The score is a non-negative least-squares fit (Lawson and Hanson, 1974) of the query by the other modalities.

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tuplet.functional._blocks import BlockSize, Positives, cut
 from tuplet.functional.scores import paired_volume
-from tuplet.functional.span import Span, span_and_height, span_of
+from tuplet.functional.span import Span, span_of
 from tuplet.objectives._contrastive import Anchored, Anchors
 from tuplet.objectives._pairs import SignMode
 from tuplet.objectives.compose import check_width, rows_with
@@ -43,13 +43,11 @@ class Gram(Anchored):
 
     Notes:
         When to use: to compare with GRAM, or from encoders that are already aligned; from scratch with ``sign`` set.
-        Volume is blind to sign: opposite vectors span no volume either, so training from scratch may end with matching
-        embeddings pointing apart. Volumes are factored in float64, to about 1e-16 / delta^2 where modalities lie within delta
-        of each other, with a finite gradient where they coincide. Unlike the authors' program, both factors receive the
-        gradient of both directions.
-        Missing modalities: a row contributes the volume over the modalities it has (two or more), beside the rows that have
-        them too; without the anchor the first one present takes its place. Cost: M - 1 products of B x D x B; M times that
-        with ``anchors="all"``. With M = 2 it is ``sqrt(1 - cos^2)``, not CLIP.
+        Volume is blind to sign: training from scratch may end with matching embeddings pointing apart. Volumes are factored in
+        float64, with a finite gradient where modalities coincide. Unlike in the authors' program, both factors receive the
+        gradient of both directions. Missing modalities: a row contributes the volume over the modalities it has (two or more),
+        beside the rows that have them too; without the anchor the first one present takes its place. Cost: M - 1 products of
+        B x D x B; M times that with ``anchors="all"``. With M = 2 it is ``sqrt(1 - cos^2)``, not CLIP.
 
     Source:
         Cicchetti et al. (2025), Gramian multimodal representation learning and alignment. The average over anchors and the
@@ -117,7 +115,7 @@ class Gram(Anchored):
     def _anchored(self, emb: Embeddings, name: str) -> Tensor:
         q, rest = emb.z[name], [emb.z[k] for k in emb.modalities if k != name]
         check_width(len(rest) + 1, q.shape[1], "volumes need D >= M")
-        span, height = span_and_height(rest, q)
+        span, height = Span.with_height(rest, q)
         span = self._volumes(span)
         scaled = span._replace(volume=span.volume / -at(self.tau, name))  # tau on N volumes instead of B * N
         valid = rows_with(emb, emb.modalities)

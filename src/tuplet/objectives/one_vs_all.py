@@ -55,14 +55,12 @@ class OneVsAll(Contrastive):
         InputError: for fewer than two modalities, ``D < M`` (every score would be 1), an ``"mlp"`` without sizes.
 
     Notes:
-        When to use: where each modality should be predictable from all others together, with tau tuned.
-        The span score is blind to sign: it grows when a modality points away from the others, too. Minimality is not.
-        At tau = 0.01 scores of random rows differ by many temperatures, which on small data may prevent alignment; tune
-        tau on validation data. With M = 2 the score is ``|cos|``, so this is not CLIP.
-        Missing modalities: a row contributes the loss over the modalities it has (two or more), each against the span of the
-        others, beside the rows that have them too; ``projector="mlp"`` needs complete rows. Cost: M (M - 1) products of
-        B x D x B; ``"own"`` M products. Rows are scaled to unit length first; the paper does not say, but otherwise minimality
-        could be met by shrinking.
+        When to use: where each modality should be predictable from all others together, with tau tuned. The span score is
+        blind to sign; minimality is not. At tau = 0.01 scores of random rows differ by many temperatures, which on small data
+        may prevent alignment. With M = 2 the score is ``|cos|``, so this is not CLIP. Rows are scaled to unit length first;
+        the paper does not say, but otherwise minimality could be met by shrinking. Missing modalities: a row contributes the
+        loss over the modalities it has (two or more), each against the span of the others, beside the rows that have them
+        too; ``projector="mlp"`` needs complete rows. Cost: M (M - 1) products of B x D x B; ``"own"`` M products.
 
     Source:
         OVA-IB (Li et al., 2026), equations 9 to 12 and 18 to 21.

@@ -75,7 +75,6 @@ class Pairwise(Contrastive):
         super().__init__(
             tau=tau,
             weights=weights,
-            anchor=anchor,
             include_positive=include_positive,
             label_smoothing=label_smoothing,
             positives=positives,
@@ -89,7 +88,8 @@ class Pairwise(Contrastive):
         one_of("direction", direction, ("both", "forward"))
         if pairs != "all" or direction == "forward" or not self.even:
             self.traits = replace(self.traits, symmetric=False, cost="pairs B^2 D")
-        self.pairs, self.reduction, self.both = pairs, reduction, direction == "both"
+        self.pairs, self.anchor = pairs, anchor
+        self.reduction, self.both = reduction, direction == "both"
 
     def terms(self, emb: Embeddings) -> dict[str, Tensor]:
         """Return the contrastive term."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tuplet.functional.gromov import Coupling, gromov_barycenter, gromov_wasserstein
-from tuplet.functional.kernels import linear, normalised, rbf
+from tuplet.functional.kernels import normalised, rbf
 from tuplet.objectives.compose import Objective
 from tuplet.types import Embeddings, InputError, Traits, in_range, one_of
 
@@ -28,44 +28,36 @@ class Structure(Objective):
     numbers: on the packaged digits a weight of 10 scored better on validation data than 1 (`tuplet bench quickstart`).
 
     Args:
-        kernels: kernel of the inputs, for all modalities or by name: ``"rbf"`` (bandwidth: median, as in `rbf`),
-            ``"linear"``, or a function of ``(N, ...)`` inputs that returns ``(N, N)``, such as a fitted time-series
-            kernel. Names left out use ``"rbf"``. All are scaled to a diagonal of 1.
+        kernels: kernel of the inputs, for all modalities or by name: ``"rbf"`` (median bandwidth), ``"linear"``, or a
+            function of ``(N, ...)`` inputs that returns ``(N, N)``. Names left out use ``"rbf"``. All are scaled to a
+            diagonal of 1.
         embedding: kernel of the embeddings, ``"rbf"`` or ``"linear"`` (cosines).
-        bandwidth: of the embedding's ``"rbf"``, > 0, or ``"median"``. At :math:`\sqrt 2` the median entry of a batch that
-            is spread over the sphere is that of an input kernel with the median bandwidth, so a consensus asks for a
-            spread and not for a collapse.
-        coupling: ``"identity"`` keeps the pairing of rows: :math:`d` is the mean squared difference of entries, convex
-            and without a solver. ``"gw"`` (the paper) and ``"entropic"`` look for better matches of rows.
+        bandwidth: of the embedding's ``"rbf"``, > 0, or ``"median"``. At :math:`\sqrt 2` the median entry of a batch that is
+            spread over the sphere is that of an input kernel, so a consensus asks for a spread and not for a collapse.
+        coupling: ``"identity"`` keeps the pairing of rows: :math:`d` is the mean squared difference of entries. ``"gw"`` (the
+            paper) and ``"entropic"`` look for better matches of rows.
         weights: ``"uniform"``; ``"learned"`` (the paper), a softmax over ``modalities``; or fixed ones by name.
         modalities: names of all modalities; only for ``weights="learned"``.
-        entropy: :math:`\eta > 0`, only for ``weights="learned"``. The loss is linear in :math:`\lambda`, so without it
-            all weight would go to the modality that is nearest already; with it the optimum is
-            :math:`\lambda_m \propto e^{-d_m / \eta}`. 0.01 is of the size of the distances between kernels.
-        epsilon: smoothing of ``"entropic"``, > 0, in units of squared kernel entries. Above about the variance of the
-            kernels' entries over log B nothing is matched: every row goes everywhere.
+        entropy: :math:`\eta > 0`, only for ``weights="learned"``, whose optimum is :math:`\lambda_m \propto e^{-d_m / \eta}`;
+            without it all weight would go to the nearest modality.
+        epsilon: smoothing of ``"entropic"``, > 0, in units of squared kernel entries. Above about the variance of the kernels'
+            entries over log B nothing is matched.
         rounds: turns between consensus and plans, for ``"gw"`` and ``"entropic"``.
 
     Raises:
-        InputError: for an option that is misspelt or out of range, learned weights without names, or fewer than two
-            modalities or rows.
+        InputError: for a bad option, learned weights without names, or fewer than two modalities or rows.
 
     Notes:
-        Inputs come from ``emb.aux["input.<modality>"]``, ``(B, ...)``; without it from ``emb.h``, detached: what is
-        passed as ``h`` by hand, or else the embeddings themselves. The consensus is a constant to autograd (the
-        paper's two stages), and so are the plans (the envelope theorem).
-        Missing modalities: a row without a modality has mass 0 in it. With ``"identity"`` the consensus averages, for
-        every pair of rows, the modalities that have both, and no row is left out; with the others a modality's rows
-        are matched with all rows of the consensus. A modality without rows drops out of the weights.
-        Every process computes the whole value; it is no mean over rows. Cost ``M B^2 D``; the solvers take a number of
-        solves in ``M``, each ``B^3`` per step, on the CPU for the assignments of ``"gw"``. Missing rows make these
-        linear programmes. One CPU core, three modalities, forward and backward, B = 64 and 256: ``"identity"`` 2 and 13 ms,
-        ``"gw"`` 16 and 295 ms, ``"entropic"`` 0.4 and 2.6 s; ``"gw"`` at B = 64 with a tenth of one modality missing
-        1.7 s.
-        Departures: the paper's equation 1 is a similarity under the name of a distance; here the squared loss, whose
-        minimum it meant. It does not name the embedding kernel, bandwidths or the weights' regulariser. Its defaults
-        are ``coupling="gw"`` and ``weights="learned"``; that solver ignores which rows belong together except as a
-        start, and its plan is a local optimum. No score: rank by that of the objective it is added to.
+        Inputs come from ``emb.aux["input.<modality>"]``, ``(B, ...)``; without it from ``emb.h``, detached. Consensus and
+        plans are constants to autograd (the paper's two stages). Missing modalities: a row without a modality has mass 0 in
+        it. With ``"identity"`` the consensus averages, for every pair of rows, the modalities that have both; with the others
+        a modality's rows are matched with all rows of the consensus. Cost: ``M B^2 D``; the solvers take a number of solves
+        in ``M``, each ``B^3`` per step, on the CPU for the assignments of ``"gw"``, which missing rows make linear
+        programmes. One CPU core, three modalities, forward and backward, B = 64 and 256: ``"identity"`` 2 and 13 ms, ``"gw"``
+        16 and 295 ms, ``"entropic"`` 0.4 and 2.6 s. Every process computes the whole value. Departures: the paper's equation
+        1 is a similarity under the name of a distance; here the squared loss. It does not name the embedding kernel,
+        bandwidths or the weights' regulariser. Its ``coupling="gw"`` ignores which rows belong together except as a start,
+        and its plan is a local optimum. No score: rank by that of the objective it is added to.
 
     Source:
         UniOMA (Zu, Luck and Yu), equations 1 to 3; Peyre, Cuturi and Solomon (2016) for the barycentre.
@@ -192,7 +184,7 @@ class Structure(Objective):
         if kernel == "rbf":
             return rbf(x, valid=present)
         if kernel == "linear":
-            return normalised(linear(x))
+            return normalised(x.flatten(1) @ x.flatten(1).mT)
         assert callable(kernel)
         rows = present.nonzero()[:, 0]
         full = x.new_zeros(len(x), len(x))
@@ -201,7 +193,7 @@ class Structure(Objective):
         return full
 
     def _embedding_kernel(self, z: Tensor, present: Tensor) -> Tensor:
-        return rbf(z, bandwidth=self.bandwidth, valid=present) if self.embedding == "rbf" else linear(z)
+        return rbf(z, bandwidth=self.bandwidth, valid=present) if self.embedding == "rbf" else z @ z.mT
 
     def _distances(self, C: Tensor, plans: Tensor, K: Tensor, masses: Tensor, everyone: Tensor) -> Tensor:
         """Return the distance of every embedding kernel from the consensus, at the best plan of two starts."""

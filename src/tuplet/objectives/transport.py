@@ -26,8 +26,7 @@ class TransportConsistency(Objective):
     with :math:`P = \mathrm{diag}(p)^{-1} T` and costs 1 - cosine. A regulariser: add it to a contrastive objective.
 
     Args:
-        form: ``"loop"`` compares all pairs of modalities; ``"barycenter"`` every modality with their Wasserstein
-            barycentre, and has no loops to close.
+        form: ``"loop"`` compares all pairs of modalities; ``"barycenter"`` every modality with their Wasserstein barycentre.
         epsilon: entropy of the plans, > 0, in units of 1 - cosine.
         consistency: :math:`\gamma >= 0`, weight of the loops over two and over three modalities.
         pairing: :math:`\beta >= 0`, weight of the known pairs: the cross-entropy of the plan against them.
@@ -37,16 +36,12 @@ class TransportConsistency(Objective):
         InputError: for an option that is misspelt or out of range, or fewer than two modalities or rows.
 
     Notes:
-        Only the abstract of the paper is public. This is a reading of it (a loop of pairwise transports with
-        consistency, or a barycentre; partially aligned data), not a reproduction, and its numbers are not the paper's.
-        Rows of which one modality is present enter the transports only; that is how unpaired rows train. Rows present
-        in both of a pair also enter its pairing term, which is 0 only if the plan gives them to each other. Pairs of
-        modalities of which one has no rows do not count.
-        Transport and loops alone are at their best, or near it, when everything collapses into one point. The
-        gradient is that of the exact plans, which `sinkhorn` differentiates implicitly.
-        Every process computes the whole value; it is no mean over rows. Cost: ``M^2 / 2`` plans in ``B^2 D`` and, in
-        backward, ``B^3``; loops ``M^3 / 6`` products of ``B^3``; the barycentre ``M (steps + 1)`` plans. Retrieval score:
-        the mean cosine over the pairs of a query and a candidate modality.
+        Only the abstract of the paper is public. This is a reading of it, not a reproduction, and its numbers are not the
+        paper's. Rows of which one modality is present enter the transports only; that is how unpaired rows train. Pairs of
+        modalities of which one has no rows do not count. Transport and loops alone are at their best, or near it, when
+        everything collapses into one point. The gradient is that of the exact plans. Every process computes the whole value.
+        Cost: ``M^2 / 2`` plans in ``B^2 D`` and, in backward, ``B^3``; loops ``M^3 / 6`` products of ``B^3``; the barycentre
+        ``M (steps + 1)`` plans.
 
     Source:
         After Zhu and Luo (2024), Enhancing multi-modal contrastive learning via optimal transport-based consistent

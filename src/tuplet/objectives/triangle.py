@@ -33,11 +33,10 @@ class Triangle(Anchored):
             number).
 
     Notes:
-        When to use: with exactly three modalities, to compare with TRIANGLE.
-        Zero area is not agreement: it is 0 whenever the corners lie on one line, for instance when the two other
-        modalities coincide and the anchor is anywhere. Missing modalities: a row with two of the three contributes their
-        CLIP loss, minus half the squared length of the segment being the cosine less 1. Cost: two products of B x D x B per
-        anchor.
+        When to use: with exactly three modalities, to compare with TRIANGLE. Zero area is not agreement: it is 0 whenever the
+        corners lie on one line, for instance when the two other modalities coincide and the anchor is anywhere. Missing
+        modalities: a row with two of the three contributes their CLIP loss, minus half the squared length of the segment
+        being the cosine less 1. Cost: two products of B x D x B per anchor.
 
     Source:
         Cicchetti et al. (2025), A TRIANGLE enables multimodal alignment beyond cosine similarity.

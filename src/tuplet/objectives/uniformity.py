@@ -34,46 +34,40 @@ class UniAlign(Objective):
 
     Args:
         anchor: the modality that the others are pulled to; the first name in sorted order when left out.
-        tau: Gaussian bandwidth, > 0; 0.07 in the paper. On unit rows it is the softmax temperature ``tau**2``, here
-            0.0049: CLIP's 0.07 is ``tau = 0.265``.
-        temperature: that softmax temperature, in place of ``tau``.
+        tau: Gaussian bandwidth, > 0; 0.07 in the paper, the softmax temperature 0.0049; CLIP's 0.07 is ``tau = 0.265``.
+        temperature: the softmax temperature ``tau**2``, in place of ``tau``.
         tau_ctr: bandwidth of the centroids' uniformity; ``tau`` when left out. The paper tried 0.01, 0.03 and 0.07.
-        weighting: ``"holder"`` takes the weights of the Hoelder divergence (equation 24) for small ``tau``, which the paper
-            argues from: :math:`w_u = (M-1)/M, w_a = 1 / 2\tau^2`. ``"literal"`` is equation 13 as printed,
-            :math:`w_u = 1, w_a = 1 / (M-1)`, meant for encoders that are already aligned; see the notes.
+        weighting: ``"holder"``, the weights of the Hoelder divergence (equation 24) for small ``tau``:
+            :math:`w_u = (M-1)/M, w_a = 1 / 2\tau^2`; ``"literal"``, equation 13 as printed: :math:`w_u = 1, w_a = 1 / (M-1)`.
         geometry: ``"euclidean"``, or ``"geodesic"``: angles in uniformity and alignment. The volume stays.
         reduction: ``"row"`` (equation 9) or ``"global"``, as in `tuplet.functional.divergence.uniformity`.
-        uniformity: :math:`\lambda_u >= 0`, 1 by default.
-        alignment: :math:`\lambda_a >= 0`, 1 by default.
-        centroid: :math:`\lambda_c >= 0`. By default 0 with ``"holder"``, since the divergence has no such term, and 1 with
-            ``"literal"`` (the paper's retrieval; 0.1 for generation).
+        uniformity: :math:`\lambda_u >= 0`.
+        alignment: :math:`\lambda_a >= 0`.
+        centroid: :math:`\lambda_c >= 0`. By default 0 with ``"holder"`` and 1 with ``"literal"`` (the paper's retrieval; 0.1
+            for generation).
         volume: :math:`\lambda_v >= 0`, with the same defaults.
         volume_eps: :math:`\epsilon`, >= 0; smooths the root where modalities coincide.
-        detach_anchor: False follows equation 10, which has no stop of the gradient. True lets alignment move the others
-            only, as the text says ("the anchor modality is optimized only with the uniformity objective"), for a pretrained
+        detach_anchor: False follows equation 10. True lets alignment move the others only, as the text says, for a pretrained
             anchor; centroid and volume still move it.
         score_by: ``"cosine"`` (the paper's ablations) or ``"volume"`` (its tuple retrieval): see the notes.
-        block_size: rows per block, recomputed in backward to bound memory; None for one block; ``"auto"`` decides by B.
+        block_size: as in `Pairwise`.
 
     Raises:
-        InputError: for an unknown anchor, an option out of range, both ``tau`` and ``temperature``, fewer than two
-            modalities or rows, or ``D < M`` with a volume term.
+        InputError: for an unknown anchor, a bad option, both ``tau`` and ``temperature``, fewer than two modalities or rows, or
+            ``D < M`` with a volume term.
 
     Notes:
-        When to use: where modalities should share one region of space; negatives never push across modalities.
-        Departures: equation 13 as printed weighs alignment 1 against a uniformity whose gradient carries
-        ``1 / tau**2 = 204``, so from scratch it spreads and does not align; ``weighting="literal"`` restores it. From
-        scratch, a detached anchor hardly learns either, since nothing asks it to be predictable from the others. Measured on
-        three views of digits (20 epochs, seeds 0 to 2, test rows): positive cosine and R@1 by cosine (chance 0.25 %) are
-        -0.01 ± 0.00 and 0.2 ± 0.0 % for ``"literal"``, 0.98 ± 0.00 and 7.7 ± 0.7 % for the default (R@1 by volume
-        5.4 ± 0.5 %), 0.09 ± 0.01 and 1.5 ± 0.2 % with ``detach_anchor=True`` (``python benchmarks/claims_unialign.py``).
-        The volume score multiplies by the volume that each candidate spans on its own, and nothing here equalises
-        those; hence cosine is the default. With ``"holder"`` value and gradient are of the order ``1 / tau**2``: add
-        other objectives as ``tau**2 * UniAlign() + ...``. The bandwidth is fixed: a learnable one would only grow small.
-        Missing modalities: uniformity over the present rows; in a row without the anchor its first present modality
-        (in sorted order) serves as anchor; centroid and volume over the present members of rows with two or more.
-        ``M`` counts the modalities that the batch has at all. Rows of one group do not repel each other. Rows whose
-        members sum to less than 1e-4 have no centroid. Cost: M products of B x D x B, one more with a centroid term.
+        When to use: where modalities should share one region of space; negatives never push across modalities. Departures:
+        equation 13 as printed weighs alignment 1 against a uniformity whose gradient carries ``1 / tau**2 = 204``, so from
+        scratch it spreads and does not align. A detached anchor hardly learns from scratch either. Measured on three views of
+        digits (20 epochs, seeds 0 to 2, test rows): positive cosine and R@1 by cosine (chance 0.25 %) are -0.01 ± 0.00 and
+        0.2 ± 0.0 % for ``"literal"``, 0.98 ± 0.00 and 7.7 ± 0.7 % for the default (R@1 by volume 5.4 ± 0.5 %), 0.09 ± 0.01
+        and 1.5 ± 0.2 % with ``detach_anchor=True`` (``python benchmarks/claims_unialign.py``). The volume score multiplies by
+        the volume that each candidate spans on its own, which nothing here equalises. With ``"holder"`` value and gradient
+        are of the order ``1 / tau**2``: add other objectives as ``tau**2 * UniAlign() + ...``. Missing modalities: uniformity
+        over the present rows; in a row without the anchor its first present modality serves as anchor; centroid and volume
+        over the present members of rows with two or more. ``M`` counts the modalities that the batch has at all. Rows of one
+        group do not repel each other. Cost: M products of B x D x B, one more with a centroid term.
 
     Source:
         UniAlign, Towards uniformity and alignment for multi-modal representation learning, equations 9 to 14 and 24.

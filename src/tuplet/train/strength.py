@@ -18,8 +18,8 @@ from tuplet.nets import Projection
 from tuplet.nets.choice import WIDTHS
 from tuplet.nets.choice import encoders as preset_encoders
 from tuplet.objectives import Objective, Pairwise, Schedule, Sum
-from tuplet.objectives._among import Among
-from tuplet.objectives.unimodal import UnimodalTask
+from tuplet.objectives.compose import Among
+from tuplet.objectives.supervised import UnimodalTask
 from tuplet.train._fits import check_threshold
 from tuplet.train.config import TrainConfig
 from tuplet.train.loop import Run, fit
