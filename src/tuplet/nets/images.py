@@ -8,6 +8,7 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tuplet.nets.mlp import positive
 from tuplet.types import InputError, one_of
 
 Norm = Literal["batch", "group"]
@@ -21,15 +22,11 @@ class ResNet18(nn.Module):
         out_features: width of the output.
         single: what to do with one channel: ``"repeat"`` copies it to three (OVA-IB's depth), ``"adapt"`` gives the first
             layer one input channel. Any other number than 1 or 3 always adapts the first layer.
-        norm: ``"batch"`` (He et al., and OVA-IB) or ``"group"`` (groups of up to 32 channels).
+        norm: ``"batch"`` (He et al., and OVA-IB) or ``"group"`` (groups of up to 32 channels). With ``"batch"`` rows influence
+            each other while training, also missing ones: a cached step or several processes then differ from a plain step.
 
     Raises:
-        InputError: if a size is not positive, an option is misspelt, or torchvision is absent.
-
-    Notes:
-        With ``norm="batch"`` the rows of a batch influence each other while training, rows of missing modalities included: a
-        cached step or several processes then differ from one plain step. Use ``norm="group"`` there. OVA-IB does not say
-        where its weights start; it calls its encoders trained from scratch.
+        InputError: for a bad option, or if torchvision is absent.
 
     Source:
         He et al. (2016), Deep residual learning; OVA-IB (Li et al., 2026), appendix B.2.
@@ -49,7 +46,8 @@ class ResNet18(nn.Module):
         norm: Norm = "batch",
     ) -> None:
         super().__init__()
-        _check(channels, out_features, norm)
+        sizes = positive(channels=channels, out_features=out_features)
+        one_of("norm", norm, ("batch", "group"))
         one_of("single", single, ("repeat", "adapt"))
         try:
             from torchvision.models import resnet18
@@ -62,7 +60,7 @@ class ResNet18(nn.Module):
             made.conv1 = nn.Conv2d(seen, 64, kernel_size=7, stride=2, padding=3, bias=False)
             nn.init.kaiming_normal_(made.conv1.weight, mode="fan_out", nonlinearity="relu")
         self.layers = made
-        self._arguments = {"channels": channels, "out_features": out_features, "single": single, "norm": norm}
+        self._arguments = {**sizes, "single": single, "norm": norm}
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B out"]:
         """Return the encoded pictures."""
@@ -87,7 +85,8 @@ class SmallCNN(nn.Module):
 
     def __init__(self, channels: int, out_features: int, *, width: int = 16, norm: Norm = "group") -> None:
         super().__init__()
-        _check(channels, out_features, norm)
+        sizes = positive(channels=channels, out_features=out_features, width=width)
+        one_of("norm", norm, ("batch", "group"))
         make = _norm(norm, 8)
         widths = [channels, width, 2 * width, 4 * width, 4 * width]
         steps: list[nn.Module] = []
@@ -96,18 +95,12 @@ class SmallCNN(nn.Module):
         self.layers = nn.Sequential(
             *steps, nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * widths[-1], out_features)
         )
-        self._arguments = {"channels": channels, "out_features": out_features, "width": width, "norm": norm}
+        self._arguments = {**sizes, "norm": norm}
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B out"]:
         """Return the encoded pictures."""
         out: Tensor = self.layers(x)
         return out
-
-
-def _check(channels: int, out_features: int, norm: str) -> None:
-    one_of("norm", norm, ("batch", "group"))
-    if min(channels, out_features) < 1:
-        raise InputError(f"channels, out_features are {channels, out_features}, expected positive numbers")
 
 
 def _norm(norm: Norm, size: int) -> Callable[[int], nn.Module]:

@@ -10,11 +10,17 @@ from torch import Tensor, nn
 from tuplet.types import InputError, one_of
 
 
+def positive(**sizes: int) -> dict[str, int | str]:
+    """Refuse sizes below 1, and return them."""
+    if min(sizes.values()) < 1:
+        raise InputError(f"{', '.join(sizes)} are {tuple(sizes.values())}, expected positive numbers")
+    return dict(sizes)
+
+
 class MLP(nn.Module):
     """Linear layers with a norm and a bend in between; inputs of any shape are flattened.
 
-    LayerNorm and not BatchNorm: rows must not influence each other, or chunked and distributed steps would differ from
-    plain ones.
+    LayerNorm and not BatchNorm: rows must not influence each other, or chunked and distributed steps would differ.
 
     Args:
         in_features: numbers per row, after flattening.
@@ -41,11 +47,7 @@ class MLP(nn.Module):
         norm: Literal["layer", "none"] = "layer",
     ) -> None:
         super().__init__()
-        if min(in_features, out_features, hidden, layers) < 1:
-            raise InputError(
-                f"in_features, out_features, hidden, layers are {in_features, out_features, hidden, layers}, expected "
-                f"positive numbers"
-            )
+        sizes = positive(in_features=in_features, out_features=out_features, hidden=hidden, layers=layers)
         one_of("activation", activation, ("gelu", "leaky_relu"))
         one_of("norm", norm, ("layer", "none"))
         widths = [in_features, *[hidden] * (layers - 1), out_features]
@@ -56,14 +58,7 @@ class MLP(nn.Module):
                 steps += [nn.LayerNorm(widths[i + 1])] if norm == "layer" else []
                 steps.append(nn.GELU() if activation == "gelu" else nn.LeakyReLU())
         self.layers = nn.Sequential(*steps)
-        self._arguments: dict[str, int | str] = {
-            "in_features": in_features,
-            "out_features": out_features,
-            "hidden": hidden,
-            "layers": layers,
-            "activation": activation,
-            "norm": norm,
-        }
+        self._arguments = {**sizes, "activation": activation, "norm": norm}
 
     def forward(self, x: Float[Tensor, "B ..."]) -> Float[Tensor, "B out"]:
         """Return the encoded rows."""
@@ -72,15 +67,12 @@ class MLP(nn.Module):
 
 
 class Projection(MLP):
-    """A three-layer head, as in OVA-IB.
+    """A three-layer head between an encoder's representation and the shared space, as in OVA-IB (appendix B.2).
 
     Args:
         in_features: width of the encoder's representation.
         out_features: dimension ``D`` of the shared space.
         hidden: width in between; ``out_features`` when left out.
-
-    Source:
-        OVA-IB (Li et al., 2026), appendix B.2: a three-layer MLP per modality.
 
     Example:
         >>> import torch
@@ -95,15 +87,12 @@ class Projection(MLP):
 
 
 class Residual(nn.Module):
-    r"""Add a network to a map: :math:`f(x) + W g(x)` with ``W = 0`` at the beginning.
+    """Add a network to a map: :math:`f(x) + W g(x)` with ``W = 0`` at the beginning.
 
     Args:
         main: the map ``f`` whose values the whole begins with, from a row to ``(B, out)``.
-        branch: the network ``g``, from the same row to ``(B, out)``.
+        branch: the network ``g``, from the same row to ``(B, out)``; its gradient begins after one step.
         out_features: width of both.
-
-    Notes:
-        The branch receives a gradient as soon as ``W`` has moved, after one step.
 
     Example:
         >>> import torch

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tuplet.types import InputError, one_of
+from tuplet.nets.mlp import positive
+from tuplet.types import one_of
 
 
 class SequenceCNN(nn.Module):
@@ -23,12 +24,9 @@ class SequenceCNN(nn.Module):
         stride: of every convolution; long signals need more than 1.
         pool: steps left after pooling; 1 forgets when something happened.
 
-    Notes:
-        OVA-IB gives the kinds of layers, and their number for physiology; widths, kernels, strides and the pooled length are
-        guessed.
-
     Source:
-        OVA-IB (Li et al., 2026), appendix B.2: force and torque histories, physiology.
+        OVA-IB (Li et al., 2026), appendix B.2: force and torque histories, physiology. Widths, kernels, strides and the pooled
+        length are guessed.
 
     Example:
         >>> net = SequenceCNN(6, 8)
@@ -49,21 +47,11 @@ class SequenceCNN(nn.Module):
     ) -> None:
         super().__init__()
         one_of("layout", layout, ("sequence", "signal"))
-        sizes = (channels, out_features, width, kernel, stride, pool)
-        if min(sizes) < 1:
-            raise InputError(
-                f"channels, out_features, width, kernel, stride, pool are {sizes}, expected positive numbers"
-            )
+        sizes = positive(
+            channels=channels, out_features=out_features, width=width, kernel=kernel, stride=stride, pool=pool
+        )
         self.layout = layout
-        self._arguments = {
-            "channels": channels,
-            "out_features": out_features,
-            "layout": layout,
-            "width": width,
-            "kernel": kernel,
-            "stride": stride,
-            "pool": pool,
-        }
+        self._arguments = {**sizes, "layout": layout}
         steps: list[nn.Module] = []
         for i in range(3):
             steps += [nn.Conv1d(width if i else channels, width, kernel, stride, padding=kernel // 2), nn.ReLU()]
@@ -99,10 +87,8 @@ class LSTM(nn.Module):
 
     def __init__(self, channels: int, out_features: int) -> None:
         super().__init__()
-        if min(channels, out_features) < 1:
-            raise InputError(f"channels, out_features are {channels, out_features}, expected positive numbers")
+        self._arguments = positive(channels=channels, out_features=out_features)
         self.layers = nn.LSTM(channels, out_features, batch_first=True)
-        self._arguments = {"channels": channels, "out_features": out_features}
 
     def forward(self, x: Float[Tensor, "B T C"]) -> Float[Tensor, "B out"]:
         """Return the encoded sequences."""

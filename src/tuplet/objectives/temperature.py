@@ -12,19 +12,13 @@ from tuplet.types import InputError
 
 
 class Temperature(nn.Module):
-    r"""A positive divisor of logits, learnable between two bounds.
+    r"""A positive divisor of logits, learnable between two bounds; unlike clamping, they never stop the gradient.
 
     .. math:: \log \tau = \log a + (\log b - \log a)\, \sigma(p)
 
     Args:
-        start: initial :math:`\tau`, between the bounds. 0.07 is CLIP's.
+        start: initial :math:`\tau`, strictly between the bounds. 0.07 is CLIP's.
         bounds: ``(a, b)``, smallest and largest :math:`\tau`. CLIP clamps its scale to [1, 100], so (0.01, 1).
-
-    Raises:
-        InputError: if ``start`` is not strictly between the bounds.
-
-    Notes:
-        A smooth bound, unlike clamping, never stops the gradient.
 
     Source:
         CLIP (Radford et al., 2021), which learns the logarithm of the scale and clamps it.
