@@ -123,9 +123,9 @@ def _direction(s: _State, held: Tensor, pull: Tensor) -> tuple[Tensor, Tensor, T
     def potentials(lack1: Tensor, lack2: Tensor) -> tuple[Tensor, Tensor]:
         half = torch.linalg.solve_triangular(factor1, (scale1 * lack1 * rows)[..., None], upper=False)
         half = half.reshape(t, n * y, 1)
-        right = scale2[..., None] * ((lack2 * columns).reshape(t, p * y, 1) - cross.mT @ half)
+        right = scale2[..., None] * ((lack2 * columns).reshape(t, p * y, 1) - (cross * half).sum(1)[..., None])
         flat = scale2[..., None] * torch.cholesky_solve(right, factor2)
-        half = (half - cross @ flat).reshape(t, n, y, 1)
+        half = (half - (cross * flat.mT).sum(2, keepdim=True)).reshape(t, n, y, 1)
         a = scale1 * torch.linalg.solve_triangular(factor1.mT, half, upper=True)[..., 0]
         return a * rows, flat.view(t, p, y) * columns
 

@@ -119,8 +119,9 @@ def _mlps(
             loss = losses(seen, label[watched], watched_share)
             better = (loss < best) & (age <= PATIENCE)  # a fold that has stopped stays where it was
             best, age = torch.where(better, loss, best), torch.where(better, 0, age + 1)
-            for now, then in zip((w1, b1, w2, b2), kept, strict=True):
-                then.copy_(torch.where(better[:, None, None], now, then))
+            if better.any():
+                for now, then in zip((w1, b1, w2, b2), kept, strict=True):
+                    then.copy_(torch.where(better[:, None, None], now, then))
         if (age > PATIENCE).all():
             break
     with torch.no_grad():
