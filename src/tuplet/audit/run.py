@@ -27,7 +27,7 @@ from tuplet.types import Batch
 
 Numbers = dict[str, dict[str, float]]
 KEPT = 31 << 20
-"""Bytes. Once a block of this size was freed, glibc keeps so much memory at hand: solvers then need no fresh pages each step."""
+"""Bytes. Once a block of this size is freed, glibc keeps so much at hand, and solvers need no fresh pages at every step."""
 
 
 @dataclass(frozen=True, slots=True)
