@@ -6,7 +6,7 @@ The entry is chosen on validation rows, by the score that chose its settings. Wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -130,19 +130,19 @@ def _first(table: Table, best: Row, others: Sequence[Row], columns: dict[Column,
             f"Nothing can be told from one seed. Validation rows chose {name}; run with --seeds 3 to learn whether it gains "
             f"anything."
         )
-    wins, losses = [], []
+    wins, losses, beaten = [], [], []
     for column, words in columns.items():
-        known = [r for r in others if column.label in r.cells]
-        signs = {r.entry.kind: table.sign(best, r, column) for r in known}
-        if known and all(s > 0 for s in signs.values()):
+        signs = {r.entry.kind: table.sign(best, r, column) for r in others if column.label in r.cells}
+        if signs and all(s > 0 for s in signs.values()):
             wins.append(f"{listed([NAMES[k] for k in signs])} in {words}")
         if better := [NAMES[k] for k, s in signs.items() if s < 0]:
             losses.append(f"{listed(better)} in {words}")
+        beaten += [words] * (signs.get("linear", 0) > 0)
     if not others:
         return f"Validation rows chose {name}. No baseline has run, so nothing is known of what it gains."
     if not wins:
         why = f" Better than it: {'; '.join(losses)}." if losses else ""
-        if beaten := [words for c, words in columns.items() if _over_linear(table, best, others, c) > 0]:
+        if beaten:
             why = f" It beats the linear closed form in {listed(beaten)}.{why}"
         text = f"Nothing is gained for certain: {name}, chosen on validation rows, does not beat all baselines in any measure"
         return f"{text}.{why}"
@@ -168,37 +168,31 @@ def _too_few(table: Table, best: Row, others: Sequence[Row], columns: Mapping[Co
     return [f"Not told apart: {seeds} seeds{rows} separate only gaps above about {listed(said)}.{more}"]
 
 
-def _over_linear(table: Table, best: Row, others: Sequence[Row], column: Column) -> int:
-    """Compare the chosen row with the linear closed form."""
-    linear = next((r for r in others if r.entry.kind == "linear"), None)
-    return table.sign(best, linear, column) if linear is not None and column.label in linear.cells else 0
-
-
 def _details(
     table: Table, best: Row, aligned: Sequence[Row], others: Sequence[Row], column: Column, words: str
 ) -> list[str]:
     """Say of one measure who is not told apart from the chosen entry, and how the baselines compare."""
-    said, name = [], best.entry.label
-    peers = [r for r in aligned if r is not best and column.label in r.cells and column.label in best.cells]
-    groups: dict[int, list[str]] = {0: [], 1: [], -1: []}
-    for r in peers:
-        groups[table.sign(best, r, column)].append(r.entry.label)
+    if column.label not in best.cells:
+        return []
+    said, name, unit = [], best.entry.label, " %" if column.percent else ""
+    peers = [r for r in aligned if r is not best and column.label in r.cells]
+    known = [r for r in others if column.label in r.cells]
     if peers and best.seeds > 1:
-        parts = (("better than", groups[1]), ("worse than", groups[-1]), ("not told apart from", groups[0]))
-        said.append(f"In {words}, {name} is " + "; ".join(f"{how} {', '.join(v)}" for how, v in parts if v) + ".")
-    known = [r for r in others if column.label in r.cells and column.label in best.cells]
+        compared = _compared((table.sign(best, r, column), r.entry.label) for r in peers)
+        said.append(f"In {words}, {name} is " + "; ".join(f"{how} {', '.join(v)}" for how, v in compared) + ".")
     if known:
-        unit = " %" if column.percent else ""
-        signs: dict[int, list[str]] = {1: [], 0: [], -1: []}
-        for r in known:
-            value = f"{column.text(r.cells[column.label].mean)}{unit}"
-            signs[table.sign(best, r, column)].append(f"{NAMES[r.entry.kind]} ({value})")
-        how = ((1, "better than"), (-1, "worse than"), (0, "not told apart from"))
-        compared = "; ".join(f"{words_} {listed(signs[sign])}" for sign, words_ in how if signs[sign])
-        said.append(f"{name} has {column.text(best.cells[column.label].mean)}{unit} in {words}: {compared}.")
+        values = [f"{NAMES[r.entry.kind]} ({column.text(r.cells[column.label].mean)}{unit})" for r in known]
+        compared = _compared((table.sign(best, r, column), v) for r, v in zip(known, values, strict=True))
+        beside = "; ".join(f"{how} {listed(v)}" for how, v in compared)
+        said.append(f"{name} has {column.text(best.cells[column.label].mean)}{unit} in {words}: {beside}.")
     closed = next((r for r in known if r.entry.kind == "linear"), None)
-    if closed and closed.seeds > 1:
-        better = [r for r in [best, *peers] if table.sign(r, closed, column) > 0]
-        if not better:
-            said.append(f"No objective beats the linear closed form in {words}.")
+    if closed and closed.seeds > 1 and not any(table.sign(r, closed, column) > 0 for r in (best, *peers)):
+        said.append(f"No objective beats the linear closed form in {words}.")
     return said
+
+
+def _compared(signs: Iterable[tuple[int, str]]) -> list[tuple[str, list[str]]]:
+    """Group names by how the chosen entry compares with them."""
+    pairs = list(signs)
+    how = {1: "better than", -1: "worse than", 0: "not told apart from"}
+    return [(words, names) for sign, words in how.items() if (names := [name for s, name in pairs if s == sign])]

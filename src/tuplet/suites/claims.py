@@ -73,14 +73,6 @@ class Comparison:
     columns: int
     cells: tuple[str, ...]
 
-    @property
-    def counts(self) -> str:
-        """Return the numbers as words."""
-        return (
-            f"better in {self.better} of {self.columns} columns, clearly in {self.clear}, "
-            f"clearly worse in {self.clearly_worse}"
-        )
-
 
 def against(run: Run, entry: str, other: str) -> Comparison | None:
     """Compare two entries over the headline columns."""
@@ -105,8 +97,15 @@ def counted(claim: str, found: Comparison | None, *, share: float) -> list[Findi
     if found is None:
         return []
     part = found.better / found.columns
-    word = "seen" if part >= share else "partly seen" if part > 0.5 else "not seen"
-    return [Finding(claim, word, found.counts, found.cells)]
+    counts = (
+        f"better in {found.better} of {found.columns} columns, clearly in {found.clear}, clearly worse in "
+        f"{found.clearly_worse}"
+    )
+    return [Finding(claim, _word(part >= share, part > 0.5), counts, found.cells)]
+
+
+def _word(seen: bool, partly: bool) -> str:
+    return "seen" if seen else "partly seen" if partly else "not seen"
 
 
 def mean_ranks(run: Run, entries: Sequence[str]) -> tuple[dict[str, float], dict[str, int], int]:
@@ -128,15 +127,15 @@ def ova_ib_claims(suite: Suite, records: Sequence[Record]) -> list[Finding]:
     run = Run(suite, records)
     return [
         *_over_modalities(run),
-        *counted("Minimality helps on 7 of 8 tasks", against(run, "one_vs_all", "one_vs_all_beta_0"), share=7 / 8),
-        *counted(
-            "The closed-form span is better than a learned MLP",
-            against(run, "one_vs_all", "one_vs_all_mlp"),
-            share=7 / 8,
-        ),
+        *_ablation(run, "Minimality helps on 7 of 8 tasks", "one_vs_all_beta_0"),
+        *_ablation(run, "The closed-form span is better than a learned MLP", "one_vs_all_mlp"),
         *_retrieval(run),
         *_subsets(run),
     ]
+
+
+def _ablation(run: Run, claim: str, other: str) -> list[Finding]:
+    return counted(claim, against(run, "one_vs_all", other), share=7 / 8)
 
 
 def uni_oma_claims(suite: Suite, records: Sequence[Record]) -> list[Finding]:
@@ -168,7 +167,7 @@ def _over_modalities(run: Run) -> list[Finding]:
     if len(gains) < 2:
         return []
     grows = all(a < b for a, b in pairwise(gains))
-    word = "seen" if grows and clear else "partly seen" if grows and gains[-1] > 0 else "not seen"
+    word = _word(grows and clear, grows and gains[-1] > 0)
     return [Finding("The gain over Pairwise CLIP grows with M", word, "same trajectory or not, %", tuple(parts))]
 
 
@@ -186,7 +185,7 @@ def _retrieval(run: Run) -> list[Finding]:
                 parts.append(f"{column.headline}: {listed}")
     if not first:
         return []
-    word = "seen" if all(first) else "partly seen" if any(first) else "not seen"
+    word = _word(all(first), any(first))
     return [Finding("By its own score OVA-IB retrieves best", word, "mean average precision, %", tuple(parts))]
 
 
@@ -196,16 +195,10 @@ def _subsets(run: Run) -> list[Finding]:
         return []
     labels = {e.name: e.label for e in run.suite.entries}
     place = list(ranks).index("one_vs_all")
-    word = "seen" if place == 0 else "partly seen" if place == 1 else "not seen"
-    listed = (f"{labels[k]} {ranks[k]:.2f}, best in {best[k]}" for k in ranks)
-    return [
-        Finding(
-            "Highest or near-highest whichever modalities are there",
-            word,
-            f"mean rank of {len(COMPARED)} over {count} targets and subsets without some modality",
-            tuple(listed),
-        )
-    ]
+    listed = tuple(f"{labels[k]} {ranks[k]:.2f}, best in {best[k]}" for k in ranks)
+    summary = f"mean rank of {len(COMPARED)} over {count} targets and subsets without some modality"
+    claim = "Highest or near-highest whichever modalities are there"
+    return [Finding(claim, _word(place == 0, place == 1), summary, listed)]
 
 
 def _weights(run: Run, task: Task) -> dict[str, list[float]]:
@@ -239,15 +232,8 @@ def _usefulness(run: Run) -> list[Finding]:
     if not agree:
         return []
     part = sum(agree) / len(agree)
-    word = "seen" if part == 1 else "partly seen" if part > 0.5 else "not seen"
-    return [
-        Finding(
-            "lambda says which modality matters",
-            word,
-            f"the heaviest modality predicts best alone in {sum(agree)} of {len(agree)} targets",
-            tuple(parts),
-        )
-    ]
+    summary = f"the heaviest modality predicts best alone in {sum(agree)} of {len(agree)} targets"
+    return [Finding("lambda says which modality matters", _word(part == 1, part > 0.5), summary, tuple(parts))]
 
 
 def _unequal(run: Run) -> list[Finding]:
@@ -260,16 +246,10 @@ def _unequal(run: Run) -> list[Finding]:
             continue
         scarce = next(k for k in after if k in SCARCE)
         drop = float(np.mean(before[scarce]) - np.mean(after[scarce]))
-        word = "seen" if drop > np.std(before[scarce]) + np.std(after[scarce]) else "not seen"
+        word = _word(bool(drop > np.std(before[scarce]) + np.std(after[scarce])), False)
         shares = tuple(f"{k} {_spread(before[k])} -> {_spread(after[k])}" for k in after)
-        found.append(
-            Finding(
-                "Under unequal sampling weight moves to the intact modalities",
-                word,
-                f"{whole.name}, {scarce} in all and in a quarter of the training rows",
-                shares,
-            )
-        )
+        summary = f"{whole.name}, {scarce} in all and in a quarter of the training rows"
+        found.append(Finding("Under unequal sampling weight moves to the intact modalities", word, summary, shares))
     return found
 
 

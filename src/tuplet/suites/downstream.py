@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -12,7 +13,6 @@ from torch import Tensor, nn
 
 from tuplet import objectives
 from tuplet.data import Pairs, Source, pair_parts
-from tuplet.data.splits import PARTS
 from tuplet.evaluate import (
     Features,
     PredictorConfig,
@@ -60,13 +60,12 @@ class Downstream:
         self, model: AlignmentModel, objective: Objective | None, source: Source, task: Task, seed: int
     ) -> list[Result]:
         """Predict every target from every subset of frozen representations, retrieve, and describe the space."""
-        parts = {k: embed(model, getattr(source, k)) for k in PARTS}
-        features = {k: Features(dict(e.h), e.present, e.index, e.target) for k, e in parts.items()}
-        groups = {k: e.group for k, e in parts.items()}
+        parts = [embed(model, rows) for rows in (source.train, source.val, source.test)]
+        features = [Features(dict(e.h), e.present, e.index, e.target) for e in parts]
         return [
-            *self._predicted(features, groups, source, task, seed),
-            *self._retrieved(parts["test"], objective),
-            *space_results(parts["test"]),
+            *self._predicted(features, source, task, seed),
+            *self._retrieved(parts[2], objective),
+            *space_results(parts[2]),
             *_weights(objective),
         ]
 
@@ -74,48 +73,34 @@ class Downstream:
         """Measure a row without alignment."""
         whole = tuple(sorted(source.modalities))
         if kind == "inputs":
-            features = {k: pixels(getattr(source, k)) for k in PARTS}
-            return self._predicted(features, {k: _group(source, k) for k in PARTS}, source, task, seed)
+            return self._predicted(
+                [pixels(rows) for rows in (source.train, source.val, source.test)], source, task, seed
+            )
         if kind == "fusion":
             return self._end_to_end(source, task, seed, [whole])
         found = self._end_to_end(source, task, seed, [(k,) for k in whole])
         best = [replace(r, detail="+".join(whole)) for r in found if r.detail.startswith("best single")]
         return best + [r for r in found if not r.detail.startswith("best single")]
 
-    def _predicted(
-        self,
-        features: Mapping[str, Features],
-        groups: Mapping[str, Tensor | None],
-        source: Source,
-        task: Task,
-        seed: int,
-    ) -> list[Result]:
-        train, val, test = (features[k] for k in PARTS)
-        settings = self._predictor(seed)
-        which = self.which(train.modalities)
-        found = []
-        for name in self.targets:
-            pairs = self._pairs(groups, source, task) if name == PAIR else None
-            target = None if name == PAIR else name
-            results = predict_subsets(train, val, test, target=target, pairs=pairs, which=which, config=settings)
-            found += _named(results, name, None if pairs else groups["test"])
-        return found
+    def _predicted(self, features: Sequence[Features], source: Source, task: Task, seed: int) -> list[Result]:
+        """Predict every target from features of the three parts."""
+        which, settings = self.which(features[0].modalities), self._predictor(seed)
+        return self._of_targets(source, task, partial(predict_subsets, *features, which=which, config=settings))
 
     def _end_to_end(self, source: Source, task: Task, seed: int, which: Sequence[tuple[str, ...]]) -> list[Result]:
+        """Predict every target with encoders that are trained for it."""
         settings = replace(self._predictor(seed), epochs=self.fusion_epochs, patience=4)
-        groups = {k: _group(source, k) for k in PARTS}
+        make = partial(self._encoders, source, task.budget)
+        return self._of_targets(source, task, partial(late_fusion, source, make, which=which, config=settings))
+
+    def _of_targets(self, source: Source, task: Task, predict: Callable[..., list[Result]]) -> list[Result]:
+        """Name results ``predict/position/mse``; the outcomes of rows become those of groups."""
         found = []
         for name in self.targets:
-            pairs = self._pairs(groups, source, task) if name == PAIR else None
-            results = late_fusion(
-                source,
-                lambda: self._encoders(source, task.budget),
-                target=None if name == PAIR else name,
-                pairs=pairs,
-                which=which,
-                config=settings,
-            )
-            found += _named(results, name, None if pairs else groups["test"])
+            pairs = self._pairs(source, task) if name == PAIR else None
+            for r in predict(target=None if pairs else name, pairs=pairs):
+                renamed = replace(r, metric=f"predict/{name}/{r.metric.split('/')[1]}")
+                found.append(_gathered(renamed, None if pairs else source.test.group))
         return found
 
     def which(self, names: Sequence[str]) -> list[tuple[str, ...]]:
@@ -133,22 +118,13 @@ class Downstream:
             return PredictorConfig(seed=seed)
         return PredictorConfig(hidden=128, batch_size=128, epochs=30, patience=5, seed=seed)
 
-    def _pairs(self, groups: Mapping[str, Tensor | None], source: Source, task: Task) -> dict[str, Pairs]:
+    def _pairs(self, source: Source, task: Task) -> dict[str, Pairs]:
         """Draw pairs within each part; the same ones for every entry and seed."""
-        split = source.split
-        n = sum(len(getattr(split, k)) for k in PARTS)
-        ids = np.full(1 + max(int(getattr(split, k).max()) for k in PARTS), -1, dtype=np.int64)
-        for part, group in groups.items():
-            ids[getattr(split, part)] = np.asarray(group)
-        assert (ids >= 0).sum() == n
+        assert source.group is not None
         hard = None
-        if self.hard:
-            whole = task.load().select([self.hard, next(k for k in source.modalities if k != self.hard)])
-            hard = np.zeros((len(ids), int(np.prod(whole.modalities[self.hard].shape))))
-            for part in PARTS:
-                rows = getattr(whole, part)
-                hard[getattr(split, part)] = rows[slice(0, len(rows))].inputs[self.hard].flatten(1).numpy()
-        return pair_parts(ids, split, counts=self.counts, seed=0, hard=hard)
+        if self.hard:  # a modality that encoders may not see
+            hard = task.load().read(self.hard, torch.arange(len(source.group))).flatten(1).numpy()
+        return pair_parts(source.group.numpy(), source.split, counts=self.counts, seed=0, hard=hard)
 
     def _retrieved(self, emb: Embeddings, objective: Objective | None) -> list[Result]:
         scores = {"cosine": mean_cosine}
@@ -175,37 +151,24 @@ class Downstream:
         whole = "+".join(sorted(source_names))
         made = []
         for name in self.targets:
-            title = headlines.get(name, "")
+            title, metric = headlines.get(name, ""), f"predict/{name}"
             if name in kinds:
                 what = f"mean squared error of {name} from all modalities, {kinds[name]}; lower is better"
-                made.append(Column(f"predict/{name}/mse", whole, f"{name} MSE", what, False, True, False, 5, title))
-                made.append(
-                    Column(f"predict/{name}/r2", whole, f"{name} R2", "share of variance explained", False, False)
-                )
+                made.append(Column(f"{metric}/mse", whole, f"{name} MSE", what, False, True, False, 5, title))
+                made.append(Column(f"{metric}/r2", whole, f"{name} R2", "share of variance explained", False, False))
             else:
                 what = f"accuracy of {name} from all modalities, 4-layer MLP on frozen representations, %"
-                made.append(Column(f"predict/{name}/accuracy", whole, f"{name} acc", what, headline=title))
+                made.append(Column(f"{metric}/accuracy", whole, f"{name} acc", what, headline=title))
                 what = f"balanced accuracy of {name}: mean recall over classes, %"
-                made.append(Column(f"predict/{name}/balanced", whole, f"{name} bal", what, ranked=False))
+                made.append(Column(f"{metric}/balanced", whole, f"{name} bal", what, ranked=False))
         for query, candidates in self.directions:
-            direction = f"{'+'.join(query)}->{'+'.join(candidates)}"
-            title = headlines.get(direction, "")
-            what = f"mean average precision of {direction} by the objective's own score, relevance {self.relevance}, %"
-            made.append(Column("retrieval/own/mAP", direction, f"{direction} own", what, headline=title))
-            made.append(
-                Column(
-                    "retrieval/cosine/mAP", direction, f"{direction} cos", "the same by mean cosine, %", ranked=False
-                )
-            )
+            to = f"{'+'.join(query)}->{'+'.join(candidates)}"
+            what = f"mean average precision of {to} by the objective's own score, relevance {self.relevance}, %"
+            same = "the same by mean cosine, %"
+            made.append(Column("retrieval/own/mAP", to, f"{to} own", what, headline=headlines.get(to, "")))
+            made.append(Column("retrieval/cosine/mAP", to, f"{to} cos", same, ranked=False))
         cosine = "mean cosine of matching embeddings, -1 to 1"
-        made.append(Column("space/positive_cosine", "", "Pos. cos", cosine, percent=False, ranked=False))
-        return tuple(made)
-
-
-def _group(source: Source, part: str) -> Tensor | None:
-    rows = getattr(source, part)
-    found = [rows[slice(i, min(i + 256, len(rows)))].group for i in range(0, len(rows), 256)]
-    return None if found[0] is None else torch.cat([g for g in found if g is not None])
+        return (*made, Column("space/positive_cosine", "", "Pos. cos", cosine, percent=False, ranked=False))
 
 
 def _least(objective: Objective | None) -> int:
@@ -218,11 +181,6 @@ def _weights(objective: Objective | None) -> list[Result]:
     parts = objective.modules() if isinstance(objective, nn.Module) else ()
     found = [part.logged() for part in parts if isinstance(part, Structure)]
     return [Result(name, value) for weights in found for name, value in weights.items()]
-
-
-def _named(results: Sequence[Result], name: str, group: Tensor | None) -> list[Result]:
-    """Turn ``predict/mse`` into ``predict/position/mse``, and the outcomes of rows into those of groups."""
-    return [_gathered(replace(r, metric=f"predict/{name}/{r.metric.split('/')[1]}"), group) for r in results]
 
 
 def _gathered(result: Result, group: Tensor | None) -> Result:

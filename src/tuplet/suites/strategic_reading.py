@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,7 +39,6 @@ CLAIMS = (
 class Section:
     """All that was measured in one regime, by number of shared features."""
 
-    name: str
     rows: int
     shared: tuple[int, ...]
     test: list[dict[str, Curve]]
@@ -71,59 +70,48 @@ class Section:
 
 def sections(records: Sequence[Record], *, plan: Plan) -> list[Section]:
     """Sort the records of a run by regime and number of shared features."""
-    made = []
-    for regime in plan.regimes:
-        by = {r: [x for x in records if x.task == f"{regime.name}, R = {r}"] for r in plan.shared}
-        by = {r: found for r, found in by.items() if found}
-        if not by:
-            continue
+    every = [
+        {r: found for r in plan.shared if (found := [x for x in records if x.task == f"{regime.name}, R = {r}"])}
+        for regime in plan.regimes
+    ]
+    return [_section(by, plan.trainings) for by in every if by]
 
-        def curves(
-            metric: str, *, variant: str = "default", by: dict[int, list[Record]] = by
-        ) -> list[dict[str, Curve]]:
-            found = [
-                {k: curve(x, metric, detail=k, variant=variant, per_data=plan.trainings) for k in ENCODERS}
-                for x in by.values()
-            ]
-            return [{k: c for k, c in some.items() if c is not None} for some in found]
 
-        similar = [
-            {label: curve(x, f"similarity/{k}", per_data=plan.trainings) for k, label in METRICS.items()}
+def _section(by: Mapping[int, Sequence[Record]], per_data: int) -> Section:
+    """Collect what was measured in one regime."""
+
+    def curves(asked: Mapping[str, tuple[str, str]], variant: str = "default") -> list[dict[str, Curve]]:
+        return [
+            {k: c for k, (m, d) in asked.items() if (c := curve(x, m, detail=d, variant=variant, per_data=per_data))}
             for x in by.values()
         ]
-        trained = next(x for found in by.values() for x in found if "rows" in x.budget)
-        made.append(
-            Section(
-                name=regime.name,
-                rows=int(trained.budget["rows"]),
-                shared=tuple(by),
-                test=curves("accuracy/test"),
-                val=curves("accuracy/val"),
-                tuned=curves("accuracy/test", variant="tuned"),
-                tuned_val=curves("accuracy/val", variant="tuned"),
-                similarity=[{k: c for k, c in some.items() if c is not None} for some in similar],
-                ceilings=[_details(x, "ceiling") for x in by.values()],
-                chance=[float(np.mean([r.chance for r in x if r.metric == "accuracy/test"])) for x in by.values()],
-                common=[_common(r, x) for r, x in by.items()],
-                pid=[_metrics(x, "pid/") for x in by.values()],
-            )
-        )
-    return made
+
+    test, val = ({k: (f"accuracy/{part}", k) for k in ENCODERS} for part in ("test", "val"))
+    return Section(
+        rows=next(int(x.budget["rows"]) for found in by.values() for x in found if "rows" in x.budget),
+        shared=tuple(by),
+        test=curves(test),
+        val=curves(val),
+        tuned=curves(test, "tuned"),
+        tuned_val=curves(val, "tuned"),
+        similarity=curves({label: (f"similarity/{k}", "") for k, label in METRICS.items()}),
+        ceilings=[_means((r.detail, r.value) for r in x if r.metric == "ceiling") for x in by.values()],
+        chance=[float(np.mean([r.chance for r in x if r.metric == "accuracy/test"])) for x in by.values()],
+        common=[_common(r, x) for r, x in by.items()],
+        pid=[_means((r.metric[4:], r.value) for r in x if r.metric.startswith("pid/")) for x in by.values()],
+    )
 
 
 def claims(section: Section, variant: Variant = "default") -> list[Finding]:
     """Hold the paper's claims against one regime."""
     found = []
     for text, where, wanted in CLAIMS:
-        if not set(where) <= set(section.shared):
-            continue
-        judged = [(r, k, v) for r in where for k, v in section.verdicts(r, variant).items()]
-        right = sum(v.kind in wanted for _, _, v in judged)
-        verdict = (
-            "holds" if right == len(judged) else "does not hold" if right == 0 else f"holds in {right} of {len(judged)}"
-        )
-        numbers = "; ".join(f"R = {r}, {ENCODERS[k]} {WORDS[v.kind]}: {_said(v)}" for r, k, v in judged)
-        found.append(Finding(text, verdict, numbers))
+        if set(where) <= set(section.shared):
+            judged = [(r, k, v) for r in where for k, v in section.verdicts(r, variant).items()]
+            right, n = sum(v.kind in wanted for _, _, v in judged), len(judged)
+            word = "holds" if right == n else "does not hold" if right == 0 else f"holds in {right} of {n}"
+            numbers = "; ".join(f"R = {r}, {ENCODERS[k]} {WORDS[v.kind]}: {_said(v)}" for r, k, v in judged)
+            found.append(Finding(text, word, numbers))
     trends = {k: [some[k].trend() for some in section.similarity if k in some] for k in METRICS.values()}
     trends = {k: v for k, v in trends.items() if v}
     if trends and variant == "default":
@@ -168,7 +156,7 @@ def drivers(made: Sequence[Section]) -> list[str]:
 
 
 def _losses(s: Section, each: Sequence[tuple[int, str]]) -> str:
-    """Say what the change at λ = {v.largest:g} strength goes with."""
+    """Say what the change at the largest strength goes with."""
     from scipy.stats import spearmanr
 
     last = s.test[0]["x1"].strengths[-1]
@@ -220,17 +208,9 @@ def _common(r: int, records: Sequence[Record]) -> float:
     return float(np.mean(found))
 
 
-def _details(records: Sequence[Record], metric: str) -> dict[str, float]:
+def _means(pairs: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Average the values of each key."""
     found: dict[str, list[float]] = {}
-    for r in records:
-        if r.metric == metric:
-            found.setdefault(r.detail, []).append(r.value)
-    return {k: float(np.mean(v)) for k, v in found.items()}
-
-
-def _metrics(records: Sequence[Record], prefix: str) -> dict[str, float]:
-    found: dict[str, list[float]] = {}
-    for r in records:
-        if r.metric.startswith(prefix):
-            found.setdefault(r.metric.removeprefix(prefix), []).append(r.value)
+    for key, value in pairs:
+        found.setdefault(key, []).append(value)
     return {k: float(np.mean(v)) for k, v in found.items()}
