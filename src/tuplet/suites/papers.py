@@ -145,10 +145,7 @@ RECORDED = {
 }
 """Task -> its data set. Push with 32 steps and the next position is guessed from OVA-IB's shapes."""
 STAND_INS: dict[str, tuple[str, dict[str, int], dict[str, int]]] = {
-    "VFP": ("peg", {"episodes": 240, "size": 32, "every": 6}, {"size": 128}),
-    "VFD": ("peg", {"episodes": 240, "size": 32, "every": 6}, {"size": 128}),
-    "VFPD": ("peg", {"episodes": 240, "size": 32, "every": 6}, {"size": 128}),
-    "VFPDO": ("peg", {"episodes": 240, "size": 32, "every": 6}, {"size": 128}),
+    **dict.fromkeys(("VFP", "VFD", "VFPD", "VFPDO"), ("peg", {"episodes": 240, "size": 32, "every": 6}, {"size": 128})),
     "Push": ("push", {"episodes": 200}, {"episodes": 1000}),
     "MOSEI": ("opinions", {"draws": 1}, {}),
     "WESAD": ("physiology", {}, {}),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from tuplet.data import Source
 from tuplet.study.suite import Budget, Task
 from tuplet.suites.downstream import PAIR, Downstream
 from tuplet.train._presets import PAPER, SMALL, UNI_OMA, Preset, PresetName
+from tuplet.types import Kind
 
 
 @dataclass(frozen=True)
@@ -20,14 +23,14 @@ class Plan:
     modalities: tuple[str, ...]
     protocol: Downstream
     headlines: Mapping[str, str]
-    units: Mapping[str, str] = field(default_factory=dict)
-    paper: Preset = UNI_OMA
+    units: Mapping[str, str]
+    paper: Preset
 
     def renamed(self, modalities: Mapping[str, str], targets: Mapping[str, str]) -> Plan:
         """Make the same plan for data that use other names."""
 
-        def m(name: str) -> str:
-            return modalities.get(name, name)
+        def m(names: str) -> str:
+            return re.sub(r"\w+", lambda name: modalities.get(name[0], name[0]), names)
 
         def t(name: str) -> str:
             return targets.get(name, name)
@@ -39,14 +42,11 @@ class Plan:
             hard=m(self.protocol.hard),
             kinds={m(k): v for k, v in self.protocol.kinds.items()},
         )
-        there = {
-            "->".join("+".join(map(m, part.split("+"))) for part in k.split("->")): v for k, v in self.headlines.items()
-        }
         return replace(
             self,
             modalities=tuple(sorted(map(m, self.modalities))),
             protocol=protocol,
-            headlines=there | {t(k): v for k, v in self.headlines.items()},
+            headlines={m(k) if "->" in k else t(k): v for k, v in self.headlines.items()},
             units={t(k): v for k, v in self.units.items()},
         )
 
@@ -76,93 +76,105 @@ class Plan:
         )
 
 
+def _plan(
+    name: str,
+    label: str,
+    modalities: str,
+    headlines: Mapping[str, str],
+    paper: str = "",
+    *,
+    unit: str = "",
+    **more: Any,
+) -> Plan:
+    """Make a plan; its targets and directions are what the headlines name, one of them perhaps with a unit."""
+    directions = tuple(tuple(tuple(part.split("+")) for part in k.split("->")) for k in headlines if "->" in k)
+    targets = more.pop("targets", tuple(k for k in headlines if "->" not in k))
+    protocol = Downstream(targets=targets, directions=directions, **more)  # type: ignore[arg-type]
+    units = {targets[-1]: unit} if unit else {}
+    return Plan(name, label, tuple(modalities.split()), protocol, headlines, units, PAPER[paper] if paper else UNI_OMA)
+
+
+_PADDED: dict[str, Kind] = {"audio": "padded", "text": "padded", "vision": "padded"}
 PLANS = {
     p.name: p
     for p in (
-        Plan(
+        _plan(
             "VFP",
             "Vision, force, pose: contact at the next step",
-            ("force", "pose", "vision"),
-            Downstream(targets=("contact",)),
+            "force pose vision",
             {"contact": "VFP contact"},
-            paper=PAPER["vfp_contact"],
+            "vfp_contact",
         ),
-        Plan(
+        _plan(
             "VFD",
             "Vision, force, depth: same trajectory or not, and orientation at the next step",
-            ("depth", "force", "vision"),
-            Downstream(targets=(PAIR, "orientation"), hard="pose"),
+            "depth force vision",
             {PAIR: "VFD pair", "orientation": "VFD orientation"},
-            {"orientation": "squared quaternion units"},
-            paper=PAPER["vfd_trajectory"],
+            "vfd_trajectory",
+            unit="squared quaternion units",
+            hard="pose",
         ),
-        Plan(
+        _plan(
             "VFPD",
             "Vision, force, pose, depth: same trajectory or not",
-            ("depth", "force", "pose", "vision"),
-            Downstream(targets=(PAIR,), hard="pose"),
+            "depth force pose vision",
             {PAIR: "VFPD pair"},
-            paper=PAPER["vfpd_trajectory"],
+            "vfpd_trajectory",
+            hard="pose",
         ),
-        Plan(
+        _plan(
             "VFPDO",
             "Vision, force, pose, depth, optical flow: same trajectory or not",
-            ("depth", "flow", "force", "pose", "vision"),
-            Downstream(targets=(PAIR,), hard="pose"),
+            "depth flow force pose vision",
             {PAIR: "VFPDO pair"},
-            paper=PAPER["vfpdo_trajectory"],
+            "vfpdo_trajectory",
+            hard="pose",
         ),
-        Plan(
+        _plan(
             "Push",
             "Vision, force, pose histories: position of the pushed object one step ahead",
-            ("force", "pose", "vision"),
-            Downstream(targets=("position",), kinds={"pose": "vector"}),
+            "force pose vision",
             {"position": "Push"},
-            {"position": "m^2"},
-            paper=PAPER["mujoco_push"],
+            "mujoco_push",
+            unit="m^2",
+            kinds={"pose": "vector"},
         ),
-        Plan(
+        _plan(
             "MOSEI",
             "Vision, audio, text of spoken opinions: positive or not",
-            ("audio", "text", "vision"),
-            Downstream(targets=("label",), kinds={"audio": "padded", "text": "padded", "vision": "padded"}),
+            "audio text vision",
             {"label": "MOSEI"},
-            paper=PAPER["mosei"],
+            "mosei",
+            kinds=_PADDED,
         ),
-        Plan(
+        _plan(
             "WESAD",
             "ECG, respiration, blood volume pulse: three states, and the pulse of the same window",
-            ("bvp", "ecg", "respiration"),
-            Downstream(targets=("state",), directions=((("ecg", "respiration"), ("bvp",)),)),
+            "bvp ecg respiration",
             {"state": "WESAD", "ecg+respiration->bvp": "WESAD mAP"},
-            paper=PAPER["wesad"],
+            "wesad",
         ),
-        Plan(
+        _plan(
             "Wearable",
             "Accelerometer and gyroscope at the wrist: seven exercises, and the other sensor's window",
-            ("accelerometer", "gyroscope"),
-            Downstream(targets=("exercise",), directions=((("accelerometer",), ("gyroscope",)),)),
+            "accelerometer gyroscope",
             {"exercise": "Wearable", "accelerometer->gyroscope": "Wearable mAP"},
         ),
-        Plan(
+        _plan(
             "VAT",
             "Vision, impact sound, touch of objects: retrieval of the same object",
-            ("audio", "touch", "vision"),
-            Downstream(
-                targets=("material",),
-                directions=((("vision",), ("audio",)), (("vision",), ("touch",)), (("touch",), ("audio",))),
-                relevance="group",
-                kinds={"audio": "signal"},  # rows are bands, as channels in time
-            ),
+            "audio touch vision",
             {"vision->audio": "Vis-Aud", "vision->touch": "Vis-Tact", "touch->audio": "Tact-Aud"},
+            targets=("material",),
+            relevance="group",
+            kinds={"audio": "signal"},  # rows are bands, as channels in time
         ),
-        Plan(
+        _plan(
             "VIP",
             "Camera, inertial sensors, joint angles: pose of the end effector",
-            ("imu", "joints", "vision"),
-            Downstream(targets=("pose",)),
+            "imu joints vision",
             {"pose": "VIP"},
-            {"pose": "squared metres and quaternion units"},
+            unit="squared metres and quaternion units",
         ),
     )
 }
