@@ -10,7 +10,7 @@ from jaxtyping import TypeCheckError
 from tests.oracles import uniformity as oracle
 from tests.reference import each_case, leaves
 from tuplet import InputError
-from tuplet.functional.density import log_density, median_distance, squared_distance
+from tuplet.functional.density import log_density, squared_distance
 from tuplet.functional.divergence import holder_divergence, uniformity
 
 
@@ -255,7 +255,6 @@ def test_leaving_matches_out_compares_distributions():
         (lambda z: uniformity(z, tau=1.0, geometry="sphere"), "geometry is 'sphere'"),
         (lambda z: uniformity(z, tau=1.0, reduction="mean"), "reduction is 'mean'"),
         (lambda z: uniformity(z, tau=1.0, block_size=0), "block_size is 0"),
-        (lambda z: median_distance(z[:1].repeat(3, 1)), "no two different rows"),
     ],
 )
 def test_bad_options_are_named(make, message):

@@ -18,10 +18,8 @@ from tuplet.diagnose.score import Score, shuffles_of
 from tuplet.functional._given import LARGEST, numbers
 from tuplet.types import InputError, in_range, one_of
 
-Rows = Literal["unit", "clipped", "centred", "raw"]
-"""How rows are prepared, see `prepared`."""
-Array = Tensor | NDArray[np.generic]
-"""Rows as a tensor or a NumPy array."""
+Rows = Literal["unit", "clipped", "centred", "raw"]  # how rows are prepared, see `prepared`
+Array = Tensor | NDArray[np.generic]  # rows as a tensor or a NumPy array
 
 CONVENTIONS = {
     "unit": "unit rows, uncentred, inner product, self excluded, ties by index",
@@ -31,16 +29,12 @@ CONVENTIONS = {
 }
 """What each way of preparing rows means for neighbours, in words."""
 
-ENTRIES = 2**24
-"""Inner products in memory at a time: 64 MiB in float32."""
-CHUNK = 64
-"""Columns whose maximum stands for them while the best are sought."""
+ENTRIES = 2**24  # inner products in memory at a time: 64 MiB in float32
+CHUNK = 64  # columns whose maximum stands for them while the best are sought
 STEPS = {torch.float32: (20, 23), torch.float64: (44, 52)}
 """Inner products are rounded to 2^-20 (float32) or 2^-44 of the largest squared length; the mantissa's bits."""
-TIES = 0.05
-"""Share of rows with a tied last neighbour from which ties are also decided at random, and a score says so."""
-Measure = Callable[["Neighbours"], Tensor]
-"""Values of a metric given the second space's lists."""
+TIES = 0.05  # share of rows with a tied last neighbour from which ties are also decided at random, and a score says so
+Measure = Callable[["Neighbours"], Tensor]  # values of a metric given the second space's lists
 
 
 @dataclass(frozen=True, slots=True)

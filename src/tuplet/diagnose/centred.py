@@ -15,12 +15,9 @@ from tuplet.diagnose.moments import Moments, alignment_score, canonical_score, h
 from tuplet.diagnose.score import Score, shuffles_of
 from tuplet.types import InputError, in_range, one_of
 
-ENTRIES = 2**22
-"""Kernel entries in memory at a time, 32 MiB."""
-ROUNDING = 1e-13
-"""A kernel whose HSIC with itself is less than this share of its squared norm is constant."""
-Kernel = Literal["linear", "rbf"]
-"""Kernels that `cka` compares."""
+ENTRIES = 2**22  # kernel entries in memory at a time, 32 MiB
+ROUNDING = 1e-13  # a kernel whose HSIC with itself is less than this share of its squared norm is constant
+Kernel = Literal["linear", "rbf"]  # kernels that `cka` compares
 _Tile = Callable[[Tensor], Tensor]
 
 

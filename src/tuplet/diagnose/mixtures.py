@@ -13,8 +13,7 @@ from tuplet.functional.rows import unit
 from tuplet.functional.span import span_of
 from tuplet.types import Embeddings, InputError
 
-IN_USE = 1e-6
-"""Share of the weights from which a member counts as in use; below it is rounding."""
+IN_USE = 1e-6  # share of the weights from which a member counts as in use; below it is rounding
 
 
 @dataclass(frozen=True, slots=True)

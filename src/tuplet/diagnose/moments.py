@@ -12,8 +12,7 @@ from tuplet.diagnose._lists import Array, paired
 from tuplet.diagnose.score import Score
 from tuplet.types import InputError, in_range
 
-RANK = 1e-12
-"""Directions with less than this share of the largest variance are rounding, not variation."""
+RANK = 1e-12  # directions with less than this share of the largest variance are rounding, not variation
 
 
 class Moments:

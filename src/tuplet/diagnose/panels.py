@@ -14,8 +14,7 @@ from tuplet.diagnose.measures import centroid_gap, effective_rank, positive_cosi
 from tuplet.functional.rows import unit
 from tuplet.types import Embeddings, InputError
 
-MOST = 512
-"""Rows that are looked at."""
+MOST = 512  # rows that are looked at
 
 
 @torch.no_grad()

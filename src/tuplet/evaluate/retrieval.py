@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tuplet.evaluate._ranks import CUTOFFS, Items, Standing, Ties, chance, check_options, measured, of_best, standing
-from tuplet.functional.rows import even_product, unit
+from tuplet.functional._frame import even_product
+from tuplet.functional.rows import unit
 from tuplet.types import Embeddings, InputError
 
 Score = Callable[[dict[str, Tensor], dict[str, Tensor]], Tensor]

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from tuplet.evaluate.retrieval import Score, sides_of
-from tuplet.functional.rows import even_product, unit
+from tuplet.functional._frame import even_product
+from tuplet.functional.rows import unit
 from tuplet.types import Embeddings, InputError, in_range
 
 PANEL = 2**22

@@ -22,8 +22,7 @@ Keep = Callable[[slice, slice], Tensor]
 EMPTY = -1e30  # far below any logit
 """Stands for log 0: finite, so that a row without any candidate has a gradient of 0 and not NaN."""
 
-BLOCK = 2**23
-"""Largest number of logits of one block of ``block_size="auto"``."""
+BLOCK = 2**23  # largest number of logits of one block of ``block_size="auto"``
 
 BlockSize = int | Literal["auto"] | None
 Positives = Literal["own", "group"]

@@ -11,8 +11,17 @@ from torch import Tensor
 
 from tuplet.functional._derivative import first_order
 
-ROWS = 256
-"""Tuples that are orthonormalised at a time: few enough that the memory of one share serves the next."""
+EVEN = 48  # rows that matrix kernels take at a time divide this
+ROWS = 256  # tuples that are orthonormalised at a time: few enough that the memory of one share serves the next
+
+
+def even_product(x: Float[Tensor, "B D"], y: Float[Tensor, "N D"]) -> Float[Tensor, "B N"]:
+    """Take inner products ``x_i . y_j``, ``(B, N)``, that are equal, bit by bit, for equal rows."""
+    # Matrix kernels take some rows at a time and sum what is left over in another order, which turns ties into an order:
+    # rows of zeros fill up the last share.
+    b, n = len(x), len(y)
+    filled = [torch.nn.functional.pad(z, (0, 0, 0, -len(z) % EVEN)) for z in (x, y)]
+    return (filled[0] @ filled[1].mT)[:b, :n]
 
 
 def gram_of(members: Sequence[Float[Tensor, "N D"]]) -> Float[Tensor, "k k N"]:

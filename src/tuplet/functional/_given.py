@@ -11,8 +11,7 @@ from torch import Tensor
 
 from tuplet.errors import InputError
 
-LARGEST = 1e150
-"""Largest number whose square is finite in float64."""
+LARGEST = 1e150  # largest number whose square is finite in float64
 
 
 def numbers(name: str, value: Any) -> Tensor:

@@ -13,8 +13,7 @@ from torch import Tensor
 from tuplet.functional._sinkhorn import LIGHT, potentials
 from tuplet.types import InputError, one_of
 
-PROOF = 10
-"""Rounds of `vertices` in search of prices that prove an assignment optimal, before one is solved for."""
+PROOF = 10  # rounds of `vertices` in search of prices that prove an assignment optimal, before one is solved for
 
 
 @torch.library.custom_op(

@@ -10,17 +10,10 @@ from torch import Tensor
 
 from tuplet.functional._derivative import first_order
 
-SWEEPS = 20
-"""Cheap matrix-vector sweeps between two sweeps in the log domain."""
-
-STEP = 10.0
-"""Largest step of a potential, in units of epsilon."""
-
-State = tuple[Tensor, Tensor, Tensor, Tensor]
-"""Both potentials, their plan, and its error."""
-
-LIGHT = 1e-30
-"""Mass that stands for none, so that logarithms stay finite."""
+SWEEPS = 20  # cheap matrix-vector sweeps between two sweeps in the log domain
+STEP = 10.0  # largest step of a potential, in units of epsilon
+State = tuple[Tensor, Tensor, Tensor, Tensor]  # both potentials, their plan, and its error
+LIGHT = 1e-30  # mass that stands for none, so that logarithms stay finite
 
 
 def half_squared(x: Float[Tensor, "S N D"], y: Float[Tensor, "S P D"]) -> Float[Tensor, "S N P"]:

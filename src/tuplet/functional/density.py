@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -12,10 +11,9 @@ from torch import Tensor
 
 from tuplet.functional._blocks import EMPTY, cut, in_blocks
 from tuplet.functional._derivative import first_order
-from tuplet.types import InputError, in_range, one_of
+from tuplet.types import in_range, one_of
 
-Geometry = Literal["euclidean", "geodesic"]
-"""Distance between rows: the chord, or the angle between unit rows."""
+Geometry = Literal["euclidean", "geodesic"]  # distance between rows: the chord, or the angle between unit rows
 
 
 def log_density(
@@ -109,33 +107,6 @@ def squared_distance(
     near, far = torch.linalg.vector_norm(x - y, dim=1), torch.linalg.vector_norm(x + y, dim=1)
     half_angle = torch.atan2(near, torch.where(near + far == 0, 1.0, far))  # two zero rows: angle 0
     return (2 * half_angle).square()
-
-
-def median_distance(z: Float[Tensor, "N D"]) -> float:
-    """Find the median distance between different rows, a usual bandwidth.
-
-    Args:
-        z: ``(N, D)``, two or more different rows; of more than 2,000, as many are compared, taken at equal steps.
-
-    Returns:
-        The median of the distances above 0.
-
-    Raises:
-        InputError: if all rows are equal.
-
-    Source:
-        Gretton et al. (2012), A kernel two-sample test.
-
-    Example:
-        >>> median_distance(torch.eye(2))
-        1.4142135381698608
-    """
-    some = z[:: math.ceil(len(z) / 2000)].detach().float()
-    distances = torch.nn.functional.pdist(some)
-    distances = distances[distances > 0]
-    if len(distances) == 0:
-        raise InputError("z has no two different rows; a median distance needs some spread")
-    return float(distances.median())
 
 
 class _SquaredAngle(torch.autograd.Function):

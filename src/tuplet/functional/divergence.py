@@ -101,7 +101,7 @@ def holder_divergence(
 
     Args:
         sets: two or more tensors ``(B, D)``; with ``"loo_both"`` row ``i`` of all of them is one tuple.
-        tau: bandwidth, > 0, or one per set. No single one tells the gap: try several, and `median_distance`.
+        tau: bandwidth, > 0, or one per set. No single one tells the gap: try several.
         mode: ``"plugin"`` is equation 24, where every row counts itself: at small ``tau`` it measures pairing.
             ``"loo_both"`` leaves each row and its match out of all densities, which compares distributions.
         anchor: ``"first"`` set (the paper), or ``"average"`` of the joint integral over all anchors.

@@ -16,8 +16,7 @@ from torch.nn import functional as F
 
 from tuplet.types import InputError, in_range
 
-EXACT = 4096
-"""Largest matrix that is decomposed; beyond it, principal axes come from this many rows, evenly spaced."""
+EXACT = 4096  # largest matrix that is decomposed; beyond it, principal axes come from this many rows, evenly spaced
 
 
 def principal_axes(x: Float[Tensor, "N d"], *, count: int = 100) -> tuple[Float[Tensor, " d"], Float[Tensor, "d k"]]:

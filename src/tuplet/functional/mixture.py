@@ -14,9 +14,7 @@ from tuplet.types import one_of
 Floor = Literal["density", "none"]
 """What bounds the density of one value from below: that of a standard normal at 3, or nothing."""
 
-LOWEST = -4.5 - 0.5 * math.log(2 * math.pi)
-"""Log-density of a standard normal at 3."""
-
+LOWEST = -4.5 - 0.5 * math.log(2 * math.pi)  # log-density of a standard normal at 3
 BLOCK = 1 << 15  # numbers per block of `Mixture.log_joint`: 256 KiB, which a processor keeps near
 
 

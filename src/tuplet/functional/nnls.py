@@ -15,10 +15,8 @@ from torch import Tensor
 
 from tuplet.functional._frame import dot
 
-SHARE = 2**15
-"""Pairs that are solved at a time on a CPU: few enough that all working memory stays in the cache."""
-ROUNDS = 6
-"""Exchanges of all offending members at once; what they do not settle takes one member at a time."""
+SHARE = 2**15  # pairs that are solved at a time on a CPU: few enough that all working memory stays in the cache
+ROUNDS = 6  # exchanges of all offending members at once; what they do not settle takes one member at a time
 
 
 def best_mixture(

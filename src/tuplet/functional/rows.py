@@ -10,9 +10,6 @@ from torch import Tensor
 
 from tuplet.functional._derivative import first_order
 
-SHARE = 48
-"""Rows that matrix kernels take at a time divide this."""
-
 
 def unit(z: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
     r"""Scale rows to unit length, :math:`z / \lVert z \rVert`.
@@ -72,27 +69,3 @@ class _Unit(torch.autograd.Function):
             return over
         largest = torch.finfo(grad.dtype).max
         return over.clamp(-largest, largest).to(grad.dtype)
-
-
-def even_product(x: Float[Tensor, "B D"], y: Float[Tensor, "N D"]) -> Float[Tensor, "B N"]:
-    r"""Inner products :math:`x_i \cdot y_j` that are equal, bit by bit, for equal rows.
-
-    Args:
-        x: ``(B, D)``.
-        y: ``(N, D)``.
-
-    Returns:
-        ``(B, N)``. Matrix kernels take some rows at a time and sum what is left over in another order, which turns ties into
-        an order; rows of zeros fill up the last share here.
-
-    Source:
-        Elementary.
-
-    Example:
-        >>> even_product(torch.ones(2, 3), torch.ones(1, 3))
-        tensor([[3.],
-                [3.]])
-    """
-    b, n = len(x), len(y)
-    filled = [torch.nn.functional.pad(z, (0, 0, 0, -len(z) % SHARE)) for z in (x, y)]
-    return (filled[0] @ filled[1].mT)[:b, :n]

@@ -14,9 +14,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tuplet.functional._frame import frame, gram_of, heights, root
+from tuplet.functional._frame import even_product, frame, gram_of, heights, root
 from tuplet.functional.cone import conic
-from tuplet.functional.rows import even_product, unit
+from tuplet.functional.rows import unit
 from tuplet.functional.span import span_of
 from tuplet.types import InputError
 

@@ -10,11 +10,8 @@ from torch import Tensor
 
 from tuplet.information._solvers import TINY, Bounds, dual, feasible, support, value
 
-REFINE = 2
-"""Solves per Newton step with one factorisation."""
-
-LOOSE = 100.0
-"""Largest ratio of a slack to its central value, either way."""
+REFINE = 2  # solves per Newton step with one factorisation
+LOOSE = 100.0  # largest ratio of a slack to its central value, either way
 
 
 class _State(NamedTuple):

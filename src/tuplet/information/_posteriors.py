@@ -16,8 +16,7 @@ from tuplet.types import InputError, in_range, one_of
 
 Model = Literal["mlp", "logistic"]
 Posterior = NDArray[np.float64]
-STEPS, PATIENCE = 300, 40
-"""Steps of a network at most, and steps without a better one after which it stops."""
+STEPS, PATIENCE = 300, 40  # steps of a network at most, and steps without a better one after which it stops
 
 
 def cross_fitted(

@@ -9,15 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-TINY = 1e-300
-"""Stands for zero where one divides."""
+TINY = 1e-300  # stands for zero where one divides
 
 
-CHECK = 25
-"""Rounds between two certificates."""
-
-GROW = 1.1
-"""Growth of the over-relaxation after a round that went down."""
+CHECK = 25  # rounds between two certificates
+GROW = 1.1  # growth of the over-relaxation after a round that went down
 
 
 class Bounds(NamedTuple):

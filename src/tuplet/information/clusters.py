@@ -13,11 +13,8 @@ from tuplet.information.counts import counted
 from tuplet.information.pid import PID, Units
 from tuplet.types import InputError, in_range
 
-PER_CELL = 2.0
-"""Samples per cell of the table that the default number of clusters aims at."""
-
-MOST = 20
-"""Largest default number of clusters, that of Liang et al."""
+PER_CELL = 2.0  # samples per cell of the table that the default number of clusters aims at
+MOST = 20  # largest default number of clusters, that of Liang et al
 
 
 def clustered(

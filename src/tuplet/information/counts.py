@@ -14,11 +14,8 @@ from tuplet.information.finite import Components, components
 from tuplet.information.pid import PARTS, PID, TERMS, Units, nats_in, of_union
 from tuplet.types import InputError, in_range
 
-Draws = dict[str, NDArray[np.float64]]
-"""Part or term -> its value in each of ``T`` draws."""
-
-SPARSE = 5.0
-"""Samples per cell below which a warning is given."""
+Draws = dict[str, NDArray[np.float64]]  # part or term -> its value in each of ``T`` draws
+SPARSE = 5.0  # samples per cell below which a warning is given
 
 
 def counted(

@@ -17,8 +17,7 @@ from tuplet.types import InputError, in_range
 
 Table = Tensor | NDArray[np.generic]
 
-SAME = 1e-12
-"""Largest difference of two posteriors that count as equal."""
+SAME = 1e-12  # largest difference of two posteriors that count as equal
 
 
 class Components(NamedTuple):

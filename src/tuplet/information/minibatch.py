@@ -18,14 +18,9 @@ from tuplet.information.pid import PARTS, PID, TERMS, Units, nats_in, of_union
 from tuplet.information.union import union_information
 from tuplet.types import InputError, in_range
 
-RESOLUTION = 0.05
-"""Share of the target's entropy below which a part may be an error of the models."""
-
-LOST = 0.05
-"""Share of a term that merging may lose unmentioned."""
-
-PER_CELL = 50
-"""Samples per pair of an atom and a class that the default number of atoms leaves."""
+RESOLUTION = 0.05  # share of the target's entropy below which a part may be an error of the models
+LOST = 0.05  # share of a term that merging may lose unmentioned
+PER_CELL = 50  # samples per pair of an atom and a class that the default number of atoms leaves
 
 
 def batch(

@@ -16,8 +16,7 @@ from tuplet.information._posteriors import descend
 from tuplet.information.pid import PID, Units, nats_in, of_union
 from tuplet.types import in_range
 
-WIDTH = 10
-"""Numbers per class that a coupling network gives a sample."""
+WIDTH = 10  # numbers per class that a coupling network gives a sample
 
 
 def neural_batch(

@@ -11,10 +11,8 @@ from torch import Tensor
 from tuplet.information._codes import Features, axes_of, samples
 from tuplet.information._posteriors import Model, calibrated, cross_fitted
 
-COMPONENTS = 5
-"""Whitened principal components per modality, at most."""
-GAUSSIANS = 5
-"""Gaussians of each density, as in LSMI."""
+COMPONENTS = 5  # whitened principal components per modality, at most
+GAUSSIANS = 5  # gaussians of each density, as in LSMI
 
 
 @dataclass(frozen=True, slots=True, eq=False)

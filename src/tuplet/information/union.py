@@ -22,8 +22,7 @@ LARGEST = 4000
 MIDDLE = 1000
 """Unknowns beyond which ``"auto"`` tries projections first if the gap may be `COARSE`; with 400 both take as long."""
 
-COARSE = 5e-5
-"""Gap in nats that projections usually reach."""
+COARSE = 5e-5  # gap in nats that projections usually reach
 
 CELLS = 100_000_000
 """Most numbers ``N P Y^2`` of one problem for which ``"auto"`` takes Newton steps: 800 MB, five times."""

@@ -13,16 +13,11 @@ from tuplet.functional.rows import unit
 from tuplet.nets import MLP
 from tuplet.types import InputError, in_range
 
-RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0)
-"""Ridges that validation rows choose from."""
-UNTUNED = 0.1
-"""Ridge where validation rows cannot choose."""
-POOL = 1000
-"""Validation rows that choose, at most."""
-AXES = 100
-"""Principal components per modality, at most."""
-SHARE = 1024
-"""Rows read at once."""
+RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0)  # ridges that validation rows choose from
+UNTUNED = 0.1  # ridge where validation rows cannot choose
+POOL = 1000  # validation rows that choose, at most
+AXES = 100  # principal components per modality, at most
+SHARE = 1024  # rows read at once
 
 
 class ClosedFormError(InputError):

@@ -15,8 +15,7 @@ from tuplet.model.alignment import AlignmentModel
 from tuplet.nets._described import build, plain
 from tuplet.types import InputError
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
-"""Files of a model folder."""
+CONFIG, WEIGHTS = "config.json", "model.safetensors"  # files of a model folder
 _TOWER: dict[Any, Any] = {"encoder": {...: object}, "projection": {...: object}, "preprocessing": object}
 _CONFIG: dict[Any, Any] = {
     "schema": Between(int, 1, 1),

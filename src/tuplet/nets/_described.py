@@ -19,10 +19,8 @@ CLASSES: dict[str, type[nn.Module]] = {
     c.__name__: c for c in (MLP, Projection, SmallCNN, ResNet18, SequenceCNN, LSTM, nn.Identity, nn.Linear)
 }
 """Class name -> class that a file may name."""
-LARGEST = 2**22
-"""No argument of a network is larger."""
-DEEPEST = 64
-"""Nor does a network have more layers."""
+LARGEST = 2**22  # no argument of a network is larger
+DEEPEST = 64  # nor does a network have more layers
 
 
 def describe(module: nn.Module) -> dict[str, Any]:

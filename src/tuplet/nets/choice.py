@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
-from typing import Literal, Protocol, get_args, runtime_checkable
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 from torch import nn
 
-from tuplet.nets.images import Norm, ResNet18, SmallCNN
+from tuplet.nets.images import ResNet18, SmallCNN
 from tuplet.nets.mlp import MLP
 from tuplet.nets.sequence import LSTM, SequenceCNN
 from tuplet.types import InputError, Kind, kind_of, one_of
@@ -49,8 +49,6 @@ def encoders(
     dim: int | None = None,
     kinds: Mapping[str, Kind] | None = None,
     overrides: Mapping[str, nn.Module] | None = None,
-    single: Literal["repeat", "adapt"] = "repeat",
-    norm: Norm | None = None,
 ) -> dict[str, nn.Module]:
     """Build an encoder per modality, all of the same output width.
 
@@ -71,9 +69,7 @@ def encoders(
             drawn from torch's generator: call ``torch.manual_seed`` first.
         dim: output width; 64 for small and 256 for paper when left out.
         kinds: modality -> kind, before what the source says.
-        overrides: modality -> a module of your own.
-        single: of `ResNet18`, for pictures with one channel.
-        norm: of picture encoders; the preset's when left out.
+        overrides: modality -> a module of your own, such as a ``ResNet18(3, 256, norm="group")``.
 
     Returns:
         Modality -> encoder, for `tuplet.AlignmentModel`. Without a kind, ``(d,)`` is a vector, ``(1, T)`` a signal, ``(T,
@@ -98,7 +94,7 @@ def encoders(
         shape = tuple(source.modalities[name].shape)
         kind = (kinds or {}).get(name) or source.modalities[name].kind or _kind(name, shape)
         _fits(name, shape, kind)
-        chosen[name] = _encoder(shape, kind, preset, width, single, norm)
+        chosen[name] = _encoder(shape, kind, preset, width)
     return {k: chosen[k] for k in sorted(chosen)}
 
 
@@ -118,27 +114,15 @@ def _fits(name: str, shape: tuple[int, ...], kind: Kind) -> None:
         raise InputError(f"modalities[{name!r}] has shape {shape}, expected {wanted} dimensions for kind {kind!r}")
 
 
-def _encoder(
-    shape: tuple[int, ...],
-    kind: Kind,
-    preset: Literal["small", "paper"],
-    dim: int,
-    single: Literal["repeat", "adapt"],
-    norm: Norm | None,
-) -> nn.Module:
+def _encoder(shape: tuple[int, ...], kind: Kind, preset: Literal["small", "paper"], dim: int) -> nn.Module:
     small = preset == "small"
     if kind in ("vector", "text"):
-        return (
-            MLP(prod(shape), dim) if small else MLP(prod(shape), dim, hidden=dim, activation="leaky_relu", norm="none")
-        )
+        paper: dict[str, Any] = {} if small else {"hidden": dim, "activation": "leaky_relu", "norm": "none"}
+        return MLP(prod(shape), dim, **paper)
     if kind == "padded":
         return LSTM(shape[1], dim)
     if kind == "image":
-        return (
-            SmallCNN(shape[0], dim, norm=norm or "group")
-            if small
-            else ResNet18(shape[0], dim, single=single, norm=norm or "batch")
-        )
+        return SmallCNN(shape[0], dim) if small else ResNet18(shape[0], dim)
     width = 32 if small else 64
     if kind == "sequence":
         return SequenceCNN(shape[1], dim, width=width)

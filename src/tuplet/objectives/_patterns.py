@@ -13,14 +13,12 @@ from tuplet.types import Embeddings, InputError
 
 Terms = Callable[[Embeddings], dict[str, Tensor]]
 
-POSITION = "pattern.position"
-"""Name in ``aux`` of the rows' places in the whole batch."""
+POSITION = "pattern.position"  # name in ``aux`` of the rows' places in the whole batch
 
 COUNTED = "pattern.counted"
 """Name in ``aux`` of the rows whose losses are summed; the others are there to be contrasted with."""
 
-MOST_COMPILED = 5
-"""Modalities whose patterns are all compiled."""
+MOST_COMPILED = 5  # modalities whose patterns are all compiled
 
 
 def over_patterns(emb: Embeddings, terms: Terms) -> dict[str, Tensor]:

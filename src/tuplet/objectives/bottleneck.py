@@ -27,9 +27,6 @@ class Bottleneck(Pairwise):
         weights: as in `Pairwise`, of both terms.
         pairs, anchor, reduction, direction, label_smoothing, positives, block_size: as in `Pairwise`.
 
-    Raises:
-        InputError: for a negative ``beta``, an unknown hub or pair, or fewer than two modalities.
-
     Notes:
         When to use: as `Pairwise`, where matches should lie closer together than contrast alone brings them.
         Departures from the authors' two-modality program: both directions are averaged (theirs contrasts one, as

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from tuplet.functional._blocks import BlockSize, Positives, cut
-from tuplet.functional._frame import gram_of
+from tuplet.functional._frame import even_product, gram_of
 from tuplet.functional.cone import between, conic
-from tuplet.functional.rows import even_product
 from tuplet.objectives._contrastive import Anchored, Anchors
 from tuplet.objectives.compose import rows_with
 from tuplet.objectives.one_vs_all import minimality
@@ -34,9 +33,6 @@ class Cone(Anchored):
         anchor: the query of ``anchors="one"``; the first name in sorted order when left out.
         weights: as in `Gram`.
         include_positive, label_smoothing, positives, block_size: as in `Pairwise`.
-
-    Raises:
-        InputError: for an unknown anchor or weight, or fewer than two modalities.
 
     Notes:
         When to use: where a modality matches several others together better than each of them alone. Its own score then can

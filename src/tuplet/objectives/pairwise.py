@@ -37,9 +37,6 @@ class Pairwise(Contrastive):
             matches of its whole group, averaged.
         block_size: queries per block, recomputed in backward to bound memory; None for one block; ``"auto"`` decides by B.
 
-    Raises:
-        InputError: for an unknown hub, pair or weight, or fewer than two modalities.
-
     Notes:
         When to use: the first one to try: its score is the cosine, and any set of present pairs will do.
         Missing modalities: a pair uses the rows where both are present; pairs without such rows do not enter the mean.
@@ -50,6 +47,7 @@ class Pairwise(Contrastive):
         Radford et al. (2021), CLIP; Tian et al. (2020), CMC; OVA-IB equations 1 to 3.
 
     Example:
+        >>> import torch
         >>> emb = Embeddings.of({"audio": torch.eye(4), "video": torch.eye(4)})
         >>> round(float(Pairwise(tau=0.5)(emb).total), 4)
         0.3408

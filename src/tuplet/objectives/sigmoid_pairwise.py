@@ -30,9 +30,6 @@ class SigmoidPairwise(Pairwise):
         positives: ``"own"`` leaves other rows of a row's group out; ``"group"`` makes them positives.
         pairs, anchor, weights, reduction, block_size: as in `Pairwise`.
 
-    Raises:
-        InputError: for an unknown hub, pair or weight, or fewer than two modalities.
-
     Notes:
         When to use: where a batch must be cut into parts that do not share a softmax.
         The sum over candidates is divided by B, as in the paper, so it grows with B. Missing modalities: as in `Pairwise`.

@@ -24,9 +24,6 @@ class Supervised(Objective):
         out_features: number of classes, or of target dimensions.
         target: name of the target. Integer targets are classes; floating ones are regressed.
 
-    Raises:
-        InputError: if the embeddings have no such target.
-
     Notes:
         When to use: with labels, as the ceiling beside alignment: what the same encoders reach with them. It never touches
         ``z``. Missing modalities enter as zeros.

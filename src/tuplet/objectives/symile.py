@@ -19,8 +19,7 @@ from tuplet.objectives.compose import row_mean, rows_with, weighted_mean
 from tuplet.objectives.temperature import Tau, at
 from tuplet.types import Embeddings, InputError, Traits, one_of
 
-CHUNK = 2**22
-"""Largest number of entries of one block of ``n_squared`` scores or products."""
+CHUNK = 2**22  # largest number of entries of one block of ``n_squared`` scores or products
 
 
 class Symile(Contrastive):

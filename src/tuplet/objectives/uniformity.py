@@ -18,8 +18,7 @@ from tuplet.objectives.compose import Objective, check_width, row_mean, rows_wit
 from tuplet.objectives.gram import Gram
 from tuplet.types import Embeddings, InputError, Traits, in_range, one_of
 
-SHORTEST = 1e-4
-"""A sum of unit rows shorter than this has no direction."""
+SHORTEST = 1e-4  # a sum of unit rows shorter than this has no direction
 
 
 class UniAlign(Objective):
