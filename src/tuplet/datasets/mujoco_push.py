@@ -8,7 +8,6 @@ Its constants of normalisation are replaced by statistics of the training part, 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +19,7 @@ from tuplet.data import Source, Split, from_columns
 from tuplet.data._columns import fits_float32
 from tuplet.data._lazy import Lazy, window_starts, windowed
 from tuplet.data._scaling import Scaling
+from tuplet.datasets._files import by_recording, refuse_copy
 from tuplet.datasets._reader import Content, Reader, Shape, opened, spanned
 from tuplet.io.hdf5 import array_at, file_marks, open_hdf5
 from tuplet.types import InputError, one_of
@@ -60,7 +60,7 @@ def read(root: Path) -> Content:
         k: [] for k in ("object", "position", "sensors", "control", "group", "split")
     }
     places: list[tuple[Path, str, int]] = []  # of every trajectory: file, name, first row
-    seen: dict[str, str] = {}
+    seen: dict[str, object] = {}
     dtypes: set[np.dtype[Any]] = set()
     rows = 0
     for part, path in enumerate(root / name for name in FILES):
@@ -81,7 +81,10 @@ def read(root: Path) -> Content:
                 dtypes.add(image)
                 if len(dtypes) > 1:
                     raise InputError(f"{where} has 'image' of dtype {image}, unlike the trajectories before it")
-                _check(where, values | {"contact": contact.astype(np.float64)}, seen)
+                for key, array in (checked := values | {"contact": contact}).items():
+                    if not fits_float32(array):
+                        raise InputError(f"{where} has NaN, infinite or huge values in {key!r}; remove the trajectory")
+                refuse_copy(seen, where, [checked[k] for k in sorted(checked)])
                 place, touch = values["eef_pos"], contact[:, None].astype(np.float64)
                 before = np.concatenate([place[:1], place[:-1]])  # the first step has none and takes its own: guessed
                 parts["object"].append(values[OBJECT])
@@ -171,31 +174,17 @@ def _wide(group: Any) -> bool:
     return len(getattr(group.get("contact"), "shape", ())) == 2
 
 
-def _check(where: str, values: dict[str, NDArray[np.float64]], seen: dict[str, str]) -> None:
-    for key, array in values.items():
-        if not fits_float32(array):
-            raise InputError(f"{where} has NaN, infinite or huge values in {key!r}; remove the trajectory")
-    mark = hashlib.sha256(b"".join(values[k].tobytes() for k in sorted(values))).hexdigest()
-    if mark in seen:
-        raise InputError(f"{where} is the same trajectory as {seen[mark]}; remove one, so that it cannot leak")
-    seen[mark] = where
-
-
 def _images(places: list[tuple[Path, str, int]], rows: int, dtype: np.dtype[Any]) -> Lazy:
     firsts = np.array([first for _, _, first in places])
 
+    def images(number: int, span: slice) -> NDArray[Any]:
+        path, name, _ = places[number]
+        with open_hdf5(path) as content:
+            return array_at(path, content[name], "image", IMAGE, rows=span)
+
     def read_rows(asked: NDArray[np.int64]) -> NDArray[Any]:
-        out = np.empty((len(asked), 32, 32), dtype=dtype)
         owner = np.searchsorted(firsts, asked, side="right") - 1
-        for path in sorted({places[i][0] for i in owner}):
-            with open_hdf5(path) as content:
-                for number in [i for i in np.unique(owner) if places[i][0] == path]:
-                    here = owner == number
-                    steps = asked[here] - firsts[number]
-                    span = slice(int(steps.min()), int(steps.max()) + 1)
-                    values = array_at(path, content[places[number][1]], "image", IMAGE, rows=span)
-                    out[here] = values[steps - span.start]
-        return out
+        return by_recording(owner, asked - firsts[owner], images, (32, 32), dtype)
 
     return Lazy((rows, 32, 32), read_rows, dtype)
 

@@ -20,6 +20,7 @@ from tuplet.data import Source, Split, from_columns
 from tuplet.data._lazy import Lazy
 from tuplet.data._scaling import Scaling
 from tuplet.data.splits import PARTS
+from tuplet.datasets._files import json_in
 from tuplet.datasets._reader import Content, Reader, Shape, opened, spanned
 from tuplet.io.hdf5 import file_marks
 from tuplet.io.npy import read_npy
@@ -134,12 +135,7 @@ def load(
 
 def _instances(file: Path) -> list[tuple[int, str, int]]:
     """Read the split as (part, object, number), in the order of the file."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{file} cannot be read ({error.strerror}); give the folder that holds it") from None
-    except (ValueError, RecursionError):
-        raise InputError(f"{file} is not JSON; expected an object with train, val and test") from None
+    content = json_in(file, "give the folder that holds it", expected="expected an object with train, val and test")
     found: list[tuple[int, str, int]] = []
     home: dict[str, str] = {}
     for code, part in enumerate(PARTS):

@@ -8,7 +8,6 @@ trajectory pairs are "same file or not", and which files are siblings is guessed
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -20,6 +19,7 @@ from tuplet.data import Source, from_columns, split_rows
 from tuplet.data._columns import fits_float32
 from tuplet.data._lazy import Lazy
 from tuplet.data._scaling import Scaling
+from tuplet.datasets._files import by_recording, refuse_copy
 from tuplet.datasets._reader import Content, Reader, Shape, opened, spanned
 from tuplet.io.hdf5 import array_at, file_marks, open_hdf5
 from tuplet.types import InputError, one_of
@@ -78,7 +78,7 @@ def read(root: Path) -> Content:
         raise InputError(f"root {root} has no .h5 files; give the folder triangle_real_data")
     small: dict[str, list[NDArray[Any]]] = {k: [] for k in SMALL}
     dtypes: dict[str, np.dtype[Any]] = {}
-    seen: dict[str, Path] = {}
+    seen: dict[str, object] = {}
     for file in files:
         with open_hdf5(file) as content:
             for name, (key, shape) in ARRAYS.items():
@@ -90,10 +90,7 @@ def read(root: Path) -> Content:
             if not fits_float32(values):
                 raise InputError(f"{file} has NaN, infinite or huge values in {key!r}; remove the file")
             small[key].append(values)
-        mark = hashlib.sha256(b"".join(v.tobytes() for v in here.values())).hexdigest()
-        if mark in seen:
-            raise InputError(f"{file} holds the same trajectory as {seen[mark]}; remove one, so that it cannot leak")
-        seen[mark] = file
+        refuse_copy(seen, file, here.values())
     now, after = slice(0, ROWS), slice(1, ROWS + 1)
     proprio, contact, place, turn = (np.stack(small[k]) for k in SMALL)
     runs = sorted({run_of(f.name) for f in files})
@@ -184,22 +181,17 @@ def load(
 def _column(name: str, files: list[Path], dtype: np.dtype[Any]) -> Lazy:
     """Rows on demand: row ``r`` is step ``r % ROWS`` of file ``r // ROWS``."""
     key, shape = ARRAYS[name]
-
-    def read_rows(rows: NDArray[np.int64]) -> NDArray[Any]:
-        parts = []
-        for number in np.unique(rows // ROWS):
-            steps = rows[rows // ROWS == number] % ROWS
-            span = slice(int(steps.min()), int(steps.max()) + 1)
-            with open_hdf5(files[number]) as content:
-                values = array_at(files[number], content, key, shape, rows=span)[steps - span.start]
-            if name == "force":
-                parts.append(np.tanh(values[:, -KEPT:].astype(np.float64)).astype(np.float32))
-            else:
-                parts.append(np.ascontiguousarray(np.moveaxis(values, 3, 1)))
-        return np.concatenate(parts) if parts else np.empty((0, *inner), dtype=out)
-
     inner = (KEPT, 6) if name == "force" else (shape[3] or 0, 128, 128)
     out = np.dtype(np.float32) if name == "force" else dtype
+
+    def steps(number: int, span: slice) -> NDArray[Any]:
+        with open_hdf5(files[number]) as content:
+            values = array_at(files[number], content, key, shape, rows=span)
+        return np.tanh(values[:, -KEPT:].astype(np.float64)) if name == "force" else np.moveaxis(values, 3, 1)
+
+    def read_rows(rows: NDArray[np.int64]) -> NDArray[Any]:
+        return by_recording(rows // ROWS, rows % ROWS, steps, inner, out)
+
     return Lazy((len(files) * ROWS, *inner), read_rows, out)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from tuplet.data import Source, Split, from_columns, split_rows
 from tuplet.data._columns import fits_float32
 from tuplet.data._lazy import window_starts, windowed
+from tuplet.datasets._files import from_wheel
 from tuplet.datasets._reader import Content, Needed, Reader, opened
 from tuplet.io.npy import parse_npy, read_npy
 from tuplet.types import InputError, one_of
@@ -67,7 +67,9 @@ def find(root: Path | None) -> Path:
 def read(root: Path | None = None) -> Content:
     """Read all samples, one row each, recording after recording."""
     file = find(root)
-    content = _from_wheel(file) if file.suffix == ".whl" else read_npy(file)
+    packed = file.suffix == ".whl"
+    inside = f"seglearn/data/{FILE}"
+    content = parse_npy(from_wheel(file, inside, "seglearn"), name=f"{file}/{FILE}") if packed else read_npy(file)
     data = content.item() if content.dtype == object and content.shape == () else None
     names = ("X", "y", "side", "subject", "X_labels", "y_labels")
     if not isinstance(data, dict) or (absent := [k for k in names if k not in data]):
@@ -178,16 +180,6 @@ def _codes(file: Path, name: str, values: Any, n: int, allowed: range | None) ->
     if not whole or (allowed is not None and not np.isin(codes, list(allowed)).all()):
         raise InputError(f"{file} has {name!r} of shape {codes.shape} and dtype {codes.dtype}, expected {n} codes")
     return codes.astype(np.int64)
-
-
-def _from_wheel(file: Path) -> NDArray[Any]:
-    try:
-        with zipfile.ZipFile(file) as wheel:
-            return parse_npy(wheel.read(f"seglearn/data/{FILE}"), name=f"{file}/{FILE}")
-    except (zipfile.BadZipFile, KeyError, OSError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise InputError(
-            f"{file} is no readable wheel of seglearn ({type(error).__name__}); download it again"
-        ) from None
 
 
 def _report(root: Path) -> list[str]:

