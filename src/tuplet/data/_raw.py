@@ -20,6 +20,7 @@ from tuplet.data.preprocessing import Modality, Preprocessing, present_rows
 from tuplet.data.source import Held
 from tuplet.types import InputError, Kind, kind_of, one_of
 
+Mask = NDArray[np.bool_]
 DIMENSIONS = {"sequence": 2, "padded": 2, "signal": 2, "image": 3}
 """Kind -> dimensions of a row."""
 
@@ -43,10 +44,10 @@ class Raw:
     array: NDArray[Any]
     kind: Kind | None
     channels_last: bool = False
-    present: NDArray[np.bool_] | None = None
+    present: Mask | None = None
     text: str = ""
 
-    def mask(self, name: str, given: ArrayLike | None) -> NDArray[np.bool_]:
+    def mask(self, name: str, given: ArrayLike | None) -> Mask:
         """Tell where the modality is there, by what the user says and by its values."""
         asked = None if given is None else _asked(name, given, len(self.array))
         if self.present is not None:
@@ -55,14 +56,7 @@ class Raw:
         return present_rows(f"modalities[{name!r}]", self.array, asked, padded=padded)
 
     def fit(
-        self,
-        name: str,
-        present: NDArray[np.bool_],
-        train: NDArray[np.int64],
-        word: Scaling | None,
-        *,
-        unit: str = "",
-        rate: float | None = None,
+        self, name: str, present: Mask, train: NDArray[np.int64], word: Scaling | None, unit: str, rate: float | None
     ) -> tuple[Preprocessing, str, tuple[str, ...]]:
         """Find the preprocessing from the training rows; also return the word for the checksum, and notes."""
         notes = []
@@ -78,9 +72,7 @@ class Raw:
         modality = Modality(self.array.shape[1:], unit=unit, kind=self.kind, rate=rate)
         return Preprocessing(modality, scale, self.channels_last), said, tuple(notes)
 
-    def _scale(
-        self, name: str, present: NDArray[np.bool_], train: NDArray[np.int64], word: Scaling | None
-    ) -> tuple[Scale, str]:
+    def _scale(self, name: str, present: Mask, train: NDArray[np.int64], word: Scaling | None) -> tuple[Scale, str]:
         none = Scale(np.zeros(()), np.ones(()))
         if self.text or word == "none":
             return none, "none"
@@ -95,7 +87,7 @@ class Raw:
         said = word or "standard"
         return fit_array(name, self.array, seen, scaling=said, padded=self.kind == "padded"), said
 
-    def column(self, name: str, present: NDArray[np.bool_], how: Preprocessing, word: str) -> Held:
+    def column(self, name: str, present: Mask, how: Preprocessing, word: str) -> Held:
         """Return all rows as the source keeps them: scaled float32, or the bytes of pictures."""
         if self.text:
             rows = np.where(present[:, None], self.array, np.float32(0))
@@ -105,7 +97,7 @@ class Raw:
             rows = how.rows(f"modalities[{name!r}]", self.array, present)
         return Held(torch.from_numpy(rows), self._checksum(present, word))
 
-    def _checksum(self, present: NDArray[np.bool_], word: str) -> str:
+    def _checksum(self, present: Mask, word: str) -> str:
         """Return the checksum of the values as given and of how they are scaled."""
         digest = hashlib.sha256(f"{'none' if word == 'unit' else word} {self.array.shape}".encode())
         if self.text:
@@ -124,20 +116,13 @@ class OnDemand:
     array: Column
     kind: Kind | None
 
-    def mask(self, name: str, given: ArrayLike | None) -> NDArray[np.bool_]:
+    def mask(self, name: str, given: ArrayLike | None) -> Mask:
         """Tell where the modality is there, by what the user says."""
         n = self.array.shape[0]
         return np.ones(n, dtype=bool) if given is None else _asked(name, given, n)
 
     def fit(
-        self,
-        name: str,
-        present: NDArray[np.bool_],
-        train: NDArray[np.int64],
-        word: Scaling | None,
-        *,
-        unit: str = "",
-        rate: float | None = None,
+        self, name: str, present: Mask, train: NDArray[np.int64], word: Scaling | None, unit: str, rate: float | None
     ) -> tuple[Preprocessing, str, tuple[str, ...]]:
         """Find the preprocessing from the training rows, as `Raw.fit` does."""
         seen = np.sort(train)
@@ -148,7 +133,7 @@ class OnDemand:
         modality = Modality(self.array.shape[1:] or (1,), unit=unit, kind=self.kind, rate=rate)
         return Preprocessing(modality, scale), said, (unit_note(name),) * ready + still_note(name, scale)
 
-    def column(self, name: str, present: NDArray[np.bool_], how: Preprocessing, word: str) -> Column:
+    def column(self, name: str, present: Mask, how: Preprocessing, word: str) -> Column:
         """Return the column itself, which is scaled when it is read."""
         return self.array
 
@@ -162,7 +147,7 @@ def on_demand(name: str, column: Column, kind: Kind | None) -> OnDemand:
     return OnDemand(column, kind)
 
 
-def _asked(name: str, given: ArrayLike, n: int) -> NDArray[np.bool_]:
+def _asked(name: str, given: ArrayLike, n: int) -> Mask:
     """Check where a user says that a modality was recorded."""
     asked = as_array(f"present[{name!r}]", given)
     if asked.shape != (n,) or asked.dtype != bool:

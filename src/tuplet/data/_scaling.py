@@ -60,9 +60,9 @@ class Scale:
         return wide if picture else wide * self.deviation + self.mean
 
 
-def blocks(column: Column, rows: NDArray[np.int64], *, values: int = BLOCK) -> Iterator[NDArray[Any]]:
+def blocks(column: Column, rows: NDArray[np.int64]) -> Iterator[NDArray[Any]]:
     """Read some rows of a column a few at a time."""
-    step = max(1, values // max(1, int(np.prod(column.shape[1:]))))
+    step = max(1, BLOCK // max(1, int(np.prod(column.shape[1:]))))
     for start in range(0, len(rows), step):
         yield column[rows[start : start + step]]
 

@@ -237,7 +237,7 @@ def _made(
         if not masks[k][split.train].any():
             raise InputError(f"modalities[{k!r}] is missing in every training row; drop it or give other rows")
         unit, rate = (units or {}).get(k, ""), (rates or {}).get(k)
-        prepared[k], word, said = given[k].fit(k, masks[k], split.train, words.get(k), unit=unit, rate=rate)
+        prepared[k], word, said = given[k].fit(k, masks[k], split.train, words.get(k), unit, rate)
         columns[k] = given[k].column(k, masks[k], prepared[k], word)
         scaled.append((k, word))
         notes += said

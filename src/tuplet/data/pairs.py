@@ -159,13 +159,13 @@ def pair_parts(
     """Draw pairs within each part of a split.
 
     Args:
-        group: as in `draw_pairs`.
+        group: as in `draw_pairs`, like all but split and counts.
         split: as in ``source.split``.
         counts: number of pairs in train, val and test.
-        seed: as in `draw_pairs`.
-        positives: as in `draw_pairs`.
-        hard: as in `draw_pairs`.
-        apart: as in `draw_pairs`.
+        seed: of the pairs.
+        positives: share of pairs of the same group.
+        hard: poses of all rows.
+        apart: smallest pose distance of a negative.
 
     Returns:
         ``train``, ``val`` and ``test`` -> `Pairs`.

@@ -147,16 +147,15 @@ def from_npz(
         path: holds two or more modalities, each ``(n, ...)``; perhaps ``label`` or ``target`` ``(n,)`` (more of them as
             ``target.NAME``), ``group`` ``(n,)``, such as subject or file, which stays in one part of the split, and ``id``
             ``(n,)``, the ids of the rows. A row that is NaN throughout is missing.
-        modalities: as in `tuplet.data.read`.
-        target: as in `tuplet.data.read`.
-        group: as in `tuplet.data.read`.
-        id: as in `tuplet.data.read`.
-        kinds: modality -> what its rows are, as in `tuplet.data.Modality`; the shape says it when left out, and
-            ``provenance.notes`` where that was a guess: ``(C, T)`` with ``C < T`` is taken as a signal of C channels. On the
-            command line: ``--kind sound=sequence`` or ``my.npz?sound=sequence``.
-        scaling: as in `tuplet.data.from_arrays`.
-        split: as in `tuplet.data.from_arrays`.
-        target_kind: as in `tuplet.data.read`.
+        modalities: as in `read`, like all that follow.
+        target: a name, or a dict of name -> values.
+        group: a name, or values.
+        id: a name, values, or a dict of modality -> ids.
+        kinds: modality -> what its rows are; ``provenance.notes`` say where a shape left it open. On the command line:
+            ``--kind sound=sequence`` or ``my.npz?sound=sequence``.
+        scaling: for all modalities or by name.
+        split: the parts.
+        target_kind: ``"class"`` or ``"real"``.
         seed: of the split, 60 / 20 / 20, stratified.
 
     Returns:

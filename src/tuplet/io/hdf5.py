@@ -40,7 +40,7 @@ def open_hdf5(path: Path) -> Iterator[Any]:
 
 
 def array_at(
-    path: Path, group: Any, key: str, shape: Sequence[int | None], *, kinds: str = "biuf", rows: slice | None = None
+    path: Path, group: Any, key: str, shape: Sequence[int | None], *, rows: slice | None = None
 ) -> NDArray[Any]:
     """Read one array of an open file, or some of its rows."""
     where = f"{path}{getattr(group, 'name', '/').rstrip('/')}"
@@ -51,7 +51,7 @@ def array_at(
     fits = (
         seen is not None and len(seen) == len(shape) and all(w in (None, s) for w, s in zip(shape, seen, strict=True))
     )
-    if not fits or dtype is None or dtype.kind not in kinds:
+    if not fits or dtype is None or dtype.kind not in "biuf":
         wanted = tuple("n" if s is None else s for s in shape)
         raise InputError(f"{where} has {key!r} of shape {seen} and dtype {dtype}, expected {wanted} numbers")
     return np.asarray(item[slice(None) if rows is None else rows])

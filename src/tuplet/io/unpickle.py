@@ -23,9 +23,9 @@ STEPS = 5_000_000
 SMALL = 1024  # bytes; longer Python-2 strings and byte strings stay views, as they are the content of arrays
 
 
-def read_pickle(path: Path, *, steps: int = STEPS) -> Any:
+def read_pickle(path: Path) -> Any:
     r"""Read one pickle file."""
-    return unpickle(mapped(path), name=str(path), steps=steps)
+    return unpickle(mapped(path), name=str(path))
 
 
 def mapped(path: Path) -> memoryview:

@@ -15,6 +15,8 @@ from tuplet.types import in_range
 Grid = NDArray[np.float64]
 FOUNDATION = 4e7
 """Pressure in the gel per depth, Pa/m: about a gel of 0.15 MPa that is 4 mm thick."""
+PATCH, BLUR = 16e-3, 2e-4
+"""Side of what is felt, and how far the gel smooths it, metres."""
 DEEPEST = 3e-3
 """The gel gives way no further, metres."""
 
@@ -26,7 +28,7 @@ def relief(
     texture: Texture,
     point: NDArray[np.float64],
     axes: NDArray[np.float64],
-    patch: float = 16e-3,
+    patch: float = PATCH,
     size: int = 64,
 ) -> Grid:
     """Measure the surface of a body below a square patch, along parallel-looking rays from 1 m away."""
@@ -43,9 +45,9 @@ def relief(
     return np.where(hit, height, -np.inf).reshape(size, size)
 
 
-def imprint(height: Grid, *, force: float, patch: float = 16e-3) -> Grid:
+def imprint(height: Grid, *, force: float) -> Grid:
     r"""Press a flat gel on a surface until it carries a force."""
-    area = (patch / len(height)) ** 2
+    area = (PATCH / len(height)) ** 2
     top = float(height.max())
     low, high = top - DEEPEST, top
     for _ in range(40):
@@ -55,12 +57,12 @@ def imprint(height: Grid, *, force: float, patch: float = 16e-3) -> Grid:
     return np.maximum(0.0, height - (low + high) / 2)
 
 
-def gel_image(depth: Grid, *, patch: float = 16e-3, blur: float = 2e-4) -> NDArray[np.uint8]:
+def gel_image(depth: Grid) -> NDArray[np.uint8]:
     r"""Take the picture of a gel from within, by a red, a green and a blue lamp at its sides."""
-    pixel = patch / len(depth)
-    reach = np.arange(-math.ceil(3 * blur / pixel), math.ceil(3 * blur / pixel) + 1) * pixel
-    bell = np.exp(-0.5 * (reach / blur) ** 2) / np.exp(-0.5 * (reach / blur) ** 2).sum()
-    pad = len(reach) // 2
+    pixel = PATCH / len(depth)
+    pad = math.ceil(3 * BLUR / pixel)
+    bell = np.exp(-0.5 * (np.arange(-pad, pad + 1) * pixel / BLUR) ** 2)
+    bell /= bell.sum()
     smooth = np.pad(depth, pad, mode="edge")
     smooth = np.apply_along_axis(np.convolve, 0, smooth, bell, "valid")
     smooth = np.apply_along_axis(np.convolve, 1, smooth, bell, "valid")

@@ -9,13 +9,14 @@ from tuplet.types import InputError, in_range
 
 WINDOW = 0.032
 """Seconds of sound in a column."""
+LOWEST = 50.0
+"""Hertz; lower pitches are left out."""
 
 
-def mel_bands(bands: int, *, rate: int, points: int, low: float = 50.0) -> NDArray[np.float64]:
+def mel_bands(bands: int, *, rate: int, points: int) -> NDArray[np.float64]:
     r"""Return triangular bands, equally wide on the mel scale."""
     in_range("bands", bands, 1)
-    in_range("low", low, 0, rate / 2)
-    top, bottom = (2595 * np.log10(1 + f / 700) for f in (rate / 2, low))
+    top, bottom = (2595 * np.log10(1 + f / 700) for f in (rate / 2, LOWEST))
     edge = 700 * (10 ** (np.linspace(bottom, top, bands + 2) / 2595) - 1)
     f = np.fft.rfftfreq(points, 1 / rate)
     rising = (f - edge[:-2, None]) / (edge[1:-1] - edge[:-2])[:, None]

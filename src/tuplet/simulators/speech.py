@@ -39,7 +39,7 @@ def read_wav(file: Path) -> tuple[NDArray[np.float64], int]:
 
 
 def clip_features(
-    wave: NDArray[np.floating] | NDArray[np.integer], *, rate: int, frames: int = 48, bands: int = 32
+    wave: NDArray[np.floating] | NDArray[np.integer], *, rate: int, frames: int = 48
 ) -> NDArray[np.float32]:
     """Return the log-mel spectrogram of a clip, mean 0 and deviation 1 over its own values."""
     from scipy.signal import resample_poly
@@ -49,7 +49,7 @@ def clip_features(
         common = int(np.gcd(rate, RATE))
         narrow = resample_poly(narrow, RATE // common, rate // common)
     sound = _trimmed(narrow)
-    made = log_mel(sound / np.abs(sound).max(), rate=RATE, bands=bands, frames=frames, floor=1e-6).T.astype(np.float64)
+    made = log_mel(sound / np.abs(sound).max(), rate=RATE, bands=32, frames=frames, floor=1e-6).T.astype(np.float64)
     scaled: NDArray[np.float32] = ((made - made.mean()) / made.std()).astype(np.float32)
     return scaled
 
