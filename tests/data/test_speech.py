@@ -7,7 +7,7 @@ from tests.fixtures.spoken_digits import tone, write_wav
 from tuplet import InputError
 from tuplet.simulators import espeak
 from tuplet.simulators.espeak import Utterance, speak
-from tuplet.simulators.speech import clip_features, read_wav
+from tuplet.simulators.sound import clip_features, read_wav
 
 has_voice = pytest.mark.skipif(espeak.library() is None, reason="eSpeak NG is not installed")
 

@@ -8,8 +8,7 @@ import pytest
 
 from tuplet.data import Table
 from tuplet.simulators import simulate
-from tuplet.simulators.cache import cached
-from tuplet.simulators.episodes import episode_rows, episode_table
+from tuplet.simulators.episodes import cached, episode_rows, episode_table
 from tuplet.simulators.push import Push
 from tuplet.types import InputError
 

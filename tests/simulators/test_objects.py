@@ -8,9 +8,9 @@ import pytest
 
 from tuplet import InputError
 from tuplet.simulators.indent import DEEPEST, FOUNDATION, gel_image, imprint, relief
-from tuplet.simulators.mel import log_mel, mel_bands
 from tuplet.simulators.objects import MATERIALS, SHAPES, draw, revolve
 from tuplet.simulators.render import physics
+from tuplet.simulators.sound import log_mel, mel_bands
 from tuplet.simulators.stage import DAMPING, MALLET, TIP, site, stage, strike
 from tuplet.simulators.texture import KINDS, Texture, draw_texture
 

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuplet.data import Source
-from tuplet.datasets.affect import Scaling, made, opened, reader
-from tuplet.datasets.multibench import Affect, Nan
+from tuplet.datasets.multibench import Affect, Nan, Scaling, made, opened, reader
 from tuplet.types import InputError, one_of
 
 FILES = ("mosei_senti_data", "mosei_raw", "mosi_raw", "mosi_data")

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuplet.data import Source, Split, split_rows
-from tuplet.datasets.affect import Scaling, made, opened, reader
-from tuplet.datasets.multibench import Affect, Nan
+from tuplet.datasets.multibench import Affect, Nan, Scaling, made, opened, reader
 from tuplet.types import InputError, one_of
 
 FILES = ("sarcasm", "humor")

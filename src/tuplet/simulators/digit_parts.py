@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from tuplet.data import Table
 from tuplet.datasets._files import LARGEST, contents, from_wheel
-from tuplet.simulators.cache import cached
+from tuplet.simulators.episodes import cached
 from tuplet.simulators.espeak import ACCENTS, VARIANTS, Utterance, library, speak
 from tuplet.simulators.espeak import RATE as SYNTHETIC_RATE
-from tuplet.simulators.speech import clip_features, read_wav
+from tuplet.simulators.sound import clip_features, read_wav
 from tuplet.types import InputError
 
 CSV = "mnist_5k.csv.gz"

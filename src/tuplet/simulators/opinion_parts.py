@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tuplet.datasets._files import contents, json_in
 from tuplet.simulators.espeak import ACCENTS, RATE, Utterance, speak
-from tuplet.simulators.speech import clip_features
+from tuplet.simulators.sound import clip_features
 from tuplet.types import InputError
 
 SITES = ("amazon", "imdb", "yelp")

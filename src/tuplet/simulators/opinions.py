@@ -19,7 +19,7 @@ from tuplet.data._lazy import Lazy
 from tuplet.data.splits import PARTS
 from tuplet.datasets._files import padded
 from tuplet.datasets._reader import Content, Needed, Reader, checksum, opened
-from tuplet.simulators.cache import cache_folder
+from tuplet.simulators.episodes import cache_folder
 from tuplet.simulators.opinion_parts import SITES, WORDS, emoji, sentences, spoken
 from tuplet.types import InputError, in_range, one_of
 

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from tuplet.data import Source, from_table
 from tuplet.simulators.episodes import episode_table
 from tuplet.simulators.indent import gel_image, imprint, relief
-from tuplet.simulators.mel import WINDOW, log_mel
 from tuplet.simulators.modal import ring
 from tuplet.simulators.objects import MATERIALS, SHAPES, Thing, draw
 from tuplet.simulators.render import Camera, physics, render
+from tuplet.simulators.sound import WINDOW, log_mel
 from tuplet.simulators.stage import lay, site, stage, strike
 from tuplet.types import Kind, in_range, one_of
 

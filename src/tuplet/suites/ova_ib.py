@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from tuplet.objectives import Bottleneck, Objective, OneVsAll
-from tuplet.simulators.cache import cache_folder
+from tuplet.simulators.episodes import cache_folder
 from tuplet.simulators.opinions import FILE
 from tuplet.study.suite import Entry, Settings, Suite, Task
 from tuplet.suites.claims import ova_ib_claims
