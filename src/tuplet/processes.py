@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from typing import Any, TypeVar
@@ -48,11 +49,11 @@ class Workers(ProcessPoolExecutor):
         return super().__exit__(kind, error, trace)
 
 
+@dataclass
 class Inline:
     """Stands for `Workers` where one is enough: runs each call at once in this process; None leaves its threads alone."""
 
-    def __init__(self, threads: int | None = 1) -> None:
-        self.threads = threads
+    threads: int | None = 1
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run a call; its future is done."""
@@ -120,11 +121,10 @@ def _one_thread() -> Iterator[None]:
 @contextmanager
 def deaf() -> Iterator[None]:
     """Let processes that start meanwhile never hear Ctrl-C: while they import, they would answer it with a traceback."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    can = hasattr(signal, "pthread_sigmask")
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if can else set()
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if can:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)

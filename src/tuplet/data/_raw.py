@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from tuplet.data._columns import as_array, as_numbers, as_strings, hashed, is_text
+from tuplet.data._columns import as_array, as_numbers, as_strings, is_text
 from tuplet.data._padding import filled_ends
 from tuplet.data._scaling import BLOCK, Column, Scale, Scaling, blocks, fit_array, fit_scale
+from tuplet.data._text import hashed
 from tuplet.data.preprocessing import Modality, Preprocessing, present_rows
 from tuplet.data.source import Held
 from tuplet.types import InputError, Kind, kind_of, one_of

@@ -10,9 +10,10 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from tuplet.data._columns import FEATURES, as_numbers, bad_rows, hashed, is_frame
+from tuplet.data._columns import as_numbers, bad_rows, is_frame
 from tuplet.data._padding import filled_ends, lengths, nan_ends_only, spread
 from tuplet.data._scaling import BLOCK, Scale, held_steps
+from tuplet.data._text import FEATURES, hashed
 from tuplet.types import InputError, Kind
 
 
