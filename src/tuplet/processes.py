@@ -6,16 +6,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
-from typing import Any, TypeVar
+from typing import Any
 
-T = TypeVar("T")
-R = TypeVar("R")
 LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -29,12 +27,6 @@ class Workers(ProcessPoolExecutor):
         """Give a call to a worker, starting one if none is free."""
         with _one_thread(), deaf():
             return super().submit(fn, *args, **kwargs)
-
-    def each(self, fn: Callable[[T], R], items: Sequence[T], *, chunk: int = 1) -> list[R]:
-        """Return ``fn`` of each item, in order. Unlike `map` it cancels nothing, on which Python's pool stumbles."""
-        parts = [items[i : i + chunk] for i in range(0, len(items), chunk)]
-        futures = [self.submit(_all, fn, part) for part in parts]
-        return [value for future in futures for value in future.result()]
 
     def stop(self) -> None:
         """End all workers now, whatever they do."""
@@ -90,10 +82,6 @@ def watch_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _all(fn: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    return [fn(item) for item in items]
 
 
 def _begin() -> None:

@@ -95,7 +95,8 @@ def episode_rows(scene: Scene, *, episodes: int, seed: int = 0, workers: int | N
     else:
         try:
             with Workers(min(workers, episodes)) as pool:
-                parts = pool.each(one, range(episodes), chunk=max(1, min(16, episodes // (4 * workers))))
+                futures = [pool.submit(one, number) for number in range(episodes)]
+                parts = [future.result() for future in futures]
         except BrokenProcessPool:
             raise InputError(
                 f"workers is {workers}, but a process ended early; put the call under if __name__ == '__main__': or "
