@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -14,6 +14,7 @@ from tuplet.data._columns import as_numbers, bad_rows, is_frame
 from tuplet.data._padding import filled_ends, lengths, nan_ends_only, spread
 from tuplet.data._scaling import BLOCK, Scale, held_steps
 from tuplet.data._text import FEATURES, hashed
+from tuplet.io import AnyOf, Between, parse_state
 from tuplet.types import InputError, Kind
 
 
@@ -172,37 +173,21 @@ class Preprocessing:
         Raises:
             InputError: naming the entry that is missing or has another form.
         """
-        if not isinstance(state, Mapping):
-            raise InputError(f"preprocessing is a {type(state).__name__}, expected an object with a shape and a scale")
-        shape = state.get("shape")
-        if not isinstance(shape, list) or not 1 <= len(shape) <= 8 or not all(type(n) is int and n > 0 for n in shape):
-            raise InputError(f"preprocessing has shape {str(shape)[:80]}, expected a list of positive integers")
-        if math.prod(shape) > 2**40:
-            raise InputError(f"preprocessing has shape {str(shape)[:80]}, which is too large")
-        kind, rate = state.get("kind"), state.get("rate")
-        if kind is not None and kind not in get_args(Kind):
-            raise InputError(f"preprocessing has kind {str(kind)[:80]!r}, expected one of {', '.join(get_args(Kind))}")
-        if kind == "text" and shape != [FEATURES]:
-            raise InputError(f"preprocessing has shape {shape} for text, expected [{FEATURES}]")
-        if rate is not None and not _number(rate):
-            raise InputError(f"preprocessing has rate {str(rate)[:80]!r}, expected a number")
-        for key in ("unit", "dtype"):
-            if not isinstance(state.get(key, ""), str):
-                raise InputError(f"preprocessing has {key} {str(state[key])[:80]!r}, expected text")
-        last, precision = state.get("channels_last", False), state.get("precision", "float64")
-        if not isinstance(last, bool) or precision not in ("float32", "float64") or (last and len(shape) != 3):
-            raise InputError("preprocessing has channels_last or precision of another form; write it again")
-        columns = state.get("columns", [])
-        named = isinstance(columns, list) and all(isinstance(c, str) for c in columns)
-        if not named or len(columns) not in (0, shape[0]) or (columns and len(shape) > 1):
+        fix = "write it again"
+        found = parse_state(json.dumps(state, default=str), _STATE, where="preprocessing", fix=fix)
+        shape, kind, columns = found["shape"], found["kind"], found.get("columns", [])
+        fits = 1 <= len(shape) <= 8 and math.prod(shape) <= 2**40 and (kind != "text" or shape == [FEATURES])
+        if not fits or (found["channels_last"] and len(shape) != 3):
+            raise InputError(f"preprocessing has shape {str(shape)[:80]}, which its rows cannot have; {fix}")
+        if columns and shape != [len(columns)]:
             raise InputError(f"preprocessing has columns {str(columns)[:80]}, expected one name for each of {shape}")
-        mean, deviation = (_numbers(key, state.get(key), shape) for key in ("mean", "deviation"))
-        if mean.shape != deviation.shape or (deviation < 0).any():
-            raise InputError("preprocessing has deviation that does not match mean, or is negative; write it again")
-        scale = Scale(mean, deviation, np.float32 if precision == "float32" else np.float64)
-        unit, dtype = state.get("unit", ""), state.get("dtype", "float32")
-        modality = Modality(tuple(shape), dtype, unit, kind, None if rate is None else float(rate))
-        return cls(modality, scale, last, tuple(columns))
+        mean, deviation = (np.asarray(found[k], dtype=np.float64) for k in ("mean", "deviation"))
+        if mean.shape != deviation.shape or mean.shape not in ((), (shape[-1],)):
+            raise InputError(f"preprocessing has mean or deviation of another size than {shape[-1]}; {fix}")
+        scale = Scale(mean, deviation, np.float32 if found["precision"] == "float32" else np.float64)
+        rate = None if found["rate"] is None else float(found["rate"])
+        modality = Modality(tuple(shape), found["dtype"], found["unit"], kind, rate)
+        return cls(modality, scale, found["channels_last"], tuple(columns))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Preprocessing) and self.to_json() == other.to_json()
@@ -250,13 +235,16 @@ def _keep_padding(values: NDArray[Any], scaled: NDArray[np.float32]) -> None:
         scaled[empty, end[empty], 0] = 2.0**-20  # a step that equals the mean is still a step
 
 
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _numbers(key: str, value: object, shape: list[int]) -> NDArray[np.float64]:
-    if _number(value):
-        return np.asarray(value, dtype=np.float64)
-    if isinstance(value, list) and len(value) == shape[-1] and all(_number(v) for v in value):
-        return np.asarray(value, dtype=np.float64)
-    raise InputError(f"preprocessing has {key} {str(value)[:80]!r}, expected a finite number or {shape[-1]} of them")
+_STATE = {
+    "shape": [Between(int, 1, 2**40)],
+    "kind": AnyOf(None, set(get_args(Kind))),
+    "unit": str,
+    "dtype": str,
+    "rate": AnyOf(None, float),
+    "mean": AnyOf(float, [float]),
+    "deviation": AnyOf(Between(float, 0), [Between(float, 0)]),
+    "precision": {"float32", "float64"},
+    "channels_last": bool,
+    "columns?": [str],
+}
+"""What `Preprocessing.to_json` writes."""

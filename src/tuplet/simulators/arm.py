@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tuplet.data import Source, from_table
 from tuplet.data._scaling import Scaling
 from tuplet.simulators.episodes import episode_table
-from tuplet.simulators.render import Camera, physics, render
+from tuplet.simulators.render import Camera, about, physics, render, world
 from tuplet.types import InputError, in_range
 
 Vector = NDArray[np.float64]
@@ -126,16 +126,14 @@ class Arm:
 
     @property
     def about(self) -> dict[str, str]:
-        """Return title, origin and units."""
-        return {
-            "title": "An arm with a camera, an inertial sensor and encoders (simulated)",
-            "origin": f"tuplet, MuJoCo {physics().__version__}",
-            "licence": "Apache-2.0",
-            "unit.vision": "red, green, blue, 0 to 1",
-            "unit.imu": "m/s^2 and rad/s",
-            "unit.joints": "rad",
-            "unit.pose": "m and unit quaternion",
-        }
+        """Return title, origin, units and classes."""
+        return about(
+            "An arm with a camera, an inertial sensor and encoders (simulated)",
+            vision="red, green, blue, 0 to 1",
+            imu="m/s^2 and rad/s",
+            joints="rad",
+            pose="m and unit quaternion",
+        )
 
     def episode(self, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
         """Return the rows of one motion."""
@@ -215,7 +213,7 @@ def stage(rng: np.random.Generator) -> Any:
     gains = ((900, 60), (900, 60), (900, 50), (900, 50), (400, 16), (300, 12), (200, 9))
     servos = "".join(f'<position joint="joint{i + 1}" kp="{k}" kv="{d}"/>' for i, (k, d) in enumerate(gains))
     # without implicit damping: what the accelerometer reads is then exactly what changes the velocity
-    text = f"""
+    return world(f"""
 <mujoco>
   <compiler angle="radian"/>
   <option timestep="{STEP / SUBSTEPS}" integrator="Euler"><flag autoreset="disable" eulerdamp="disable"/></option>
@@ -227,9 +225,7 @@ def stage(rng: np.random.Generator) -> Any:
   </worldbody>
   <actuator>{servos}</actuator>
   <sensor><accelerometer site="imu"/><gyro site="imu"/></sensor>
-</mujoco>"""
-    mujoco = physics()
-    return mujoco.MjData(mujoco.MjModel.from_xml_string(text))
+</mujoco>""")
 
 
 def plan(rng: np.random.Generator, seconds: float) -> Callable[[float], tuple[Vector, Vector]]:

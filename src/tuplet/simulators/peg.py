@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tuplet.data import Source, from_table
 from tuplet.data._scaling import Scaling
 from tuplet.simulators.episodes import Columns, episode_table
-from tuplet.simulators.render import Camera, Frame, flow, physics, quaternion, render
+from tuplet.simulators.render import Camera, Frame, about, flow, glide, physics, quaternion, render, world
 from tuplet.types import in_range, one_of
 
 STEP = 0.05
@@ -111,25 +111,22 @@ class Peg:
     @property
     def about(self) -> dict[str, str]:
         """Return title, origin, units and classes."""
-        return {
-            "title": "A gripper inserts a peg into a hole (simulated)",
-            "origin": f"tuplet, MuJoCo {physics().__version__}",
-            "licence": "Apache-2.0",
-            "unit.vision": "red, green and blue, 0 to 1",
-            "unit.depth": "m",
-            "unit.flow": "pixels since the step before, right and down",
-            "unit.force": "N and N m",
-            "unit.pose": "m and unit quaternion",
-            "unit.orientation": "unit quaternion",
-            "classes.contact": '["free", "contact"]',
-        }
+        return about(
+            "A gripper inserts a peg into a hole (simulated)",
+            vision="red, green and blue, 0 to 1",
+            depth="m",
+            flow="pixels since the step before, right and down",
+            force="N and N m",
+            pose="m and unit quaternion",
+            orientation="unit quaternion",
+            classes={"contact": ("free", "contact")},
+        )
 
     def episode(self, rng: np.random.Generator) -> Columns:
         """Return one row per step, or in ``every`` steps, between the first and the last."""
-        mujoco = physics()
         hole, turn = rng.uniform(-0.02, 0.02, size=2), rng.uniform(-0.5, 0.5)
         text = scene(hole=(float(hole[0]), float(hole[1])), turn=turn, friction=rng.uniform(0.1, 0.25))
-        data = mujoco.MjData(mujoco.MjModel.from_xml_string(text))
+        data = world(text)
         camera = replace(CAMERA, size=self.size)
         away = rng.uniform(-1, 1, size=2) * 0.02
         data.qpos[:] = data.ctrl[:] = [
@@ -139,7 +136,7 @@ class Peg:
             turn,
         ]
         data.qpos[5] = data.ctrl[5] = turn + rng.uniform(-0.3, 0.3)
-        mujoco.mj_forward(data.model, data)
+        physics().mj_forward(data.model, data)
         policy = _search(rng, data, hole, turn)
         lamp, ambient = _light(rng, data.model)
         frames: dict[int, Frame] = {}
@@ -148,13 +145,10 @@ class Peg:
         sensed = np.empty((SUBSTEPS, 6))
         tip, peg = data.site("tip"), data.model.geom("peg").id
         for step in range(self.steps):
-            goal, start, touched = next(policy), data.ctrl.copy(), False
-            for k in range(SUBSTEPS):
-                data.ctrl[:] = start + (goal - start) * (k + 1) / SUBSTEPS
-                mujoco.mj_step(data.model, data)
+            touched = False
+            for k in glide(data, next(policy), SUBSTEPS):
                 sensed[k] = data.sensordata
                 touched = touched or bool((data.contact.geom == peg).any())
-            mujoco.mj_forward(data.model, data)
             if self.appearance == "step":
                 lamp, ambient = _light(rng, data.model)
             if step in kept or step + 1 in kept:

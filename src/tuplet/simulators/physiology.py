@@ -9,7 +9,6 @@ stress. What is shared is exact: ECG and pulse have the same beats.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from tuplet.data import Source, from_table
 from tuplet.simulators.episodes import Columns, episode_table
+from tuplet.simulators.render import about
 from tuplet.types import in_range
 
 CHEST, WRIST = 700, 64
@@ -107,16 +107,15 @@ class Physiology:
 
     @property
     def about(self) -> dict[str, str]:
-        """Return title, units and states."""
-        return {
-            "title": "ECG, respiration and pulse of people in three states (simulated)",
-            "origin": "tuplet",
-            "licence": "Apache-2.0",
-            "unit.ecg": "mV",
-            "unit.respiration": "volume, arbitrary",
-            "unit.bvp": "blood volume, arbitrary",
-            "classes.state": json.dumps(list(STATES)),
-        }
+        """Return title, origin, units and classes."""
+        return about(
+            "ECG, respiration and pulse of people in three states (simulated)",
+            ecg="mV",
+            respiration="volume, arbitrary",
+            bvp="blood volume, arbitrary",
+            physical=False,
+            classes={"state": list(STATES)},
+        )
 
     def episode(self, rng: np.random.Generator) -> Columns:
         """Return the windows of one person, states in order."""

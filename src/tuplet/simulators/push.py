@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tuplet.data import Source, from_table
 from tuplet.data._scaling import Scaling
 from tuplet.simulators.episodes import Columns, episode_table
-from tuplet.simulators.render import BRIGHTNESS, Camera, grey, physics, quaternion, render
+from tuplet.simulators.render import BRIGHTNESS, Camera, about, glide, grey, quaternion, render, world
 from tuplet.types import InputError, in_range
 
 STEP = 0.05
@@ -107,16 +107,14 @@ class Push:
 
     @property
     def about(self) -> dict[str, str]:
-        """Return title, origin and units."""
-        return {
-            "title": "A finger pushes a puck (simulated)",
-            "origin": f"tuplet, MuJoCo {physics().__version__}",
-            "licence": "Apache-2.0",
-            "unit.vision": "brightness, 0 to 1",
-            "unit.force": "N and N m",
-            "unit.pose": "m and unit quaternion",
-            "unit.position": "m",
-        }
+        """Return title, origin, units and classes."""
+        return about(
+            "A finger pushes a puck (simulated)",
+            vision="brightness, 0 to 1",
+            force="N and N m",
+            pose="m and unit quaternion",
+            position="m",
+        )
 
     def episode(self, rng: np.random.Generator) -> Columns:
         """Return the windows of one episode in which the finger touches the puck."""
@@ -191,10 +189,9 @@ def scene(*, radius: float, mass: float, friction: float, colours: NDArray[np.fl
 
 def _track(rng: np.random.Generator, push: Push) -> Columns:
     """Return one value per step of everything that is recorded."""
-    mujoco = physics()
     friction, mass, radius = rng.uniform(0.15, 0.6), rng.uniform(0.1, 0.5), rng.uniform(0.032, 0.046)
     text = scene(radius=radius, mass=mass, friction=friction, colours=_colours(rng))
-    data = mujoco.MjData(mujoco.MjModel.from_xml_string(text))
+    data = world(text)
     lamp = (*rng.uniform(-1, 1, size=2), rng.uniform(1, 2))
     ambient = rng.uniform(0.3, 0.55)
     data.qpos[:2] = rng.uniform(-0.1, 0.1, size=2)
@@ -205,14 +202,10 @@ def _track(rng: np.random.Generator, push: Push) -> Columns:
     tip = data.site("tip")
     kept: dict[str, list[Any]] = {k: [] for k in ("vision", "force", "pose", "position", "contact")}
     for _ in range(push.steps):
-        goal = next(policy)
-        start, touched = data.ctrl.copy(), False
-        for k in range(SUBSTEPS):
-            data.ctrl[:] = start + (goal - start) * (k + 1) / SUBSTEPS
-            mujoco.mj_step(data.model, data)
+        touched = False
+        for k in glide(data, next(policy), SUBSTEPS):
             sensed[k] = data.sensordata
             touched = touched or any(set(two) == pair for two in data.contact.geom.tolist())
-        mujoco.mj_forward(data.model, data)
         kept["vision"].append(grey(render(data, camera=camera, lamp=lamp, ambient=ambient, shadows="cast").rgb))
         kept["force"].append(sensed.mean(axis=0))
         kept["pose"].append([*tip.xpos, *quaternion(tip.xmat)])

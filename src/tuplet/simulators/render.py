@@ -5,7 +5,9 @@ No display, no OpenGL: `mujoco.mj_multiRay` finds what each ray meets; the colou
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import ModuleType
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from tuplet.types import InputError, in_range, one_of
 
 Vector = tuple[float, float, float]
+About = dict[str, str]
 SKY = (0.78, 0.82, 0.88)
 """Colour of a pixel whose ray meets nothing: red, green, blue in [0, 1]."""
 BRIGHTNESS = (0.299, 0.587, 0.114)
@@ -148,6 +151,39 @@ def physics() -> ModuleType:
         raise InputError("mujoco is not installed; run pip install 'tuplet[data]'") from None
     module: ModuleType = mujoco
     return module
+
+
+def world(text: str) -> Any:
+    """Build a scene of MJCF and compute what follows from its positions."""
+    mujoco = physics()
+    data = mujoco.MjData(mujoco.MjModel.from_xml_string(text))
+    mujoco.mj_forward(data.model, data)
+    return data
+
+
+def glide(data: Any, goal: NDArray[np.float64], count: int) -> Iterator[int]:
+    """Lead the commands to a goal in equal steps of the physics; yields after each of them."""
+    start, mujoco = data.ctrl.copy(), physics()
+    for k in range(count):
+        data.ctrl[:] = start + (goal - start) * (k + 1) / count
+        mujoco.mj_step(data.model, data)
+        yield k
+    mujoco.mj_forward(data.model, data)
+
+
+def about(
+    title: str, *, physical: bool = True, classes: Mapping[str, Sequence[str]] | None = None, **units: str
+) -> About:
+    """Return what the file of a scene says of itself."""
+    origin = f"tuplet, MuJoCo {physics().__version__}" if physical else "tuplet"
+    named = {f"classes.{k}": json.dumps(list(v)) for k, v in (classes or {}).items()}
+    return {
+        "title": title,
+        "origin": origin,
+        "licence": "Apache-2.0",
+        **{f"unit.{k}": v for k, v in units.items()},
+        **named,
+    }
 
 
 def quaternion(turn: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tuplet.simulators.modal import Material
 from tuplet.simulators.objects import Thing
-from tuplet.simulators.render import physics
+from tuplet.simulators.render import physics, world
 
 Vector = NDArray[np.float64]
 MALLET = Material(1150.0, 3e9, 0.4, 0.0)
@@ -25,7 +25,7 @@ def stage(thing: Thing) -> Any:
     """Put an object and a mallet into a world without gravity, above a table."""
     asset, geom = thing.geom
     colour = " ".join(f"{c:.4f}" for c in thing.colour)
-    text = f"""
+    return world(f"""
 <mujoco>
   <option gravity="0 0 0" integrator="Euler" tolerance="1e-12"><flag autoreset="disable"/></option>
   <default><geom contype="0" conaffinity="0"/></default>
@@ -38,11 +38,7 @@ def stage(thing: Thing) -> Any:
     <body name="mallet" pos="0 0 -3"><freejoint/><geom name="mallet" size="{TIP}" mass="0.015"/></body>
   </worldbody>
   <contact><pair geom1="mallet" geom2="thing" condim="1" solimp="0.95 0.95 0.001 0.5 2"/></contact>
-</mujoco>"""
-    mujoco = physics()
-    data = mujoco.MjData(mujoco.MjModel.from_xml_string(text))
-    mujoco.mj_forward(data.model, data)
-    return data
+</mujoco>""")
 
 
 def strike(rng: np.random.Generator, thing: Thing, data: Any) -> tuple[Vector, float, Vector]:

@@ -10,7 +10,6 @@ balls, whose modes lie above hearing.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -23,7 +22,7 @@ from tuplet.simulators.episodes import episode_table
 from tuplet.simulators.indent import gel_image, imprint, relief
 from tuplet.simulators.modal import ring
 from tuplet.simulators.objects import MATERIALS, SHAPES, Thing, draw
-from tuplet.simulators.render import Camera, physics, render
+from tuplet.simulators.render import Camera, about, render
 from tuplet.simulators.sound import WINDOW, log_mel
 from tuplet.simulators.stage import lay, site, stage, strike
 from tuplet.types import Kind, in_range, one_of
@@ -103,18 +102,15 @@ class Tap:
 
     @property
     def about(self) -> dict[str, str]:
-        """Return title, origin, units and the names of the classes."""
-        return {
-            "title": "Objects seen, struck and touched (simulated)",
-            "origin": f"tuplet, MuJoCo {physics().__version__}",
-            "licence": "Apache-2.0",
-            "unit.vision": "red, green, blue, 0 to 1",
-            "unit.audio": "natural logarithm of power",
-            "unit.touch": "red, green, blue, 0 to 1",
-            "unit.waveform": "full scale",
-            "classes.material": json.dumps(sorted(MATERIALS)),
-            "classes.shape": json.dumps(SHAPES),
-        }
+        """Return title, origin, units and classes."""
+        return about(
+            "Objects seen, struck and touched (simulated)",
+            vision="red, green, blue, 0 to 1",
+            audio="natural logarithm of power",
+            touch="red, green, blue, 0 to 1",
+            waveform="full scale",
+            classes={"material": sorted(MATERIALS), "shape": SHAPES},
+        )
 
     def episode(self, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
         """Return the instances of one object."""
