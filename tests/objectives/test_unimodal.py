@@ -56,6 +56,11 @@ def test_equals_the_oracle_with_and_without_missing_rows(kind):
         assert float(loss.total.detach()) == pytest.approx(oracle(objective, emb, kind), rel=1e-12)
         assert sorted(loss.terms) == ["a", "b", "c"]
         assert float(sum(loss.terms.values())) == pytest.approx(float(loss.total.detach()), rel=1e-12)
+    if kind == "class":  # -1 is no class: such a row adds nothing
+        unknown = replace(emb, target={"label": torch.where(torch.arange(9) < 8, emb.target["label"], -1)})
+        last = replace(emb, target={"label": torch.where(torch.arange(9) < 8, -1, emb.target["label"])})
+        parts = float((objective(unknown).total + objective(last).total).detach())
+        assert parts == pytest.approx(float(loss.total.detach()), rel=1e-12)
 
 
 def test_gradients_are_those_of_the_value_and_stay_within_a_modality():

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tuplet.functional._derivative import first_order
+from tuplet.types import InputError
 
 SWEEPS = 20  # cheap matrix-vector sweeps between two sweeps in the log domain
 STEP = 10.0  # largest step of a potential, in units of epsilon
@@ -146,3 +147,13 @@ def _solved(systems: Tensor, right: Tensor) -> Tensor:
         solved: Tensor = torch.linalg.solve_ex(systems, right)[0]
         return solved
     return torch.stack([torch.linalg.solve_ex(a, b)[0] for a, b in zip(systems, right, strict=True)])
+
+
+def masses_of(name: str, given: Tensor | None, problems: Float[Tensor, "S _ _"], dim: int = -1) -> Float[Tensor, "S N"]:
+    """Return float64 masses along one side of problems; uniform where none are given."""
+    count, size = len(problems), problems.shape[dim]
+    if given is None:
+        return problems.new_full((count, size), 1 / size, dtype=torch.float64)
+    if given.shape[-1] != size:
+        raise InputError(f"{name} has shape {tuple(given.shape)}, expected ({size},) to match its cost or kernel")
+    return given.detach().double().expand(count, size)

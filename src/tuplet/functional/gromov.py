@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tuplet.functional._plans import consensus_kernel, gromov_plan, gromov_value, start_plan
+from tuplet.functional._sinkhorn import masses_of
 from tuplet.types import InputError, in_range, one_of
 
 Coupling = Literal["gw", "entropic", "identity"]
@@ -109,7 +110,7 @@ def gromov_wasserstein(
     single = Kx.ndim == 2 and Ky.ndim == 2
     count = max(len(k) if k.ndim == 3 else 1 for k in (Kx, Ky))
     Kx, Ky = Kx.expand(count, -1, -1), Ky.expand(count, -1, -1)
-    a, b = _masses("p", p, Kx), _masses("q", q, Ky)
+    a, b = masses_of("p", p, Kx), masses_of("q", q, Ky)
     paired = a.shape == b.shape
     if coupling == "identity":
         if not paired or not (torch.compiler.is_compiling() or torch.allclose(a, b)):
@@ -179,7 +180,7 @@ def gromov_barycenter(
     if not isinstance(kernels, Tensor):
         kernels, masses = _padded(kernels)
     K = kernels.detach().double()
-    q = _masses("masses", masses, K)
+    q = masses_of("masses", masses, K)
     given = torch.ones_like(q[:, 0]) if weights is None else weights.detach().double()
     share = given * (q.sum(dim=1) > 0)
     share = share / share.sum().clamp_min(1e-30)
@@ -206,16 +207,6 @@ def gromov_barycenter(
             break
     values = gromov_value(C.expand(len(K), -1, -1), K, plans)
     return Barycenter(*(x.to(kernels.dtype) for x in (C, plans, values)))
-
-
-def _masses(name: str, given: Tensor | None, kernel: Tensor) -> Tensor:
-    """Return float64 masses ``(S, N)`` of the rows of ``(S, N, N)`` kernels."""
-    count, size = kernel.shape[:2]
-    if given is None:
-        return kernel.new_full((count, size), 1 / size, dtype=torch.float64)
-    if given.shape[-1] != size:
-        raise InputError(f"{name} has shape {tuple(given.shape)}, expected ({size},) to match its kernel")
-    return given.detach().double().expand(count, size)
 
 
 def _padded(kernels: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -26,11 +26,7 @@ def sigmoid_contrast(
     .. math:: L = \frac1N \sum_i \sum_j \log \big( 1 + e^{-y_{ij} l_{ij}} \big), \qquad y_{ij} = \pm 1
 
     Args:
-        logits: as in `contrast`.
-        positive: as in `contrast`.
-        rows: as in `contrast`.
-        valid: as in `contrast`.
-        group: as in `contrast`.
+        logits, positive, rows, valid, group: as in `contrast`.
         positives: ``"own"`` leaves other pairs of one group out; ``"group"`` makes them positives.
         block_size: as in `contrast`.
 

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tuplet.functional._sinkhorn import LIGHT, Potentials, half_squared
+from tuplet.functional._sinkhorn import LIGHT, Potentials, half_squared, masses_of
 from tuplet.functional.rows import unit
 from tuplet.types import InputError, in_range, one_of
 
@@ -74,8 +74,7 @@ def sinkhorn(
     if not epsilon > 0:
         raise InputError(f"epsilon is {epsilon}, expected a number > 0; it smooths the plan")
     shape, batched = cost.shape, cost.reshape(-1, *cost.shape[-2:])
-    rows = _masses(a, batched, -2)
-    columns = _masses(b, batched, -1)
+    rows, columns = masses_of("a", a, batched, -2), masses_of("b", b, batched, -1)
     held = (rows > 0)[:, :, None] & (columns > 0)[:, None, :]
     batched = torch.where(held, batched, 0.0)
     heavy, wide = rows.clamp_min(LIGHT), columns.clamp_min(LIGHT)
@@ -144,14 +143,3 @@ def wasserstein_barycenter(
         start = torch.einsum("s,snp,snd->pd", share, plans, points) / b.clamp_min(LIGHT)[:, None]
         start = unit(start) if support == "sphere" else start
     return start
-
-
-def _masses(given: Tensor | None, cost: Tensor, dim: int) -> Tensor:
-    """Return float64 masses, ``(S, N)``."""
-    size = cost.shape[dim]
-    if given is None:
-        return cost.new_full((len(cost), size), 1 / size, dtype=torch.float64)
-    if given.shape[-1] != size:
-        name = "ab"[dim + 2]
-        raise InputError(f"{name} has shape {tuple(given.shape)}, expected ({size},) to match cost")
-    return given.detach().double().expand(len(cost), size) if given.ndim == 1 else given.detach().double()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from math import prod
 from typing import Any, Literal
 
@@ -162,20 +163,11 @@ class AlignmentModel(nn.Module):
                 f"inputs has {sorted(batch.inputs)}, but the model was built for {sorted(self.encoders)}; select the same "
                 f"modalities"
             )
-        h: dict[str, Tensor] = {}
         z: dict[str, Tensor] = {}
+        h: dict[str, Tensor] = {}
         for name in self.encoders:
             z[name], h[name] = self._embed(name, batch.inputs[name], batch.present[name])
-        return Embeddings(
-            z=z,
-            h=h,
-            present=batch.present,
-            index=batch.index,
-            group=batch.group,
-            target=batch.target,
-            aux={},
-            rows=slice(0, len(batch)),
-        )
+        return Embeddings(z, h, batch.present, batch.index, batch.group, batch.target, {}, slice(0, len(batch)))
 
     def embed_one(self, name: str, inputs: Any, present: Tensor) -> Tensor:
         """Return ``z`` of one modality, from rows as its encoder reads them."""
@@ -189,6 +181,17 @@ class AlignmentModel(nn.Module):
         if projected.dtype in (torch.bfloat16, torch.float16):  # under autocast: lengths need float32
             projected = projected.float()
         return torch.where(mask, unit(projected), 0.0), torch.where(mask, encoded, 0.0)
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Be in evaluation mode meanwhile; then every module is in its own mode again."""
+        modes = {m: m.training for m in self.modules()}
+        self.eval()
+        try:
+            yield
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
 
     @torch.no_grad()
     def encode(
@@ -232,15 +235,14 @@ class AlignmentModel(nn.Module):
             )
         rows = {k: self.preprocessing[k].apply(v, name=f"raw[{k!r}]") for k, v in raw.items()}
         parameter = next(iter(self.parameters()), torch.empty(0))
-        modes, home = {m: m.training for m in self.modules()}, parameter.device
+        home = parameter.device
         away = home if device is None else torch.device(device)
-        try:
-            self.eval().to(away)
-            return {k: self._encoded(k, *rows[k], batch_size, away) for k in rows}
-        finally:
-            self.to(home)
-            for module, mode in modes.items():
-                module.training = mode
+        with self.evaluating():
+            try:
+                self.to(away)
+                return {k: self._encoded(k, *rows[k], batch_size, away) for k in rows}
+            finally:
+                self.to(home)
 
     def _encoded(
         self, name: str, values: NDArray[np.float32], present: NDArray[np.bool_], size: int, device: torch.device

@@ -32,16 +32,11 @@ def embed(model: AlignmentModel, rows: Rows, *, batch_size: int = 1024) -> Embed
         >>> len(embed(AlignmentModel.mlp({"a": (3,), "b": (3,)}), from_arrays({"a": x, "b": x}).test))
         4
     """
-    modes = {m: m.training for m in model.modules()}
     device = next(iter(model.parameters()), torch.empty(0)).device
-    model.eval()
     starts = range(0, len(rows), batch_size)
     batches = (rows[slice(i, min(i + batch_size, len(rows)))] for i in starts)
-    try:
+    with model.evaluating():
         parts = [model(batch.map(lambda value: value.to(device))) for batch in batches]
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
     for part in parts:
         for name in part.modalities:
             if not bool(torch.isfinite(part.h[name]).all() & torch.isfinite(part.z[name]).all()):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import combinations
 
@@ -65,17 +65,17 @@ def _over_every_set(emb: Embeddings, terms: Terms) -> dict[str, Tensor]:
             with_all = present[:, list(kept)].all(dim=1)
             exactly = with_all & (present.sum(dim=1) == size) & (with_all.sum() >= 2)
             chosen = [names[i] for i in kept]
-            part = replace(
-                emb,
-                z={k: emb.z[k] for k in chosen},
-                h={k: emb.h[k] for k in chosen},
-                present={k: emb.present[k] for k in chosen},
-                aux=emb.aux | {COUNTED: exactly},
-            )
+            part = replace(restricted(emb, chosen), aux=emb.aux | {COUNTED: exactly})
             for name, value in terms(part).items():  # summed over the counted rows, divided by all that have these
                 totals[name] = totals.get(name, 0.0) + value * with_all.sum()
             count = count + exactly.sum()
     return {name: value / count.clamp_min(1) for name, value in totals.items()}
+
+
+def restricted(emb: Embeddings, names: Sequence[str]) -> Embeddings:
+    """Take some modalities of all rows."""
+    z, h, present = ({k: side[k] for k in names} for side in (emb.z, emb.h, emb.present))
+    return replace(emb, z=z, h=h, present=present)
 
 
 def _rows(emb: Embeddings, names: list[str], order: Tensor, rows: slice) -> Embeddings:

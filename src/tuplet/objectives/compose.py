@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tuplet.functional.rows import unit
 from tuplet.functional.scores import cosine
-from tuplet.objectives._patterns import over_patterns
+from tuplet.objectives._patterns import over_patterns, restricted
 from tuplet.objectives.schedule import Schedule
 from tuplet.objectives.temperature import PerModality
 from tuplet.types import Embeddings, InputError, Loss, Traits
@@ -231,8 +231,7 @@ class Among(Objective):
     def _cut(self, emb: Embeddings) -> Embeddings:
         if unknown := sorted(set(self.modalities) - set(emb.modalities)):
             raise InputError(f"modalities names {unknown}, which z does not have; z has {list(emb.modalities)}")
-        z, h, present = ({k: side[k] for k in self.modalities} for side in (emb.z, emb.h, emb.present))
-        return replace(emb, z=z, h=h, present=present)
+        return restricted(emb, self.modalities)
 
 
 def rows_with(emb: Embeddings, names: Sequence[str]) -> Tensor | None:

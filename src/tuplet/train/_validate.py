@@ -28,21 +28,18 @@ def validation_loss(
     augment: View | None = None,
 ) -> float:
     """Average the objective over batches of rows it is not trained on, in a fixed order."""
-    modes = {m: m.training for m in model.modules()}
     random = random_state()
     own = {name: g.get_state() for name, g in checkpoint.generators(objective).items()}
     size, embed = min(batch_size, len(rows)), Embedder(model, objective, augment)
     held = (batch.map(lambda value: value.to(device)) for batch in batches(rows, batch_size=size, seed=0, epoch=0))
     try:
-        model.eval()
         torch.manual_seed(0)  # random views and negatives are the same each time
-        losses = [float(objective(embed(batch)).total) for batch in held]
+        with model.evaluating():
+            losses = [float(objective(embed(batch)).total) for batch in held]
     finally:
         set_random_state(random)
         for name, generator in checkpoint.generators(objective).items():
             generator.set_state(own[name])
-        for module, mode in modes.items():
-            module.training = mode
     return sum(losses) / len(losses)
 
 
