@@ -17,7 +17,7 @@ from tuplet.diagnose.similarity import Score, cka, mutual_knn
 from tuplet.evaluate.linear import linear_baseline
 from tuplet.evaluate.retrieval import retrieve
 from tuplet.functional.rows import unit
-from tuplet.report import Answers, Grid, Section, write_page
+from tuplet.report import Answers, Grid, Section, Text, write_page
 from tuplet.report.words import cut
 from tuplet.train._fits import check_rows, rows_with
 from tuplet.train._rows import groups, some
@@ -199,9 +199,9 @@ def relation_report(source: Source, found: Sequence[Relation], out: str | Path) 
     """Write report.html."""
     head, *lines = relation_table(found)
     asked = Answers({"Are they related?": relation_answer(found), "Does alignment help?": NEEDS})
+    rows = f"{len(source.train)} training and {len(source.test)} test rows, no target."
     return write_page(
         Path(out) / "report.html",
         title=f"{source.name}: are the modalities related?",
-        lead=f"{len(source.train)} training and {len(source.test)} test rows, no target.",
-        sections=[Section("", [asked]), Section("Pairs", [Grid(head, lines, words=2, note=LEGEND)])],
+        sections=[Section("", [Text(rows), asked]), Section("Pairs", [Grid(head, lines, words=2, note=LEGEND)])],
     )

@@ -1,11 +1,15 @@
-"""The commands: which dataclass of options goes to which function."""
+"""The commands: which dataclass of options goes to which function, and how ``--help`` shows them."""
 
 from __future__ import annotations
 
+import ast
+import inspect
+import textwrap
 from collections.abc import Callable
 from typing import Annotated
 
 import tyro
+from tyro.conf import arg
 
 from tuplet.cli.audit import Audit, audit
 from tuplet.cli.bench import Bench, Report, bench, report
@@ -13,7 +17,6 @@ from tuplet.cli.data import Convert, Data, Info, Show, Simulate, Verify, data
 from tuplet.cli.demo import Demo, demo
 from tuplet.cli.embed import Embed, embed
 from tuplet.cli.evaluate import Evaluate, evaluate
-from tuplet.cli.options import told
 from tuplet.cli.source import Reading
 from tuplet.cli.sweep import Sweep, sweep
 from tuplet.cli.train import Train, train
@@ -41,5 +44,25 @@ RUN: dict[type, Callable[..., None]] = {
     Sweep: sweep,
 }
 NAMES = ("demo", "audit", "bench", "train", "evaluate", "embed", "sweep", "report", "data")
+
+
+def told(command: type) -> None:
+    """Annotate the options of a dataclass for tyro, which would show ``(default: None)`` and break lines as the source does."""
+    found = inspect.get_annotations(command)
+    (body,) = ast.parse(textwrap.dedent(inspect.getsource(command))).body
+    assert isinstance(body, ast.ClassDef)
+    for field, text in zip(body.body, body.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+            name = ast.unparse(field.target)
+            words = " ".join(str(text.value.value).split())
+            found[name] = Annotated[found[name], arg(help=words, help_behavior_hint=_default)]
+    command.__annotations__ = found
+
+
+def _default(shown: str) -> str:
+    """Show a default unless it is nothing: what happens then stands in the text."""
+    return "" if shown in ("", "None", "False") else f"[default: {shown}]"
+
+
 for options in (Reading, *(k for k in RUN if k is not Data), Convert, Info, Show, Simulate, Verify):
     told(options)

@@ -15,7 +15,7 @@ from tuplet.datasets.emoji import Emoji
 from tuplet.demo.study import FIRST, INTO, METHODS, SCRATCH, SHOWN, STARTED, TRAINED, Found, chosen
 from tuplet.evaluate._paired import paired_difference, told_apart
 from tuplet.evaluate._units import unit_ids
-from tuplet.report import Answers, Grid, Section, Sheet, Tile, data_uri, write_page
+from tuplet.report import Answers, Grid, Section, Sheet, Text, Tile, data_uri, write_page
 
 WORDS = 6
 """Words that are shown."""
@@ -127,12 +127,14 @@ def tell(found: dict[str, list[Found]], source: Source, shown: Emoji, said: Said
         Section("All numbers", [_numbers(found, len(rows))]),
         Section("How it was measured", _about(source, shown)),
     ]
+    lead = (
+        f"{len(shown.characters):,} emoji, drawn by three artists and named in English and French. "
+        "tuplet trained small encoders to bring names and pictures into one space."
+    )
     return write_page(
         out,
         title="Emoji: can a word find a picture?",
-        lead=f"{len(shown.characters):,} emoji, drawn by three artists and named in English and French. "
-        "tuplet trained small encoders to bring names and pictures into one space.",
-        sections=[Section("", [Answers(said)]), *sections],
+        sections=[Section("", [Text(lead), Answers(said)]), *sections],
     )
 
 

@@ -5,24 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import parse_qsl
 
 from tuplet.io import Between, read_state, write_atomic
 from tuplet.study.record import Record, read_cell, write_cell
+from tuplet.study.suite import Cell
 from tuplet.types import InputError
 
 MARKER = "suite.json"
 SCHEMA: dict[str, Any] = {"suite": str, "factory": str, "asked?": [(Between(int, 1, 10**6), [str])]}
-
-
-class Filed(Protocol):
-    """What a ledger knows of a cell: its file within the folder."""
-
-    @property
-    def file(self) -> str:
-        """Return the file."""
-        ...
 
 
 class Ledger:
@@ -76,27 +68,27 @@ class Ledger:
         file = self.folder / MARKER
         return [(seeds, only) for seeds, only in read_state(file, SCHEMA).get("asked", [])] if file.exists() else []
 
-    def has(self, cell: Filed) -> bool:
+    def has(self, cell: Cell) -> bool:
         """Tell whether a cell is finished."""
         return cell.file in self.kept or (self.folder / cell.file).exists()
 
-    def get(self, cell: Filed) -> list[Record]:
+    def get(self, cell: Cell) -> list[Record]:
         """Return the records of a finished cell."""
         if cell.file not in self.kept:
             self.kept[cell.file] = read_cell(self.folder / cell.file)
         return self.kept[cell.file]
 
-    def put(self, cell: Filed, records: list[Record]) -> None:
+    def put(self, cell: Cell, records: list[Record]) -> None:
         """Keep the records of a cell that has just finished."""
         write_cell(self.folder / cell.file, records)
         self._error(cell).unlink(missing_ok=True)
         self.kept[cell.file] = records
 
-    def fail(self, cell: Filed, message: str, details: str) -> None:
+    def fail(self, cell: Cell, message: str, details: str) -> None:
         """Note why a cell failed; the next run tries it again."""
         write_atomic(self._error(cell), json.dumps({"error": message, "details": details}, indent=1).encode())
 
-    def _error(self, cell: Filed) -> Path:
+    def _error(self, cell: Cell) -> Path:
         return (self.folder / cell.file).with_suffix(".error.json")
 
     def errors(self) -> list[Path]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from inspect import signature
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 from urllib.parse import parse_qsl
 
 from tuplet.data import Source
@@ -55,27 +55,9 @@ class Budget:
     start: Start = "random"
 
 
-class Evaluation(Protocol):
-    """What a task trains and measures."""
-
-    def build(self, source: Source, budget: Budget) -> AlignmentModel:
-        """Make the untrained model."""
-        ...
-
-    def measure(
-        self, model: AlignmentModel, objective: Objective | None, source: Source, task: Task, seed: int
-    ) -> list[Result]:
-        """Evaluate a model with the seed of its run; the objective, if any, gives its own score."""
-        ...
-
-    def reference(self, kind: str, source: Source, task: Task, seed: int) -> list[Result]:
-        """Measure a row that has no aligned model: an entry's kind."""
-        ...
-
-
 @dataclass(frozen=True)
 class Probes:
-    """The default protocol: MLP encoders, probes of every subset, retrieval by leaving one out."""
+    """What a task trains and measures: MLP encoders, probes of every subset, retrieval by leaving one out."""
 
     def build(self, source: Source, budget: Budget) -> AlignmentModel:
         """Make an MLP encoder and a projection per modality."""
@@ -140,7 +122,7 @@ class Task:
     classes: int
     budget: Budget = field(default_factory=Budget)
     at: float | None = None
-    protocol: Evaluation = field(default_factory=Probes)
+    protocol: Probes = field(default_factory=Probes)
     columns: tuple[Column, ...] = COLUMNS
     negatives: Literal["groups", "all"] = "groups"
     joint: str = ""

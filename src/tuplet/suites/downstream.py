@@ -31,7 +31,7 @@ from tuplet.model import AlignmentModel
 from tuplet.nets import Projection, encoders
 from tuplet.objectives import Structure
 from tuplet.study._columns import Column
-from tuplet.study.suite import Budget, Objective, Task
+from tuplet.study.suite import Budget, Objective, Probes, Task
 from tuplet.types import Embeddings, Kind
 
 PAIR = "pair"
@@ -39,7 +39,7 @@ PAIR = "pair"
 
 
 @dataclass(frozen=True)
-class Downstream:
+class Downstream(Probes):
     """What is measured on a task's frozen encoders."""
 
     targets: tuple[str, ...] = ()
