@@ -193,8 +193,9 @@ def test_what_a_terminal_shows_is_80_wide_and_has_the_columns_of_the_verdict(cap
 
 def test_blocks_keep_every_column_and_repeat_the_first():
     head, lines = ["name", *(f"column {i}" for i in range(9))], [["x" * 20, *"123456789"]]
-    parts = Grid(head, lines).blocks(50)
-    assert [c for part in parts for c in part.head[1:]] == head[1:]
-    assert [c for part in parts for c in part.lines[0][1:]] == list("123456789")
-    assert all(part.head[0] == "name" and max(map(len, part.text().splitlines())) <= 50 for part in parts)
+    for width in (49, 50):
+        parts = Grid(head, lines).blocks(width)
+        assert [c for part in parts for c in part.head[1:]] == head[1:]
+        assert [c for part in parts for c in part.lines[0][1:]] == list("123456789")
+        assert all(part.head[0] == "name" and max(map(len, part.text().splitlines())) <= width for part in parts)
     assert Grid(head, lines).blocks(1000) == [Grid(head, lines)]

@@ -7,8 +7,10 @@ import torch
 
 from tuplet import InputError
 from tuplet.cli import main
+from tuplet.study import _figures
 from tuplet.study._figures import over_axis
 from tuplet.study._report import write_report
+from tuplet.study.record import Record
 from tuplet.study.runner import run_suite
 from tuplet.suites import scaling
 from tuplet.suites.missing import missing
@@ -35,8 +37,9 @@ def test_finished_points_are_kept(tmp_path, monkeypatch):
 
 
 def test_the_report_shows_every_point(tmp_path):
-    points = run_scaling(tmp_path, only=["pairwise", "gram"], points=POINTS, repeats=2)
-    page = write_scaling(points, tmp_path, repeats=2).read_text()
+    points = run_scaling(tmp_path, only=["pairwise", "gram"], points=POINTS, repeats=3)
+    assert all(p["low"] < p["ms"] < p["high"] for p in points)
+    page = write_scaling(points, tmp_path, repeats=3).read_text()
     table = (tmp_path / "table.md").read_text()
     assert "Pairwise CLIP" in page
     assert "| GRAM |" in table
@@ -81,6 +84,21 @@ def test_a_damaged_point_is_measured_again(tmp_path):
     assert run_scaling(tmp_path, only=["gram"], points=POINTS[:1], repeats=2) != [
         found
     ]  # other turns are another number
+
+
+def test_bands_reach_from_the_worst_seed_to_the_best(monkeypatch):
+    suite, drawn = missing(), []
+    monkeypatch.setattr(_figures, "svg", lambda figure: drawn.append(figure) or "")
+    records = [
+        Record("missing", t.name, "pairwise", "default", seed, {}, "probe/few_shot", value - t.at / 10)
+        for t in suite.tasks
+        for seed, value in enumerate((0.4, 0.9, 0.5))
+    ]
+    over_axis(suite, records)
+    line, (band,) = drawn[0].axes[2].lines[0], drawn[0].axes[2].collections
+    assert line.get_ydata()[0] == pytest.approx(0.6)
+    edges = band.get_paths()[0].vertices[:, 1]
+    assert (edges.min(), edges.max()) == pytest.approx((0.325, 0.9))
 
 
 @pytest.mark.slow

@@ -67,6 +67,15 @@ def test_sections_hold_the_tasks_exact_numbers(made):
             for k in ("x1", "x2"):
                 assert section.ceilings[i][k] == pytest.approx(np.mean([t.ceilings[k] for t in tasks]))
                 assert section.test[i][k].values.shape == (3, 4)
+                name = f"{'all' if section.rows == 700 else 'few'}, R = {r}"
+                for curves, metric, variant in (
+                    (section.val, "accuracy/val", "default"),
+                    (section.tuned, "accuracy/test", "tuned"),
+                    (section.tuned_val, "accuracy/val", "tuned"),
+                ):
+                    wanted = (name, metric, k, variant, "0.4")
+                    seen = [x for x in records if (x.task, x.metric, x.detail, x.variant, x.entry) == wanted]
+                    assert sorted(curves[i][k].at(0.4)) == sorted(x.value for x in seen)
             free = tasks[0].conditional.reshape(2**r, -1, 4).sum(1).max(1).sum() / 256  # unique bits are uniform
             other = tasks[1].conditional.reshape(2**r, -1, 4).sum(1).max(1).sum() / 256
             assert section.common[i] == pytest.approx((free + other) / 2)

@@ -108,6 +108,8 @@ def over_axis(suite: Suite, records: Sequence[Record]) -> str:
         for axis, (metric, detail, title) in zip(axes, AXIS, strict=True):
             for entry, colour in _trained(suite, tasks[0]):
                 found = {t.at: v for t in tasks if (v := by.get((t.name, entry.name, metric, detail)))}
+                if not found:
+                    continue
                 values = list(found.values())
                 band = (list(map(min, values)), list(map(max, values)))
                 means = list(map(np.mean, values))
