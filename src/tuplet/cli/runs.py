@@ -48,19 +48,15 @@ def read_note(folder: Path) -> dict[str, Any]:
 
 def file_recipe(name: str) -> Recipe:
     """Run a user's own recipe file."""
-    import importlib.util
+    import runpy
 
     from tuplet.train.recipe import Recipe
 
     file = Path(name)
     if not file.is_file():
         raise InputError(f"recipe is {name!r}, which is not there; give a Python file that defines recipe()")
-    spec = importlib.util.spec_from_file_location("tuplet_recipe", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    made = module.recipe() if hasattr(module, "recipe") else None
+    defined = runpy.run_path(name, run_name="tuplet_recipe")
+    made = defined["recipe"]() if "recipe" in defined else None
     if not isinstance(made, Recipe):
         raise InputError(f"{file} does not define recipe() -> tuplet.Recipe; see examples/recipe.py")
     return made
@@ -101,7 +97,9 @@ def data_recipe(note: dict[str, Any], *, say: Callable[[str], None] = lambda lin
         config = replace(config, epochs=max(config.epochs, -(-STEPS // per_epoch)))
     config = replace(config, keep="best", patience=max(10, config.epochs // 4))
     model = _untrained(source, width, note, say)
-    return Recipe(source, model, made, config, target=note["target"] or target_of(source))
+    names = list(source.targets)
+    only = "label" if "label" in names else names[0] if len(names) == 1 else ""
+    return Recipe(source, model, made, config, target=note["target"] or only)
 
 
 def _untrained(source: Source, dim: int, note: dict[str, Any], say: Callable[[str], None]) -> AlignmentModel:
@@ -120,8 +118,3 @@ def _untrained(source: Source, dim: int, note: dict[str, Any], say: Callable[[st
         say(f"Encoders begin at random: {error.why}.")
         torch.manual_seed(note["seed"])
         return AlignmentModel.for_source(source, dim=dim)
-
-
-def target_of(source: Any) -> str:
-    """Return the target that is probed unless one is named: label, or the only one; empty for none."""
-    return "label" if "label" in source.targets else next(iter(source.targets), "") if len(source.targets) == 1 else ""
