@@ -15,6 +15,16 @@ from tuplet.functional.gcca import Moments, principal_axes, shared_directions
 ZOO = Path(__file__).parents[1] / "reference" / "closed_form" / "cca_zoo.npz"
 
 
+def covariance(parts, present=None):
+    """The joint covariance of rows in memory, each modality centred by its present rows first."""
+    masks = [torch.ones(len(parts[0]), dtype=torch.bool)] * len(parts) if present is None else present
+    weights = [m.double()[:, None] for m in masks]
+    means = [(p.double() * w).sum(dim=0) / w.sum().clamp_min(1) for p, w in zip(parts, weights, strict=True)]
+    moments = Moments([p.shape[1] for p in parts])
+    moments.add([p.double() - mean for p, mean in zip(parts, means, strict=True)], masks)
+    return moments.covariance()
+
+
 def planted(rng, n, widths, shared=2, noise=0.5):
     """Views that share a few factors, each through its own random mixing."""
     factors = rng.normal(size=(n, shared))
@@ -39,7 +49,7 @@ def test_two_modalities_are_scikit_learns_cca():
     cca = CCA(n_components=3, max_iter=5000, tol=1e-12).fit(a.numpy(), b.numpy())
     scores = cca.transform(a.numpy(), b.numpy())
     expected = [np.corrcoef(u, v)[0, 1] for u, v in zip(scores[0].T, scores[1].T, strict=True)]
-    (wa, wb), strength = shared_directions(Moments.from_rows([a, b]).covariance(), [5, 3], ridge=0.0, dim=3)
+    (wa, wb), strength = shared_directions(covariance([a, b]), [5, 3], ridge=0.0, dim=3)
     np.testing.assert_allclose(strength, expected, atol=1e-5)
     ours = [np.corrcoef(u, v)[0, 1] for u, v in zip((a @ wa).T.numpy(), (b @ wb).T.numpy(), strict=True)]
     np.testing.assert_allclose(ours, expected, atol=1e-5)  # with the right sign, too
@@ -55,7 +65,7 @@ def test_regularised_directions_are_those_of_cca_zoo():
             views = [torch.from_numpy(kept[k]) for k in sorted(kept.files) if k.startswith(f"{case}/view")]
             weights = [kept[k] for k in sorted(kept.files) if k.startswith(f"{case}/weights")]
             sizes = [v.shape[1] for v in views]
-            found, _ = shared_directions(Moments.from_rows(views).covariance(), sizes, ridge=ridge, dim=2)
+            found, _ = shared_directions(covariance(views), sizes, ridge=ridge, dim=2)
             ours, theirs = torch.cat(found).numpy(), np.concatenate(weights)
             factor = (ours * theirs).sum(0) / (theirs**2).sum(0)
             np.testing.assert_allclose(ours, factor * theirs, atol=1e-7, err_msg=case)
@@ -65,7 +75,7 @@ def test_any_number_of_modalities_is_the_dense_eigenproblem():
     rng = np.random.default_rng(1)
     for widths, ridge in (((4, 3), 0.3), ((4, 3, 6), 0.01), ((2, 5, 3, 4), 1.0)):
         _, views = planted(rng, 300, widths)
-        found, strength = shared_directions(Moments.from_rows(views).covariance(), widths, ridge=ridge, dim=3)
+        found, strength = shared_directions(covariance(views), widths, ridge=ridge, dim=3)
         values, vectors = dense(views, ridge)
         np.testing.assert_allclose(strength, values[:3], rtol=1e-8)
         w = torch.cat(found).numpy()
@@ -76,7 +86,7 @@ def test_any_number_of_modalities_is_the_dense_eigenproblem():
 def test_planted_factors_come_back_and_other_directions_have_no_strength():
     rng = np.random.default_rng(2)
     factors, views = planted(rng, 4000, (6, 5, 4), noise=0.1)
-    found, strength = shared_directions(Moments.from_rows(views).covariance(), (6, 5, 4), ridge=0.01, dim=8)
+    found, strength = shared_directions(covariance(views), (6, 5, 4), ridge=0.01, dim=8)
     assert strength[1] > 1.9  # of at most M - 1 = 2
     assert strength[2] < 0.2
     for view, w in zip(views, found, strict=True):
@@ -87,7 +97,7 @@ def test_planted_factors_come_back_and_other_directions_have_no_strength():
 def test_columns_that_the_data_cannot_fill_are_zero():
     rng = np.random.default_rng(3)
     _, views = planted(rng, 50, (3, 2))
-    found, strength = shared_directions(Moments.from_rows(views).covariance(), (3, 2), ridge=0.1, dim=9)
+    found, strength = shared_directions(covariance(views), (3, 2), ridge=0.1, dim=9)
     assert [tuple(w.shape) for w in found] == [(3, 9), (2, 9)]
     assert bool((strength[2:] == 0).all())
     assert bool((torch.cat(found)[:, 2:] == 0).all())
@@ -96,16 +106,16 @@ def test_columns_that_the_data_cannot_fill_are_zero():
 def test_missing_rows_use_what_is_there():
     rng = np.random.default_rng(4)
     _, views = planted(rng, 6000, (4, 3, 5))
-    whole = shared_directions(Moments.from_rows(views).covariance(), (4, 3, 5), dim=2)[1]
+    whole = shared_directions(covariance(views), (4, 3, 5), dim=2)[1]
     present = [torch.from_numpy(rng.random(6000) > 0.3) for _ in views]
     holes = [torch.where(m[:, None], v, 1e3) for m, v in zip(present, views, strict=True)]  # absent rows hold anything
-    partly = Moments.from_rows(holes, present).covariance()
+    partly = covariance(holes, present)
     assert torch.equal(partly, partly.mT) or torch.allclose(partly, partly.mT)
     np.testing.assert_allclose(shared_directions(partly, (4, 3, 5), dim=2)[1], whole, rtol=0.05)
     a, b = (v[present[0] & present[1]] - v0 for v, v0 in ((views[i], views[i][present[i]].mean(0)) for i in (0, 1)))
     np.testing.assert_allclose(partly[:4, 4:7], a.mT @ b / len(a), atol=1e-6)
     nowhere = [torch.arange(10) < 5, torch.arange(10) >= 5]
-    assert bool((Moments.from_rows([torch.randn(10, 2)] * 2, nowhere).covariance()[:2, 2:] == 0).all())
+    assert bool((covariance([torch.randn(10, 2)] * 2, nowhere)[:2, 2:] == 0).all())
 
 
 def test_blocks_that_contradict_each_other_become_a_covariance():
@@ -114,11 +124,8 @@ def test_blocks_that_contradict_each_other_become_a_covariance():
     present = [torch.tensor([True] * 8 + [False] * 4), torch.tensor([True] * 4 + [False] * 4 + [True] * 4)]
     present.append(torch.tensor([False] * 4 + [True] * 8))
     c[8:] *= -1  # a = b, a = c, b = -c: no covariance has all three
-    assert float(torch.linalg.eigvalsh(Moments.from_rows([a, b, c], present).covariance())[0]) > -1e-12
-    assert (
-        float(shared_directions(Moments.from_rows([a, b, c], present).covariance(), [1, 1, 1], ridge=0.0)[1].max())
-        <= 2 + 1e-9
-    )
+    assert float(torch.linalg.eigvalsh(covariance([a, b, c], present))[0]) > -1e-12
+    assert float(shared_directions(covariance([a, b, c], present), [1, 1, 1], ridge=0.0)[1].max()) <= 2 + 1e-9
 
 
 def test_principal_axes_of_many_rows_come_from_evenly_spaced_ones(monkeypatch):
@@ -148,10 +155,8 @@ def test_principal_axes_of_tall_and_wide_rows():
 
 def test_mixtures_of_columns_change_nothing_without_a_ridge():
     _, (a, b) = planted(np.random.default_rng(6), 200, (3, 2))
-    once = shared_directions(Moments.from_rows([a, b]).covariance(), (3, 2), ridge=0.0, dim=2)[1]
-    copied = Moments.from_rows(
-        [a @ torch.randn(3, 40, generator=torch.Generator().manual_seed(0), dtype=a.dtype), b]
-    ).covariance()
+    once = shared_directions(covariance([a, b]), (3, 2), ridge=0.0, dim=2)[1]
+    copied = covariance([a @ torch.randn(3, 40, generator=torch.Generator().manual_seed(0), dtype=a.dtype), b])
     np.testing.assert_allclose(shared_directions(copied, (40, 2), ridge=0.0, dim=2)[1], once, rtol=1e-11)
 
 
@@ -161,7 +166,6 @@ def test_refuses_what_does_not_fit():
         (lambda: shared_directions(c, [1, 1]), "sizes"),
         (lambda: shared_directions(c, [1, 2], ridge=-1.0), "ridge"),
         (lambda: shared_directions(c, [1, 2], dim=0), "dim"),
-        (lambda: Moments.from_rows([torch.zeros(3, 1), torch.zeros(2, 1)]).covariance(), "parts"),
     ):
         with pytest.raises(InputError, match=word):
             call()

@@ -8,6 +8,7 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
+from tests.functional.test_gcca import covariance
 from tuplet import AlignmentModel, InputError, TrainConfig, fit, load
 from tuplet.catalog import SOURCES
 from tuplet.data import Split, from_arrays
@@ -54,7 +55,7 @@ def test_two_modalities_are_regularised_cca():
     x, y = (shared @ rng.normal(size=(2, d)) + rng.normal(size=(400, d)) for d in (5, 7))
     x, y = x - x.mean(0), y - y.mean(0)
     for ridge in (0.01, 0.1, 1.0):
-        cov = Moments.from_rows([torch.from_numpy(x), torch.from_numpy(y)]).covariance()
+        cov = covariance([torch.from_numpy(x), torch.from_numpy(y)])
         (a, b), strength = shared_directions(cov, [5, 7], ridge=ridge, dim=3)
         # one side's variate is, up to scale, the ridge regression of the other side's onto it
         for one, two, mine, theirs in ((x, y, a, b), (y, x, b, a)):
@@ -71,7 +72,7 @@ def test_two_modalities_are_scikit_learns_cca_without_a_ridge():
     shared = rng.normal(size=(500, 2))
     x, y = (shared @ rng.normal(size=(2, d)) + rng.normal(size=(500, d)) for d in (4, 5))
     (a, b), strength = shared_directions(
-        Moments.from_rows([torch.from_numpy(x), torch.from_numpy(y)]).covariance(), [4, 5], ridge=0.0, dim=2
+        covariance([torch.from_numpy(x), torch.from_numpy(y)]), [4, 5], ridge=0.0, dim=2
     )
     u, v = CCA(n_components=2, scale=False, max_iter=20_000, tol=1e-12).fit_transform(x, y)
     theirs = [np.corrcoef(u[:, i], v[:, i])[0, 1] for i in range(2)]
@@ -84,7 +85,7 @@ def test_shares_of_rows_add_up_with_missing_ones():
     rng = np.random.default_rng(0)
     parts = [torch.from_numpy(rng.normal(size=(90, d))) for d in (3, 4, 2)]
     present = [torch.from_numpy(rng.random(90) < 0.7) for _ in parts]
-    whole = Moments.from_rows(parts, present).covariance()
+    whole = covariance(parts, present)
     moments = Moments([3, 4, 2])
     for rows in torch.arange(90).split(17):
         moments.add([p[rows] for p in parts], [m[rows] for m in present])

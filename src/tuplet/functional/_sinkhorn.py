@@ -11,6 +11,7 @@ from torch import Tensor
 from tuplet.functional._derivative import first_order
 from tuplet.types import InputError
 
+ROUNDS = 100  # each of some sweeps and perhaps a Newton step
 SWEEPS = 20  # cheap matrix-vector sweeps between two sweeps in the log domain
 STEP = 10.0  # largest step of a potential, in units of epsilon
 State = tuple[Tensor, Tensor, Tensor, Tensor]  # both potentials, their plan, and its error
@@ -109,9 +110,9 @@ class Potentials(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, cost: Tensor, a: Tensor, b: Tensor, epsilon: float, iterations: int, tol: float
+        ctx: Any, cost: Tensor, a: Tensor, b: Tensor, epsilon: float, tol: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        f, g, error = potentials(cost, a, b, epsilon * a.log(), epsilon, iterations, tol)
+        f, g, error = potentials(cost, a, b, epsilon * a.log(), epsilon, ROUNDS, tol)
         ctx.save_for_backward(cost, f, g)
         ctx.epsilon = epsilon
         ctx.mark_non_differentiable(error)
@@ -124,7 +125,7 @@ class Potentials(torch.autograd.Function):
         plan = ((f[:, :, None] + g[:, None, :] - cost) / ctx.epsilon).exp()
         x, y = _response(plan, grad_f, grad_g)
         grad = plan * (x[:, :, None] + y[:, None, :])
-        return grad, None, None, None, None, None
+        return grad, None, None, None, None
 
 
 def _response(plan: Tensor, r: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:

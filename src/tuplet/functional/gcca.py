@@ -82,22 +82,6 @@ class Moments:
         self.sums = torch.zeros(total, len(self.sizes), dtype=torch.float64)
         self.counts = torch.zeros(len(self.sizes), len(self.sizes), dtype=torch.float64)
 
-    @classmethod
-    def from_rows(
-        cls, parts: Sequence[Float[Tensor, "N _"]], present: Sequence[Bool[Tensor, " N"]] | None = None
-    ) -> Moments:
-        """Sum rows in memory, each modality centred by its present rows first: far from 0 products lose digits."""
-        rows = len(parts[0])
-        masks = [torch.ones(rows, dtype=torch.bool)] * len(parts) if present is None else list(present)
-        if any(len(p) != rows for p in parts) or any(len(m) != rows for m in masks) or len(masks) != len(parts):
-            counts = [len(p) for p in parts], [len(m) for m in masks]
-            raise InputError(f"parts has {counts[0]} rows and present {counts[1]}, expected equal numbers")
-        moments = cls([p.shape[1] for p in parts])
-        weights = [m.double()[:, None] for m in masks]
-        means = [(p.double() * w).sum(dim=0) / w.sum().clamp_min(1) for p, w in zip(parts, weights, strict=True)]
-        moments.add([p.double() - mean for p, mean in zip(parts, means, strict=True)], masks)
-        return moments
-
     def add(self, parts: Sequence[Float[Tensor, "N _"]], present: Sequence[Bool[Tensor, " N"]]) -> None:
         """Add rows; those where a modality is absent may hold anything finite. Far from centred rows lose digits."""
         mask = torch.stack(list(present), dim=1).double()

@@ -38,7 +38,6 @@ def sinkhorn(
     epsilon: float,
     a: Float[Tensor, "*_ _"] | None = None,
     b: Float[Tensor, "*_ _"] | None = None,
-    iterations: int = 100,
     tol: float = 1e-9,
 ) -> Transport:
     r"""Entropic optimal transport.
@@ -51,8 +50,7 @@ def sinkhorn(
         epsilon: :math:`\epsilon > 0`, in units of the cost.
         a: ``(N,)`` or ``(S, N)`` masses >= 0 of the rows; uniform when None. Rows of mass 0 take no part.
         b: masses of the columns, of the same total.
-        iterations: largest number of rounds, each of 20 sweeps and perhaps a Newton step.
-        tol: largest summed error of the masses at which to stop, for every problem of the batch.
+        tol: largest summed error of the masses at which to stop, for every problem; after at most 100 rounds of 20 sweeps.
 
     Returns:
         The `Transport`. All its parts are differentiable in ``cost``, at the solution: the value by the envelope theorem, the
@@ -78,7 +76,7 @@ def sinkhorn(
     held = (rows > 0)[:, :, None] & (columns > 0)[:, None, :]
     batched = torch.where(held, batched, 0.0)
     heavy, wide = rows.clamp_min(LIGHT), columns.clamp_min(LIGHT)
-    f, g, error = Potentials.apply(batched.double(), heavy, wide, epsilon, iterations, tol)
+    f, g, error = Potentials.apply(batched.double(), heavy, wide, epsilon, tol)
     log_plan = (f[:, :, None] + g[:, None, :] - batched.double()) / epsilon
     plan = torch.where(held, log_plan.exp(), 0.0)
     fixed = plan.detach()
