@@ -127,9 +127,8 @@ def from_posteriors(
         p-value, Holm over four parts) and its interval stays above `RESOLUTION` of the target's entropy. Redundancy needs
         the gains of both sources; unique 1 that of the first, alone and on top of the second; synergy those of both
         sources on top of either. Posteriors are out of sample, so no labels need be permuted. Intervals hold the sampling
-        error of the rows, not the error of the models. Labels are counted per atom because posteriors' own claims make two
-        sources look weak and alike: of two independent bits, each flipped 10 % of the time, they leave 0.14 bits of synergy
-        at n = 400, where counts leave 0.00.
+        error of the rows, not the error of the models. Labels are counted per atom because posteriors' own claims leave
+        synergy that is not there (docs/information.md).
 
     Source:
         As `batch`. Gains of held-out log-likelihood as information: Xu et al. (2020), predictive V-information.

@@ -32,8 +32,7 @@ class Augment:
     def __init__(self, *, noise: float = 0.1, drop: float = 0.2) -> None:
         in_range("noise", noise, 0)
         in_range("drop", drop, 0, 1)
-        self.noise = noise
-        self.drop = drop
+        self.noise, self.drop = noise, drop
 
     def __call__(self, batch: Batch) -> Batch:
         """Return one random view of the batch's inputs."""

@@ -103,8 +103,7 @@ class Residual(nn.Module):
 
     def __init__(self, main: nn.Module, branch: nn.Module, out_features: int) -> None:
         super().__init__()
-        self.main = main
-        self.branch = branch
+        self.main, self.branch = main, branch
         self.last = nn.Linear(out_features, out_features)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)

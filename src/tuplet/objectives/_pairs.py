@@ -57,8 +57,7 @@ class Sign:
 
     def __init__(self, mode: SignMode) -> None:
         one_of("sign", mode, ("penalise", "ignore", "check"))
-        self.mode = mode
-        self.warned = False
+        self.mode, self.warned = mode, False
 
     def __call__(self, emb: Embeddings, *, tau: Callable[[], float | Tensor]) -> dict[str, Tensor]:
         """Return the penalty as a term, if there is one; ``tau`` is asked for only then."""

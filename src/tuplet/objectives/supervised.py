@@ -103,8 +103,7 @@ class UnimodalTask(Objective):
         super().__init__()
         one_of("real", real, ("l1", "squared"))
         self.heads = Named({k: nn.Linear(in_features[k], out_features) for k in sorted(in_features)})
-        self.target = target
-        self.real = real
+        self.target, self.real = target, real
 
     def check(self, emb: Embeddings) -> None:
         """Refuse embeddings without a head or a target."""

@@ -58,11 +58,9 @@ class UniAlign(Objective):
     Notes:
         When to use: where modalities should share one region of space; negatives never push across modalities. Departures:
         equation 13 as printed weighs alignment 1 against a uniformity whose gradient carries ``1 / tau**2 = 204``, so from
-        scratch it spreads and does not align. A detached anchor hardly learns from scratch either. Measured on three views of
-        digits (20 epochs, seeds 0 to 2, test rows): positive cosine and R@1 by cosine (chance 0.25 %) are -0.01 ± 0.00 and
-        0.2 ± 0.0 % for ``"literal"``, 0.98 ± 0.00 and 7.7 ± 0.7 % for the default (R@1 by volume 5.4 ± 0.5 %), 0.09 ± 0.01
-        and 1.5 ± 0.2 % with ``detach_anchor=True`` (``python benchmarks/claims_unialign.py``). The volume score multiplies by
-        the volume that each candidate spans on its own, which nothing here equalises. With ``"holder"`` value and gradient
+        scratch it spreads and does not align; a detached anchor hardly learns from scratch either (docs/claims.md has the
+        numbers). The volume score multiplies by the volume that each candidate spans on its own, which nothing here
+        equalises. With ``"holder"`` value and gradient
         are of the order ``1 / tau**2``: add other objectives as ``tau**2 * UniAlign() + ...``. Missing modalities: uniformity
         over the present rows; in a row without the anchor its first present modality serves as anchor; centroid and volume
         over the present members of rows with two or more. ``M`` counts the modalities that the batch has at all. Rows of one
@@ -119,13 +117,10 @@ class UniAlign(Objective):
         in_range("volume_eps", volume_eps, 0)
         if reduction == "global":
             self.traits = replace(self.traits, rowwise=False)
-        self.anchor = anchor
-        self.weighting = weighting
+        self.anchor, self.weighting = anchor, weighting
         self.geometry: Geometry = geometry
         self.reduction: Literal["row", "global"] = reduction
-        self.volume_eps = volume_eps
-        self.detach_anchor = detach_anchor
-        self.score_by = score_by
+        self.volume_eps, self.detach_anchor, self.score_by = volume_eps, detach_anchor, score_by
         self.block_size = block_size
 
     def terms(self, emb: Embeddings) -> dict[str, Tensor]:
