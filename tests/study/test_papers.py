@@ -13,7 +13,7 @@ from tests.fixtures import multibench as affect_files
 from tests.fixtures import objectfolder as object_files
 from tests.fixtures import vision_touch as touch_files
 from tests.fixtures import wesad as wesad_files
-from tuplet import InputError
+from tuplet import Embeddings, InputError
 from tuplet.data import from_arrays, hide, ungroup
 from tuplet.datasets import vision_touch
 from tuplet.objectives import OneVsAll, Pairwise, Structure
@@ -58,6 +58,10 @@ def test_frozen_encoders_are_measured_on_targets_pairs_and_directions():
     toy = task(targets=("side", "place", PAIR), directions=((("a", "b"), ("c",)),))
     found = results(toy, Entry("pairwise", "P", lambda s, t: Pairwise()))
     assert found["predict/side/accuracy", "a+b+c"].value > 0.85 > found["predict/side/accuracy", "a+b+c"].chance
+    groups = recordings().test.group.numpy()
+    side = found["predict/side/accuracy", "a+b+c"]
+    assert len(side.items) == len(np.unique(groups))  # rows of one trajectory are one outcome
+    assert np.mean(side.items) == pytest.approx(side.value, abs=1e-4)
     assert found["predict/place/mse", "a+b+c"].value < 0.5 * found["predict/place/mse", "a+b+c"].chance
     assert found["predict/pair/accuracy", "a+b+c"].value > 0.6
     assert found["retrieval/own/mAP", "a+b->c"].value > 2 * found["retrieval/own/mAP", "a+b->c"].chance
@@ -182,6 +186,18 @@ def test_suites_travel_with_their_options():
 def test_every_base_objective_has_a_regularised_row():
     names = [e.name for e in uni_oma_sim().entries if e.aligned]
     assert {f"{n}_gw" for n in names if not n.endswith("_gw") and n not in ("comm", "transport")} <= set(names)
+    rows, toy = {e.name: e for e in uni_oma_sim().entries}, task(targets=("side",))
+    emb = Embeddings.of({k: torch.nn.functional.normalize(torch.randn(6, 4), dim=1) for k in NAMES})
+    base, without, with_it = (
+        rows[name].make(settings, toy)(emb).total.item()
+        for name, settings in (
+            ("gram", rows["gram"].defaults),
+            ("gram_gw", rows["gram_gw"].defaults | {"weight": 0.0}),
+            ("gram_gw", rows["gram_gw"].defaults),
+        )
+    )
+    assert base == pytest.approx(without)
+    assert with_it > base
 
 
 def test_a_learned_projector_scores_in_double():
