@@ -36,6 +36,25 @@ def test_what_is_hidden_depends_on_the_seed_only():
     selected = hide(whole, 0.3, seed=1).select(("a", "b"))
     assert torch.equal(selected.train[:].present["a"], rows[:].present["a"])
     assert len({hide(whole, r, seed=s).fingerprint for r in (0.3, 0.4) for s in (0, 1)}) == 4
+    again, fewer = hide(whole, 0.3, seed=1).redrawn(2), hide(whole, 0.1, seed=2)
+    assert torch.equal(again.train[:].present["a"], hide(whole, 0.3, seed=2).train[:].present["a"])
+    assert float(fewer.train[:].present["a"].float().mean()) > 0.7
+    assert (
+        (again.whole.name, again.whole.fingerprint)
+        == (whole.name, whole.fingerprint)
+        != (again.name, again.fingerprint)
+    )
+
+
+def test_some_rows_are_those_rows():
+    for of in (source(100), hide(source(100), 0.5)):
+        some, one = of.train.take([5, 2, 9]), of.train.take([5, 2, 9]).take([1])
+        for rows, at in ((some[:], [5, 2, 9]), (some[[2, 0]], [9, 5]), (one[:], [2])):
+            wanted = of.train[at]
+            assert torch.equal(rows.index, wanted.index)
+            assert torch.equal(rows.present["a"], wanted.present["a"])
+            assert torch.equal(rows.inputs["a"], wanted.inputs["a"])
+        assert len(one) == 1
 
 
 def test_rates_out_of_range_are_refused():

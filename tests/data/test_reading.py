@@ -94,6 +94,9 @@ def test_labels_as_people_have_them():
     assert all((getattr(fewer, p)[:].target["y"] >= 0).all() for p in ("train", "val", "test"))
     assert len(fewer.train) + len(fewer.val) + len(fewer.test) == N - N // 4
     assert len(hide(source, 0.5).labelled("y").test) == len(fewer.test)
+    lacking = np.where(np.isin(np.arange(N), source.split.val), None, words.astype(object))
+    with pytest.raises(InputError, match="no label in the val rows"):
+        from_arrays({"a": X, "b": Z}, targets={"y": lacking}, split=source.split).labelled("y")
     rare = np.where(np.arange(N) == 7, "rare", words)
     for seed in range(10):
         assert 7 in from_arrays({"a": X, "b": Z}, targets={"y": rare}, seed=seed).split.train

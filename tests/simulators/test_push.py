@@ -9,6 +9,7 @@ import pytest
 from tuplet.simulators import push
 from tuplet.simulators.episodes import episode_rows
 from tuplet.simulators.push import CAMERA, HOVER, LOW, Push, scene
+from tuplet.simulators.render import glide, world
 
 GRAVITY = 9.81
 FINGER = 0.08  # kilograms below the sensor
@@ -147,3 +148,11 @@ def test_the_source_splits_by_episode(tmp_path, monkeypatch):
     assert source.targets["position"].unit == "m"
     assert push.load(episodes=6, size=8).fingerprint == source.fingerprint
     assert push.load(episodes=6, size=8, seed=1).fingerprint != source.fingerprint
+
+
+def test_commands_reach_their_goal_in_equal_steps():
+    data = world(
+        '<mujoco><worldbody><body><joint name="x" type="slide"/><geom size="1"/></body></worldbody>'
+        '<actuator><position joint="x"/></actuator></mujoco>'
+    )
+    assert [round(float(data.ctrl[0]), 6) for _ in glide(data, np.array([2.0]), 4)] == [0.5, 1.0, 1.5, 2.0]
