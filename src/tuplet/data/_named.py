@@ -92,7 +92,7 @@ def from_named(
         seed=seed,
         scaling=scaling,
         kinds={**guesses, **(kinds or {})},
-        target_kind=dict.fromkeys(targets, target_kind) if isinstance(target_kind, str) else target_kind,
+        target_kind=target_kind,
         name=name,
         provenance=replace(provenance, notes=(*provenance.notes, *rows.notes, *notes)),
     )

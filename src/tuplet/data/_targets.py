@@ -24,9 +24,10 @@ def encode_targets(
     *,
     units: Mapping[str, str] | None = None,
     classes: Mapping[str, Sequence[str]] | None = None,
-    kinds: Mapping[str, str] | None = None,
+    kinds: Mapping[str, str] | str | None = None,
 ) -> tuple[dict[str, Tensor], dict[str, Target], tuple[str, ...]]:
     """Encode all targets of a source."""
+    kinds = dict.fromkeys(targets or {}, kinds) if isinstance(kinds, str) else kinds
     if unknown := sorted(set(kinds or {}) - set(targets or {})):
         raise InputError(f"target_kind names {unknown}, expected some of {sorted(targets or {})}")
     values, described, notes = {}, {}, []

@@ -32,7 +32,7 @@ def from_arrays(
     units: Mapping[str, str] | None = None,
     kinds: Mapping[str, Kind] | None = None,
     rates: Mapping[str, float] | None = None,
-    target_kind: Mapping[str, str] | None = None,
+    target_kind: Mapping[str, str] | str | None = None,
     name: str = "arrays",
     provenance: Provenance | None = None,
 ) -> Source:
@@ -58,7 +58,7 @@ def from_arrays(
         kinds: modality -> what a row is, as in `Modality`; the shape says it when left out. An ``"image"`` of shape
             ``(H, W, C)`` is turned to ``(C, H, W)``.
         rates: modality -> steps a second along its axis of time, for documentation.
-        target_kind: target -> ``"class"`` or ``"real"``, where its values shall not decide.
+        target_kind: ``"class"`` or ``"real"``, for all targets or by name, where the values shall not decide.
         name: what to call the source.
         provenance: where the data come from.
 
@@ -116,7 +116,7 @@ def from_columns(
     units: Mapping[str, str] | None = None,
     kinds: Mapping[str, Kind] | None = None,
     rates: Mapping[str, float] | None = None,
-    target_kind: Mapping[str, str] | None = None,
+    target_kind: Mapping[str, str] | str | None = None,
     name: str = "columns",
     provenance: Provenance | None = None,
 ) -> Source:
@@ -206,7 +206,7 @@ def _made(
     scaling: Scaling | Mapping[str, Scaling] | None,
     units: Mapping[str, str] | None,
     rates: Mapping[str, float] | None,
-    target_kind: Mapping[str, str] | None,
+    target_kind: Mapping[str, str] | str | None,
     name: str,
     provenance: Provenance | None,
     classes: Mapping[str, Sequence[str]] | None = None,

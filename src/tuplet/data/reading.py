@@ -295,7 +295,7 @@ def from_table(
         units=known | dict(units or {}),
         kinds=kinds,
         rates=rates,
-        target_kind=dict.fromkeys(labels, target_kind) if isinstance(target_kind, str) else target_kind,
+        target_kind=target_kind,
         name=name or about.get("name", "").replace("/", " ").replace("\\", " ").strip()[:80] or opened.path.stem,
         provenance=provenance
         or Provenance(about.get("title") or opened.path.stem, sha256=opened.sha256, **about_origin),

@@ -7,6 +7,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,15 @@ def contents(file: Path, fix: str) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise InputError(f"{file} cannot be read ({error.strerror}); {fix}") from None
+
+
+def shipped(file: Path, sha256: str) -> dict[str, NDArray[Any]]:
+    """Read the arrays of a file that comes with the library."""
+    content = contents(file, "reinstall tuplet")
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise InputError(f"{file} is not the file this source was made from (sha256 differs); reinstall tuplet")
+    with np.load(BytesIO(content), allow_pickle=False) as data:
+        return dict(data)
 
 
 def json_in(file: Path, fix: str, *, expected: str = "") -> Any:

@@ -6,13 +6,12 @@ shortest decimal form is the distributed text, so no digit is lost.
 
 from __future__ import annotations
 
-import hashlib
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 
 from tuplet.data import Provenance, Source, from_arrays
+from tuplet.datasets._files import shipped
 from tuplet.types import InputError
 
 SHA256 = "aa8ce72ef788fe291e9dfaa7b2aea04dfeeacd2e16ae5cefee75e461808dd1af"
@@ -59,10 +58,6 @@ def load(path: str | Path | None = None, *, seed: int = 0) -> Source:
     file = Path(path) if path else Path(__file__).with_name("digits.npz")
     if not file.is_file():
         raise InputError(f"path {file} does not exist; leave path out to use the shipped copy")
-    content = file.read_bytes()
-    if hashlib.sha256(content).hexdigest() != SHA256:
-        raise InputError(f"path {file} is not the file this source was made from (sha256 differs); reinstall tuplet")
-    with np.load(BytesIO(content), allow_pickle=False) as data:
-        views = {name: data[name] for name in VIEWS}
-        label = data["label"].astype(np.int64)
-    return from_arrays(views, targets={"label": label}, seed=seed, units=VIEWS, name="digits", provenance=PROVENANCE)
+    data = shipped(file, SHA256)
+    label = data.pop("label").astype(np.int64)
+    return from_arrays(data, targets={"label": label}, seed=seed, units=VIEWS, name="digits", provenance=PROVENANCE)

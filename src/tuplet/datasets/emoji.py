@@ -5,17 +5,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from functools import cache
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tuplet.data import Provenance, Source, from_arrays
+from tuplet.datasets._files import shipped
 from tuplet.types import InputError
 
 SHA256 = "f085927684700175e26bbda07cdf1ecff0c8a2e5293386eb25168b521d91d82c"
@@ -50,20 +49,14 @@ class Emoji:
 @cache
 def contents() -> Emoji:
     """Read the shipped file, once."""
-    file = Path(__file__).with_suffix(".npz")
-    content = file.read_bytes()
-    if hashlib.sha256(content).hexdigest() != SHA256:
-        raise InputError(f"{file} is not the file this source was made from (sha256 differs); reinstall tuplet")
-    with np.load(BytesIO(content), allow_pickle=False) as data:
-        texts = json.loads(data["texts"].tobytes())
-        pictures = {k: data[k] for k in PICTURES}
-        present = {k: data[f"{k}.present"] for k in PICTURES}
+    data = shipped(Path(__file__).with_suffix(".npz"), SHA256)
+    texts = json.loads(data["texts"].tobytes())
     return Emoji(
         characters=tuple(texts["emoji"]),
         names={k: tuple(row[0] for row in texts[k]) for k in LANGUAGES},
         tags={k: tuple(tuple(row[1:]) for row in texts[k]) for k in LANGUAGES},
-        pictures=pictures,
-        present=present,
+        pictures={k: data[k] for k in PICTURES},
+        present={k: data[f"{k}.present"] for k in PICTURES},
         group=tuple(texts["group"]),
         concept=tuple(texts["concept"]),
     )
