@@ -104,7 +104,7 @@ def test_bad_labels_are_named():
     x, y = task()
     with pytest.raises(InputError, match="one class only"):
         linear_probe((x, y * 0), (x, y * 0))
-    with pytest.raises(InputError, match="class 7 is in the test labels"):
+    with pytest.raises(InputError, match="class 7 is in the test targets"):
         linear_probe((x, y), (x, y * 0 + 7))
     with pytest.raises(InputError, match="shots is 500"):
         few_shot_probe((x, y), (x, y), shots=500)

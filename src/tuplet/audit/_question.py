@@ -15,7 +15,7 @@ from tuplet.audit.pilots import STEPS, STRENGTHS
 from tuplet.data import Source
 from tuplet.data._targets import target_of
 from tuplet.train._fits import check_rows, rows_with
-from tuplet.train._rows import groups, some
+from tuplet.train._rows import sample
 from tuplet.train.config import TrainConfig
 from tuplet.types import InputError, in_range
 
@@ -106,8 +106,8 @@ def _check_groups(source: Source, pair: tuple[str, str]) -> None:
     """Refuse a pair whose rows come from so few groups that they cannot be split and resampled by group."""
     held = set[int]()
     for part in (source.train, source.val):
-        rows = some(part)
-        ids = groups(source, rows)
+        rows = sample(part)
+        ids = rows.group
         if ids is None:
             return
         held |= set(ids[rows.present[pair[0]] & rows.present[pair[1]]].tolist())
@@ -121,12 +121,12 @@ def _check_groups(source: Source, pair: tuple[str, str]) -> None:
 def limits(source: Source, question: Question) -> list[str]:
     """Say which verdicts the data cannot give, however long the audit runs."""
     source = source.labelled(question.target)
-    val = some(source.val)
-    ids = groups(source, val)
+    val = sample(source.val)
+    present, ids = val.present, val.group
     share = len(source.val) / max(sum(len(part) for part in (source.train, source.val, source.test)), 1)
     said: dict[str, list[str]] = {}
     for a, b in question.pairs:
-        here = val.present[a] & val.present[b]
+        here = present[a] & present[b]
         rows = int(here.sum())
         drawn = None if ids is None else len(torch.unique(ids[here]))
         reasons = []

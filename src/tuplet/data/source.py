@@ -294,6 +294,17 @@ class Rows:
         """Return the groups of the rows, also where batches do not carry them."""
         return None if self.source.group is None else self.source.group[self.positions]
 
+    @property
+    def present(self) -> dict[str, Tensor]:
+        """Return modality -> bool ``(n,)``, where it is there and not hidden."""
+        found = {k: v[self.positions] for k, v in self.source.present.items()}
+        return found | {k: found[k] & kept for k, kept in self._kept.items()}
+
+    @property
+    def target(self) -> dict[str, Tensor]:
+        """Return target -> its ``(n, ...)`` values."""
+        return {k: v[self.positions] for k, v in self.source.values.items()}
+
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.positions)

@@ -11,7 +11,9 @@ from tuplet.data.source import Rows, Source
 from tuplet.types import Batch, InputError
 
 
-def batches(rows: Rows, *, batch_size: int, seed: int, epoch: int, drop_last: bool = True) -> Iterator[Batch]:
+def batches(
+    rows: Rows, *, batch_size: int, seed: int, epoch: int, drop_last: bool = True, first: int = 0
+) -> Iterator[Batch]:
     """Go through the batches of one epoch in an order that seed and epoch alone decide, so that a resumed run sees the same.
 
     Args:
@@ -19,6 +21,7 @@ def batches(rows: Rows, *, batch_size: int, seed: int, epoch: int, drop_last: bo
         batch_size: rows per batch, at least 1.
         seed: of the run.
         epoch: number of the epoch, from 0.
+        first: batches at the start that are left out unread, as a resumed run does.
         drop_last: leave out an incomplete last batch, so that every step contrasts equally many rows.
 
     Returns:
@@ -43,7 +46,7 @@ def batches(rows: Rows, *, batch_size: int, seed: int, epoch: int, drop_last: bo
         )
     order = order_of(len(rows), seed=seed, epoch=epoch)
     stop = len(rows) - len(rows) % batch_size if drop_last else len(rows)
-    return (rows[order[start : start + batch_size]] for start in range(0, stop, batch_size))
+    return (rows[order[start : start + batch_size]] for start in range(first * batch_size, stop, batch_size))
 
 
 def hide(source: Source, rate: float, *, seed: int = 0, modalities: Sequence[str] | None = None) -> Source:

@@ -85,7 +85,7 @@ def evaluate(
     """
     parts = {name: embed(model, getattr(source, name)) for name in ("train", "val", "test")}
     own = getattr(objective, "score", None)
-    name = _target(source, target)
+    name = target_of_probes(source, target)
     return [
         *(
             probe_results(
@@ -128,7 +128,7 @@ def evaluate_inputs(
         >>> evaluate_inputs(source)[0].metric
         'probe/linear'
     """
-    name = _target(source, target)
+    name = target_of_probes(source, target)
     parts = [pixels(rows, size=1 << 30) for rows in (source.train, source.val, source.test)]
     groups = unit_ids(source, "test")
     probed = probe_results(*[(p.x, p.target[name]) for p in parts], which=which, groups=groups) if name else []
@@ -240,7 +240,7 @@ def _labelled(part: tuple[Mapping[str, Tensor], Tensor]) -> tuple[Mapping[str, T
     return {k: v[y >= 0] for k, v in h.items()}, y[y >= 0]
 
 
-def _target(source: Source, name: str | None) -> str | None:
+def target_of_probes(source: Source, name: str | None) -> str | None:
     """Return the target to probe; None if there is none."""
     if name is None and len(source.targets) < 2:
         return next(iter(source.targets), None)

@@ -125,11 +125,10 @@ def late_fusion(
         raise InputError(f"which names {unknown}, expected some of {list(names)}")
     settings = config or PredictorConfig()
     parts: dict[str, Rows] = {k: getattr(source, k) for k in PARTS}
-    known = {k: _known(v) for k, v in parts.items()}
-    targets = {k: task_target(k, known[k][1], target, pairs) for k in PARTS}
+    targets = {k: task_target(k, rows.target, target, pairs) for k, rows in parts.items()}
     for part in ("val", "test"):
         check_targets(targets["train"], targets[part], part)
-    where = {k: task_rows(k, known[k][0], pairs) for k in PARTS}
+    where = {k: task_rows(k, rows.positions, pairs) for k, rows in parts.items()}
     results: list[Result] = []
     singles: dict[str, tuple[float, list[Result]]] = {}
 
@@ -165,13 +164,6 @@ def late_fusion(
         if len(subset) == 1:
             singles[subset[0]] = fitted.loss, found
     return results + _best(singles)
-
-
-def _known(rows: Rows) -> tuple[Tensor, dict[str, Tensor]]:
-    """Read row numbers and targets of a part, without holding its inputs."""
-    read = (rows[slice(i, min(i + 256, len(rows)))] for i in range(0, len(rows), 256))
-    parts = [(batch.index, batch.target) for batch in read]
-    return torch.cat([i for i, _ in parts]), {k: torch.cat([t[k] for _, t in parts]) for k in parts[0][1]}
 
 
 def _best(singles: Mapping[str, tuple[float, list[Result]]]) -> list[Result]:

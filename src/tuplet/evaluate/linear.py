@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from tuplet.data import Source
-from tuplet.evaluate.evaluation import Result, evaluate, evaluate_inputs
+from tuplet.evaluate.evaluation import Result, evaluate, evaluate_inputs, target_of_probes
 from tuplet.model import AlignmentModel, linear_maps
 from tuplet.types import InputError
 
@@ -71,8 +71,7 @@ def baselines(source: Source, *, target: str | None = None, dim: int = 64, seed:
         >>> {k: round(r.value) for k, v in rows.items() for r in v if r.metric == "retrieval/cosine/R@1" and r.detail == "mean"}
         {'inputs': 1, 'random': 0, 'linear': 1}
     """
-    if target is not None and target not in source.targets:
-        raise InputError(f"target is {target!r}, but {source.name} has {sorted(source.targets)}; name one of them")
+    target = target_of_probes(source, target)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = AlignmentModel.for_source(source, dim=dim)

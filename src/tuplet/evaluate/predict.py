@@ -14,6 +14,7 @@ from tuplet.evaluate.features import Features
 from tuplet.evaluate.predictor import Examples, Fitted, PredictorConfig, check_targets, fit_predictor, width_of
 from tuplet.evaluate.scores import prediction_results, without_input
 from tuplet.evaluate.subset import subsets
+from tuplet.functional._measures import scaling
 from tuplet.nets import MLP
 from tuplet.types import InputError, one_of
 
@@ -159,8 +160,7 @@ def _statistics(train: Features, name: str) -> tuple[Tensor, Tensor]:
     there = train.x[name][train.present[name]]
     if not len(there):
         raise InputError(f"{name!r} is missing in every training row; leave it out")
-    mean, deviation = there.mean(dim=0), there.std(dim=0, correction=0)
-    return mean, torch.where(deviation > 1e-8, deviation, 1.0)
+    return scaling(there)
 
 
 def _scaled(train: Features, features: Features, name: str) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,33 +98,59 @@ def fit_predictor(
         return F.cross_entropy(out, wanted.to(out.device))
 
     def validation(net: nn.Module) -> float:
-        net.eval()
-        with torch.no_grad():
-            parts = _cut(torch.arange(len(val.target)), 4 * config.batch_size)
-            return sum(float(loss_of(net, val, rows)) * len(rows) for rows in parts) / len(val.target)
+        parts = _cut(torch.arange(len(val.target)), 4 * config.batch_size)
+        return sum(float(loss_of(net, val, rows)) * len(rows) for rows in parts) / len(val.target)
 
-    best, weights, since, epochs = math.inf, dict[str, Tensor](), 0, 0
+    def steps() -> list[Tensor]:
+        """Cut the rows anew, without an incomplete last batch."""
+        cut = _cut(torch.randperm(len(y)), config.batch_size)
+        return cut[:-1] if len(cut) > 1 and len(cut[-1]) < config.batch_size else cut
+
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(config.seed)
         net = build().to(config.device)
-        optimizer = torch.optim.Adam(net.parameters(), lr=config.lr, fused=True)
-        for epochs in range(1, config.epochs + 1):  # noqa: B007 - the last one is returned
-            net.train()
-            steps = _cut(torch.randperm(len(y)), config.batch_size)
-            for rows in steps[:-1] if len(steps) > 1 and len(steps[-1]) < config.batch_size else steps:
-                optimizer.zero_grad()
-                loss_of(net, train, rows).backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-            now, since = validation(net), since + 1
-            if now < best:
-                best, since = now, 0
-                weights = {k: v.detach().clone() for k, v in net.state_dict().items()}
-            if since >= config.patience:
-                break
+        best, epochs = fit_best(
+            net,
+            steps,
+            lambda rows: loss_of(net, train, rows),
+            lambda: validation(net),
+            lr=config.lr,
+            epochs=config.epochs,
+            patience=config.patience,
+        )
     if not math.isfinite(best):
         raise InputError(f"lr is {config.lr}, with which the validation loss is never finite; lower it")
-    net.load_state_dict(weights)
     return Fitted(net, shift, scale, best, epochs)
+
+
+def fit_best(
+    net: nn.Module,
+    steps: Callable[[], Iterable[Tensor]],
+    loss: Callable[[Tensor], Tensor],
+    validation: Callable[[], float],
+    *,
+    lr: float,
+    epochs: int,
+    patience: int | None = None,
+) -> tuple[float, int]:
+    """Train with Adam, keep the epoch with the least validation loss, and return that loss and the epochs done."""
+    optimizer = torch.optim.Adam(net.parameters(), lr=lr, fused=True)
+    best, at, done, weights = math.inf, 0, 0, {k: v.clone() for k, v in net.state_dict().items()}
+    while done < epochs and (patience is None or done - at < patience):
+        net.train()
+        for rows in steps():
+            optimizer.zero_grad()
+            loss(rows).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        net.eval()
+        done += 1
+        with torch.no_grad():
+            now = validation()
+        if now < best:
+            best, at = now, done
+            weights = {k: v.detach().clone() for k, v in net.state_dict().items()}
+    net.load_state_dict(weights)
+    return best, done
 
 
 def width_of(target: Tensor) -> int:
@@ -132,7 +158,7 @@ def width_of(target: Tensor) -> int:
     return target.shape[1] if target.is_floating_point() else int(target.max()) + 1
 
 
-def check_targets(train: Tensor, other: Tensor, part: str) -> None:
+def check_targets(train: Tensor, other: Tensor, part: str, *, reader: str = "predictor") -> None:
     """Refuse targets that no predictor can be trained or tested on."""
     if not len(train) or not len(other):
         raise InputError(f"train has {len(train)} rows and {part} {len(other)}, expected one or more in both")
@@ -140,7 +166,7 @@ def check_targets(train: Tensor, other: Tensor, part: str) -> None:
         return
     classes = set(train.tolist())
     if len(classes) < 2:
-        raise InputError("the training targets hold one class only; a predictor needs two or more")
+        raise InputError(f"the training targets hold one class only; a {reader} needs two or more")
     if unseen := sorted(set(other.tolist()) - classes):
         raise InputError(f"class {unseen[0]} is in the {part} targets and not in the training targets; split by class")
 

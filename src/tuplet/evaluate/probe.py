@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
+from tuplet.evaluate.predictor import check_targets, fit_best, width_of
+from tuplet.functional._measures import scaling
+from tuplet.nets import MLP
 from tuplet.types import InputError
+
+PENALTY = 0.01
+HIDDEN, BATCH, LR = 128, 128, 2e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +36,16 @@ class Probe:
     items: NDArray[np.float64]
 
 
-def linear_probe(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], *, penalty: float = 0.01) -> Probe:
+def linear_probe(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> Probe:
     """Fit a linear predictor on frozen training representations and test it.
 
     Multinomial logistic regression for classes (fitted until no entry of the gradient exceeds 1e-3), ridge regression for
-    real targets, on features standardised with training statistics.
+    real targets, on features standardised with training statistics. Half the squared norm of the coefficients counts 0.01
+    beside the mean loss per row; nothing is tuned.
 
     Args:
         train: features ``(n, d)`` and target: int64 ``(n,)`` classes or floating ``(n, k)``.
         test: likewise.
-        penalty: weight of half the squared norm of the coefficients beside the mean loss per row. Nothing is tuned.
 
     Returns:
         The test `Probe`.
@@ -53,17 +58,15 @@ def linear_probe(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], *, p
         >>> linear_probe((x, (x[:, 0] > 3).long()), (x, (x[:, 0] > 3).long())).value
         1.0
     """
-    if penalty <= 0:
-        raise InputError(f"penalty is {penalty}, expected a number > 0")
     x, y, x_test, y_test = _standardised(train, test)
     if y.is_floating_point():
         from sklearn.linear_model import Ridge
 
-        fitted = Ridge(alpha=penalty * len(x)).fit(x, y)
+        fitted = Ridge(alpha=PENALTY * len(x)).fit(x, y)
         return _regressed(np.asarray(fitted.predict(x_test), dtype=np.float64).reshape(len(y_test), -1), y, y_test)
     from sklearn.linear_model import LogisticRegression
 
-    fitted = LogisticRegression(C=1 / (penalty * len(x)), max_iter=5000, tol=1e-3).fit(x, y.numpy())
+    fitted = LogisticRegression(C=1 / (PENALTY * len(x)), max_iter=5000, tol=1e-3).fit(x, y.numpy())
     return _classified(np.asarray(fitted.predict(x_test)), y, y_test)
 
 
@@ -72,10 +75,7 @@ def mlp_probe(
     val: tuple[Tensor, Tensor],
     test: tuple[Tensor, Tensor],
     *,
-    hidden: int = 128,
     epochs: int = 25,
-    batch_size: int = 128,
-    lr: float = 2e-3,
     seed: int = 0,
 ) -> Probe:
     """Fit OVA-IB's four-layer MLP on frozen representations; the epoch with the best validation loss is tested.
@@ -84,10 +84,7 @@ def mlp_probe(
         train: features ``(n, d)`` and target: int64 ``(n,)`` classes or floating ``(n, k)``.
         val: likewise; chooses the epoch.
         test: likewise; used once.
-        hidden: width of the three hidden layers.
         epochs: passes over the training rows.
-        batch_size: rows per step.
-        lr: learning rate of Adam.
         seed: of the initial weights and of the order of rows; torch's global random state is left alone.
 
     Returns:
@@ -97,7 +94,7 @@ def mlp_probe(
         InputError: as in `linear_probe`.
 
     Notes:
-        The paper gives depth, loss and Adam; width, epochs and learning rate are ours.
+        The paper gives depth, loss and Adam; width (128), epochs, learning rate (2e-3) and rows per step (128) are ours.
 
     Source:
         OVA-IB (Li et al., 2026), section 4.1: "a 4-layer MLP predictor".
@@ -111,34 +108,22 @@ def mlp_probe(
     x, y, x_test, y_test = _standardised(train, test)
     x_val = _standardised(train, val)[2]
     y_val = val[1]
-    out = y.shape[1] if y.is_floating_point() else int(y.max()) + 1
-    random = torch.get_rng_state()
-    torch.default_generator.manual_seed(seed)
-    widths = [x.shape[1], hidden, hidden, hidden, out]
-    steps: list[nn.Module] = []
-    for i in range(4):
-        steps += [nn.Linear(widths[i], widths[i + 1]), nn.GELU()]
-    net = nn.Sequential(*steps[:-1])
-    torch.set_rng_state(random)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        net = MLP(x.shape[1], width_of(y), hidden=HIDDEN, layers=4, norm="none")
     generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.Adam(net.parameters(), lr=lr, fused=True)
 
     def loss(features: Tensor, target: Tensor) -> Tensor:
         return F.mse_loss(net(features), target) if y.is_floating_point() else F.cross_entropy(net(features), target)
 
-    best, weights = math.inf, {k: v.clone() for k, v in net.state_dict().items()}
-    for _ in range(epochs):
-        order = torch.randperm(len(x), generator=generator)
-        for start in range(0, len(x), batch_size):
-            rows = order[start : start + batch_size]
-            optimizer.zero_grad()
-            loss(x[rows], y[rows]).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-        with torch.no_grad():
-            now = float(loss(x_val, y_val))
-        if now < best:
-            best, weights = now, {k: v.clone() for k, v in net.state_dict().items()}
-    net.load_state_dict(weights)
+    fit_best(
+        net,
+        lambda: torch.split(torch.randperm(len(x), generator=generator), BATCH),
+        lambda rows: loss(x[rows], y[rows]),
+        lambda: float(loss(x_val, y_val)),
+        lr=LR,
+        epochs=epochs,
+    )
     with torch.no_grad():
         predicted = net(x_test)
     if y.is_floating_point():
@@ -189,13 +174,8 @@ def few_shot_probe(
 
 def _standardised(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     (x, y), (x_test, y_test) = train, test
-    if not y.is_floating_point():
-        if len(set(y.tolist())) < 2:
-            raise InputError("the training labels hold one class only; a probe needs two or more")
-        if unseen := sorted(set(y_test.tolist()) - set(y.tolist())):
-            raise InputError(f"class {unseen[0]} is in the test labels and not in the training labels; split by class")
-    mean, deviation = x.mean(dim=0), x.std(dim=0, correction=0)
-    deviation = torch.where(deviation > 1e-8, deviation, 1.0)
+    check_targets(y, y_test, "test", reader="probe")
+    mean, deviation = scaling(x)
     return (x - mean) / deviation, y, (x_test - mean) / deviation, y_test
 
 

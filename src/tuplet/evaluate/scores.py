@@ -46,13 +46,10 @@ def prediction_results(
     if not len(truth) or len(outputs) != len(truth):
         raise InputError(f"outputs has {len(outputs)} rows, expected {len(truth)} to match truth, one or more")
     if not truth.is_floating_point():
-        width = max(outputs.shape[1], int(seen.max()) + 1)
-        majority = seen.mode().values.expand(len(truth))
-        guess, chance = outputs.argmax(dim=1).numpy(), majority.numpy()
-        hits = (guess == truth.numpy()).astype(np.float64)
-        pairs = zip(
-            _class_values(guess, truth.numpy(), width), _class_values(chance, truth.numpy(), width), strict=True
-        )
+        majority = seen.mode().values.expand(len(truth)).numpy()
+        guess, true = outputs.argmax(dim=1).numpy(), truth.numpy()
+        hits = (guess == true).astype(np.float64)
+        pairs = zip(_class_values(guess, true), _class_values(majority, true), strict=True)
         names = ("accuracy", "balanced", "f1")
         return [
             Result(
@@ -88,17 +85,11 @@ def without_input(seen: Tensor, rows: int) -> Tensor:
     return torch.eye(int(seen.max()) + 1)[seen.mode().values].expand(rows, -1)
 
 
-def _class_values(guess: NDArray[np.int64], truth: NDArray[np.int64], classes: int) -> tuple[float, float, float]:
-    table = np.zeros((classes, classes))  # truth x guess
-    np.add.at(table, (truth, guess), 1)
-    right, true, guessed = np.diag(table), table.sum(axis=1), table.sum(axis=0)
-    there = true > 0
-    used = true + guessed > 0
-    return (
-        float(right.sum() / len(truth)),
-        float((right[there] / true[there]).mean()),
-        float((2 * right[used] / (true + guessed)[used]).mean()),
-    )
+def _class_values(guess: NDArray[np.int64], truth: NDArray[np.int64]) -> tuple[float, float, float]:
+    from sklearn.metrics import accuracy_score, f1_score, recall_score
+
+    balanced = recall_score(truth, guess, labels=np.unique(truth), average="macro")
+    return float(accuracy_score(truth, guess)), float(balanced), float(f1_score(truth, guess, average="macro"))
 
 
 def _items(values: NDArray[np.float64]) -> tuple[float, ...]:

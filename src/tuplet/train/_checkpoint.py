@@ -15,7 +15,7 @@ from tuplet.io import parse_state, write_atomic
 from tuplet.objectives.schedule import Schedule
 from tuplet.train._runtime import like, whole
 from tuplet.train._state import FIX, SCHEMA, STATE, entries
-from tuplet.train._step import random_state, set_random_state
+from tuplet.train._step import generators, random_state, set_random_state
 from tuplet.types import InputError
 
 NAME = "checkpoint.safetensors"
@@ -146,13 +146,6 @@ def restore(
         except (RuntimeError, TypeError) as error:
             raise InputError(f"{path} has a random state that is none ({str(error).splitlines()[0]}); {FIX}") from None
     return state
-
-
-def generators(objective: Callable[..., Any]) -> dict[str, torch.Generator]:
-    """Find the random generators that an objective owns."""
-    modules = objective.named_modules() if isinstance(objective, nn.Module) else [("", objective)]
-    found = {name or "own": getattr(module, "generator", None) for name, module in modules}
-    return {name: g for name, g in found.items() if isinstance(g, torch.Generator)}
 
 
 def describe(objective: Callable[..., Any]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from tuplet.data import Source, Target
-from tuplet.train._rows import some
+from tuplet.train._rows import sample
 from tuplet.types import InputError
 
 LEAST = {"train": 8, "val": 4, "test": 4}
@@ -32,7 +32,7 @@ def check_threshold(threshold: float | None, target: str, about: Target) -> None
 
 def rows_with(source: Source, parts: Sequence[str]) -> dict[str, Mapping[str, Tensor]]:
     """Read which modalities the rows of some parts have."""
-    return {part: some(getattr(source, part)).present for part in parts}
+    return {part: sample(getattr(source, part)).present for part in parts}
 
 
 def check_rows(present: Mapping[str, Mapping[str, Tensor]], pair: tuple[str, str]) -> None:

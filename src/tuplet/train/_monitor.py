@@ -11,10 +11,9 @@ import torch
 
 from tuplet.diagnose.panels import forces, panel
 from tuplet.objectives.compose import Objective
-from tuplet.train._checkpoint import generators
 from tuplet.train._gather import gather
 from tuplet.train._needs import Embedder
-from tuplet.train._step import random_state, set_random_state
+from tuplet.train._step import Undo
 from tuplet.types import Batch, Embeddings
 
 UNBALANCED = 50.0
@@ -23,11 +22,10 @@ UNBALANCED = 50.0
 
 def monitor(embed: Embedder, objective: Callable[[Embeddings], Any], batch: Batch) -> dict[str, float]:
     """Look at the space and the loss on one batch, leaving random states as they were."""
-    random, modes = random_state(), {m: m.training for m in _modules(embed.model)}
-    own = {name: g.get_state() for name, g in generators(objective).items()}
+    undo = Undo(embed.model, objective)
     try:
-        for module in modes:
-            module.training = False  # as the space will be used, and running statistics stay as they are
+        if isinstance(embed.model, torch.nn.Module):
+            embed.model.eval()  # as the space will be used
         with torch.no_grad():
             emb = gather(embed(batch))
         emb = replace(emb, rows=slice(0, len(emb)))
@@ -42,20 +40,12 @@ def monitor(embed: Embedder, objective: Callable[[Embeddings], Any], batch: Batc
                     found |= {f"force/{k}": v for k, v in norms.items()}
                     found |= {f"together/{k}": v for k, v in cosines.items()}
     finally:
-        set_random_state(random)
-        for module, mode in modes.items():
-            module.training = mode
-        for name, generator in generators(objective).items():
-            generator.set_state(own[name])
+        undo()
     for part in objective.modules() if isinstance(objective, torch.nn.Module) else ():
         logged = getattr(part, "logged", None)
         if callable(logged):
             found |= logged()
     return found
-
-
-def _modules(model: object) -> list[torch.nn.Module]:
-    return list(model.modules()) if isinstance(model, torch.nn.Module) else []
 
 
 def warn_if_unbalanced(entry: dict[str, float]) -> bool:

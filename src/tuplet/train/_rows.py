@@ -12,10 +12,15 @@ ROWS = 4096
 """At most this many rows to train on, and as many to judge by."""
 
 
-def some(rows: Rows) -> Batch:
-    """Read the rows of a part, or `ROWS` of them drawn at random."""
+def sample(rows: Rows) -> Rows:
+    """Choose the rows of a part, or `ROWS` of them drawn at random."""
     n = len(rows)
-    return rows[slice(0, n)] if n <= ROWS else rows[order_of(n, seed=0, epoch=0)[:ROWS].sort().values]
+    return rows if n <= ROWS else rows.take(order_of(n, seed=0, epoch=0)[:ROWS].sort().values)
+
+
+def some(rows: Rows) -> Batch:
+    """Read what `sample` chooses."""
+    return sample(rows)[:]
 
 
 def groups(source: Source, batch: Batch) -> Tensor | None:

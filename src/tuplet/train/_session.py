@@ -8,10 +8,9 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tuplet.data import Rows, batches
 from tuplet.io.files import locked, write_atomic
@@ -25,7 +24,7 @@ from tuplet.train._progress import Progress
 from tuplet.train._rate import learning_rate, make_optimizer
 from tuplet.train._runtime import Runtime
 from tuplet.train._state import FIX
-from tuplet.train._step import cached_step, plain_step, random_state, set_random_state
+from tuplet.train._step import Undo, cached_step, plain_step
 from tuplet.train._validate import advance, best_epoch, exhausted, validation_loss
 from tuplet.train.config import TrainConfig
 from tuplet.types import Batch, Embeddings, InputError, Loss
@@ -127,10 +126,7 @@ class Session:
     def _epoch(self, interrupt: Interrupt, tell: Callable[[Loss], None]) -> None:
         start, epoch = time.perf_counter(), self.step // self.per_epoch
         done = self.step - epoch * self.per_epoch
-        order = batches(self.train, batch_size=self.batch_size, seed=self.config.seed, epoch=epoch)
-        for number, batch in enumerate(order):
-            if number < done:
-                continue
+        for batch in batches(self.train, batch_size=self.batch_size, seed=self.config.seed, epoch=epoch, first=done):
             own = _own(batch, self.runtime)
             rate = learning_rate(self.step, self.total, self.config)
             loss = self._step(own, rate)
@@ -152,7 +148,7 @@ class Session:
     def _step(self, batch: Batch, rate: float) -> Loss:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        before = _Undo(self.model, self.objective)
+        undo = Undo(self.model, self.objective)
         try:
             with self.runtime.autocast():
                 if self.config.step == "cached":
@@ -161,7 +157,7 @@ class Session:
                     loss = plain_step(self.embed, self.objective, batch)
         except KeyboardInterrupt:
             self.optimizer.zero_grad(set_to_none=True)
-            before()
+            undo()
             if self.file:
                 self._save()
             raise
@@ -214,8 +210,7 @@ class Session:
     def _save(self) -> None:
         assert self.file is not None
         shared = {k: self.runtime.mean(v) for k, v in self.sums.items()}
-        history = [{k: None if math.isnan(v) else v for k, v in entry.items()} for entry in self.history]
-        state = {**self.identity, "step": self.step, "history": history, "sums": shared}
+        state = {**self.identity, "step": self.step, "history": self._plain(), "sums": shared}
         write = self.runtime.rank == 0
         if write or self.runtime.sharded:
             checkpoint.save(self.file, self.model, self.objective, self.optimizer, state, best=self.best, write=write)
@@ -243,26 +238,12 @@ class Session:
 
     def _write_log(self) -> None:
         if self.config.out and self.runtime.rank == 0:
-            entries = [{k: None if math.isnan(v) else v for k, v in entry.items()} for entry in self.history]
-            write_atomic(self.config.out / "train.jsonl", "".join(json.dumps(e) + "\n" for e in entries).encode())
+            lines = "".join(json.dumps(entry) + "\n" for entry in self._plain())
+            write_atomic(self.config.out / "train.jsonl", lines.encode())
 
-
-class _Undo:
-    """What a step changes before it is finished: random states, and running statistics."""
-
-    def __init__(self, model: nn.Module, objective: Callable[..., Any]) -> None:
-        self.random = random_state()
-        self.generators = [(g, g.get_state()) for g in checkpoint.generators(objective).values()]
-        modules = [m for m in (model, objective) if isinstance(m, nn.Module)]
-        self.buffers = [(b, b.detach().clone()) for m in modules for b in m.buffers()]
-
-    def __call__(self) -> None:
-        set_random_state(self.random)
-        for generator, state in self.generators:
-            generator.set_state(state)
-        with torch.no_grad():
-            for buffer, value in self.buffers:
-                buffer.copy_(value)
+    def _plain(self) -> list[dict[str, float | None]]:
+        """Write the history as JSON has it: null for what is not defined."""
+        return [{k: None if math.isnan(v) else v for k, v in entry.items()} for entry in self.history]
 
 
 def _add(sums: dict[str, float], loss: Loss, step: int) -> None:

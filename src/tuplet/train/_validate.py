@@ -11,9 +11,8 @@ import torch
 from tuplet.data import Rows, batches
 from tuplet.model import AlignmentModel
 from tuplet.objectives.compose import Objective
-from tuplet.train import _checkpoint as checkpoint
 from tuplet.train._needs import Embedder, View
-from tuplet.train._step import random_state, set_random_state
+from tuplet.train._step import Undo
 from tuplet.types import Embeddings, Loss
 
 
@@ -28,8 +27,7 @@ def validation_loss(
     augment: View | None = None,
 ) -> float:
     """Average the objective over batches of rows it is not trained on, in a fixed order."""
-    random = random_state()
-    own = {name: g.get_state() for name, g in checkpoint.generators(objective).items()}
+    undo = Undo(model, objective)
     size, embed = min(batch_size, len(rows)), Embedder(model, objective, augment)
     held = (batch.map(lambda value: value.to(device)) for batch in batches(rows, batch_size=size, seed=0, epoch=0))
     try:
@@ -37,9 +35,7 @@ def validation_loss(
         with model.evaluating():
             losses = [float(objective(embed(batch)).total) for batch in held]
     finally:
-        set_random_state(random)
-        for name, generator in checkpoint.generators(objective).items():
-            generator.set_state(own[name])
+        undo()
     return sum(losses) / len(losses)
 
 
@@ -53,13 +49,8 @@ def lacks_pairs(rows: Rows | None) -> str:
     """Say why a loss on these rows would compare nothing."""
     if rows is None or not len(rows):
         return "no validation rows"
-    paired = 0
-    for start in range(0, len(rows), 256):
-        present = rows[slice(start, min(start + 256, len(rows)))].present
-        paired += int((torch.stack(list(present.values())).sum(dim=0) > 1).sum())
-        if paired > 1:
-            return ""
-    return f"{paired} of {len(rows)} validation rows with two modalities"
+    paired = int((torch.stack(list(rows.present.values())).sum(dim=0) > 1).sum())
+    return "" if paired > 1 else f"{paired} of {len(rows)} validation rows with two modalities"
 
 
 def best_epoch(history: Sequence[dict[str, float]]) -> int | None:

@@ -12,8 +12,10 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from tuplet.data import Modality, Rows, Source, Target
+from tuplet.data import Modality, Source, Target
+from tuplet.functional._measures import hits, shares_of_r2
 from tuplet.model import AlignmentModel
+from tuplet.model.embedding import embed
 from tuplet.nets import Projection
 from tuplet.nets.choice import WIDTHS
 from tuplet.nets.choice import encoders as preset_encoders
@@ -239,7 +241,7 @@ def _scored(
     scores, embeddings, items = dict[str, dict[str, float]](), dict[str, Embeddings](), dict[str, Tensor]()
     accuracy = about.kind == "class" or threshold is not None
     for part in ("val", "test"):
-        emb = embeddings[part] = _embedded(run.model, getattr(source, part))
+        emb = embeddings[part] = embed(run.model, getattr(source, part))
         truth = emb.target[task.target]
         with torch.no_grad():
             found = task.cpu().predict(emb)
@@ -247,12 +249,11 @@ def _scored(
             here = emb.present[name]
             y, guess = truth[here], out[here]
             if about.kind == "class":
-                right = (guess.argmax(dim=1) == y).float()
+                right = hits(guess, y)
             elif threshold is not None:
                 right = ((guess > threshold) == (y.reshape(guess.shape) > threshold)).float()[:, 0]
             else:
-                y = y.reshape(guess.shape)
-                right = 1 - (guess - y).square().sum(1) / (y - y.mean(0)).square().sum(1).mean().clamp_min(1e-12)
+                right = shares_of_r2(guess, y)
             items[name] = right
             scores.setdefault(part, {})[name] = float(right.double().mean())
     chance = {k: _constant(truth[emb.present[k]], about, threshold) for k in items}
@@ -268,29 +269,3 @@ def _constant(y: Tensor, about: Target, threshold: float | None) -> float:
         return 0.0
     share = float((y > threshold).float().mean())
     return max(share, 1 - share)
-
-
-@torch.no_grad()
-def _embedded(model: AlignmentModel, rows: Rows) -> Embeddings:
-    """Embed all rows of a part, in order, on the CPU."""
-    model.eval()
-    device = next(model.parameters()).device
-    parts = []
-    for start in range(0, len(rows), 1024):
-        batch = rows[slice(start, min(start + 1024, len(rows)))]
-        parts.append(model(batch.map(lambda value: value.to(device))))
-
-    def joined(name: Literal["z", "h", "present", "target"]) -> dict[str, Tensor]:
-        return {k: torch.cat([getattr(p, name)[k] for p in parts]).cpu() for k in getattr(parts[0], name)}
-
-    whole: Embeddings = replace(
-        parts[0],
-        z=joined("z"),
-        h=joined("h"),
-        present=joined("present"),
-        target=joined("target"),
-        index=torch.cat([p.index for p in parts]).cpu(),
-        group=None if parts[0].group is None else torch.cat([p.group for p in parts if p.group is not None]).cpu(),
-        rows=slice(0, len(rows)),
-    )
-    return whole
