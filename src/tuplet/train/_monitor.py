@@ -13,7 +13,7 @@ from tuplet.diagnose.panels import forces, panel
 from tuplet.objectives.compose import Objective
 from tuplet.train._gather import gather
 from tuplet.train._needs import Embedder
-from tuplet.train._step import Undo
+from tuplet.train._undo import Undo
 from tuplet.types import Batch, Embeddings
 
 UNBALANCED = 50.0

@@ -12,7 +12,7 @@ from tuplet.data import Rows, batches
 from tuplet.model import AlignmentModel
 from tuplet.objectives.compose import Objective
 from tuplet.train._needs import Embedder, View
-from tuplet.train._step import Undo
+from tuplet.train._undo import Undo
 from tuplet.types import Embeddings, Loss
 
 
