@@ -12,7 +12,6 @@ from tyro.conf import Positional, arg
 
 from tuplet.cli.own import described
 from tuplet.cli.source import Reading
-from tuplet.cli.sweep import strategic
 from tuplet.errors import InputError
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def bench(command: Bench) -> None:
                 raise InputError(
                     f"{name} is {getattr(command, name)!r}, but strategic trains every strength and data set; leave it out"
                 )
-        print(f"report: {strategic(command.out, seeds=command.seeds, workers=command.workers)}")
+        _strategic(command)
         return
     if command.suite in ready:
         start = None if command.start == "random" else command.start
@@ -135,9 +134,9 @@ def report(command: Report) -> None:
         _refuse_others(out)
     for out in command.runs:
         if Ledger(out).owner()[0] == "strategic":
-            print(f"report: {strategic(out, again=True)}")
-            continue
-        _publish(*read_run(out, SUITES), out)
+            _publish_strategic(out)
+        else:
+            _publish(*read_run(out, SUITES), out)
 
 
 OTHERS = {
@@ -169,9 +168,40 @@ def _scaling(command: Bench) -> None:
     out, repeats = command.out or Path("runs/scaling"), command.seeds
     with Progress(f"scaling -> {out}") as progress:
         points = run_scaling(out, only=command.only, repeats=repeats, threads=command.workers, report=progress.advance)
-    file = write_scaling(points, out, repeats=repeats)
-    print((out / "table.md").read_text(encoding="utf-8"))
-    print(f"report: {file}")
+    _say_where(write_scaling(points, out, repeats=repeats))
+
+
+def _strategic(command: Bench) -> None:
+    """Run the strategic suite."""
+    from tuplet.report.progress import Progress
+    from tuplet.suites.strategic import run_strategic
+
+    out = command.out or Path("runs/strategic")
+    with Progress(f"strategic -> {out}") as progress:
+        run_strategic(out, seeds=command.seeds, workers=command.workers, report=progress.advance)
+    _publish_strategic(out)
+
+
+def _publish_strategic(out: Path) -> None:
+    from tuplet.suites.strategic import read_strategic
+    from tuplet.suites.strategic_report import write_strategic
+
+    plan, records = read_strategic(out)
+    _say_where(write_strategic(records, out, plan=plan))
+
+
+def _say_where(page: Path) -> None:
+    """Print the tables of a run, what failed, and where its report is."""
+    print(page.with_name("table.md").read_text(encoding="utf-8"))
+    _say_failed(page.parent)
+    print(f"report: {page}")
+
+
+def _say_failed(out: Path) -> None:
+    from tuplet.study._ledger import Ledger
+
+    if failed := Ledger(out).errors():
+        print(f"{len(failed)} pieces failed (the first: {failed[0]}); run again to retry them")
 
 
 def _first_error(out: Path) -> str:
@@ -201,7 +231,6 @@ def _training(command: Bench, said: Answer) -> str:
 def _publish(suite: Suite, records: list[Record], out: Path) -> list[Answer]:
     from tuplet.evaluate.screen import wrapped
     from tuplet.study._answer import answered
-    from tuplet.study._ledger import Ledger
     from tuplet.study._report import write_report
     from tuplet.study._show import print_answers, print_claims, print_tables
     from tuplet.study._tables import tables
@@ -216,7 +245,6 @@ def _publish(suite: Suite, records: list[Record], out: Path) -> list[Answer]:
     print_tables(suite, made, answered=[*quiet, *(label for a in found for label in a.covers)])
     if not left:
         print_claims(suite, records)
-    if failed := Ledger(out).errors():
-        print(f"{len(failed)} pieces failed (the first: {failed[0]}); run again to retry them")
+    _say_failed(out)
     print(f"report: {write_report(suite, records, out, scaling=scaling_beside(out))}")
     return found

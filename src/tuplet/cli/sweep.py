@@ -85,19 +85,3 @@ def _folder(*parts: str) -> str:
     """Name a folder, so that other parts have another name."""
     plain = all(safe_name(p) == p and "-" not in p for p in parts)
     return "-".join(parts) if plain else safe_name(repr(parts))
-
-
-def strategic(out: Path | None, *, seeds: int = 3, workers: int | None = None, again: bool = False) -> Path:
-    """Run the strategic suite, or write its report again."""
-    from tuplet.report.progress import Progress
-    from tuplet.suites.strategic import read_strategic, run_strategic
-    from tuplet.suites.strategic_report import write_strategic
-
-    out = out or Path("runs/strategic")
-    if not again:
-        with Progress(f"strategic -> {out}") as progress:
-            run_strategic(out, seeds=seeds, workers=workers, report=progress.advance)
-    plan, records = read_strategic(out)
-    file = write_strategic(records, out, plan=plan)
-    print((out / "table.md").read_text(encoding="utf-8"))
-    return file

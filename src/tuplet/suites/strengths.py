@@ -77,7 +77,6 @@ class Verdict:
     best: float
     gain: Difference
     end: Difference
-    drop: Difference
     largest: float
 
 
@@ -112,4 +111,4 @@ def judge(test: Curve, val: Curve) -> Verdict:
     falls = any(test.clear(b, a) < 0 for a, b in pairwise(test.strengths))
     helped, otherwise = "inner" if drops < 0 else "uneven" if falls else "gain", "decline" if ends < 0 else "flat"
     kind = helped if best > 0 and better > 0 else otherwise
-    return Verdict(kind, best, test.change(best), test.change(last), test.change(last, best), last)
+    return Verdict(kind, best, test.change(best), test.change(last), last)
