@@ -9,6 +9,7 @@ import torch
 from tuplet import InputError
 from tuplet.audit.pilots import Pilots, _covariance, pilot
 from tuplet.data import from_arrays
+from tuplet.model.embedding import embed
 from tuplet.simulators import blocks
 from tuplet.train import TrainConfig, strategic
 
@@ -56,6 +57,10 @@ def test_groups_are_the_unit_of_noise():
     assert (found.rows, found.groups) == (len(ids), len(means))
     expected = means.var(ddof=1) / len(means) + change.mean(axis=1).var(ddof=1) / 2
     assert found.covariance[1][1] == pytest.approx(expected, rel=1e-4)
+    trained = [(run.task, embed(run.model, source.train)) for run in runs[:2]]  # at strength 0
+    right = [float((task.predict(e)["a"].argmax(1) == e.target["label"]).float().mean()) for task, e in trained]
+    assert found.fitted["a"] == pytest.approx(sum(right) / 2, abs=1e-3)
+    assert found.fitted["a"] != pytest.approx(np.mean(found.scores["a"][0]), abs=1e-3)
 
 
 def test_at_most_some_rows_are_trained_on_and_judged_by(monkeypatch):
