@@ -198,6 +198,7 @@ def test_batches_are_a_function_of_seed_and_epoch():
     rows = from_arrays(arrays()).train
     first = [b.index.tolist() for b in batches(rows, batch_size=5, seed=1, epoch=2)]
     assert first == [b.index.tolist() for b in batches(rows, batch_size=5, seed=1, epoch=2)]
+    assert first[2:] == [b.index.tolist() for b in batches(rows, batch_size=5, seed=1, epoch=2, first=2)]
     assert first != [b.index.tolist() for b in batches(rows, batch_size=5, seed=1, epoch=3)]
     assert first != [b.index.tolist() for b in batches(rows, batch_size=5, seed=2, epoch=2)]
     assert [len(b) for b in first] == [5] * 4

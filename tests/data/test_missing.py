@@ -19,6 +19,8 @@ def test_hidden_entries_are_zero_and_the_rest_is_as_it_was():
             assert not (kept & ~before.present[k]).any()
             assert torch.equal(after.inputs[k][kept], before.inputs[k][kept])
             assert not after.inputs[k][~kept].any()
+            assert torch.equal(getattr(half, part).present[k], kept)  # known without reading inputs
+            assert torch.equal(getattr(half, part).take([5, 2]).present[k], kept[[5, 2]])
     for k in "abc":
         assert torch.equal(half.test[:].inputs[k], whole.test[:].inputs[k])
         assert torch.equal(half.test[:].present[k], whole.test[:].present[k])

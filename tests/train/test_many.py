@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import r2_score
 from torch.nn.functional import normalize
 
 from tuplet import Embeddings, InputError, TrainConfig
@@ -122,3 +123,11 @@ def test_contrast_has_the_value_and_gradient_of_pairwise(what):
         torch.testing.assert_close(w * found[s], loss)
         for mine, other in zip(seen, torch.autograd.grad(loss, (x, y)), strict=True):
             torch.testing.assert_close(mine[s], other)
+
+
+def test_shares_of_r2_average_to_r2_over_all_dimensions():
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=(30, 2)) * [1.0, 3.0] + [0.0, 50.0]
+    out = y + rng.normal(size=y.shape)
+    expected = r2_score(y, out, multioutput="variance_weighted")
+    assert float(shares_of_r2(torch.tensor(out), torch.tensor(y)).mean()) == pytest.approx(expected)
