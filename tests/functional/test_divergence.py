@@ -10,8 +10,8 @@ from jaxtyping import TypeCheckError
 from tests.oracles import uniformity as oracle
 from tests.reference import each_case, leaves
 from tuplet import InputError
-from tuplet.functional.density import log_density, squared_distance
-from tuplet.functional.divergence import holder_divergence, uniformity
+from tuplet.functional.density import log_density, median_distance, squared_distance
+from tuplet.functional.divergence import holder_divergence, holder_sweep, uniformity
 
 
 def rows(n, d, seed=0, dtype=torch.float64):
@@ -241,6 +241,10 @@ def test_leaving_matches_out_compares_distributions():
 
     assert all(divergence(y + 1.5, tau) > divergence(y, tau) + 0.1 for tau in (0.5, 1.0))
     assert abs(divergence(y, 1.0)) < 0.1
+    swept = holder_sweep([x, y])
+    assert list(swept)[:3] == [0.265, 0.5, 1.0]
+    assert list(swept)[3] == pytest.approx(median_distance(torch.cat([x, y])))
+    assert swept[0.5] == pytest.approx(divergence(y, 0.5))
     assert divergence(y, 0.265, mode="plugin") > 1  # pairing, not distribution
 
 

@@ -7,7 +7,7 @@ from jaxtyping import TypeCheckError
 
 from tests.oracles import transport as oracle
 from tuplet import InputError
-from tuplet.functional.kernels import normalised, rbf
+from tuplet.functional.kernels import linear, normalised, rbf
 
 
 def draw(*shape, seed=0):
@@ -60,7 +60,8 @@ def test_rbf_has_the_gradient_of_a_fixed_bandwidth():
 
 def test_normalised():
     x = draw(5, 6)
-    K = x @ x.mT
+    K = linear(x)
+    torch.testing.assert_close(K, x @ x.mT)
     scaled = normalised(K)
     torch.testing.assert_close(scaled.diagonal(), torch.ones(5, dtype=torch.float64))
     torch.testing.assert_close(scaled, normalised(7 * K))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from tuplet.functional._blocks import EMPTY, cut, in_blocks
 from tuplet.functional._derivative import first_order
-from tuplet.types import in_range, one_of
+from tuplet.types import InputError, in_range, one_of
 
 Geometry = Literal["euclidean", "geodesic"]  # distance between rows: the chord, or the angle between unit rows
 
@@ -127,3 +128,30 @@ class _SquaredAngle(torch.autograd.Function):
         slope = angle / sine.clamp_min(torch.finfo(chord.dtype).eps ** 0.5)
         series = 1 + chord / 6 + chord.square() / 30
         return torch.where(chord < 1e-4, series, slope) * grad
+
+
+def median_distance(z: Float[Tensor, "N D"]) -> float:
+    """Find the median distance between different rows, a usual bandwidth.
+
+    Args:
+        z: ``(N, D)``, two or more different rows; of more than 2,000, as many are compared, taken at equal steps.
+
+    Returns:
+        The median of the distances above 0.
+
+    Raises:
+        InputError: if all rows are equal.
+
+    Source:
+        Gretton et al. (2012), A kernel two-sample test.
+
+    Example:
+        >>> median_distance(torch.eye(2))
+        1.4142135381698608
+    """
+    some = z[:: math.ceil(len(z) / 2000)].detach().float()
+    distances = torch.nn.functional.pdist(some)
+    distances = distances[distances > 0]
+    if len(distances) == 0:
+        raise InputError("z has no two different rows; a median distance needs some spread")
+    return float(distances.median())

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from tuplet.functional._blocks import EMPTY, cut, pair_mask
-from tuplet.functional.density import Geometry, log_density
+from tuplet.functional.density import Geometry, log_density, median_distance
 from tuplet.types import InputError, one_of
 
 Mode = Literal["plugin", "loo_both"]
@@ -153,3 +153,32 @@ def holder_divergence(
 
 def _log_mean(logs: Tensor) -> Tensor:
     return logs.logsumexp(dim=0) - math.log(len(logs))
+
+
+def holder_sweep(
+    sets: Sequence[Float[Tensor, "_ D"]],
+    *,
+    taus: Sequence[float] = (0.265, 0.5, 1.0),
+    mode: Mode = "loo_both",
+) -> dict[float, float]:
+    """Estimate the Hoelder divergence at several bandwidths, because no single one tells the gap.
+
+    Args:
+        sets: two or more tensors ``(B, D)``, as in `holder_divergence`.
+        taus: bandwidths. The default 0.265 is the root of CLIP's temperature 0.07; 0.5 is Wang and Isola's ``t = 2``.
+        mode: as in `holder_divergence`; the default compares distributions.
+
+    Returns:
+        Bandwidth -> divergence, averaged over anchors; the last is that of the median heuristic, `median_distance`.
+
+    Source:
+        UniAlign, equation 24; Gretton et al. (2012) for the median heuristic.
+
+    Example:
+        >>> e = torch.eye(4)
+        >>> {round(k, 2): round(abs(v), 2) for k, v in holder_sweep([e, e]).items()}
+        {0.27: 0.0, 0.5: 0.0, 1.0: 0.0, 1.41: 0.0}
+    """
+    with torch.no_grad():
+        widths = [*map(float, taus), median_distance(torch.cat(list(sets)))]
+        return {t: float(holder_divergence(sets, tau=t, mode=mode, anchor="average")) for t in widths}

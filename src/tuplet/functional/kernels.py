@@ -80,3 +80,24 @@ def _typical(squared: Tensor, others: Tensor, valid: Tensor | None) -> Tensor:
     middle, mean = off.nanmedian().nan_to_num(), off.nanmean().nan_to_num()
     typical = torch.where(middle > 0, middle, mean)
     return torch.where(typical > 0, typical, 1.0)
+
+
+def linear(x: Float[Tensor, "N ..."]) -> Float[Tensor, "N N"]:
+    r"""Linear kernel, :math:`K_{ij} = x_i \cdot x_j`.
+
+    Args:
+        x: ``(N, ...)``.
+
+    Returns:
+        ``(N, N)``.
+
+    Source:
+        Elementary.
+
+    Example:
+        >>> linear(torch.tensor([[1.0, 2.0], [0.0, 1.0]]))
+        tensor([[5., 2.],
+                [2., 1.]])
+    """
+    rows = x.flatten(1)
+    return rows @ rows.mT
