@@ -135,6 +135,7 @@ def test_a_stopped_run_names_no_winner(run, tmp_path):
     page = write_report(suite, records, tmp_path).read_text()
     assert left.partition("`")[0] in html.unescape(page)  # the command is set as code
     assert 'class="answer"' not in page
+    assert "At the papers' settings" not in html.unescape(page)
     assert (tmp_path / "table.md").read_text().startswith(left)
 
 
@@ -246,6 +247,8 @@ def test_the_report_stands_alone_and_escapes(run):
     assert "Pairwise &lt;b&gt;&amp;" in page
     assert "Pairwise <b>" not in page
     assert page.count("<svg") == 6
+    assert "At the papers' settings" in html.unescape(page)
+    assert "out of equally many trials (tuned)" in page
     assert "currentColor" in page
     assert "#010203" not in page
 

@@ -16,6 +16,8 @@ from tests.fixtures import wesad as wesad_files
 from tuplet import Embeddings, InputError
 from tuplet.data import from_arrays, hide, ungroup
 from tuplet.datasets import vision_touch
+from tuplet.evaluate import Result
+from tuplet.evaluate._units import by_group
 from tuplet.objectives import OneVsAll, Pairwise, Structure
 from tuplet.study._cell import _results
 from tuplet.study._figures import curves, weight_bars
@@ -97,6 +99,19 @@ def test_pairs_are_the_same_for_every_entry_and_harder_with_poses():
         return far[~pairs["test"].same].mean()
 
     assert apart(one) < 0.8 * apart(plain)
+
+
+def test_outcomes_are_gathered_by_the_groups_of_test_rows():
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(40), rng.integers(2, 9, 40))
+    x = rng.normal(size=(len(group), 3))
+    source, toy = from_arrays({"a": x, "b": x}, group=group), task(targets=("side",))
+    items = tuple(np.arange(len(source.test), dtype=float).tolist())
+    made = Result("predict/accuracy", 0.5, "a", items=items)
+    (found,) = toy.protocol._of_targets(source, toy, lambda target, pairs: [made])
+    assert found.metric == "predict/side/accuracy"
+    assert found.items == by_group(items, source.test.group)
+    assert len(found.items) < len(items)
 
 
 def test_learned_weights_are_recorded_and_drawn():
