@@ -1,10 +1,7 @@
 """Arm: a camera, an inertial sensor at the wrist and joint encoders; where is the hand?
 
 A simulated stand-in for vision, inertial and proprioceptive recordings of a robot; no public data of that kind was found,
-so figures compare with each other only. Physical, by MuJoCo: the kinematics of a Franka Emika Panda by its published joint
-parameters, rigid-body motion under position servos, what accelerometer and gyroscope measure. Modelled: links as capsules,
-their masses, the plan of the motion, flat colours, one lamp, the sensors' errors (guessed). Not claimed: the Panda's looks,
-masses or control.
+so figures compare with each other only.
 """
 
 from __future__ import annotations
@@ -90,6 +87,10 @@ def load(
         InputError: if a number is out of range or MuJoCo is not installed.
 
     Notes:
+        Physical: the kinematics of a Franka Emika Panda by its published joint parameters, rigid-body motion under position
+        servos, what accelerometer and gyroscope measure. Modelled: links as capsules, their masses, the plan of the motion,
+        flat colours, one lamp, the sensors' errors (guessed). Not claimed: the Panda's looks, masses or control.
+
         The joints alone determine the pose up to the encoders' errors: fusion can gain no more than those. Colours, light,
         camera and the encoders' zeros are drawn per motion, so pictures tell motions apart: hence the split by motion.
 

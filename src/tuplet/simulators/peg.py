@@ -1,10 +1,7 @@
 """Peg: a gripper inserts a peg into a hole; will it touch, and how will it be turned, one step later?
 
 A simulated stand-in for Vision & Touch: names and shapes of the modalities are those of the published tables, the rest is
-the library's own, so figures compare with each other only. Physical, by MuJoCo: rigid contact with friction, a gripper that
-gives way in six degrees of freedom, wrist force at 1 kHz, exact depth and flow (kept as float16), a square hole 1.2 mm
-wider than the peg. Modelled: the search (descend, spiral while pressing, insert, lift, again), flat colours, one lamp, no
-sensor noise. Not claimed: the robot, its controller, the noise of its sensors or the pictures of Vision & Touch.
+the library's own, so figures compare with each other only.
 """
 
 from __future__ import annotations
@@ -73,6 +70,11 @@ def load(
         InputError: if a number is out of range, appearance is another word, or MuJoCo is not installed.
 
     Notes:
+        Physical: rigid contact with friction, a gripper that gives way in six degrees of freedom, wrist force at 1 kHz,
+        exact depth and flow (kept as float16), a square hole 1.2 mm wider than the peg. Modelled: the search (descend,
+        spiral while pressing, insert, lift, again), flat colours, one lamp, no sensor noise. Not claimed: the robot, its
+        controller, the noise of its sensors or the pictures of Vision & Touch.
+
         Whether two rows are of one trajectory can be read from pixels alone: the plate stays where it is, and with
         ``appearance="trajectory"`` so do its colours. Compare any same-trajectory figure with a baseline on pixels. The
         orientation changes little in one step, so ``pose`` alone predicts it well.

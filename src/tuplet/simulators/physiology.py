@@ -1,10 +1,6 @@
 """Physiology: ECG, respiration and pulse of people at rest, under stress and amused.
 
-A simulated stand-in for WESAD, whose shapes, rates, states and number of people it has. Physical: nothing; no tissue,
-electrode or optics is simulated. Modelled: when the heart beats (integral pulse frequency modulation, driven by the
-breath), one shape per beat for ECG and pulse, the pulse's delay, noise and wandering baselines, and how these differ
-between states and people. The numbers are chosen to be plausible, not fitted to any recording, so this is no evidence about
-stress. What is shared is exact: ECG and pulse have the same beats.
+A simulated stand-in for WESAD, whose shapes, rates, states and number of people it has.
 """
 
 from __future__ import annotations
@@ -58,6 +54,11 @@ def load(
         InputError: if a number is out of range or there are too few people for three parts.
 
     Notes:
+        Physical: nothing; no tissue, electrode or optics is simulated. Modelled: when the heart beats (integral pulse
+        frequency modulation, driven by the breath), one shape per beat for ECG and pulse, the pulse's delay, noise and
+        wandering baselines, and how these differ between states and people. What is shared is exact: ECG and pulse have the
+        same beats. Not claimed: that stress shows like this in a person; the states' numbers are chosen, not fitted.
+
         A window starts anywhere in a beat, so that ECG and pulse of one window match in the times of their beats, and
         windows of one person also resemble each other in rate. They are negatives of each other: batches carry no group.
 

@@ -1,10 +1,7 @@
 """Push: a finger pushes a puck over a table; where is the puck one step later?
 
 A simulated stand-in for MuJoCo Push: names and shapes of the modalities are those of the published tables, the rest is the
-library's own, so figures compare with each other only. Physical, by MuJoCo: rigid bodies, Coulomb friction, contact forces,
-the compliance of the finger, exact timing. Modelled: the strokes (towards the puck's middle, with a wandering heading),
-flat colours, one lamp, no sensor noise. Not claimed: the robot, objects, policy or numbers of MuJoCo Push, nor the looks of
-any real table.
+library's own, so figures compare with each other only.
 """
 
 from __future__ import annotations
@@ -67,9 +64,13 @@ def load(
         InputError: if a number is out of range or MuJoCo is not installed.
 
     Notes:
-        Friction, mass, radius, speed, colours and light are drawn per episode; one in which the finger misses is drawn again.
-        The fingertip is near the puck for much of the time, so ``pose`` alone predicts much of the position: compare with
-        single modalities. Windows of one episode overlap and share one scene, hence the split by episode.
+        Physical: rigid bodies, Coulomb friction, contact forces, the compliance of the finger, exact timing. Modelled: the
+        strokes (towards the puck's middle, with a wandering heading), flat colours, one lamp, no sensor noise. Not claimed:
+        the robot, objects, policy or numbers of MuJoCo Push, nor the looks of any real table.
+
+        Friction, mass, radius, speed, colours and light are drawn per episode; one in which the finger misses is drawn
+        again. The fingertip is near the puck for much of the time, so ``pose`` alone predicts much of the position: compare
+        with single modalities. Windows of one episode overlap and share one scene, hence the split by episode.
 
     Source:
         Shapes: MuJoCo Push as in M. A. Lee et al., Multimodal Sensor Fusion with Differentiable Filters, 2020; the window

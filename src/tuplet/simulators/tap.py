@@ -1,11 +1,6 @@
 """Tap: an object is seen, struck and touched; which sound and which touch belong to which view?
 
-A simulated stand-in for vision, audio and touch of ObjectFolder 2.0; figures compare with each other only. Physical: rigid
-bodies and the mallet's contact force by MuJoCo; frequencies, shapes and decay of the bodies' vibrations by thin-body
-theory; perspective and geometry of what is seen and felt. Modelled: materials that are alike in all directions (wood is
-not), their looks, textures and losses (guessed), light, a microphone that hears all modes alike and sets its level by the
-peak, a gel of springs with three lamps. Not claimed: that a sound, look or touch is that of a real object; there are no
-balls, whose modes lie above hearing.
+A simulated stand-in for vision, audio and touch of ObjectFolder 2.0; figures compare with each other only.
 """
 
 from __future__ import annotations
@@ -65,6 +60,12 @@ def load(
         InputError: if a number is out of range, a class is absent from the training part, or MuJoCo is not installed.
 
     Notes:
+        Physical: rigid bodies and the mallet's contact force by MuJoCo; frequencies, shapes and decay of the bodies'
+        vibrations by thin-body theory; perspective and geometry of what is seen and felt. Modelled: materials that are
+        alike in all directions (wood is not), their looks, textures and losses (guessed), light, a microphone that hears
+        all modes alike and sets its level by the peak, a gel of springs with three lamps. Not claimed: that a sound, look
+        or touch is that of a real object; there are no balls, whose modes lie above hearing.
+
         Views of one object share its colour, sounds its pitches, touches its texture; view and sound share material, shape
         and size, touch and sound the material and some of the shape, which need not tell two objects apart.
 
