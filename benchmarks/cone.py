@@ -192,7 +192,7 @@ def tuned(source: Source, dim: int, start: Start, method: str) -> list[float]:
     return found
 
 
-def run(task: str, folder: Path, seeds: int, wanted: list[str]) -> None:
+def run(task: str, folder: Path, seeds: int, wanted: list[str], fixed: tuple[float, float] | None) -> None:
     """Run a task's missing pieces."""
     load, dim = TASKS[task]
     source = load()
@@ -207,8 +207,10 @@ def run(task: str, folder: Path, seeds: int, wanted: list[str]) -> None:
     piece(path(folder, task, "linear"), alone)
     for start, method in CELLS:
         if method in wanted:
-            scores = piece(path(folder, task, start, method, "tuning"), partial(tuned, source, dim, start, method))
-            setting = SETTINGS[int(np.argmax(scores))]
+            setting = fixed
+            if setting is None:
+                scores = piece(path(folder, task, start, method, "tuning"), partial(tuned, source, dim, start, method))
+                setting = SETTINGS[int(np.argmax(scores))]
             for seed in range(seeds):
                 piece(path(folder, task, start, method, seed), partial(final, start, method, seed, setting))
 
@@ -226,7 +228,7 @@ def gained(runs: list[Record], linear: Record, score: str) -> str:
     return f"{100 * d.mean:+.1f} [{100 * d.low:+.1f}, {100 * d.high:+.1f}] over seeds"
 
 
-def show(task: str, folder: Path) -> None:
+def show(task: str, folder: Path, fixed: tuple[float, float] | None) -> None:
     """Print a task's table: mean and standard deviation over seeds; the difference to the closed form with its interval."""
     if not (file := path(folder, task, "linear")).exists():
         return
@@ -249,7 +251,8 @@ def show(task: str, folder: Path) -> None:
             values = [r.values[key] * scale for r in runs if key in r.values]
             spread = f" ± {np.std(values, ddof=1):.{digits_}f}" if len(values) > 1 else ""
             cells.append(f"{np.mean(values):.{digits_}f}{spread}" if values else "")
-        tau, lr = SETTINGS[int(np.argmax(json.loads(path(folder, task, start, method, "tuning").read_text())))]
+        scores = path(folder, task, start, method, "tuning")
+        tau, lr = SETTINGS[int(np.argmax(json.loads(scores.read_text())))] if scores.exists() else fixed or (0, 0)
         cells += [f"{tau:g}, {lr:g}", gained(runs, linear, "cosine"), gained(runs, linear, "cone")]
         print(f"| {'closed form' if start == 'gcca' else 'random'} | {method} | {' | '.join(cells)} |")
 
@@ -260,14 +263,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/cone"))
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
+    parser.add_argument("--setting", nargs=2, type=float, help="temperature and learning rate, instead of tuning")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--only-print", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    fixed = None if args.setting is None else (args.setting[0], args.setting[1])
     for task in args.tasks:
         if not args.only_print:
-            run(task, args.out, args.seeds, args.methods)
-        show(task, args.out)
+            run(task, args.out, args.seeds, args.methods, fixed)
+        show(task, args.out, fixed)
 
 
 if __name__ == "__main__":
