@@ -236,3 +236,8 @@ def test_every_instruction_is_known_or_refused():
         *("STOP", "PERSID", "BINPERSID", "EXT1", "EXT2", "EXT4", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX"),
         *("NEXT_BUFFER", "READONLY_BUFFER"),
     }
+
+
+def test_a_number_where_text_belongs_is_one_line():
+    with pytest.raises(InputError, match="not a readable pickle"):
+        unpickle(b"c_codecs\nencode\n(I1\nVlatin1\ntR.", name="x.pkl")

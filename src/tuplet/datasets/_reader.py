@@ -57,12 +57,12 @@ class Reader:
         return write_table(out, content.columns, about=content.about)
 
 
-def opened(root: Path, name: str, needed: Needed, read: Callable[[Path], Content]) -> Content:
+def opened(root: Path, about: Mapping[str, str], needed: Needed, read: Callable[[Path], Content]) -> Content:
     """Read published files, or a file that `Reader.convert` wrote."""
     if not root.is_file():
         return read(root)
-    table = converted(root, name, needed)
-    return Content(dict(table.columns), table.about, table.sha256)
+    table = converted(root, about["name"], needed)
+    return Content(dict(table.columns), {**table.about, **about}, table.sha256)  # the file's own words may be damaged
 
 
 def converted(file: Path, name: str, needed: Needed) -> Table:

@@ -99,7 +99,7 @@ def load(
     one_of("image", image, ("picture", "patches"))
     one_of("axes", axes, get_args(Axes))
     needed: Needed = dict.fromkeys(("target.digit", "part", "clip"), ("i", ())) | {"input.image": ("uf", (1, 28, 28))}
-    content = opened(root, "av_mnist", needed, read)
+    content = opened(root, ABOUT, needed, read)
     made = content.columns
     if "input.audio" not in made or made["input.audio"].shape[1:] not in ((1, 112, 112), (36, 20)):
         raise InputError(f"root {root} has no audio of a known shape; convert it again")

@@ -146,7 +146,7 @@ def load(
     root = Path(root)
     one_of("target", target, ("every", "last"))
     one_of("frame", frame, ("world", "start", "gripper"))
-    content = opened(root, "mujoco_push", CONVERTED, read)
+    content = opened(root, ABOUT, CONVERTED, read)
     columns = content.columns
     starts = window_starts(columns["group"], window=window, stride=stride, horizon=horizon)
     steps = starts[:, None] + (np.arange(window) if target == "every" else np.array([window - 1]))

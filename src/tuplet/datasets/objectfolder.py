@@ -111,7 +111,7 @@ def load(
     pictures = ("vision", "touch")
     needed: dict[str, tuple[str, Shape]] = {"group": ("i", ()), "split": ("i", ())}
     needed |= {f"input.{k}": ("u", (3, side, side)) for k in pictures}
-    content = opened(root, "objectfolder", needed, partial(read, split=split, side=side))
+    content = opened(root, ABOUT, needed, partial(read, split=split, side=side))
     columns = content.columns
     if "input.audio" not in columns:
         raise InputError(f"root {root} has no column input.audio; convert it again")

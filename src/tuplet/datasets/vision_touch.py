@@ -158,7 +158,7 @@ def load(
     one_of("orientation", orientation, ("ee_yaw_next", "ee_ori"))
     one_of("proprio", proprio, ("pose", "stored"))
     one_of("siblings", siblings, ("run", "file"))
-    content = opened(root, "vision_touch", CONVERTED, read)
+    content = opened(root, ABOUT, CONVERTED, read)
     columns = content.columns
     names = [LETTERS[letter] for letter in task]
     inputs = {k: columns[f"input.{'proprio' if (k, proprio) == ('pose', 'stored') else k}"] for k in names}

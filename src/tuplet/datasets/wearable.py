@@ -135,7 +135,7 @@ def load(
     root = None if root is None else Path(root)
     one_of("side", side, ("both", *SIDES))
     file = find(root)
-    content = read(file) if file.suffix in (".npy", ".whl") else opened(file, "wearable", NEEDED, read)
+    content = read(file) if file.suffix in (".npy", ".whl") else opened(file, ABOUT, NEEDED, read)
     columns, digest = content.columns, hashlib.sha256()
     for name in sorted(columns):
         digest.update(name.encode() + np.ascontiguousarray(columns[name]).tobytes())

@@ -22,7 +22,7 @@ from tuplet.data import Source, Split, from_columns
 from tuplet.data._lazy import Lazy
 from tuplet.data._scaling import fit_scale
 from tuplet.datasets._reader import Content, Reader, Shape, opened
-from tuplet.datasets.wesad_windows import SIGNALS, STATES, Cut, each_subject, windows
+from tuplet.datasets.wesad_windows import ABOUT, SIGNALS, STATES, Cut, each_subject, windows
 from tuplet.types import InputError, in_range, one_of
 
 PUBLISHED = frozenset({*range(2, 18)} - {12})
@@ -82,7 +82,7 @@ def load(
     needed: dict[str, tuple[str, Shape]] = {"target.state": ("i", ()), "group": ("i", ())}
     needed |= {f"input.{k}": ("f", (None, None)) for k in signals if k in SIGNALS}
     how = Cut(signals, states, float(seconds), float(stride), float(purity))
-    content = opened(root, "wesad", needed, partial(read, how=how))
+    content = opened(root, ABOUT, needed, partial(read, how=how))
     if root.is_file():
         _same_options(root, content.about, how)
     made = content.columns

@@ -43,7 +43,7 @@ def unpickle(data: bytes | memoryview, *, name: str, steps: int = STEPS) -> Any:
         return _Machine(memoryview(data), name, steps).run()
     except InputError:
         raise
-    except (struct.error, ValueError, TypeError, LookupError, OverflowError, MemoryError) as error:
+    except (struct.error, ValueError, TypeError, AttributeError, LookupError, OverflowError, MemoryError) as error:
         raise InputError(f"{name} is not a readable pickle ({type(error).__name__}); copy the file again") from None
 
 

@@ -146,7 +146,7 @@ def load(
     if structure == "mustard" and draws % 2:
         raise InputError(f"draws is {draws}, expected an even number for 'mustard', where half have either polarity")
     where = find(root)
-    made = opened(where, "opinions", COLUMNS, read).columns
+    made = opened(where, ABOUT, COLUMNS, read).columns
     polarity, voice, known = _checked(where, made)
     shares = np.where(abs(known[1] - known[0]) >= clear * known.sum(axis=0), known, 0)
     if not shares.any(axis=1).all():

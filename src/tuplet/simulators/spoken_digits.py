@@ -161,7 +161,7 @@ def load(
 def _opened(root: Path | None) -> Content:
     if root is None:
         return read(root)
-    found = opened(root, "spoken_digits", COLUMNS, read)
+    found = opened(root, ABOUT, COLUMNS, read)
     for name, high in (("picture", 9), ("clip", 9), ("voice", 10**6), ("recorded", 1)):
         values = found.columns[name]
         if values.min() < -1 or values.max() > high:
