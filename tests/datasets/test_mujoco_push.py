@@ -7,6 +7,7 @@ import torch
 
 from tests.fixtures import mujoco_push as fixture
 from tuplet import InputError
+from tuplet.data import Table, write_table
 from tuplet.datasets import mujoco_push
 
 
@@ -82,6 +83,8 @@ def test_trajectories_do_not_leak_and_statistics_are_those_of_train(made):
 def test_a_converted_file_is_the_same_under_any_option(made, tmp_path):
     root, _ = made
     file = mujoco_push.READER.convert(root, tmp_path / "p.safetensors")
+    bare = write_table(tmp_path / "bare.safetensors", Table.open(file).columns, about={"name": "mujoco_push"})
+    assert mujoco_push.load(bare).provenance.title == "MuJoCo Push (gentle push)"
     for options in ({}, {"window": 20, "horizon": 2, "frame": "start"}):
         a, b = (mujoco_push.load(r, **options).val[:] for r in (root, file))
         for name in a.inputs:
