@@ -90,6 +90,12 @@ ENTRIES = {
         "at the wrist, a quarter of a second later; the breath moves both.",
         {"episodes": 3, "windows": 2},
     ),
+    "touch": Entry(
+        "What the camera behind a soft gel sees: colour is slope, dots are printed markers that the press drags along. Each "
+        "column is another object through another sensor; the photograph shows the same texture from elsewhere. The "
+        "sentences, which a network gets as hashed n-grams, are not drawn.",
+        {"contacts": 96, "size": 128, "calibration": "approximate"},
+    ),
     "wearable": Entry(
         "Real recordings: two seconds of a watch on the wrist during three shoulder exercises (PEN pendulum, ABD "
         "abduction, FEL forward elevation). The units are guessed from the values.",

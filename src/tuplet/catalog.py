@@ -16,7 +16,7 @@ from tuplet.datasets import (
     wesad,
 )
 from tuplet.datasets._reader import Reader as Reader
-from tuplet.simulators import arm, blocks, opinions, peg, physiology, push, redundancy, spoken_digits, tap
+from tuplet.simulators import arm, blocks, opinions, peg, physiology, push, redundancy, spoken_digits, tap, touch
 
 SOURCES: dict[str, Callable[[], Source]] = {
     "arm": arm.load,
@@ -28,6 +28,7 @@ SOURCES: dict[str, Callable[[], Source]] = {
     "push": push.load,
     "redundancy": redundancy.load,
     "tap": tap.load,
+    "touch": touch.load,
 }
 """Short name -> function that loads the source."""
 

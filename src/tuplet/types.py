@@ -44,6 +44,7 @@ class Batch:
         index: int64 ``(B,)``, stable sample ids.
         group: int64 ``(B,)`` or None; rows of an equal group are not negatives of each other.
         target: target name -> tensor with ``B`` rows.
+        aux: any other per-row tensor that an encoder or an objective needs, such as ``sensor``, the id of the sensor.
     """
 
     inputs: dict[str, Any]
@@ -51,6 +52,7 @@ class Batch:
     index: Tensor
     group: Tensor | None = None
     target: dict[str, Tensor] = field(default_factory=dict)
+    aux: dict[str, Tensor] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         shapes = {k: v.shape[1:] if isinstance(v, Tensor) else "nested" for k, v in self.inputs.items()}
@@ -104,6 +106,7 @@ class Embeddings:
         group: Any = None,
         h: Mapping[str, Any] | None = None,
         target: Mapping[str, Any] | None = None,
+        aux: Mapping[str, Any] | None = None,
     ) -> Embeddings:
         """Build embeddings by hand from one ``(B, D)`` tensor or NumPy array per modality.
 
@@ -114,6 +117,7 @@ class Embeddings:
             group: ``(B,)`` integers or strings, also as a list; rows of an equal group are not negatives of each other.
             h: modality -> ``(B, H_m)`` encoder representation; ``z`` when left out.
             target: target name -> tensor or array with ``B`` rows.
+            aux: name -> any other tensor or array with ``B`` rows, such as ``sensor``.
 
         Returns:
             Embeddings that own all their rows.
@@ -153,9 +157,11 @@ class Embeddings:
                 )
         if group is not None and group.shape != (size,):
             raise InputError(f"group has shape {tuple(group.shape)}, expected ({size},) to match z[{first!r}]")
-        for name, value in (target or {}).items():
-            if value.shape[:1] != (size,):
-                raise InputError(f"target[{name!r}] has {tuple(value.shape)}, expected {size} rows to match z")
+        aux = {k: _tensor(f"aux[{k!r}]", v) for k, v in (aux or {}).items()}
+        for argument, values in (("target", target), ("aux", aux)):
+            for name, value in values.items():
+                if value.shape[:1] != (size,):
+                    raise InputError(f"{argument}[{name!r}] has {tuple(value.shape)}, expected {size} rows to match z")
         return cls(
             z=filled,
             h=filled if h is None else {name: torch.where(mask[name][:, None], h[name], 0.0) for name in names},
@@ -163,7 +169,7 @@ class Embeddings:
             index=torch.arange(size, device=device),
             group=group,
             target=dict(target or {}),
-            aux={},
+            aux=aux,
             rows=slice(0, size),
         )
 

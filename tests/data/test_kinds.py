@@ -8,6 +8,7 @@ QUICK = {
     "push": {"episodes": 6},
     "arm": {"episodes": 4, "size": 8},
     "peg": {"episodes": 4, "size": 8},
+    "touch": {"contacts": 96, "size": 16, "calibration": "approximate"},
 }
 
 

@@ -149,7 +149,7 @@ def test_shipped_sources_are_drawn_with_their_axes(name):
     assert name == "digits" or {"s", "ms"} & set(said), "time has no unit"
 
 
-@pytest.mark.parametrize("name", ["push", "peg", "tap", "arm", "physiology"])
+@pytest.mark.parametrize("name", ["push", "peg", "tap", "arm", "physiology", "touch"])
 def test_simulated_sources_say_what_is_not_claimed(name):
     words = " ".join(about(SOURCES[name]))
     assert all(w in words for w in ("Physical: ", "Modelled: ", "Not claimed: "))

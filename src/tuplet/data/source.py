@@ -103,6 +103,7 @@ class Source:
         content: checksum of what columns on demand read, and of how they are scaled; empty for columns in memory.
         contrast: ``"groups"`` if batches carry the groups, so that rows of one group are not negatives of each other.
         hidden: what is hidden of training and validation rows.
+        aux: targets that batches also carry in ``aux``, where encoders and objectives find them, such as ``sensor``.
     """
 
     name: str
@@ -117,6 +118,7 @@ class Source:
     content: str = ""
     contrast: Literal["groups", "rows"] = "groups"
     hidden: tuple[Hidden, ...] = ()
+    aux: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         parts = ", ".join(f"{len(getattr(self.split, part))} {part}" for part in PARTS)
@@ -319,7 +321,8 @@ class Rows:
             present[k] = present[k] & kept[at]
             inputs[k][~present[k]] = 0
         group = None if source.group is None or source.contrast == "rows" else source.group[where]
-        return Batch(inputs, present, where, group, {k: v[where] for k, v in source.values.items()})
+        target = {k: v[where] for k, v in source.values.items()}
+        return Batch(inputs, present, where, group, target, {k: target[k] for k in source.aux})
 
     @cached_property
     def _kept(self) -> dict[str, Tensor]:

@@ -13,10 +13,12 @@ from tuplet.functional import (
     nnls,
     rows,
     scores,
+    sensor,
     sigmoid,
     span,
     transport,
 )
+from tuplet.functional.sensor import sensor_loss
 
 __all__ = [
     "cluster_kernel",
@@ -31,6 +33,8 @@ __all__ = [
     "nnls",
     "rows",
     "scores",
+    "sensor",
+    "sensor_loss",
     "sigmoid",
     "span",
     "transport",

@@ -16,7 +16,7 @@ from tuplet.data import Source
 from tuplet.data.preprocessing import Preprocessing
 from tuplet.functional.rows import unit
 from tuplet.model.closed_form import ClosedFormError, LinearMap, linear_maps
-from tuplet.nets import MLP, Named, Projection, Residual, encoders
+from tuplet.nets import MLP, Encoded, Named, Projection, Residual, encoders
 from tuplet.nets.choice import WIDTHS, Paired
 from tuplet.types import Batch, Embeddings, InputError, Kind, Start, one_of
 
@@ -25,8 +25,11 @@ class AlignmentModel(nn.Module):
     """Encoders and projection heads, one of each per modality.
 
     Args:
-        encoders: modality -> module from that modality's input to ``(B, H_m)``.
+        encoders: modality -> module from that modality's input to ``(B, H_m)``. One with an attribute ``takes_aux`` is called
+            with ``batch.aux`` too; it may return `Encoded`, whose values go into ``Embeddings.aux``.
+            values go into ``Embeddings.aux``.
         projections: modality -> module from ``(B, H_m)`` to ``(B, D)``; the same ``D`` for all.
+        bridges: name -> module that several encoders use without holding it, such as a `BridgingAdapter`: it lives here once.
 
     Attributes:
         preprocessing: modality -> how raw rows become what its encoder reads, as `encode` needs; set by `for_source` and by
@@ -46,7 +49,12 @@ class AlignmentModel(nn.Module):
         ['force', 'sound']
     """
 
-    def __init__(self, encoders: Mapping[str, nn.Module], projections: Mapping[str, nn.Module]) -> None:
+    def __init__(
+        self,
+        encoders: Mapping[str, nn.Module],
+        projections: Mapping[str, nn.Module],
+        bridges: Mapping[str, nn.Module] | None = None,
+    ) -> None:
         super().__init__()
         if set(encoders) != set(projections):
             raise InputError(
@@ -56,6 +64,7 @@ class AlignmentModel(nn.Module):
             raise InputError(f"encoders has {len(encoders)} modality, expected two or more to align")
         self.encoders = Named({k: encoders[k] for k in sorted(encoders)})
         self.projections = Named({k: projections[k] for k in sorted(projections)})
+        self.bridges = Named(bridges or {})
         self.preprocessing: dict[str, Preprocessing] = {}
         self.start: Start = "random"
 
@@ -165,22 +174,27 @@ class AlignmentModel(nn.Module):
             )
         z: dict[str, Tensor] = {}
         h: dict[str, Tensor] = {}
+        aux = dict(batch.aux)
         for name in self.encoders:
-            z[name], h[name] = self._embed(name, batch.inputs[name], batch.present[name])
-        return Embeddings(z, h, batch.present, batch.index, batch.group, batch.target, {}, slice(0, len(batch)))
+            z[name], h[name], told = self._embed(name, batch.inputs[name], batch.present[name], batch.aux)
+            aux |= told
+        return Embeddings(z, h, batch.present, batch.index, batch.group, batch.target, aux, slice(0, len(batch)))
 
     def embed_one(self, name: str, inputs: Any, present: Tensor) -> Tensor:
         """Return ``z`` of one modality, from rows as its encoder reads them."""
         return self._embed(name, inputs, present)[0]
 
-    def _embed(self, name: str, inputs: Any, present: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ``z`` and ``h`` of one modality."""
-        mask = present[:, None]
-        encoded = self.encoders[name](inputs)
+    def _embed(
+        self, name: str, inputs: Any, present: Tensor, aux: Mapping[str, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Return ``z`` and ``h`` of one modality, and what its encoder tells beside them."""
+        mask, encoder = present[:, None], self.encoders[name]
+        encoded = encoder(inputs, aux) if getattr(encoder, "takes_aux", False) else encoder(inputs)
+        encoded, told = encoded if isinstance(encoded, Encoded) else (encoded, {})
         projected = self.projections[name](encoded)
         if projected.dtype in (torch.bfloat16, torch.float16):  # under autocast: lengths need float32
             projected = projected.float()
-        return torch.where(mask, unit(projected), 0.0), torch.where(mask, encoded, 0.0)
+        return torch.where(mask, unit(projected), 0.0), torch.where(mask, encoded, 0.0), told
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -251,7 +265,7 @@ class AlignmentModel(nn.Module):
         for start in range(0, len(values), size):
             # copied, as results depend on how memory is aligned, which NumPy leaves open
             x = torch.from_numpy(values[start : start + size]).clone().to(device)
-            z, _ = self._embed(name, x, torch.from_numpy(present[start : start + size]).to(device))
+            z, *_ = self._embed(name, x, torch.from_numpy(present[start : start + size]).to(device))
             parts.append(z.float().cpu())
         joined: NDArray[np.float32] = torch.cat(parts).numpy()
         if not np.isfinite(joined).all():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -37,7 +39,7 @@ class Augment:
     def __call__(self, batch: Batch) -> Batch:
         """Return one random view of the batch's inputs."""
         seen = Batch(inputs=batch.inputs, present={}, index=batch.index).map(self._changed).inputs
-        return Batch(seen, batch.present, batch.index, batch.group, batch.target)
+        return replace(batch, inputs=seen)
 
     def _changed(self, x: Tensor) -> Tensor:
         if not x.is_floating_point():

@@ -2,10 +2,25 @@
 
 from tuplet.objectives import published
 from tuplet.objectives.compose import Objective, Sum
+from tuplet.objectives.curriculum import Curriculum, teacher_share
+from tuplet.objectives.matching import Handed, SensorMatching
 from tuplet.objectives.published import *
 from tuplet.objectives.schedule import Schedule
+from tuplet.objectives.sensor import SensorDecoupling
 from tuplet.objectives.supervised import Supervised, UnimodalTask
 from tuplet.objectives.temperature import Temperature
 
-__all__ = ["Objective", "Schedule", "Sum", "Supervised", "Temperature", "UnimodalTask"]
+__all__ = [
+    "Curriculum",
+    "Handed",
+    "Objective",
+    "Schedule",
+    "SensorDecoupling",
+    "SensorMatching",
+    "Sum",
+    "Supervised",
+    "Temperature",
+    "UnimodalTask",
+    "teacher_share",
+]
 __all__ += published.__all__

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tuplet.io import locked
 from tuplet.processes import Inline, Workers
@@ -23,6 +23,7 @@ SECONDS = 2.0
 """Between looks at what the running cells have told."""
 
 
+@runtime_checkable
 class Study(Protocol):
     """Something that is measured in cells."""
 

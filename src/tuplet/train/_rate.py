@@ -33,6 +33,7 @@ def make_optimizer(
             {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
             {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
         ]
+    settings: dict[str, Any] = {"lr": config.lr, "betas": config.betas, "eps": config.eps, "fused": True}
     if config.optimizer == "adam":
-        return torch.optim.Adam([{**group, "weight_decay": 0.0} for group in groups], lr=config.lr, fused=True)
-    return torch.optim.AdamW(groups, lr=config.lr, fused=True)
+        return torch.optim.Adam([{**group, "weight_decay": 0.0} for group in groups], **settings)
+    return torch.optim.AdamW(groups, **settings)

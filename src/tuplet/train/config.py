@@ -27,6 +27,8 @@ class TrainConfig:
         lr: peak learning rate.
         weight_decay: of AdamW, on matrices only: biases, norms and temperatures are left alone.
         optimizer: ``"adamw"`` or ``"adam"`` (the OVA-IB paper's choice; no decay).
+        betas: of Adam and AdamW, the decay of the gradient's mean and of its square.
+        eps: of Adam and AdamW.
         warmup: share of the steps over which the learning rate rises from 0, before it falls along a cosine to 0.
         clip: largest gradient norm.
         precision: ``"float32"`` or ``"bf16"`` (mixed; objectives stay in float32).
@@ -60,6 +62,8 @@ class TrainConfig:
     lr: float = 1e-3
     weight_decay: float = 1e-4
     optimizer: Optimizer = "adamw"
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
     warmup: float = 0.05
     clip: float = 1.0
     precision: Precision = "float32"
@@ -96,6 +100,10 @@ class TrainConfig:
         for name in ("epochs", "batch_size", "lr", "clip", "chunk", "devices"):
             if not 0 < getattr(self, name) < inf:
                 raise InputError(f"{name} is {getattr(self, name)}, expected a positive number")
+        if len(self.betas) != 2 or not all(0 <= b < 1 for b in self.betas) or not 0 < self.eps < inf:
+            raise InputError(
+                f"betas and eps are {self.betas} and {self.eps}, expected two numbers in [0, 1) and a positive one"
+            )
         if not 0 <= self.weight_decay < inf:
             raise InputError(f"weight_decay is {self.weight_decay}, expected a number >= 0")
         if not 0 <= self.warmup < 1:

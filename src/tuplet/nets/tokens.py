@@ -1,0 +1,119 @@
+"""Words to the ids that a text tower reads: CLIP's byte pairs from a vocabulary on disk, or hashed words for tests."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import re
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from tuplet.types import InputError
+
+Tokeniser = Callable[[Sequence[str]], Tensor]
+"""Texts -> int64 ids ``(N, length)``, padded with 0 after the end."""
+MERGES = "bpe_simple_vocab_16e6.txt.gz"
+"""CLIP's byte pairs, as the `open_clip` wheel ships them."""
+
+
+def tokeniser(source: str | Path = "open_clip", *, length: int = 77, vocabulary: int = 49408) -> Tokeniser:
+    """Make a tokeniser; nothing is downloaded.
+
+    Args:
+        source: ``"open_clip"`` reads the byte pairs of an installed `open_clip`, without importing it. A path is the file of
+            byte pairs, or a folder with ``vocab.json`` and ``merges.txt``. ``"words"`` hashes whole words: for tests, and for
+            towers that are trained from nothing.
+        length: ids per text; longer texts are refused.
+        vocabulary: number of ids of ``"words"``.
+
+    Returns:
+        A function from texts to ids. The end has the largest id, where CLIP pools.
+
+    Raises:
+        InputError: if the vocabulary is not there; from the function, for a text that is too long.
+
+    Source:
+        Radford et al. (2021); Sennrich et al. (2016) for byte pairs.
+
+    Example:
+        >>> tokeniser("words", length=6, vocabulary=50)(["rough wood", "glass"]).argmax(dim=1)  # where each text ends
+        tensor([3, 2])
+    """
+    if source == "words":
+        first, last = vocabulary - 2, vocabulary - 1
+
+        def hashed(text: str) -> list[int]:
+            words = re.findall(r"\w+", text.lower())
+            return [first, *(1 + zlib.crc32(w.encode()) % (vocabulary - 3) for w in words), last]
+
+        return _padded(hashed, length)
+    encode = _byte_pairs(source)
+    return _padded(encode, length)
+
+
+def _padded(encode: Callable[[str], list[int]], length: int) -> Tokeniser:
+    """Encode texts one by one, into rows of one length."""
+
+    def ids(texts: Sequence[str]) -> Tensor:
+        out = torch.zeros(len(texts), length, dtype=torch.int64)
+        for row, text in enumerate(texts):
+            found = encode(str(text))
+            if len(found) > length:
+                raise InputError(
+                    f"text {row} has {len(found)} tokens, expected at most {length}; shorten it: {str(text)[:60]!r}"
+                )
+            out[row, : len(found)] = torch.tensor(found)
+        return out
+
+    return ids
+
+
+def _byte_pairs(source: str | Path) -> Callable[[str], list[int]]:
+    """Read CLIP's vocabulary and build its tokeniser."""
+    try:
+        from transformers import CLIPTokenizer
+    except ImportError:
+        raise InputError("byte pairs need transformers; pip install 'tuplet[towers]'") from None
+    if source == "open_clip":
+        spec = importlib.util.find_spec("open_clip")  # finds the package without running it
+        folders = list(spec.submodule_search_locations or []) if spec else []
+        if not folders:
+            raise InputError(
+                "source is 'open_clip', which is not installed; pip install --no-deps open_clip_torch, or give a path"
+            )
+        source = Path(folders[0]) / MERGES
+    path = Path(source)
+    if path.is_dir():
+        files = [path / "vocab.json", path / "merges.txt"]
+        if not all(f.is_file() for f in files):
+            raise InputError(f"source {str(path)!r} lacks vocab.json or merges.txt")
+        tokenizer = CLIPTokenizer.from_pretrained(path, local_files_only=True)
+    elif path.is_file():
+        lines = gzip.decompress(path.read_bytes()).decode().split("\n")
+        merges = [tuple(line.split()) for line in lines[1 : 49152 - 256 - 2 + 1]]
+        letters = list(_letters().values())
+        words = [
+            *letters,
+            *(c + "</w>" for c in letters),
+            *("".join(m) for m in merges),
+            "<|startoftext|>",
+            "<|endoftext|>",
+        ]
+        tokenizer = CLIPTokenizer(vocab={w: i for i, w in enumerate(words)}, merges=cast(Any, merges))
+    else:
+        raise InputError(
+            f"source {str(path)!r} is no file or folder; give {MERGES}, or a folder with vocab.json and merges.txt"
+        )
+    return lambda text: list(tokenizer(text).input_ids)
+
+
+def _letters() -> dict[int, str]:
+    """Byte -> the printable character that stands for it."""
+    shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    hidden = [b for b in range(256) if b not in shown]
+    return {b: chr(b) for b in shown} | {b: chr(256 + k) for k, b in enumerate(hidden)}
