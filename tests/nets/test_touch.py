@@ -416,6 +416,7 @@ class Touches:
 
     def __init__(self, size=24):
         self.whole = batch(size)
+        self.present = self.whole.present
 
     def __len__(self):
         return len(self.whole)
