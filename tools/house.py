@@ -86,8 +86,13 @@ class House:
         if name in CALLED.get(folder, ()):
             return True
         names = self.exports.get(folder + "/" if folder else "", set())
-        whole = stem.removesuffix(".py") in names and f"{folder}/{stem}" in self.tree and folder == "functional"
+        whole = self.is_module(folder, stem.removesuffix(".py")) and stem.removesuffix(".py") in names
         return name in names or (whole and not name.startswith("_"))
+
+    def is_module(self, folder: str, name: str) -> bool:
+        """Tell whether a package hands on this module itself, not a function or class of its name."""
+        tree = self.tree.get(f"{folder}/{name}.py")
+        return tree is not None and not any(isinstance(n, Def) and n.name == name for n in tree.body)
 
     @cached_property
     def definitions(self) -> list[tuple[Named, bool]]:
@@ -123,14 +128,13 @@ class House:
         ]
 
     def shadows(self) -> list[str]:
-        """Exported names that equal a module or package of their room."""
+        """Exported functions and classes that equal a module or package of their room."""
         return sorted(
             f"{folder}{name}"
             for folder, names in self.exports.items()
             for name in names
-            if folder != "functional/"
-            and folder
-            and (f"{folder}{name}.py" in self.tree or f"{folder}{name}/__init__.py" in self.tree)
+            if folder and not self.is_module(folder.rstrip("/"), name)
+            if f"{folder}{name}.py" in self.tree or f"{folder}{name}/__init__.py" in self.tree
         )
 
     def unmarked(self) -> list[str]:

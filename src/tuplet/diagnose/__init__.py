@@ -1,6 +1,7 @@
 """Diagnostics of an embedding space."""
 
 from tuplet.diagnose.conflicts import Conflict, conflict
+from tuplet.diagnose.hubness import Hubs, hubs
 from tuplet.diagnose.measures import (
     alignment,
     centroid_gap,
@@ -18,6 +19,7 @@ from tuplet.diagnose.similarity import Moments, Score, Similarity, cka, cknna, c
 
 __all__ = [
     "Conflict",
+    "Hubs",
     "Mixture",
     "Moments",
     "Score",
@@ -30,6 +32,7 @@ __all__ = [
     "cycle_knn",
     "effective_rank",
     "forces",
+    "hubs",
     "lcs_knn",
     "mixture",
     "modality_auc",

@@ -1,5 +1,6 @@
 """Evaluation: probes, predictors, modality subsets, retrieval."""
 
+from tuplet.evaluate import refine
 from tuplet.evaluate._ranks import rank_metrics
 from tuplet.evaluate.evaluation import Result, evaluate, evaluate_inputs
 from tuplet.evaluate.features import Features, encoded, pixels
@@ -38,6 +39,7 @@ __all__ = [
     "predict_subsets",
     "prediction_results",
     "rank_metrics",
+    "refine",
     "rerank",
     "retrieve",
     "subset_probes",

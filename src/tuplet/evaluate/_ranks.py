@@ -47,8 +47,8 @@ def rank_metrics(
         cutoffs: the ``k`` of ``R@k``.
 
     Returns:
-        Per-query ``R@k``, ``MdR`` (rank of the first relevant), ``MRR`` (its reciprocal), ``mAP`` (average precision) and
-        ``nDCG@10``, and the number of queries whose first relevant candidate ties with an irrelevant one.
+        Per-query ``R@k``, ``MdR`` and ``MnR`` (rank of the first relevant), ``MRR`` (its reciprocal), ``mAP`` (average
+        precision) and ``nDCG@10``, and the number of queries whose first relevant candidate ties with an irrelevant one.
 
     Raises:
         InputError: if a query has nothing relevant, or a cut-off is not a whole number of at least 1.
@@ -112,7 +112,7 @@ def of_best(
     if ties != "expected":
         size = found
     items = {f"R@{k}": _hit_probability(size, found, k - before, min(k, pool)) for k in cutoffs}
-    items["MdR"] = before + (size + 1) / (found + 1)
+    items["MdR"] = items["MnR"] = before + (size + 1) / (found + 1)
     items["MRR"] = _reciprocal(before, size, found, pool)
     if alone:
         items["mAP"], items[f"nDCG@{DEPTH}"] = _worth(best, np.zeros_like(found), pool, ties)

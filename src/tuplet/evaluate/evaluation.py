@@ -200,17 +200,13 @@ def retrieval_results(
             for q, c in directions
         }
         for metric in next(iter(runs.values())).values:
-            higher, key = metric != "MdR", f"retrieval/{kind}/{metric}"
+            higher, key = metric not in ("MdR", "MnR"), f"retrieval/{kind}/{metric}"
             results += [Result(key, r.values[metric], d, higher, r.chance[metric], r.pool) for d, r in runs.items()]
             value, chance = (
                 float(np.mean([getattr(r, f)[metric] for r in runs.values()])) for f in ("values", "chance")
             )
             same = len({r.queries for r in runs.values()}) == 1
-            items = (
-                _items(np.mean([r.items[metric] for r in runs.values()], axis=0), groups)
-                if same and metric != "MdR"
-                else ()
-            )
+            items = _items(np.mean([r.items[metric] for r in runs.values()], axis=0), groups) if same and higher else ()
             results.append(Result(key, value, "mean", higher, chance, max(r.pool for r in runs.values()), items))
     return results
 

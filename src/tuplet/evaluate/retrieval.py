@@ -29,11 +29,11 @@ class Retrieval:
     """How well queries find what belongs to them.
 
     Attributes:
-        values: ``R@k`` (share of queries with a relevant candidate among the first k), ``MdR`` (median rank of the first
-            relevant candidate), ``MRR`` (mean of its reciprocal), ``mAP`` (mean average precision) and ``nDCG@10``
+        values: ``R@k`` (share of queries with a relevant one among the first k), ``MdR`` and ``MnR`` (median and mean rank
+            of the first relevant candidate), ``MRR`` (mean of its reciprocal), ``mAP`` (mean average precision) and ``nDCG@10``
             (normalised discounted cumulative gain of the first 10 places).
         chance: the same numbers for a score that is constant.
-        items: metric -> float64 ``(queries,)``, one value per query; the rank for ``MdR``.
+        items: metric -> float64 ``(queries,)``, one value per query; the rank for ``MdR`` and ``MnR``.
         queries: number of queries.
         pool: number of candidates.
         dropped: rows left out because a modality of the query or the candidate is missing.
