@@ -91,8 +91,11 @@ class House:
 
     def is_module(self, folder: str, name: str) -> bool:
         """Tell whether a package hands on this module itself, not a function or class of its name."""
-        tree = self.tree.get(f"{folder}/{name}.py")
-        return tree is not None and not any(isinstance(n, Def) and n.name == name for n in tree.body)
+        init = self.tree.get(f"{folder}/__init__.py", ast.Module([], []))
+        own = [
+            n for n in init.body if isinstance(n, ast.ImportFrom) and n.module == f"tuplet.{folder.replace('/', '.')}"
+        ]
+        return any(alias.name == name for n in own for alias in n.names)
 
     @cached_property
     def definitions(self) -> list[tuple[Named, bool]]:
