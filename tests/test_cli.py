@@ -1,6 +1,8 @@
 """The command line: exit codes, one line for bad input, and the train-evaluate path."""
 
+import contextlib
 import hashlib
+import io
 import json
 import os
 import runpy
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures import wesad
+from tests.starter import together
 from tuplet.cli import main
 from tuplet.data import Table
 
@@ -160,27 +163,28 @@ def test_examples_run(example):
 
 
 @pytest.mark.slow
+def printed(options, folder):
+    """Run the command as a rank of torchrun; keep what it prints."""
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert main(options) == 0
+    (folder / f"rank{os.environ['RANK']}.txt").write_text(out.getvalue())
+
+
 def test_train_on_two_processes(tmp_path):
-    """By --devices and by torchrun, with the losses of one process."""
-    losses = {}
-    free = {k: v for k, v in os.environ.items() if k not in ("LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")}
-    program = ["-m", "tuplet.cli"]
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    """By --devices and as torchrun starts it, with the losses of one process."""
     one = ["train", "digits", "--objective", "pairwise", "--epochs", "1", "--out", str(tmp_path / "one")]
     assert main(one) == 0
-    losses["one"] = json.loads((tmp_path / "one" / "train.jsonl").read_text())["loss"]
-    ways = {"devices": program, "torchrun": torchrun + program}
-    for way, command in ways.items():
-        options = [*one[:-1], str(tmp_path / way)]
-        options += ["--devices", "2", "--strategy", "ddp"] if way == "devices" else []
-        done = subprocess.run(
-            [sys.executable, *command, *options], env=free, capture_output=True, text=True, timeout=240, check=False
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        assert done.stdout.count("now: tuplet evaluate") == 1
-        losses[way] = json.loads((tmp_path / way / "train.jsonl").read_text())["loss"]
-    assert losses["devices"] == pytest.approx(losses["one"], rel=1e-4)
-    assert losses["torchrun"] == pytest.approx(losses["one"], rel=1e-4)
+    options = [*one[:-1], str(tmp_path / "devices"), "--devices", "2", "--strategy", "ddp"]
+    done = subprocess.run(
+        [sys.executable, "-m", "tuplet.cli", *options], capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    together(2, printed, [*one[:-1], str(tmp_path / "torchrun")], tmp_path)
+    texts = {k: (tmp_path / f"rank{k}.txt").read_text() for k in (0, 1)} | {"devices": done.stdout}
+    assert {k: t.count("now: tuplet evaluate") for k, t in texts.items()} == {0: 1, 1: 0, "devices": 1}
+    loss = {k: json.loads((tmp_path / k / "train.jsonl").read_text())["loss"] for k in ("one", "devices", "torchrun")}
+    assert loss["devices"] == pytest.approx(loss["one"], rel=1e-4)
+    assert loss["torchrun"] == pytest.approx(loss["one"], rel=1e-4)
 
 
 @pytest.mark.parametrize("option", [["--only", "gram"], ["--root", "."], ["--preset", "paper"]])

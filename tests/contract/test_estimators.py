@@ -23,7 +23,7 @@ class Case:
     data: Callable[..., tuple]
     truth: float  # of the part that the data have
     rows: int = 600
-    draws: int = 6
+    draws: int = 4
     bias: float = 0.1  # a part is within this of the truth, on average over draws
     tests: bool = True  # it says which parts are significant, and intervals
 
@@ -49,8 +49,8 @@ def numbers(rng, n, part):
 features = partial(bits, noisy=True)
 ESTIMATORS = {
     "counted": Case(partial(counted, permutations=80, bootstrap=60), bits, CLEAR),
-    "clustered": Case(partial(clustered, permutations=80, bootstrap=60), features, CLEAR, rows=1200),
-    "batch": Case(partial(batch, folds=3, bootstrap=40), features, CLEAR, draws=3),
+    "clustered": Case(partial(clustered, permutations=80, bootstrap=60), features, CLEAR, rows=1000, draws=3),
+    "batch": Case(partial(batch, folds=3, bootstrap=40), features, CLEAR, draws=2),
     "neural batch": Case(
         partial(neural_batch, epochs=20, coupling_epochs=5, batch_size=64),
         features,

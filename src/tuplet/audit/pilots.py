@@ -102,7 +102,7 @@ def pilot(
         on three-layer projections, no dropout: equal to `tuplet.train.strategic` up to rounding, which a test holds.
 
     Example:
-        >>> from tuplet.datasets import blocks
+        >>> from tuplet.simulators import blocks
         >>> tried = pilot(blocks.load(rows=400), ("x1", "x2"), strengths=(1.0,), seeds=(0, 1), steps=4)
         >>> tried.strengths, len(tried.gain), tried.rows
         ((0.0, 1.0), 2, 80)

@@ -130,7 +130,7 @@ def audit(
         Fang, Zhang, Chan (2026), To Align or Not to Align, for the question; the recommendation is this library's.
 
     Example:
-        >>> from tuplet.datasets import blocks
+        >>> from tuplet.simulators import blocks
         >>> found = audit(blocks.load(rows=300), seeds=(0, 1), strengths=(1.0,), steps=2, permutations=20, bootstrap=20)
         >>> found.pairs[0].pair, found.pairs[0].pilot.rows
         (('x1', 'x2'), 60)
