@@ -35,9 +35,7 @@ def measured(task: Task, seed: int, epochs: int) -> dict[str, dict[str, float]]:
     torch.manual_seed(seed)
     model = task.protocol.build(source, budget)
     objective = entry.make(entry.defaults, task)
-    config = TrainConfig(
-        epochs=epochs, batch_size=budget.batch_size, lr=budget.lr, optimizer=budget.optimizer, seed=seed
-    )
+    config = TrainConfig(epochs=epochs, batch_size=budget.batch_size, lr=budget.lr, optimizer=budget.optimizer, seed=seed)
     fit(model, objective, train=ungroup(source.train), config=config)
     structure = next(part for part in objective.modules() if isinstance(part, Structure))
     whole = source.whole

@@ -183,11 +183,7 @@ def tuned(source: Source, dim: int, start: Start, method: str) -> list[float]:
     for tau, lr in SETTINGS:
         model, objective = train(source, dim, start, method, tau, lr, TUNING)
         found.append(
-            mrr(
-                evaluate(
-                    model, objective, source, target=target_of(source), part="val", which=(tuple(source.modalities),)
-                )
-            )
+            mrr(evaluate(model, objective, source, target=target_of(source), part="val", which=(tuple(source.modalities),)))
         )
     return found
 
@@ -235,9 +231,7 @@ def show(task: str, folder: Path, fixed: tuple[float, float] | None) -> None:
     linear = Record(*json.loads(file.read_text()))
     print(f"\n### {task}\n")
     labels = [label for label, _, _ in SHOWN.values()]
-    print(
-        f"| start | objective | {' | '.join(labels)} | tau, lr | cosine R@1 over closed form | cone R@1 over closed form |"
-    )
+    print(f"| start | objective | {' | '.join(labels)} | tau, lr | cosine R@1 over closed form | cone R@1 over closed form |")
     print("| --- | --- |" + " ---: |" * (len(SHOWN) + 3))
     flat = [f"{linear.values[k] * s:.{d}f}" if k in linear.values else "" for k, (_, s, d) in SHOWN.items()]
     print(f"| closed form alone | | {' | '.join(flat)} | | | |")

@@ -49,9 +49,7 @@ def trained(source: Source, objective: Objective, start: Start, seed: int) -> Al
     torch.manual_seed(seed)
     model = AlignmentModel.for_source(source, dim=32, start=start)
     epochs, lr = {"gcca": (8, 1e-3), "random": (20, 3e-3)}[start]
-    return fit(
-        model, objective, train=source.train, config=TrainConfig(epochs=epochs, batch_size=120, lr=lr, seed=seed)
-    ).model
+    return fit(model, objective, train=source.train, config=TrainConfig(epochs=epochs, batch_size=120, lr=lr, seed=seed)).model
 
 
 def main() -> None:

@@ -120,9 +120,7 @@ def peers(repeats: int) -> None:
 
 
 def solvers(repeats: int) -> None:
-    print(
-        "\n**Solvers by size and gap: processor seconds (rounds; certified gap where it missed the one asked for)**\n"
-    )
+    print("\n**Solvers by size and gap: processor seconds (rounds; certified gap where it missed the one asked for)**\n")
     print("| shape | table | gap | `interior` | `conic` | `projection` |\n| --- | --- | ---: | ---: | ---: | ---: |")
     shapes = [(4, 4, 2), (10, 10, 4), (20, 20, 2), (32, 64, 4), (100, 100, 4)]
     for shape in shapes:
@@ -163,9 +161,7 @@ def batch(repeats: int) -> None:
 
 def large() -> None:
     print("\n**200 x 200 x 10 to a certified 1e-4 bits, each in a process of its own**\n", flush=True)
-    print(
-        "| table | solver | processor s | wall s | extra peak | rounds | certified gap |\n|" + " --- |" * 7, flush=True
-    )
+    print("| table | solver | processor s | wall s | extra peak | rounds | certified gap |\n|" + " --- |" * 7, flush=True)
     for kind in KINDS:
         for solver in ("interior", "projection"):
             subprocess.run([sys.executable, __file__, "--one", kind, solver], check=True)
@@ -196,9 +192,7 @@ def main() -> None:
         one(*args.one)
         return
     if "pid" in args.only:
-        print(
-            f"torch {torch.__version__}, cvxpy {cp.__version__}, {platform.machine()}, 1 thread, {args.repeats} repeats"
-        )
+        print(f"torch {torch.__version__}, cvxpy {cp.__version__}, {platform.machine()}, 1 thread, {args.repeats} repeats")
         parts = {"peers": peers, "solvers": solvers, "batch": batch, "large": lambda repeats: large()}
         for name in (part for part in parts if part in args.parts):
             parts[name](args.repeats)

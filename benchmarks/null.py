@@ -55,12 +55,8 @@ def main() -> None:
     )
     parser.add_argument("--power", action="store_true", help="structures with 0.53 bits in one part instead")
     args = parser.parse_args()
-    print(
-        f"{args.draws} draws, {args.clusters or 'default'} clusters, {args.permutations} permutations; share of draws called"
-    )
-    print(
-        "| data | rows counted | any wrong part | R | U1 | U2 | S | raw S, bits | corrected S | processor seconds per draw |"
-    )
+    print(f"{args.draws} draws, {args.clusters or 'default'} clusters, {args.permutations} permutations; share of draws called")
+    print("| data | rows counted | any wrong part | R | U1 | U2 | S | raw S, bits | corrected S | processor seconds per draw |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for n in args.rows:
         for part in PARTS if args.power else ("independent",):

@@ -162,8 +162,7 @@ def main() -> None:
             title("Against one symmetric InfoNCE of two modalities", m, b, d)
             forms = {"one InfoNCE": of(Pairwise(pairs=[("m0", "m1")]))}
             forms |= {
-                k: of(v())
-                for k, v in (("Pairwise", Pairwise), ("Gram", Gram), ("Symile", Symile), ("OneVsAll", OneVsAll))
+                k: of(v()) for k, v in (("Pairwise", Pairwise), ("Gram", Gram), ("Symile", Symile), ("OneVsAll", OneVsAll))
             }
             interleaved(forms, tuples(m, b, d), args.repeats)
     if "cone" in args.only:

@@ -141,9 +141,7 @@ def score(records: Sequence[dict[str, Any]]) -> None:
     spread = f"95 % of resampled cases {100 * low:.0f} to {100 * high:.0f}"
     print(f"right: {marks.sum()} of {len(marks)} ({100 * marks.mean():.0f} %, {spread})")
     print(f"right where it told: {marks[told].sum()} of {told.sum()}")
-    print(
-        f"regret: mean {regrets.mean():.2f} points, standard deviation {regrets.std():.2f}, largest {regrets.max():.1f}"
-    )
+    print(f"regret: mean {regrets.mean():.2f} points, standard deviation {regrets.std():.2f}, largest {regrets.max():.1f}")
     best = gains.max(axis=1)
     print("of one strength for all, or of the pilot's best mean: regret (largest)")
     naive = np.array([g[int(np.argmax(r["pilot"]["gain"]))] for r, g in zip(records, gains, strict=True)])
@@ -165,9 +163,7 @@ def main() -> None:
     """Run what is missing, then print the score."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=36)
-    parser.add_argument(
-        "--first", type=int, default=0, help="where to begin, so that several processes may share the work"
-    )
+    parser.add_argument("--first", type=int, default=0, help="where to begin, so that several processes may share the work")
     parser.add_argument("--steps", type=int, default=300, help="of the pilots")
     parser.add_argument("--family", choices=("scored", "tuning"), default="scored")
     parser.add_argument("--out", type=Path, default=Path("runs/recommendation"))

@@ -76,9 +76,7 @@ def figures(pictures: np.ndarray) -> str:
 
 def balls(wheel: Path, size: int) -> None:
     """Compare real presses of a ball with the same presses by table, as differences from the untouched gel."""
-    print(
-        "\n| presses, less the untouched gel | n | mean | spread | gradient energy | correlation within the contact |"
-    )
+    print("\n| presses, less the untouched gel | n | mean | spread | gradient energy | correlation within the contact |")
     print("| --- | --- | --- | --- | --- | --- |")
     fine, tables = 240, calibrations(wheel)
     x, y = np.meshgrid(*(np.arange(fine) * 480 / fine + start for start in (80, 0)))
@@ -89,9 +87,7 @@ def balls(wheel: Path, size: int) -> None:
         reach = (radii[:, None, None] * FIELD / 480) ** 2
         deep = np.where(away < reach, np.sqrt(np.maximum(BALL**2 - away, 0)) - np.sqrt(BALL**2 - reach), 0)
         table = tables[name]
-        made = table.light(*np.gradient(deep.astype(np.float32), FIELD / fine, axis=(1, 2)), fine) - area(
-            untouched, fine
-        )
+        made = table.light(*np.gradient(deep.astype(np.float32), FIELD / fine, axis=(1, 2)), fine) - area(untouched, fine)
         seen = area(real - untouched, fine)
         inside = (away < reach)[:, None] & np.ones((1, 3, 1, 1), bool)
         like = [np.corrcoef(a[m], b[m])[0, 1] for a, b, m in zip(made, seen, inside, strict=True) if m.sum() > 100]

@@ -68,9 +68,7 @@ def quality(K: Tensor, plans: list[np.ndarray], epsilon: float) -> tuple[float, 
 
 
 def entropic_ours(K: Tensor, epsilon: float, tol: float, steps: int) -> list[np.ndarray]:
-    found = gromov_wasserstein(
-        K[0], K[1:], coupling="entropic", start="product", epsilon=epsilon, iterations=steps, tol=tol
-    )
+    found = gromov_wasserstein(K[0], K[1:], coupling="entropic", start="product", epsilon=epsilon, iterations=steps, tol=tol)
     return list(found.plan.numpy())
 
 
@@ -122,12 +120,8 @@ def main() -> None:
         results = interleaved(forms, draws)
         for name in list(results)[1:]:
             lower = sum(a < b for a, b in zip(results["tuplet"], results[name], strict=True))
-            print(
-                f"  mean distance {np.mean(results['tuplet']):.5f}, {name} {np.mean(results[name]):.5f}; lower in {lower}"
-            )
-        print(
-            f"  entropic distances, epsilon {args.epsilon}, tol 1e-9, at most {args.steps} steps, {args.repeats} draws"
-        )
+            print(f"  mean distance {np.mean(results['tuplet']):.5f}, {name} {np.mean(results[name]):.5f}; lower in {lower}")
+        print(f"  entropic distances, epsilon {args.epsilon}, tol 1e-9, at most {args.steps} steps, {args.repeats} draws")
         eps, steps = args.epsilon, args.steps
         entropic = interleaved(
             {
@@ -138,9 +132,7 @@ def main() -> None:
         )
         for name, plans in entropic.items():
             seen = [quality(K, p, eps) for K, p in zip(draws, plans, strict=False)]
-            print(
-                f"  {name}: objective {np.mean([v for v, _ in seen]):.7f}, error of the masses {max(e for _, e in seen):.0e}"
-            )
+            print(f"  {name}: objective {np.mean([v for v, _ in seen]):.7f}, error of the masses {max(e for _, e in seen):.0e}")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+from figures import has_pages
 from markup import markdown
 
 from tuplet import objectives
@@ -142,8 +143,9 @@ def page(name: str, kind: type[Objective]) -> str:
     if said["when"]:
         out += ["## When to use it\n", mark(said["when"]) + "\n"]
     out += ["## At a glance\n", "| | |\n| --- | --- |", *(f"| {a} | {b} |" for a, b in facts(name, kind)), ""]
-    out += ["## Picture\n"]
-    for sort, of, caption in pictures:
+    drawn = name in has_pages()
+    out += ["## Picture\n"] * drawn
+    for sort, of, caption in pictures if drawn else ():
         file = f"{of.lower()}-{sort}.svg"
         if sort == "training" or (DOCS / "figures" / file).exists():
             again = "" if of == name else f" The score is that of [`{of}`]({of.lower()}.md)."
@@ -263,9 +265,7 @@ def catalog() -> str:
     """Write the page of the data sets' functions."""
     loads = {name: load.__module__ for name, load in SOURCES.items()}
     loads |= {name: f"{reader.load.__module__}" for name, reader in READERS.items()}
-    return "# Data sets and simulators\n\n" + "\n".join(
-        f"## {name}\n\n::: {loads[name]}.load\n" for name in sorted(loads)
-    )
+    return "# Data sets and simulators\n\n" + "\n".join(f"## {name}\n\n::: {loads[name]}.load\n" for name in sorted(loads))
 
 
 def pages() -> dict[str, str]:

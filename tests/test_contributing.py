@@ -73,9 +73,7 @@ def test_three_files_for_an_objective_two_for_a_data_set_two_for_a_suite(house):
 
 def run(house, *arguments):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(house / "src"), str(house)])}
-    return subprocess.run(
-        [sys.executable, *arguments], cwd=house, env=environment, capture_output=True, text=True, check=False
-    )
+    return subprocess.run([sys.executable, *arguments], cwd=house, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_the_order_of_rooms_is_that_of_the_import_table():
@@ -96,8 +94,7 @@ def test_the_objective_inherits_the_contract_and_the_house_accepts_all(house):
         "tests/data/test_kinds.py",
     ]
     files = [
-        f"src/tuplet/{x}.py"
-        for x in ("objectives/centroid", "objectives/published", "simulators/spiral", "suites/__init__")
+        f"src/tuplet/{x}.py" for x in ("objectives/centroid", "objectives/published", "simulators/spiral", "suites/__init__")
     ]
     chosen = "centroid or spiral or published or house or table or short_name or every_source"
     done = run(house, "-m", "pytest", "-q", *tests, *files, "-k", chosen)

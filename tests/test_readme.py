@@ -53,9 +53,7 @@ def test_the_table_of_objectives_is_that_of_their_traits():
         low, high = traits.modalities
         assert sizes == (str(low) if low == high else f"{low} or more")
         assert blind == ("yes" if traits.sign_blind else "no")
-        assert (
-            missing == {"pairs": "pairs present", "patterns": "by pattern", "complete": "complete rows"}[traits.missing]
-        )
+        assert missing == {"pairs": "pairs present", "patterns": "by pattern", "complete": "complete rows"}[traits.missing]
         assert cost == traits.cost
 
 

@@ -110,9 +110,7 @@ def _parsed():
 def test_the_command_answers_before_pytorch_is_there():
     code = "import sys; from tuplet.cli import main; main({!r}); assert 'torch' not in sys.modules"
     for arguments in (["--version"], ["--help"], [], ["bench", "--help"], ["data", "simulate", "--help"]):
-        done = subprocess.run(
-            [sys.executable, "-c", code.format(arguments)], env=PLAIN, capture_output=True, check=False
-        )
+        done = subprocess.run([sys.executable, "-c", code.format(arguments)], env=PLAIN, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr
         assert len(done.stdout) > 10
     assert re.fullmatch(rb"tuplet \d+\.\d+\.\d+\S*\n", tuplet("--version").stdout)
@@ -132,9 +130,7 @@ def test_terminals_pipes_and_places(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["data", "info", "触.npz"]) == 0
     assert "is no text in ascii" in one(tuplet("data", "info", "触.npz", cwd=tmp_path, env=ASCII))
-    assert "is no text in utf-8" in one(
-        tuplet("data", "info", b"\xff.npz", cwd=tmp_path, env=PLAIN | {"LC_ALL": "C.UTF-8"})
-    )
+    assert "is no text in utf-8" in one(tuplet("data", "info", b"\xff.npz", cwd=tmp_path, env=PLAIN | {"LC_ALL": "C.UTF-8"}))
     closed = subprocess.run(
         f"{sys.executable} -m tuplet data list | true", shell=True, env=PLAIN, capture_output=True, check=False
     )

@@ -240,9 +240,7 @@ def main(folder: Path, out: Path) -> None:
     base = _members(folder / NAMES[0], ["meta/groups.json", *(f"{k}/data.json" for k in LANGUAGES.values())])
     meta = base["meta/groups.json"]
     rows = [e for e in base["en/data.json"] if e.get("group") is not None]
-    rows = [
-        e for e in rows if not {meta["groups"][str(e["group"])], meta["subgroups"][str(e["subgroup"])]} & set(LEFT_OUT)
-    ]
+    rows = [e for e in rows if not {meta["groups"][str(e["group"])], meta["subgroups"][str(e["subgroup"])]} & set(LEFT_OUT)]
     rows.sort(key=lambda e: e["order"])
     concepts = _concepts(rows)
     arrays: dict[str, NDArray[Any]] = {}

@@ -32,9 +32,7 @@ class Named(NamedTuple):
 def docstring(node: Def | ast.Module) -> ast.Expr | None:
     """Find the docstring's statement."""
     first = node.body[0] if node.body else None
-    is_text = (
-        isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
-    )
+    is_text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
     return first if is_text else None  # type: ignore[return-value]
 
 
@@ -92,9 +90,7 @@ class House:
     def is_module(self, folder: str, name: str) -> bool:
         """Tell whether a package hands on this module itself, not a function or class of its name."""
         init = self.tree.get(f"{folder}/__init__.py", ast.Module([], []))
-        own = [
-            n for n in init.body if isinstance(n, ast.ImportFrom) and n.module == f"tuplet.{folder.replace('/', '.')}"
-        ]
+        own = [n for n in init.body if isinstance(n, ast.ImportFrom) and n.module == f"tuplet.{folder.replace('/', '.')}"]
         return any(alias.name == name for n in own for alias in n.names)
 
     @cached_property
@@ -220,9 +216,7 @@ def main() -> None:
     """Print the measures."""
     house = House(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT)
     words = sum(lines(docstring(d.node)) for d, _ in house.definitions)
-    print(
-        f"{house.total:,} lines in {len(house.text)} files, {words:,} of them docstrings; median file {house.median:g} lines"
-    )
+    print(f"{house.total:,} lines in {len(house.text)} files, {words:,} of them docstrings; median file {house.median:g} lines")
     print("rooms:", ", ".join(f"{r} {n:,} ({100 * n / house.total:.0f} %)" for r, n in house.rooms.most_common()))
     longest = sorted(house.length, key=house.length.__getitem__)[-3:]
     print("longest files:", ", ".join(f"{f} {house.length[f]}" for f in reversed(longest)))

@@ -242,9 +242,7 @@ def _check_z(z: dict[str, Tensor]) -> tuple[str, int]:
     first = min(z)
     for name, value in z.items():
         if value.ndim != 2:
-            raise InputError(
-                f"z[{name!r}] has shape {tuple(value.shape)}, expected (B, D); flatten it or pool it first"
-            )
+            raise InputError(f"z[{name!r}] has shape {tuple(value.shape)}, expected (B, D); flatten it or pool it first")
         if not value.is_floating_point():
             raise InputError(f"z[{name!r}] has dtype {value.dtype}, expected a floating dtype; call .float() on it")
         if value.shape[0] != z[first].shape[0]:

@@ -103,9 +103,7 @@ def test_evidence_says_only_what_is_significant():
     knn = {"value": 0.4, "chance": 0.02, "low": 0.01, "high": 0.03}
     found = advise(("a", "b"), pid, {"mutual_knn": knn, "cka": knn}, tried([0, 1, 2, 3, 3], 0.4))
     text = " ".join(found.evidence)
-    assert (
-        "0.30 only in a, 0.50 visible only jointly; not found by models and clusters alike: shared, only in b." in text
-    )
+    assert "0.30 only in a, 0.50 visible only jointly; not found by models and clusters alike: shared, only in b." in text
     assert "40 % of nearest neighbours (chance 2 %" in text
     assert found.objective == "CoMM"
 
@@ -151,9 +149,7 @@ def test_labels_that_mean_nothing_are_not_worth_aligning_for():
     rng = np.random.default_rng(0)
     for k in range(3):
         x = rng.normal(size=(1000, 6))
-        source = from_arrays(
-            {"a": x, "b": x + rng.normal(size=x.shape)}, targets={"label": rng.integers(0, 3, 1000)}, seed=k
-        )
+        source = from_arrays({"a": x, "b": x + rng.normal(size=x.shape)}, targets={"label": rng.integers(0, 3, 1000)}, seed=k)
         found = pilot(source, ("a", "b"), strengths=(1.0,), seeds=(0, 1), steps=60)
         assert advise(("a", "b"), None, None, found).verdict == "unclear"
 
@@ -242,7 +238,6 @@ def test_pairs_that_look_like_shuffled_rows_are_sent_to_the_pairing_first():
 def test_no_answer_for_any_pair_is_said_once():
     for word, said in (("unknown", "Unknown for all 2 pairs: a + b, a + c."), ("no", "Align none of 2 pairs. No: ")):
         pairs = [
-            SimpleNamespace(pair=("a", k), advice=SimpleNamespace(word=word, verdict="unclear", strength=0.0))
-            for k in "bc"
+            SimpleNamespace(pair=("a", k), advice=SimpleNamespace(word=word, verdict="unclear", strength=0.0)) for k in "bc"
         ]
         assert conclusion(Audit("made", "", "label", {}, pairs, {}, 0.0, {})).startswith(said)

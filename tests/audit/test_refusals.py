@@ -115,12 +115,8 @@ def test_a_malformed_audit_file_is_one_line(tmp_path, capsys, monkeypatch):
     forms = ["", "null", "[]", "{", "[" * 5000, "\udcff", good.replace('"schema": 1', '"schema": 2'), "{}"]
     forms += [json.dumps(content | {k: v}) for k in ("settings", "pieces", "schema") for v in (None, [], "x", 3.5)]
     forms += [json.dumps(content | {"pieces": {k: v}}) for k in (pid, tried, near) for v in (None, [], {}, {"a": 1}, 4)]
-    forms += [
-        with_(pid, **{k: v}) for k, v in (("redundancy", "x"), ("redundancy", 5.0), ("units", "bit"), ("interval", {}))
-    ]
-    forms += [
-        with_(pid, **{k: v}) for k, v in (("significant", []), ("significant", {"redundancy": 1}), ("warnings", "no"))
-    ]
+    forms += [with_(pid, **{k: v}) for k, v in (("redundancy", "x"), ("redundancy", 5.0), ("units", "bit"), ("interval", {}))]
+    forms += [with_(pid, **{k: v}) for k, v in (("significant", []), ("significant", {"redundancy": 1}), ("warnings", "no"))]
     forms += [with_(tried, **{k: v}) for k, v in (("gain", [0.0]), ("covariance", [[0.0]]), ("scores", {"a": [[1.0]]}))]
     forms += [with_(tried, **{k: v}) for k, v in (("strengths", [0.0, 1.0]), ("seeds", ["0", "1"]), ("rows", -1))]
     forms += [with_(near, **{k: v}) for k, v in (("cka", 0.5), ("mutual_knn", {"value": "x"}))]
@@ -144,9 +140,7 @@ def test_malformed_files_come_out_right_or_as_one_line(tmp_path, capsys, monkeyp
         pair = sorted(k for k in arrays if k not in ("label", "target", "group"))[:2]
         commands = [["audit", f"f{i}.npz", "--seeds", "2", "--steps", "1", "--out", f"a{i}"]]
         if not any(k.startswith("-") for k in pair):
-            commands.append(
-                ["sweep", f"f{i}.npz", "--lambdas", "1", "--seeds", "1", "--steps", "1", "--pair", *(pair * 2)[:2]]
-            )
+            commands.append(["sweep", f"f{i}.npz", "--lambdas", "1", "--seeds", "1", "--steps", "1", "--pair", *(pair * 2)[:2]])
         for command in commands:
             code = main(command)
             out, err = capsys.readouterr()

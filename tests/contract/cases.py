@@ -48,9 +48,7 @@ class Case:
 
 def symile(m, *, size=6, **options):
     g = torch.Generator().manual_seed(7)
-    return Symile(
-        permutations=torch.rand((m, max(m - 1, 1), size), generator=g).argsort(-1), scale="dimension", **options
-    )
+    return Symile(permutations=torch.rand((m, max(m - 1, 1), size), generator=g).argsort(-1), scale="dimension", **options)
 
 
 def symile_oracle(z):
@@ -108,9 +106,7 @@ CASES = {
     "triangle": Case(Triangle, oracle.triangle, sizes=(3,)),
     "gram-all": Case(lambda **o: Gram(anchors="all", **o), lambda z: oracle.anchored(oracle.gram, z), blind=ONE),
     "gram-conditional": Case(lambda **o: Gram(conditional=True, **o), oracle.gram_conditional, blind=ONE),
-    "gram-penalised": Case(
-        lambda **o: Gram(sign="penalise", **o), lambda z: oracle.gram(z) + oracle.opposed(z, tau=0.07)
-    ),
+    "gram-penalised": Case(lambda **o: Gram(sign="penalise", **o), lambda z: oracle.gram(z) + oracle.opposed(z, tau=0.07)),
     "triangle-all": Case(
         lambda **o: Triangle(anchors="all", squared=False, **o),
         lambda z: oracle.anchored(oracle.triangle, z, squared=False),

@@ -210,9 +210,7 @@ def test_compiles_without_breaks(name):
     emb = embeddings(m, size=6, dtype=torch.float32)
     objective = CASES[name].build(m)
     torch._dynamo.reset()
-    backend = (
-        "aot_eager" if name == "cone" else "eager"
-    )  # the cone alone writes its own gradient: the rest are traced only
+    backend = "aot_eager" if name == "cone" else "eager"  # the cone alone writes its own gradient: the rest are traced only
     compiled = torch.compile(objective, fullgraph=True, backend=backend)
     # all there; and rows that lack one modality, two, all, or share what they have with no other row
     for here in (

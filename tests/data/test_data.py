@@ -189,9 +189,7 @@ def test_splits_are_stratified_and_seeded(labels, seed):
 
 def test_given_groups_must_not_be_cut():
     with pytest.raises(InputError, match=r"group 4 is in split\.train and in split\.val"):
-        from_arrays(
-            arrays(), group=np.arange(40) // 4, split=Split(np.arange(18), np.arange(18, 30), np.arange(30, 40))
-        )
+        from_arrays(arrays(), group=np.arange(40) // 4, split=Split(np.arange(18), np.arange(18, 30), np.arange(30, 40)))
 
 
 def test_batches_are_a_function_of_seed_and_epoch():

@@ -246,9 +246,7 @@ def test_a_limit_of_the_system_is_one_line_and_leaves_the_old_file(tmp_path):
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000)); from tuplet.cli import main; "
         "sys.exit(main(['data', 'convert', 'mosei', '--root', sys.argv[1], '--out', sys.argv[1] + '/out.safetensors']))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=120, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith("tuplet: [Errno 27]")
     assert done.stderr.count("\n") == 1

@@ -154,9 +154,7 @@ def ends_well(make, where):
 
 @pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")
 def test_modalities_targets_and_groups_of_any_form():
-    outcomes = [
-        ends_well(lambda v=v: read({"a": v, "b": Z, "label": Y}), ("modality", i)) for i, v in enumerate(values())
-    ]
+    outcomes = [ends_well(lambda v=v: read({"a": v, "b": Z, "label": Y}), ("modality", i)) for i, v in enumerate(values())]
     assert sum(outcomes) > 25, "too much is refused"
     assert outcomes.count(False) > 25, "too much is taken"
     for argument in ("target", "group"):

@@ -41,11 +41,7 @@ def test_what_is_hidden_depends_on_the_seed_only():
     again, fewer = hide(whole, 0.3, seed=1).redrawn(2), hide(whole, 0.1, seed=2)
     assert torch.equal(again.train[:].present["a"], hide(whole, 0.3, seed=2).train[:].present["a"])
     assert float(fewer.train[:].present["a"].float().mean()) > 0.7
-    assert (
-        (again.whole.name, again.whole.fingerprint)
-        == (whole.name, whole.fingerprint)
-        != (again.name, again.fingerprint)
-    )
+    assert (again.whole.name, again.whole.fingerprint) == (whole.name, whole.fingerprint) != (again.name, again.fingerprint)
 
 
 def test_some_rows_are_those_rows():

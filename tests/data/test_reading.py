@@ -165,8 +165,7 @@ def test_new_raw_rows_are_treated_as_the_source_did(tmp_path):
     words = [f"cup {i % 7} of {'tea' if i % 2 else 'milk'}" if i % 9 else None for i in range(N)]
     raw = {
         "force": np.where(np.arange(N)[:, None] % 11 == 0, np.nan, X),
-        "walk": np.where(np.arange(9)[None, :, None] < (3 + np.arange(N) % 6)[:, None, None], 2.5, 0.0)
-        * X[:, None, :2],
+        "walk": np.where(np.arange(9)[None, :, None] < (3 + np.arange(N) % 6)[:, None, None], 2.5, 0.0) * X[:, None, :2],
         "image": rng.integers(0, 256, size=(N, 3, 6, 6), dtype=np.uint8),
         "word": words,
         "one": X[:, 0].astype("f4"),

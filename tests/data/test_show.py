@@ -65,9 +65,7 @@ def test_every_kind_is_drawn_with_names_units_and_time():
 
 def test_the_same_rows_give_the_same_bytes():
     few = ["arrows", "force", "film"]
-    assert picture(anything().select(few), format="png", rows=1) == picture(
-        anything().select(few), format="png", rows=1
-    )
+    assert picture(anything().select(few), format="png", rows=1) == picture(anything().select(few), format="png", rows=1)
     first = picture(anything().select(few), rows=1)
     assert first == picture(anything().select(few), rows=1)
     assert b"<dc:date>" not in first
@@ -107,9 +105,7 @@ def test_only_units_that_are_known_are_split():
     assert [p.label for p, _ in panels(Modality((6,), unit="m/s^2 and rad/s"), np.zeros((1, 6)))] == ["m/s²", "rad/s"]
 
 
-@pytest.mark.parametrize(
-    "shape", [(1,), (3,), (400,), (1, 1), (1, 30), (30, 2), (5, 5), (4, 6, 6), (1, 6, 6), (2, 3, 4, 5)]
-)
+@pytest.mark.parametrize("shape", [(1,), (3,), (400,), (1, 1), (1, 30), (30, 2), (5, 5), (4, 6, 6), (1, 6, 6), (2, 3, 4, 5)])
 def test_any_shape_is_drawn(shape):
     values = np.zeros((2, *shape))  # constant: no range to scale by
     assert panels(Modality(shape), values)

@@ -157,11 +157,7 @@ def test_other_names_are_refused_by_name_and_not_run(call, arguments, named, tmp
         b"c__builtin__\nbytearray\n(I999999999999\ntR.",
         b"c__builtin__\ntuple\n(VVVV\ntR.",
         b"r\xff\xff\xff\xff.",
-        b"("
-        + b"N" * 4000
-        + b"lp0\n("
-        + b"c__builtin__\nlist\n(g0\ntR" * 5000
-        + b"l.",  # one list, copied again and again
+        b"(" + b"N" * 4000 + b"lp0\n(" + b"c__builtin__\nlist\n(g0\ntR" * 5000 + b"l.",  # one list, copied again and again
         b"cnumpy\ndtype\n(U\x02V8I0\nI1\ntR.",
         b"cnumpy\ndtype\n(U\x02S0I0\nI1\ntR.",
         b"(i__builtin__\nlist\n.",

@@ -62,9 +62,7 @@ def test_statistics_are_those_of_training_words_and_padding_stays_zero(tmp_path)
     padded = mosei.load(tmp_path, scaling="train-padded").train[:].inputs["text"].numpy()
     everything = np.stack([r[1]["text"] for r in rows if r[0] == 0]).reshape(-1, 300).astype(np.float64)
     first = next(r for r in rows if r[0] == 0)
-    assert np.allclose(
-        padded[0, 0], (first[1]["text"][0] - everything.mean(axis=0)) / everything.std(axis=0), atol=1e-4
-    )
+    assert np.allclose(padded[0, 0], (first[1]["text"][0] - everything.mean(axis=0)) / everything.std(axis=0), atol=1e-4)
 
 
 def test_statistics_do_not_depend_on_test_rows(tmp_path):

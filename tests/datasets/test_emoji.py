@@ -23,9 +23,7 @@ def test_names_and_pictures_are_those_of_the_concept():
     found = emoji.contents()
     assert found.characters[row("cat face")] == "🐱"
     assert found.names["french"][row("red heart")] == "cœur rouge"
-    for (
-        artist
-    ) in emoji.PICTURES:  # the middle of a red heart is red in every drawing, whatever the order of the colours
+    for artist in emoji.PICTURES:  # the middle of a red heart is red in every drawing, whatever the order of the colours
         red, green, blue = found.pictures[artist][row("red heart"), 16, 16].astype(int)
         assert red > 180
         assert red - max(green, blue) > 100

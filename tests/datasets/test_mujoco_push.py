@@ -131,9 +131,7 @@ def test_a_trajectory_in_two_parts_is_refused(tmp_path):
         h5py.File(tmp_path / "gentle_push_300.hdf5", "r+") as test,
     ):
         train.copy("trajectory2", test, "trajectory9")
-    with pytest.raises(
-        InputError, match=r"300\.hdf5/trajectory9 holds the same trajectory as .*1000\.hdf5/trajectory2"
-    ):
+    with pytest.raises(InputError, match=r"300\.hdf5/trajectory9 holds the same trajectory as .*1000\.hdf5/trajectory2"):
         mujoco_push.READER.verify(tmp_path)
 
 

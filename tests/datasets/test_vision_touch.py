@@ -26,9 +26,7 @@ def test_every_row_pairs_one_step_with_the_next(made):
         batch = rows[picked]
         for i, index in enumerate(batch.index.tolist()):
             file, t = files[index // 48], index % 48
-            assert (
-                batch.inputs["image"][i] == torch.from_numpy(file["image"][t].transpose(2, 0, 1) / np.float32(255))
-            ).all()
+            assert (batch.inputs["image"][i] == torch.from_numpy(file["image"][t].transpose(2, 0, 1) / np.float32(255))).all()
             np.testing.assert_array_equal(batch.inputs["depth"][i, 0], file["depth_data"][t, :, :, 0])
             np.testing.assert_array_equal(batch.inputs["flow"][i], file["optical_flow"][t].transpose(2, 0, 1))
             force = np.tanh(file["ee_forces_continuous"][t, 18:50])

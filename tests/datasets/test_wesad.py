@@ -45,9 +45,7 @@ def test_windows_equal_a_loop(recorded, options):
     assert made["target.state"].tolist() == [e[1] for e in expected]
     for signal, samples in (("ecg", 3500), ("bvp", 320)):
         assert made[f"input.{signal}"].shape == (len(expected), 1, samples)
-        assert np.array_equal(
-            made[f"input.{signal}"][:, 0], np.stack([e[2][signal] for e in expected]).astype(np.float32)
-        )
+        assert np.array_equal(made[f"input.{signal}"][:, 0], np.stack([e[2][signal] for e in expected]).astype(np.float32))
 
 
 def test_a_window_of_two_labels_is_dropped_unless_purity_allows(recorded):
@@ -117,9 +115,7 @@ def test_a_converted_file_gives_the_same_source(recorded, tmp_path):
 def test_keys_are_read_in_any_case(tmp_path):
     for k, spelling in enumerate(("Temp", "TEMP")):
         fixture.write(tmp_path / str(k), (2, 3, 4), spelling=spelling)
-    a, b = (
-        wesad_windows.windows(tmp_path / str(k), Cut(signals=("respiration", "chest_temperature")))[0] for k in range(2)
-    )
+    a, b = (wesad_windows.windows(tmp_path / str(k), Cut(signals=("respiration", "chest_temperature")))[0] for k in range(2))
     assert a["input.respiration"].shape == b["input.respiration"].shape
     lines = "\n".join(wesad.READER.verify(tmp_path / "1"))
     assert "3 subjects: S2, S3, S4" in lines

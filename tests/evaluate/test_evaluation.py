@@ -37,9 +37,7 @@ def test_one_target_is_found_and_several_are_asked_about():
 
 
 def test_the_part_chooses_the_rows():
-    pools = {
-        part: {r.pool for r in evaluate(same_encoder(), None, source(), part=part)} for part in ("train", "val", "test")
-    }
+    pools = {part: {r.pool for r in evaluate(same_encoder(), None, source(), part=part)} for part in ("train", "val", "test")}
     assert pools == {"train": {120}, "val": {40}, "test": {40}}
 
 

@@ -26,9 +26,9 @@ def test_shared_factors_are_found_in_pictures_series_and_with_missing_rows():
     factors = rng.normal(size=(600, 4))
     views = {"photo": (3, 6, 6), "walk": (20, 2), "force": (7,)}
     arrays = {
-        k: (
-            factors @ rng.normal(size=(4, int(np.prod(shape)))) + 0.3 * rng.normal(size=(600, int(np.prod(shape))))
-        ).reshape(600, *shape)
+        k: (factors @ rng.normal(size=(4, int(np.prod(shape)))) + 0.3 * rng.normal(size=(600, int(np.prod(shape))))).reshape(
+            600, *shape
+        )
         for k, shape in views.items()
     }
     whole = from_arrays(arrays)

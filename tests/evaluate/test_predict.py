@@ -118,9 +118,7 @@ def test_errors_are_in_the_unit_of_the_target():
 
 def test_absent_modalities_are_replaced_by_zeros_or_by_their_mean():
     train, val, test = parts()
-    full = {
-        how: by(predict_subsets(train, val, test, target="label", absent=how, config=QUICK)) for how in ("zero", "mean")
-    }
+    full = {how: by(predict_subsets(train, val, test, target="label", absent=how, config=QUICK)) for how in ("zero", "mean")}
     assert full["zero"]["a+b"].items == full["mean"]["a+b"].items  # one and the same predictor
     mean = train.x["b"].mean(dim=0).expand_as(test.x["b"])
     for how, value in (("zero", 0 * mean), ("mean", mean)):
@@ -241,9 +239,7 @@ def test_late_fusion_learns_what_no_single_modality_knows(kind):
         return {k: MLP(3, 16, hidden=32) for k in "ab"}
 
     config = PredictorConfig(hidden=32, epochs=40, patience=10, lr=3e-3)
-    found = by(
-        late_fusion(synergy(kind=kind), fresh, target="y", config=config), "accuracy" if kind == "class" else "r2"
-    )
+    found = by(late_fusion(synergy(kind=kind), fresh, target="y", config=config), "accuracy" if kind == "class" else "r2")
     best = next(v for k, v in found.items() if k.startswith("best single"))
     assert found["a+b"].value > (0.85 if kind == "class" else 0.5)
     assert best.value < (0.6 if kind == "class" else 0.1)

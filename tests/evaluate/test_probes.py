@@ -120,9 +120,7 @@ def test_evaluate_reports_every_number_with_its_chance_and_pool():
         directions = {d for m, d in by if m == f"retrieval/{kind}/R@1"}
         assert directions == {"b+c->a", "a+c->b", "a+b->c", "a->b+c", "b->a+c", "c->a+b", "mean"}
         mean = by[f"retrieval/{kind}/R@1", "mean"]
-        assert mean.value == pytest.approx(
-            np.mean([by[f"retrieval/{kind}/R@1", d].value for d in directions - {"mean"}])
-        )
+        assert mean.value == pytest.approx(np.mean([by[f"retrieval/{kind}/R@1", d].value for d in directions - {"mean"}]))
         assert mean.value == pytest.approx(np.mean(mean.items), abs=1e-4)
         assert (mean.pool, mean.chance) == (40, pytest.approx(1 / 40))
     assert all(r.chance is not None for r in results if not r.metric.startswith("space"))

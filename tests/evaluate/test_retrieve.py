@@ -122,9 +122,7 @@ def test_streaming_in_blocks_equals_the_whole_list(monkeypatch):
                     assert found.chance[k] == pytest.approx(middle(v), rel=1e-12), (relevance, k)
                 if ties == "expected":
                     for k, v in dense(scores, relevant, (1, 4, 25)).items():
-                        np.testing.assert_allclose(
-                            found.items[k], v, rtol=1e-11, atol=1e-13, err_msg=f"{relevance} {k}"
-                        )
+                        np.testing.assert_allclose(found.items[k], v, rtol=1e-11, atol=1e-13, err_msg=f"{relevance} {k}")
                 else:
                     nudged = scores + (0.5 if ties == "optimistic" else -0.5) * relevant
                     for k, v in dense(nudged, relevant, (1, 4, 25)).items():
@@ -151,9 +149,7 @@ def test_scores_of_objectives_do_not_depend_on_the_other_rows():
             for query, candidates in sides:
                 with torch.no_grad():
                     whole = objective.score(query, candidates)
-                    part = objective.score(
-                        {k: v[3:10] for k, v in query.items()}, {k: v[11:30] for k, v in candidates.items()}
-                    )
+                    part = objective.score({k: v[3:10] for k, v in query.items()}, {k: v[11:30] for k, v in candidates.items()})
                 torch.testing.assert_close(part, whole[3:10, 11:30], rtol=1e-9, atol=1e-11, msg=name)
 
 
@@ -191,9 +187,7 @@ def test_relevance_by_instance_group_and_label():
     emb = embeddings(2, size=12, noise=5.0)
     label = torch.arange(12) % 3
     emb = Embeddings.of(emb.z, group=torch.arange(12) // 2, target={"label": label, "xy": torch.rand(12, 2)})
-    values = {
-        r: retrieve(emb, ("m0",), ("m1",), score=mean_cosine, relevance=r) for r in ("instance", "group", "label")
-    }
+    values = {r: retrieve(emb, ("m0",), ("m1",), score=mean_cosine, relevance=r) for r in ("instance", "group", "label")}
     assert values["instance"].chance["R@1"] == pytest.approx(1 / 12)
     assert values["group"].chance["R@1"] == pytest.approx(2 / 12)
     assert values["label"].chance["R@1"] == pytest.approx(4 / 12)

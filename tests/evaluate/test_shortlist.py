@@ -34,9 +34,7 @@ def test_a_shortlist_of_all_rows_is_the_exhaustive_search():
 
 def test_the_union_over_members_is_scored_and_nothing_else():
     n = 4
-    emb = Embeddings.of(
-        {k: z * torch.linspace(0.2, 5, 70)[:, None] for k, z in space().z.items()}
-    )  # rows of other lengths
+    emb = Embeddings.of({k: z * torch.linspace(0.2, 5, 70)[:, None] for k, z in space().z.items()})  # rows of other lengths
     found = rerank(emb, ("m0",), ("m1", "m2", "m3"), score=Cone().score, shortlist=n, keep=5)
     exact = rerank(emb, ("m0",), ("m1", "m2", "m3"), score=Cone().score, shortlist=70, keep=5)
     full = Cone().score({"m0": emb.z["m0"]}, {k: emb.z[k] for k in ("m1", "m2", "m3")})

@@ -51,16 +51,12 @@ def test_ties_single_rows_and_absent_rows_claim_nothing():
     assert "not told apart from the linear closed form (0.750)" in " ".join(summary(same, {"linear": same}).split())
     assert "separate only" not in summary(same, {"linear": same})  # equal rows leave no gap to measure
     text = summary(same, {"linear": [row("retrieval/cosine/mAP", 147)], "random": [row("retrieval/cosine/mAP", 140)]})
-    assert (
-        text.count("not told apart: 200 test rows separate only gaps above about 0.02") == 1
-    )  # 3 rows apart; 10 are clear
+    assert text.count("not told apart: 200 test rows separate only gaps above about 0.02") == 1  # 3 rows apart; 10 are clear
     assert "gap: between" not in text  # the table has none
     near = first(same, linear=[row("retrieval/cosine/mAP", 149)])  # one row more than the other
     assert near.startswith("Nothing is gained for certain")
     bare = Result("retrieval/cosine/mAP", 0.9, "mean")  # no rows to pair by
-    assert first([bare], linear=[Result("retrieval/cosine/mAP", 0.1, "mean")]).startswith(
-        "Nothing is gained for certain"
-    )
+    assert first([bare], linear=[Result("retrieval/cosine/mAP", 0.1, "mean")]).startswith("Nothing is gained for certain")
     assert first(same, linear=[], inputs=[]) == "No baseline could be compared with this model."
 
 

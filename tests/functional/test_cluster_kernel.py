@@ -102,9 +102,7 @@ def test_prior_equals_loops_and_adds_the_ridge_where_it_is_due():
             np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-15)
     bare = Prior.of(x, smoothness=0.01, amplitude=0.1, strength=0.1, ridge=0.0)
     assert bare.kernel[0, 0] == pytest.approx(0.1)
-    assert torch.isfinite(
-        _update(_powers(x), torch.full((12, 2), 0.5, dtype=x.dtype), x[:2].nan_to_num(), bare).mean
-    ).all()
+    assert torch.isfinite(_update(_powers(x), torch.full((12, 2), 0.5, dtype=x.dtype), x[:2].nan_to_num(), bare).mean).all()
 
 
 def test_prior_of_what_is_not_there():

@@ -22,9 +22,7 @@ def stacked(data):
 def kernels(count, n, *, seed=0, noise=0.5):
     g = torch.Generator().manual_seed(seed)
     shared = torch.randn(n, 5, generator=g, dtype=torch.float64)
-    return torch.stack(
-        [rbf(shared + noise * torch.randn(n, 5, generator=g, dtype=torch.float64)) for _ in range(count)]
-    )
+    return torch.stack([rbf(shared + noise * torch.randn(n, 5, generator=g, dtype=torch.float64)) for _ in range(count)])
 
 
 @each_case("gw")

@@ -38,9 +38,7 @@ def test_plan_equals_pot(n, m, epsilon):
 @pytest.mark.parametrize("kind", ["random", "nearly a permutation", "flat"])
 def test_solution_has_the_form_and_the_masses_that_define_it(epsilon, kind):
     n = 40
-    cost = {"random": draw(n, n), "nearly a permutation": 1 - 0.9 * torch.eye(n), "flat": torch.ones(n, n)}[
-        kind
-    ].double()
+    cost = {"random": draw(n, n), "nearly a permutation": 1 - 0.9 * torch.eye(n), "flat": torch.ones(n, n)}[kind].double()
     a, b = masses(n, 1), masses(n, 2)
     seen = sinkhorn(cost, epsilon=epsilon, a=a, b=b, tol=1e-9)
     assert float(seen.error) <= 1e-9
@@ -109,9 +107,7 @@ def test_float32_is_solved_in_float64():
     cost = draw(6, 6)
     seen = sinkhorn(cost.float(), epsilon=0.01)
     assert seen.plan.dtype == torch.float32
-    torch.testing.assert_close(
-        seen.plan.double(), sinkhorn(cost.float().double(), epsilon=0.01).plan, rtol=1e-5, atol=1e-7
-    )
+    torch.testing.assert_close(seen.plan.double(), sinkhorn(cost.float().double(), epsilon=0.01).plan, rtol=1e-5, atol=1e-7)
 
 
 def test_barycenter_of_gaussian_samples_in_one_dimension_averages_the_quantiles():

@@ -121,9 +121,7 @@ def test_units_are_a_factor():
 def test_features_of_any_shape_are_clustered_on_other_rows():
     rng = np.random.default_rng(9)
     x1, x2, y = bits(rng, 1200, "redundancy")
-    images = torch.as_tensor(x1)[:, None, None] + 0.2 * torch.randn(
-        1200, 4, 5, generator=torch.Generator().manual_seed(0)
-    )
+    images = torch.as_tensor(x1)[:, None, None] + 0.2 * torch.randn(1200, 4, 5, generator=torch.Generator().manual_seed(0))
     words = x2[:, None] * 1000.0 + 50 * rng.standard_normal((1200, 3))
     found = clustered(images, words, torch.as_tensor(y), clusters=8, permutations=80, bootstrap=40)
     assert found.samples == 600

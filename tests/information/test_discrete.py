@@ -105,9 +105,7 @@ def test_names_and_order_do_not_matter(table, seed):
     rng = np.random.default_rng(seed)
     wanted = parts(discrete(table))
     np.testing.assert_allclose(parts(discrete(table.swapaxes(0, 1))), wanted[[0, 2, 1, 3]], atol=2e-6)
-    renamed = table[rng.permutation(len(table))][:, rng.permutation(table.shape[1])][
-        ..., rng.permutation(table.shape[2])
-    ]
+    renamed = table[rng.permutation(len(table))][:, rng.permutation(table.shape[1])][..., rng.permutation(table.shape[2])]
     np.testing.assert_allclose(parts(discrete(1000 * renamed)), wanted, atol=2e-6)
 
 

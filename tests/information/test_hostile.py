@@ -58,9 +58,7 @@ def test_hostile_input_is_refused_in_one_line_or_decomposed():
             found += faults(f"counted({place} {kind})", lambda g=given: room.counted(*g, **SHORT))
         for name, options in (("y", {"y": y}), ("group", {"y": CLASSES, "group": y})):
             call = {"bootstrap": 4, **options}
-            found += faults(
-                f"from_posteriors({name} {kind})", lambda c=call: room.from_posteriors(SURE, SURE, SURE, **c)
-            )
+            found += faults(f"from_posteriors({name} {kind})", lambda c=call: room.from_posteriors(SURE, SURE, SURE, **c))
     for kind, table in {
         "negative": -np.ones((2, 2, 2)),
         "nan": np.full((2, 2, 2), np.nan),

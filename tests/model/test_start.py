@@ -71,9 +71,7 @@ def test_two_modalities_are_scikit_learns_cca_without_a_ridge():
     rng = np.random.default_rng(2)
     shared = rng.normal(size=(500, 2))
     x, y = (shared @ rng.normal(size=(2, d)) + rng.normal(size=(500, d)) for d in (4, 5))
-    (a, b), strength = shared_directions(
-        covariance([torch.from_numpy(x), torch.from_numpy(y)]), [4, 5], ridge=0.0, dim=2
-    )
+    (a, b), strength = shared_directions(covariance([torch.from_numpy(x), torch.from_numpy(y)]), [4, 5], ridge=0.0, dim=2)
     u, v = CCA(n_components=2, scale=False, max_iter=20_000, tol=1e-12).fit_transform(x, y)
     theirs = [np.corrcoef(u[:, i], v[:, i])[0, 1] for i in range(2)]
     np.testing.assert_allclose(strength.numpy(), theirs, atol=1e-5)
@@ -195,7 +193,6 @@ def test_digits_start_retrieves_as_the_closed_form_does():
     model = AlignmentModel.for_source(source, dim=32, start="gcca")
     emb = embed(model, source.test)
     found = [
-        retrieve(emb, (k,), tuple(j for j in emb.modalities if j != k), score=mean_cosine).values["R@1"]
-        for k in emb.modalities
+        retrieve(emb, (k,), tuple(j for j in emb.modalities if j != k), score=mean_cosine).values["R@1"] for k in emb.modalities
     ]
     assert np.mean(found) > 0.15  # chance 0.0025

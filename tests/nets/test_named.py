@@ -50,9 +50,7 @@ def test_a_model_of_odd_names_computes_what_a_model_of_plain_names_does():
     rename = dict(zip(sorted(ODD), plain, strict=True))
     rows = {name: torch.randn(20, 3).numpy() for name in ODD}
     odd = AlignmentModel.for_source(from_arrays(rows), dim=4)
-    other = AlignmentModel(
-        {rename[k]: m for k, m in odd.encoders.items()}, {rename[k]: m for k, m in odd.projections.items()}
-    )
+    other = AlignmentModel({rename[k]: m for k, m in odd.encoders.items()}, {rename[k]: m for k, m in odd.projections.items()})
     assert sorted(odd.encoders) == sorted(ODD)
     here = odd(from_arrays(rows).train[:4])
     there = other(from_arrays({rename[k]: v for k, v in rows.items()}).train[:4])

@@ -197,11 +197,7 @@ def towers_of(config, weights):
         )
         tower = tower.double()
         prefix = {"language": "text"}.get(name, name)
-        body = {
-            k.removeprefix(f"{prefix}_model."): v.double()
-            for k, v in weights.items()
-            if k.startswith(f"{prefix}_model.")
-        }
+        body = {k.removeprefix(f"{prefix}_model."): v.double() for k, v in weights.items() if k.startswith(f"{prefix}_model.")}
         missing = tower.body.load_state_dict(body, strict=False).missing_keys
         assert not [k for k in missing if "position_ids" not in k]
         key = {"vision": "visual"}.get(prefix, prefix)
@@ -240,9 +236,7 @@ def test_towers_with_given_weights():
     for run, levels in (("full", 4), ("last2", 2), ("off", 0), ("sam", 4)):
         bridge = bridge_of(config, weights, levels, {k: t.width for k, t in towers.items()}) if levels else None
         for name, tower in towers.items():
-            encoder = TowerEncoder(
-                tower, name, bridge=bridge, modulator=modulator if (run, name) == ("sam", "touch") else None
-            )
+            encoder = TowerEncoder(tower, name, bridge=bridge, modulator=modulator if (run, name) == ("sam", "touch") else None)
             seen = {"sensor": out["sensor_ids"]}
             h = encoder(inputs[name], seen).h
             for key, value in (("pooled", h), ("projected", tower.projection(h))):
@@ -251,9 +245,7 @@ def test_towers_with_given_weights():
             if run == "off":
                 for level, hidden in enumerate(tower(inputs[name]).hidden):
                     same(hidden.float(), out[f"{run}/{name}_layer_{level}"].float(), f"{name} {level}", atol=2e-6)
-            if (
-                f"asrun/{name}_pooled" in out and run == "full"
-            ):  # the published loop runs the last block again and again
+            if f"asrun/{name}_pooled" in out and run == "full":  # the published loop runs the last block again and again
                 assert float((h - out[f"asrun/{name}_pooled"]).abs().max()) > 0.1
     assert checked == 24
 
@@ -307,12 +299,8 @@ def test_only_what_is_trained_moves_and_the_adapter_lives_once():
     before = {k: v.clone() for k, v in model.state_dict().items()}
     off = {k: TowerEncoder(model.encoders[k].tower, k)(batch().inputs[k]).h for k in model.encoders if k != "touch"}
     assert all(torch.equal(model(batch()).h[k], h) for k, h in off.items())  # zero_up begins at CLIP
-    assert sum(k.startswith("bridges.") for k in before) == sum(
-        ".shared." in k or ".down." in k or ".up." in k for k in before
-    )
-    optimiser = torch.optim.AdamW(
-        [p for p in [*model.parameters(), *objective.parameters()] if p.requires_grad], lr=1e-2
-    )
+    assert sum(k.startswith("bridges.") for k in before) == sum(".shared." in k or ".down." in k or ".up." in k for k in before)
+    optimiser = torch.optim.AdamW([p for p in [*model.parameters(), *objective.parameters()] if p.requires_grad], lr=1e-2)
     for _ in range(2):
         optimiser.zero_grad()
         objective(model(batch())).total.backward()

@@ -60,9 +60,7 @@ def test_anchors_have_weights_and_temperatures_of_their_own():
     )
     p = torch.rand(3, 2, 6).argsort(-1)
     each = [float(Symile(permutations=p, tau=0.2, weights={k: float(k == n) for k in emb.z})(emb).total) for n in emb.z]
-    assert float(Symile(permutations=p, tau=0.2, weights=weights)(emb).total) == pytest.approx(
-        (2 * each[0] + each[2]) / 3
-    )
+    assert float(Symile(permutations=p, tau=0.2, weights=weights)(emb).total) == pytest.approx((2 * each[0] + each[2]) / 3)
 
 
 def test_learnable_temperatures_of_pairs_receive_gradients():

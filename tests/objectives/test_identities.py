@@ -140,9 +140,7 @@ def test_scores_of_several_against_several():
     torch.testing.assert_close(Pairwise().score(query, others), torch.tensor(cosines))
     products = (z["m0"] * z["m1"]) @ (z["m2"] * z["m3"]).T
     torch.testing.assert_close(Symile().score(query, others), torch.tensor(products))
-    one = OneVsAll(ridge=0.0).score({"m0": emb.z["m0"]}, others) + OneVsAll(ridge=0.0).score(
-        {"m1": emb.z["m1"]}, others
-    )
+    one = OneVsAll(ridge=0.0).score({"m0": emb.z["m0"]}, others) + OneVsAll(ridge=0.0).score({"m1": emb.z["m1"]}, others)
     torch.testing.assert_close(OneVsAll(ridge=0.0).score(query, others), one / 2)
 
 

@@ -154,11 +154,7 @@ def test_triangle_over_all_anchors(case, data):
             logits = -(uu * vv - (qq - qb - qc + bc) ** 2).clamp_min(0) / 2 / tau
             target = torch.arange(len(q))
             losses.append(
-                (
-                    torch.nn.functional.cross_entropy(logits, target)
-                    + torch.nn.functional.cross_entropy(logits.mT, target)
-                )
-                / 2
+                (torch.nn.functional.cross_entropy(logits, target) + torch.nn.functional.cross_entropy(logits.mT, target)) / 2
             )
         return torch.stack(losses).mean()
 

@@ -84,9 +84,7 @@ def test_learned_weights_follow_the_distances_and_pay_for_concentration():
     share = structure.logits.detach().softmax(0)
     loss = structure(emb)
     loss.total.backward()
-    C = sum(
-        w * torch.from_numpy(oracle.rbf(x.flatten(1).numpy())) for w, x in zip(share, emb.aux.values(), strict=True)
-    )
+    C = sum(w * torch.from_numpy(oracle.rbf(x.flatten(1).numpy())) for w, x in zip(share, emb.aux.values(), strict=True))
     d = torch.stack([(C - torch.from_numpy(oracle.rbf(z.numpy(), 2**0.5))).square().mean() for z in emb.z.values()])
     slope = d + 0.05 * (share * 3).log()  # and a constant, which a softmax ignores
     torch.testing.assert_close(structure.logits.grad, share * (slope - (share * slope).sum()))
@@ -189,9 +187,7 @@ def test_bad_options_are_refused(options, message):
         Structure(**options)
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"kernels": "linear"}, {"coupling": "gw"}, {"coupling": "entropic", "epsilon": 0.05}]
-)
+@pytest.mark.parametrize("options", [{}, {"kernels": "linear"}, {"coupling": "gw"}, {"coupling": "entropic", "epsilon": 0.05}])
 def test_the_length_of_inputs_and_of_embeddings_does_not_matter(options):
     g = torch.Generator().manual_seed(0)
     z = {k: torch.nn.functional.normalize(torch.randn(12, 6, generator=g), dim=1) for k in "abc"}

@@ -46,9 +46,7 @@ def update(x, posterior, mean, m, s, kernel, n0):
                         pull[j] += posterior[i, c] * x[i, j, v]
             variance[c, v] = over / under
             inverse = np.linalg.inv(s[v] * kernel)
-            new[c, :, v] = np.linalg.solve(
-                inverse + precision / variance[c, v], inverse @ m[:, v] + pull / variance[c, v]
-            )
+            new[c, :, v] = np.linalg.solve(inverse + precision / variance[c, v], inverse @ m[:, v] + pull / variance[c, v])
     return weight, new, variance
 
 

@@ -47,8 +47,7 @@ def gram(z, *, tau=0.07, label_smoothing=0.1):
     n = len(z[0])
     v = np.array([[volume([z[0][i], *(c[j] for c in z[1:])]) for j in range(n)] for i in range(n)])
     return (
-        cross_entropy(-v / tau, label_smoothing=label_smoothing)
-        + cross_entropy(-v.T / tau, label_smoothing=label_smoothing)
+        cross_entropy(-v / tau, label_smoothing=label_smoothing) + cross_entropy(-v.T / tau, label_smoothing=label_smoothing)
     ) / 2
 
 
@@ -62,8 +61,7 @@ def triangle(z, *, tau=0.07, label_smoothing=0.1, squared=True):
     s = np.array([[area(z[0][i], z[1][j], z[2][j]) for j in range(n)] for i in range(n)])
     s = s if squared else np.sqrt(2 * s) / 2
     return (
-        cross_entropy(-s / tau, label_smoothing=label_smoothing)
-        + cross_entropy(-s.T / tau, label_smoothing=label_smoothing)
+        cross_entropy(-s / tau, label_smoothing=label_smoothing) + cross_entropy(-s.T / tau, label_smoothing=label_smoothing)
     ) / 2
 
 

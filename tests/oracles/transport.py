@@ -28,9 +28,7 @@ def sinkhorn(cost, a, b, epsilon):
 
 
 def divergence(plan, a, b):
-    return sum(
-        plan[i, j] * np.log(plan[i, j] / (a[i] * b[j])) for i in range(len(a)) for j in range(len(b)) if plan[i, j] > 0
-    )
+    return sum(plan[i, j] * np.log(plan[i, j] / (a[i] * b[j])) for i in range(len(a)) for j in range(len(b)) if plan[i, j] > 0)
 
 
 def gromov(Kx, Ky, T):

@@ -50,13 +50,9 @@ def holder(sets, *, tau, mode="plugin", anchors=(0,)):
     m, n = len(sets), len(sets[0])
 
     def density(x, i, other):
-        kernels = [
-            np.exp(-np.sum((x - y) ** 2) / (2 * tau**2)) for k, y in enumerate(other) if mode == "plugin" or k != i
-        ]
+        kernels = [np.exp(-np.sum((x - y) ** 2) / (2 * tau**2)) for k, y in enumerate(other) if mode == "plugin" or k != i]
         return np.mean(kernels)
 
     spread = np.mean([np.log(np.mean([density(z[i], i, z) ** (m - 1) for i in range(n)])) for z in sets])
-    joint = np.mean(
-        [np.prod([density(sets[a][i], i, sets[k]) for k in range(m) if k != a]) for a in anchors for i in range(n)]
-    )
+    joint = np.mean([np.prod([density(sets[a][i], i, sets[k]) for k in range(m) if k != a]) for a in anchors for i in range(n)])
     return spread - np.log(joint)

@@ -21,13 +21,9 @@ def sphere_point(theta, phi, a):
 
 
 def test_beam_has_the_closed_forms_frequencies():
-    roots = [
-        brentq(lambda x: math.cos(x) - 1 / math.cosh(x), (n + 0.4) * math.pi, (n + 0.6) * math.pi) for n in range(1, 9)
-    ]
+    roots = [brentq(lambda x: math.cos(x) - 1 / math.cosh(x), (n + 0.4) * math.pi, (n + 0.6) * math.pi) for n in range(1, 9)]
     assert roots[0] == pytest.approx(4.730041, abs=1e-6)
-    want = [
-        r**2 / (2 * math.pi * 0.25**2) * math.sqrt(200e9 * side**2 / 12 / 7850) for r in roots for side in (0.03, 0.01)
-    ]
+    want = [r**2 / (2 * math.pi * 0.25**2) * math.sqrt(200e9 * side**2 / 12 / 7850) for r in roots for side in (0.03, 0.01)]
     np.testing.assert_allclose(bar().frequency, np.sort(want), rtol=1e-9)
 
 

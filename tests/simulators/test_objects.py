@@ -182,9 +182,7 @@ def test_textures_fade_where_pixels_are_coarse_and_are_of_their_kind():
 
 def test_log_mel_finds_a_tone_and_counts_its_power():
     rate, time = 16000, np.arange(10240) / 16000
-    edges = 700 * (
-        10 ** (np.linspace(2595 * math.log10(1 + 50 / 700), 2595 * math.log10(1 + 8000 / 700), 66) / 2595) - 1
-    )
+    edges = 700 * (10 ** (np.linspace(2595 * math.log10(1 + 50 / 700), 2595 * math.log10(1 + 8000 / 700), 66) / 2595) - 1)
     for tone in (200, 1000, 5000):
         found = log_mel(np.sin(2 * np.pi * tone * time), rate=rate)
         assert found.shape == (64, 64)

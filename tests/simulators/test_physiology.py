@@ -56,9 +56,7 @@ def test_rates_are_as_asked(state):
 def spectrum_at(signal, rate, frequency):
     """Amplitude of one frequency."""
     t = np.arange(len(signal)) / rate
-    return 2 * abs(
-        np.mean((signal - signal.mean()) * np.hanning(len(signal)) * 2 * np.exp(-2j * np.pi * frequency * t))
-    )
+    return 2 * abs(np.mean((signal - signal.mean()) * np.hanning(len(signal)) * 2 * np.exp(-2j * np.pi * frequency * t)))
 
 
 @pytest.mark.parametrize("breath", [12.0, 18.0])

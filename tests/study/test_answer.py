@@ -29,9 +29,7 @@ def cell(entry, share, *, metric=R1, seeds=3, variant="default", n=400):
     for seed in range(seeds):
         items = (np.arange(n) < share * n + rng.integers(-2, 3)).astype(float)
         found.append(
-            Record(
-                "own", "data", entry, variant, seed, {}, metric[0], float(items.mean()), metric[1], items=tuple(items)
-            )
+            Record("own", "data", entry, variant, seed, {}, metric[0], float(items.mean()), metric[1], items=tuple(items))
         )
     return found
 
@@ -155,9 +153,7 @@ def test_where_no_trial_retrieves_the_pairing_comes_first(tmp_path):
     trial("gram", 0, 0.12)
     doubts = doubtful(SUITE, [table], tmp_path)
     found = answer(table, {("data", "pairwise"): 1.0}, doubts)
-    assert found.first.startswith(
-        "Retrieval on validation rows is near chance (mAP 0.120, chance 0.100). Check the pairing"
-    )
+    assert found.first.startswith("Retrieval on validation rows is near chance (mAP 0.120, chance 0.100). Check the pairing")
     assert found.details[0].startswith("Use Pairwise CLIP")
     trial("gram", 1, 0.4)  # one that retrieves is enough
     assert doubtful(SUITE, [table], tmp_path) == {}

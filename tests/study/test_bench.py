@@ -169,9 +169,7 @@ def test_a_worker_that_dies_does_not_stop_the_others_and_results_do_not_depend_o
     ]
 
 
-@pytest.mark.parametrize(
-    "damage", [lambda b: b[:-5], lambda b: b[: len(b) // 2], lambda b: b"\x80\xff", lambda b: b"{}\n"]
-)
+@pytest.mark.parametrize("damage", [lambda b: b[:-5], lambda b: b[: len(b) // 2], lambda b: b"\x80\xff", lambda b: b"{}\n"])
 def test_a_damaged_cell_is_named_and_nothing_is_deleted(run, tmp_path, damage):
     out, _ = run
     file = tmp_path / "cells" / "toy task" / "ova.default.s0.jsonl"
@@ -189,9 +187,7 @@ def test_records_of_a_newer_schema_or_another_suite_are_refused(run, tmp_path):
     with pytest.raises(InputError, match="schema is 2, this tuplet reads up to 1; upgrade"):
         read_cell(file)
     write_cell(file, [replace(records[0], value="high")]) if False else file.write_text(
-        json.dumps(
-            {**json.loads((out / "cells/toy task/raw.default.s0.jsonl").read_text().splitlines()[0]), "value": "high"}
-        )
+        json.dumps({**json.loads((out / "cells/toy task/raw.default.s0.jsonl").read_text().splitlines()[0]), "value": "high"})
         + "\n"
     )
     with pytest.raises(InputError, match="value is 'high', expected a number"):

@@ -74,9 +74,7 @@ def test_weights_are_compared_with_what_each_modality_predicts_alone(heavy, word
 def test_the_smallest_error_is_the_best_alone(heavy, word):
     made = [weight("Push", k, 0.6 if k == heavy else 0.2) for k in ("force", "pose", "vision")]
     for k, error in (("force", 0.3), ("pose", 0.1), ("vision", 0.9)):
-        made.append(
-            Record("uni-oma-sim", "Push", "pairwise_gw", "default", 0, {}, "predict/position/mse", error, k, False)
-        )
+        made.append(Record("uni-oma-sim", "Push", "pairwise_gw", "default", 0, {}, "predict/position/mse", error, k, False))
     (verdict,) = uni_oma_claims(UNI, made)
     assert verdict.word == word
     assert "best alone pose" in str(verdict)

@@ -37,9 +37,7 @@ def recordings(seed: int = 0):
     group = np.repeat(np.arange(40), 10)
     place = rng.normal(size=(40, 4))[group]
     views = {k: place @ rng.normal(size=(4, 6)) + 0.1 * rng.normal(size=(400, 6)) for k in NAMES}
-    return from_arrays(
-        views, targets={"place": place[:, :2], "side": (place[:, 0] > 0).astype(int)}, group=group, seed=0
-    )
+    return from_arrays(views, targets={"place": place[:, :2], "side": (place[:, 0] > 0).astype(int)}, group=group, seed=0)
 
 
 def task(**options):
@@ -124,9 +122,7 @@ def test_learned_weights_are_recorded_and_drawn():
     weights = [found[f"weight/{k}", ""].value for k in NAMES]
     assert sum(weights) == pytest.approx(1, abs=1e-5)
     suite = Suite("toy", "", (toy,), (Entry("gw", "GW", make),), "gw")
-    records = [
-        Record("toy", "toy", "gw", "default", 0, {}, f"weight/{k}", w) for k, w in zip(NAMES, weights, strict=True)
-    ]
+    records = [Record("toy", "toy", "gw", "default", 0, {}, f"weight/{k}", w) for k, w in zip(NAMES, weights, strict=True)]
     assert weight_bars(suite, records).startswith("<svg")
 
 

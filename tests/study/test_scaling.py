@@ -81,9 +81,7 @@ def test_a_damaged_point_is_measured_again(tmp_path):
     (found,) = run_scaling(tmp_path, only=["gram"], points=POINTS[:1], repeats=1)
     assert found["entry"] == "gram"
     assert found == run_scaling(tmp_path, only=["gram"], points=POINTS[:1], repeats=1)[0]
-    assert run_scaling(tmp_path, only=["gram"], points=POINTS[:1], repeats=2) != [
-        found
-    ]  # other turns are another number
+    assert run_scaling(tmp_path, only=["gram"], points=POINTS[:1], repeats=2) != [found]  # other turns are another number
 
 
 def test_bands_reach_from_the_worst_seed_to_the_best(monkeypatch):
@@ -111,9 +109,7 @@ def test_quality_is_drawn_over_the_share_of_missing_entries(tmp_path):
     assert "3-shot accuracy" in over_axis(suite, records)
     assert "Over the share of training entries missing" in write_report(suite, records, tmp_path).read_text()
     retrieval = {
-        r.task: r.value
-        for r in records
-        if (r.entry, r.metric, r.detail) == ("pairwise", "retrieval/cosine/R@1", "mean")
+        r.task: r.value for r in records if (r.entry, r.metric, r.detail) == ("pairwise", "retrieval/cosine/R@1", "mean")
     }
     assert retrieval["0 percent missing"] > retrieval["75 percent missing"] > 1 / 400
 

@@ -175,9 +175,7 @@ def test_the_first_line_answers_and_validation_rows_choose_the_strength():
         shown = summary(records, "accuracy").splitlines()
         assert shown[0] == line
         assert max(map(len, shown[1:6])) <= 80
-    assert answer(told({"a": up, "b": up}, {"a": up, "b": up}, seeds=1)).startswith(
-        "Whether to align a and b is unknown."
-    )
+    assert answer(told({"a": up, "b": up}, {"a": up, "b": up}, seeds=1)).startswith("Whether to align a and b is unknown.")
     (_, said) = reading(told({"a": up, "b": up}, {"a": up, "b": up}))
     assert "2, where its test score changes by +20" in said
     assert "the largest that was tried" in said

@@ -80,9 +80,7 @@ def interrupted(out, stop_at, how, **settings):
             how()
 
     objective.register_forward_hook(stop)
-    config = TrainConfig(
-        **{"epochs": 6, "batch_size": 12, "out": out, "lr": 0.05, "keep": "best", "patience": 2} | settings
-    )
+    config = TrainConfig(**{"epochs": 6, "batch_size": 12, "out": out, "lr": 0.05, "keep": "best", "patience": 2} | settings)
     return fit(net, objective, train=s.train, val=s.val, config=config)
 
 
@@ -98,9 +96,7 @@ def twice():
 def test_ctrl_c_at_any_moment_returns_a_run_that_continues_to_the_same_bits(tmp_path):
     whole = interrupted(tmp_path / "whole", None, None)
     assert whole.best < len(whole.history) < 6 + 1
-    for number, (stop_at, how) in enumerate(
-        [(1, ctrl_c), (2, ctrl_c), (4, ctrl_c), (6, twice), (9, ctrl_c), (11, twice)]
-    ):
+    for number, (stop_at, how) in enumerate([(1, ctrl_c), (2, ctrl_c), (4, ctrl_c), (6, twice), (9, ctrl_c), (11, twice)]):
         out = tmp_path / str(number)
         before = signal.getsignal(signal.SIGINT)
         stopped = interrupted(out, stop_at, how)

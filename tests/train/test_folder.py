@@ -207,9 +207,7 @@ def test_other_precisions_compiled_towers_and_objectives_with_weights(tmp_path):
     run, raw, out = small(tmp_path / "bf16", precision="bf16", objective=CoMM(("a", "b"), 8))
     assert np.array_equal(run.model.encode(raw)["a"], tuplet.load(out).encode(raw)["a"])
     run, raw, out = small(tmp_path / "compiled", {k: torch.compile(MLP(4, 8), backend="eager") for k in "ab"})
-    assert same(
-        {k.replace("._orig_mod.", "."): v for k, v in run.model.state_dict().items()}, tuplet.load(out).state_dict()
-    )
+    assert same({k.replace("._orig_mod.", "."): v for k, v in run.model.state_dict().items()}, tuplet.load(out).state_dict())
     frozen = MLP(4, 8).requires_grad_(False)
     run, raw, out = small(tmp_path / "frozen", {"a": frozen, "b": MLP(4, 8)})
     assert same(frozen.state_dict(), tuplet.load(out).encoders["a"].state_dict())
@@ -235,9 +233,7 @@ def test_a_damaged_folder_is_one_line(tmp_path):
     forms += [changed(*entry, "preprocessing", value=v) for v in ([], {}, 3, {**known, "mean": "x"})]
     shared = [{"class": "shared", "with": v} for v in ("zz", [], None)]
     forms += [changed(*entry, "encoder", value=v) for v in (None, [], {}, *shared)]
-    forms += [
-        changed(*entry, "encoder", "arguments", "in_features", value=v) for v in (5, 2**21, 2**80, "x", None, True)
-    ]
+    forms += [changed(*entry, "encoder", "arguments", "in_features", value=v) for v in (5, 2**21, 2**80, "x", None, True)]
     forms += [changed("modalities", value=v) for v in ({}, {"a": about["modalities"]["a"]}, None)]
     for form in forms:
         (out / "config.json").write_text(form)

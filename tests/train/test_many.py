@@ -116,9 +116,7 @@ def test_contrast_has_the_value_and_gradient_of_pairwise(what):
     seen = torch.autograd.grad((weights * found).sum(), (a, b))
     for s, w in enumerate(weights):
         x, y = a.detach()[s].requires_grad_(), b.detach()[s].requires_grad_()
-        emb = Embeddings.of(
-            {"a": x, "b": y}, present=dict.fromkeys("ab", here[s]), group=None if kin is None else kin[s]
-        )
+        emb = Embeddings.of({"a": x, "b": y}, present=dict.fromkeys("ab", here[s]), group=None if kin is None else kin[s])
         loss = w * Pairwise(tau=0.07)(emb).total
         torch.testing.assert_close(w * found[s], loss)
         for mine, other in zip(seen, torch.autograd.grad(loss, (x, y)), strict=True):

@@ -10,9 +10,7 @@ from tuplet.data import from_arrays
 def source(n=60, missing=False):
     rng = np.random.default_rng(0)
     hidden = rng.normal(size=(n, 3))
-    views = {
-        k: hidden @ rng.normal(size=(3, d)) + 0.1 * rng.normal(size=(n, d)) for k, d in (("a", 4), ("b", 5), ("c", 3))
-    }
+    views = {k: hidden @ rng.normal(size=(3, d)) + 0.1 * rng.normal(size=(n, d)) for k, d in (("a", 4), ("b", 5), ("c", 3))}
     if missing:
         views["b"][::4] = np.nan
     return from_arrays(views, targets={"label": (hidden[:, 0] > 0).astype(int)})

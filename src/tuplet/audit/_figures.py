@@ -69,9 +69,7 @@ def _curve(axis: Axes, found: PairAudit) -> None:
     axis.plot(at, curve.mean, color=COLOURS[0], linewidth=1.5, label="estimate, 80 % band")
     i = curve.strengths.index(found.advice.strength or 1.0)
     ends = [curve.low[i], curve.high[i]]
-    axis.plot(
-        [i, i], ends, color=COLOURS[0], linewidth=4, alpha=0.6, label="quoted in the answer", solid_capstyle="butt"
-    )
+    axis.plot([i, i], ends, color=COLOURS[0], linewidth=4, alpha=0.6, label="quoted in the answer", solid_capstyle="butt")
     deviation = np.sqrt(np.diag(np.array(tried.covariance)))
     inside = [i for i, s in enumerate(tried.strengths) if 0 < s <= curve.strengths[-1]]
     axis.errorbar(

@@ -82,9 +82,7 @@ def decompose(one: Side, two: Side, *, permutations: int = 100, bootstrap: int =
         both = labels.posterior(np.hstack([one.narrow, two.narrow]))
         by_models = from_posteriors(one.posterior, two.posterior, both, labels.classes, group=kin, bootstrap=bootstrap)
     except InputError:
-        said = (
-            "a class has too few rows for models, so these are parts of cluster codes and may not be of the modalities"
-        )
+        said = "a class has too few rows for models, so these are parts of cluster codes and may not be of the modalities"
         return replace(by_codes, warnings=(*by_codes.warnings, said))
     found = [by_codes.significant, by_models.significant]
     return replace(

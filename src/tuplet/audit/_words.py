@@ -52,9 +52,7 @@ def conclusion(audit: Audit) -> str:
     said = [f"Align {count or 'none'} of {len(audit.pairs)} pairs."]
     for word in WORDS:
         there = [p for p in audit.pairs if p.advice.word == word]
-        names = [
-            " + ".join(p.pair) + (f" (strength {p.advice.strength:g})" if p.advice.strength else "") for p in there
-        ]
+        names = [" + ".join(p.pair) + (f" (strength {p.advice.strength:g})" if p.advice.strength else "") for p in there]
         shown = ", ".join(names) if len(names) <= 4 else f"{len(names)} pairs"
         if len(there) == len(audit.pairs) and word == "unknown":
             return f"Unknown for all {len(there)} pairs{f': {shown}' if len(names) <= 4 else ''}."

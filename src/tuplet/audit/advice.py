@@ -178,9 +178,7 @@ def advise(
         evidence.append(f"{tried.rows} validation rows are too few: below {FEW} nothing is concluded.")
     elif tried.groups is not None and tried.groups < FEW_GROUPS:
         verdict = "unclear"
-        evidence.append(
-            f"{tried.groups} groups of validation rows are too few: below {FEW_GROUPS} nothing is concluded."
-        )
+        evidence.append(f"{tried.groups} groups of validation rows are too few: below {FEW_GROUPS} nothing is concluded.")
     else:
         best, least, drawn = _bound(tried)
         if not best > least:

@@ -109,9 +109,7 @@ def pilot(
     """
     if len(seeds) < 2:
         raise InputError(f"seeds has {len(seeds)} entry, expected two or more: one says nothing of the spread")
-    of = Pilots(
-        source.select(pair), target=target, strengths=strengths, seeds=seeds, steps=steps, config=config, part=part
-    )
+    of = Pilots(source.select(pair), target=target, strengths=strengths, seeds=seeds, steps=steps, config=config, part=part)
     return of.pilot(pair)
 
 

@@ -25,9 +25,7 @@ from tuplet.types import Embeddings, InputError
 
 LEVEL = 0.05
 """Of unrelated pairs, at most this share is called related."""
-NEEDS = (
-    "To say whether alignment helps a task, an audit needs a target: add an array 'label', or name one with --target."
-)
+NEEDS = "To say whether alignment helps a task, an audit needs a target: add an array 'label', or name one with --target."
 HEAD = ("pair", "related?", "p", "top 1", "chance", "CKA (null)", "kNN (null)")
 LEGEND = (
     "p: smallest of three tests against shuffled rows, times three. Top 1: test rows whose counterpart a linear map (CCA) puts "

@@ -111,9 +111,7 @@ def bench(command: Bench) -> None:
     if command.fresh:
         fresh(out)
     with Progress(f"{suite.title or suite.name} -> {out}") as progress:
-        records = run_suite(
-            suite, out=out, seeds=command.seeds, only=only, workers=command.workers, report=progress.advance
-        )
+        records = run_suite(suite, out=out, seeds=command.seeds, only=only, workers=command.workers, report=progress.advance)
     if not records:
         raise InputError(f"nothing of {suite.title or suite.name} finished{_first_error(out)}")
     keep_samples([t for t in suite.tasks if t.name in {r.task for r in records}], out)

@@ -31,9 +31,7 @@ def description(source: Source) -> str:
     lines.append(f"rows: {rows}  (split {source.split.sha256[:12]}, data {source.fingerprint[:12]})")
     for name, m in source.modalities.items():
         kind = m.kind or kind_of(m.shape)
-        lines.append(
-            f"  modality {name}: {m.shape} {m.dtype}{f', {kind}' if kind else ''}{_absent(source, name)}  {m.unit}"
-        )
+        lines.append(f"  modality {name}: {m.shape} {m.dtype}{f', {kind}' if kind else ''}{_absent(source, name)}  {m.unit}")
     for name, t in source.targets.items():
         lines.append(f"  target {name}: {t.size} {'classes' if t.kind == 'class' else f'real numbers {t.unit}'}")
     lines.append(f"  group: {_groups(source)}")

@@ -134,9 +134,7 @@ def _file(command: Embed, model: AlignmentModel) -> Iterator[Table]:
 
     for option in ("kind", "scaling", "root"):
         if getattr(command, option):
-            raise InputError(
-                f"{option} is {getattr(command, option)!r}, but the model says how rows are read; leave it out"
-            )
+            raise InputError(f"{option} is {getattr(command, option)!r}, but the model says how rows are read; leave it out")
     file = Path(command.data.partition("?")[0])
     noted = _noted_target(command.run)
     arrays = _arrays(file, {*model.encoders, *command.modalities, command.id, command.target, command.group, noted})
@@ -147,9 +145,7 @@ def _file(command: Embed, model: AlignmentModel) -> Iterator[Table]:
             f"({', '.join(model.encoders)}) do not both have"
         )
     if not wanted:
-        raise InputError(
-            f"{command.data} has {sorted(arrays)}, the model {sorted(model.encoders)}; expected some of these"
-        )
+        raise InputError(f"{command.data} has {sorted(arrays)}, the model {sorted(model.encoders)}; expected some of these")
     n = len(arrays[wanted[0]]) if arrays[wanted[0]].ndim else 0
     if uneven := [k for k in wanted if arrays[k].ndim < 1 or len(arrays[k]) != n]:
         raise InputError(
@@ -233,9 +229,7 @@ def _parquet(table: Table, absent: Table) -> bytes:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        raise InputError(
-            "writing .parquet needs pyarrow; run pip install 'tuplet[tables]', or give --out emb.npz"
-        ) from None
+        raise InputError("writing .parquet needs pyarrow; run pip install 'tuplet[tables]', or give --out emb.npz") from None
     width = table["vector"].shape[1]
     columns = {
         k: pa.FixedSizeListArray.from_arrays(pa.array(v.reshape(-1)), width) if k == "vector" else pa.array(v.tolist())

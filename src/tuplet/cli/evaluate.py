@@ -104,9 +104,7 @@ def _started(folder: Path, plain: AlignmentModel) -> AlignmentModel:
     model = load(folder)
     own = {k.replace(".branch.", ".", 1): v.shape for k, v in model.state_dict().items()}
     if model.start != "gcca" or any(own.get(k) != v.shape for k, v in plain.state_dict().items()):
-        raise InputError(
-            f"{folder} was trained with another model than {NOTE} says; restore it, or train again with --fresh"
-        )
+        raise InputError(f"{folder} was trained with another model than {NOTE} says; restore it, or train again with --fresh")
     return model
 
 

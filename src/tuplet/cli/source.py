@@ -82,9 +82,7 @@ def opened(name: str, reading: Reading | Path | None = None) -> Source:
     except OSError as error:
         raise InputError(f"source {name[:80]!r} cannot be read: {error.strerror}") from None
     if folder:
-        raise InputError(
-            f"source is {name!r}, which is a directory; give an .npz file, or a reader's name with --root {name}"
-        )
+        raise InputError(f"source is {name!r}, which is a directory; give an .npz file, or a reader's name with --root {name}")
     if not Path(file).suffix:
         raise InputError(
             f"source is {name[:80]!r}, expected one of {sorted([*SOURCES, *READERS])} or the path of an .npz or .safetensors "

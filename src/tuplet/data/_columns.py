@@ -50,9 +50,7 @@ def _dense(argument: str, tensor: Tensor, ragged: str) -> NDArray[Any]:
     fix = "dequantize" if tensor.is_quantized else "to_dense" if tensor.layout != torch.strided else ""
     if fix or tensor.is_meta:
         what = "quantized" if tensor.is_quantized else "without values (meta)" if tensor.is_meta else str(tensor.layout)
-        raise InputError(
-            f"{argument} is a tensor that is {what}, expected a dense one" + f"; call .{fix}()" * bool(fix)
-        )
+        raise InputError(f"{argument} is a tensor that is {what}, expected a dense one" + f"; call .{fix}()" * bool(fix))
     plain = tensor.detach().cpu().resolve_conj().resolve_neg()
     array: NDArray[Any] = (plain.float() if plain.is_floating_point() and plain.itemsize < 4 else plain).numpy()
     return array
@@ -146,9 +144,7 @@ def codes_of(argument: str, values: Any, n: int) -> tuple[NDArray[np.int64], NDA
         raise InputError(f"{argument} has shape {array.shape}, expected ({n},), one entry per row")
     if array.dtype.kind == "O":
         gaps = np.array([v is None for v in array], dtype=bool)
-        kinds = {
-            str if isinstance(v, str) else bool if isinstance(v, bool | np.bool_) else type(v) for v in array[~gaps]
-        }
+        kinds = {str if isinstance(v, str) else bool if isinstance(v, bool | np.bool_) else type(v) for v in array[~gaps]}
         if len(kinds) > 1 or not kinds <= {str, bool}:
             raise InputError(f"{argument} has {_objects(array)}, expected integers or strings; {AS_TEXT}")
         there = array[~gaps]

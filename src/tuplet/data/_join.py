@@ -101,9 +101,7 @@ def join(modalities: Mapping[str, Any], ids: Mapping[str, Any] | None = None, *,
 
 def _shuffled(ids: Ids) -> bool:
     """Tell whether these are the default ids 0, 1, 2 ... in another order: rows that were moved after they were numbered."""
-    return (
-        all(isinstance(i, int) for i in ids) and ids != tuple(range(len(ids))) and sorted(ids) == list(range(len(ids)))
-    )
+    return all(isinstance(i, int) for i in ids) and ids != tuple(range(len(ids))) and sorted(ids) == list(range(len(ids)))
 
 
 def index_of(values: Any) -> Ids:

@@ -129,9 +129,7 @@ class _Frames:
                     del self.left[k]
             return found
         if name in self.keep:
-            raise InputError(
-                f"{argument} is {name!r}, which modalities names as a modality; leave it out of one of them"
-            )
+            raise InputError(f"{argument} is {name!r}, which modalities names as a modality; leave it out of one of them")
         offered = self._offered()
         near = get_close_matches(name, offered, 1)
         fix = (
@@ -158,9 +156,7 @@ class _Frames:
         if isinstance(target, Mapping):
             return dict(target)
         if target is not None and not isinstance(target, str):
-            raise InputError(
-                f"target is a {type(target).__name__}, expected a name, or a dict such as {{'label': values}}"
-            )
+            raise InputError(f"target is a {type(target).__name__}, expected a name, or a dict such as {{'label': values}}")
         found = {}
         free = self.free([group])
         if target is not None:
@@ -189,9 +185,7 @@ class _Frames:
                 raise InputError(f"id is {id!r}, expected one of {sorted(self.left)}")
             for k in held:
                 if id not in list(self.left[k].columns):
-                    raise InputError(
-                        f"id is {id!r}, which modalities[{k!r}] does not have; it has {_some(self.left[k])}"
-                    )
+                    raise InputError(f"id is {id!r}, which modalities[{k!r}] does not have; it has {_some(self.left[k])}")
                 self.left[k] = self.left[k].set_index(id)
             return None
         self.shared = id if isinstance(id, str) else "id"

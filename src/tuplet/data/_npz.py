@@ -40,9 +40,7 @@ def members(path: Path, asked: set[str] | None = None) -> tuple[dict[str, NDArra
     except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(
-            f"{path} is no readable .npz file ({type(error).__name__}); save it again with numpy.savez"
-        ) from None
+        raise InputError(f"{path} is no readable .npz file ({type(error).__name__}); save it again with numpy.savez") from None
     return arrays, hashlib.sha256(content).hexdigest()
 
 

@@ -83,9 +83,7 @@ def _picture(unit: str, rate: float | None, rows: Values) -> Panel:
         strip = np.concatenate([part for i in at for part in (row[i], gap)][:-1], axis=1)
         image = axes.imshow(strip, interpolation="none", vmin=low, vmax=high, cmap="gray")
         every, name = _time(channels, rate)
-        axes.set_xticks(
-            [(width + gap.shape[1]) * i + width / 2 for i in range(len(at))], [f"{every[i]:.3g}" for i in at]
-        )
+        axes.set_xticks([(width + gap.shape[1]) * i + width / 2 for i in range(len(at))], [f"{every[i]:.3g}" for i in at])
         axes.set(yticks=[], xlabel=name if rate else "channel")
         axes.spines[:].set_visible(False)
         return image

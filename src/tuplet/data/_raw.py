@@ -167,9 +167,7 @@ def raw_rows(name: str, values: Any, kind: Kind | None) -> Raw:
         rows, present = hashed(argument, array)
         return Raw(rows, "text", present=present, text=_strings_checksum(as_strings(argument, array)))
     if kind == "text":
-        raise InputError(
-            f"kinds[{name!r}] is 'text', but {argument} holds {array.dtype}; give strings, or leave the kind out"
-        )
+        raise InputError(f"kinds[{name!r}] is 'text', but {argument} holds {array.dtype}; give strings, or leave the kind out")
     array = as_numbers(argument, array)
     array = array[:, None] if array.ndim == 1 else array
     check_kind(name, kind, array.shape[1:])

@@ -141,9 +141,7 @@ def draw_pairs(
         partner = _nearest(_poses(hard, n)[chosen], code, other, turn, apart)
     same = np.arange(count) < wanted
     order = rng.permutation(count)
-    return Pairs(
-        chosen[np.concatenate([left, other])][order], chosen[np.concatenate([right, partner])][order], same[order]
-    )
+    return Pairs(chosen[np.concatenate([left, other])][order], chosen[np.concatenate([right, partner])][order], same[order])
 
 
 def pair_parts(
@@ -183,9 +181,7 @@ def pair_parts(
     if len(counts) != 3:
         raise InputError(f"counts has {len(counts)} numbers, expected three: train, val and test")
     return {
-        part: draw_pairs(
-            group, getattr(split, part), count=count, seed=seed, positives=positives, hard=hard, apart=apart
-        )
+        part: draw_pairs(group, getattr(split, part), count=count, seed=seed, positives=positives, hard=hard, apart=apart)
         for part, count in zip(PARTS, counts, strict=True)
     }
 
@@ -205,9 +201,7 @@ def _blocks(code: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int6
     return code, first[inverse], length[inverse]
 
 
-def _turns(
-    items: NDArray[np.int64], count: int, rng: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _turns(items: NDArray[np.int64], count: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Take every item once, in random order, before any is taken again; also return how often it was taken before."""
     if not count:
         return items[:0], items[:0]

@@ -95,9 +95,7 @@ class Preprocessing:
         if not self.columns or not is_frame(raw) or not all(isinstance(c, str) for c in raw.columns):
             return raw
         if lacking := [c for c in self.columns if c not in raw.columns]:
-            raise InputError(
-                f"{name} lacks the columns {lacking[:20]}, expected {list(self.columns)[:20]} as in training"
-            )
+            raise InputError(f"{name} lacks the columns {lacking[:20]}, expected {list(self.columns)[:20]} as in training")
         return raw[list(self.columns)]
 
     def _shaped(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
@@ -131,9 +129,7 @@ class Preprocessing:
             out[some] = self.block(np.asarray(array[some]).reshape(-1, *self.modality.shape), present[some])
         if not np.isfinite(out).all():
             row = int(np.flatnonzero(~np.isfinite(out.reshape(len(out), -1)).all(axis=1))[0])
-            raise InputError(
-                f"{argument} has values too large for float32 after scaling in row {row}; rescale or clip them"
-            )
+            raise InputError(f"{argument} has values too large for float32 after scaling in row {row}; rescale or clip them")
         return out
 
     def block(self, values: NDArray[Any], present: NDArray[np.bool_]) -> NDArray[np.float32]:

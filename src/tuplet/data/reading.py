@@ -297,8 +297,7 @@ def from_table(
         rates=rates,
         target_kind=target_kind,
         name=name or about.get("name", "").replace("/", " ").replace("\\", " ").strip()[:80] or opened.path.stem,
-        provenance=provenance
-        or Provenance(about.get("title") or opened.path.stem, sha256=opened.sha256, **about_origin),
+        provenance=provenance or Provenance(about.get("title") or opened.path.stem, sha256=opened.sha256, **about_origin),
     )
 
 

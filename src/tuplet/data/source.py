@@ -233,9 +233,7 @@ class Source:
             return self
         parts = {part: (rows := getattr(self.split, part))[here[rows]] for part in PARTS}
         if empty := [part for part, rows in parts.items() if not len(rows)]:
-            raise InputError(
-                f"targets[{target!r}] has no label in the {empty[0]} rows; label more rows, or pass split="
-            )
+            raise InputError(f"targets[{target!r}] has no label in the {empty[0]} rows; label more rows, or pass split=")
         return replace(self, split=Split(parts["train"], parts["val"], parts["test"], self.split.seed))
 
     def read(self, name: str, rows: Tensor) -> Tensor:

@@ -137,9 +137,7 @@ def check_split(split: Split, n: int, group: NDArray[np.int64] | None) -> None:
             seen[unit] = name
 
 
-def _split_groups(
-    n: int, labels: ArrayLike | None, group: NDArray[np.int64], shares: NDArray[np.float64], seed: int
-) -> Split:
+def _split_groups(n: int, labels: ArrayLike | None, group: NDArray[np.int64], shares: NDArray[np.float64], seed: int) -> Split:
     groups = int(group.max()) + 1
     if groups < 3:
         raise InputError(f"a part would be empty: {groups} groups for three parts; give more groups, or pass split=")
@@ -163,9 +161,7 @@ def _split_groups(
         placed[s] += counts[g]
         home[g] = s
     if not placed.any(axis=1).all():
-        raise InputError(
-            "a part would be empty: some classes occur in one group only; give more groups, or pass split="
-        )
+        raise InputError("a part would be empty: some classes occur in one group only; give more groups, or pass split=")
     return replace(Split.of(home[group]), seed=seed)
 
 

@@ -88,17 +88,13 @@ class Table:
         end = 0
         for name, _, _, first, last in places:
             if first != end:
-                raise InputError(
-                    f"path {file} has column {_short(name)} at byte {first}, expected {end}; write it again"
-                )
+                raise InputError(f"path {file} has column {_short(name)} at byte {first}, expected {end}; write it again")
             end = last
         if start + end != size:
             raise InputError(f"path {file} has {size} bytes, expected {start + end}; it was cut off or overwritten")
         lengths = {name: shape[0] for name, _, shape, _, _ in places}
         if len(set(lengths.values())) != 1:
-            raise InputError(
-                f"path {file} has columns of lengths {_short(lengths)}, expected one or more of one length"
-            )
+            raise InputError(f"path {file} has columns of lengths {_short(lengths)}, expected one or more of one length")
         whole = np.memmap(file, np.uint8, "r") if size > start else np.zeros(start, np.uint8)
         whole.flags.writeable = False
         columns = {
@@ -248,9 +244,7 @@ def _place(file: Path, name: str, entry: object) -> tuple[str, np.dtype[Any], tu
     code, shape, offsets = (fields.get(k) for k in ("dtype", "shape", "data_offsets"))
     dtype = DTYPES.get(code) if isinstance(code, str) else None
     if dtype is None:
-        raise InputError(
-            f"path {file} has column {_short(name)} of dtype {_short(code)}, expected one of {', '.join(DTYPES)}"
-        )
+        raise InputError(f"path {file} has column {_short(name)} of dtype {_short(code)}, expected one of {', '.join(DTYPES)}")
     if not _sizes(shape) or not 0 < len(shape) <= 32 or not _sizes(offsets) or len(offsets) != 2 or max(shape) > 2**48:
         raise InputError(
             f"path {file} has column {_short(name)} with shape {_short(shape)} at {_short(offsets)}; write it again"

@@ -11,9 +11,7 @@ from tuplet.data.source import Rows, Source
 from tuplet.types import Batch, InputError
 
 
-def batches(
-    rows: Rows, *, batch_size: int, seed: int, epoch: int, drop_last: bool = True, first: int = 0
-) -> Iterator[Batch]:
+def batches(rows: Rows, *, batch_size: int, seed: int, epoch: int, drop_last: bool = True, first: int = 0) -> Iterator[Batch]:
     """Go through the batches of one epoch in an order that seed and epoch alone decide, so that a resumed run sees the same.
 
     Args:
@@ -41,9 +39,7 @@ def batches(
         if value < least:
             raise InputError(f"{argument} is {value}, expected at least {least}")
     if drop_last and len(rows) < batch_size:
-        raise InputError(
-            f"batch_size is {batch_size}, but there are only {len(rows)} rows; lower it, or set drop_last=False"
-        )
+        raise InputError(f"batch_size is {batch_size}, but there are only {len(rows)} rows; lower it, or set drop_last=False")
     order = order_of(len(rows), seed=seed, epoch=epoch)
     stop = len(rows) - len(rows) % batch_size if drop_last else len(rows)
     return (rows[order[start : start + batch_size]] for start in range(first * batch_size, stop, batch_size))

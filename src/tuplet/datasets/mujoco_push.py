@@ -56,9 +56,7 @@ ABOUT = {
 
 def read(root: Path) -> Content:
     """Read all but the pictures: a row per step, trajectory after trajectory, each of them checked."""
-    parts: dict[str, list[NDArray[Any]]] = {
-        k: [] for k in ("object", "position", "sensors", "control", "group", "split")
-    }
+    parts: dict[str, list[NDArray[Any]]] = {k: [] for k in ("object", "position", "sensors", "control", "group", "split")}
     places: list[tuple[Path, str, int]] = []  # of every trajectory: file, name, first row
     seen: dict[str, object] = {}
     dtypes: set[np.dtype[Any]] = set()

@@ -72,9 +72,7 @@ def find(root: Path, names: tuple[str, ...]) -> Path:
     found = [f for name in names if (f := root / f"{name}.pkl").is_file()]
     if len(found) != 1:
         listed = ", ".join(f"{n}.pkl" for n in names)
-        what = (
-            f"{len(found)} of {listed}; give the file itself" if found else f"none of {listed}; give the folder, or the"
-        )
+        what = f"{len(found)} of {listed}; give the file itself" if found else f"none of {listed}; give the folder, or the"
         raise InputError(f"root {root} holds {what}" + ("" if found else " file itself"))
     return found[0]
 
@@ -129,13 +127,9 @@ def _part(file: Path, content: Any, name: str) -> dict[str, NDArray[Any]]:
     shape = made["text"].shape
     for key in MODALITIES:
         if made[key].ndim != 3 or made[key].shape[:2] != shape[:2]:
-            raise InputError(
-                f"{file} has {name}[{key!r}] of shape {made[key].shape}, expected {shape[:2]} + (features,)"
-            )
+            raise InputError(f"{file} has {name}[{key!r}] of shape {made[key].shape}, expected {shape[:2]} + (features,)")
     if made["labels"].size != shape[0] or not np.isfinite(made["labels"]).all():
-        raise InputError(
-            f"{file} has {name}['labels'] of shape {made['labels'].shape}, expected {shape[0]} finite numbers"
-        )
+        raise InputError(f"{file} has {name}['labels'] of shape {made['labels'].shape}, expected {shape[0]} finite numbers")
     made["labels"] = made["labels"].reshape(-1).astype(np.float64)
     made["ids"] = _ids(file, part.get("id"), name, shape[0])
     return made
@@ -240,9 +234,7 @@ def opened(root: Path, names: tuple[str, ...], *, nan: Nan = "error") -> Affect:
     return Affect(file, variant, columns, used, labels, ids, part, (f"converted from {variant.name}",))
 
 
-def reader(
-    names: tuple[str, ...], load: Callable[..., Source], report: Callable[[Affect], str], about: str | None
-) -> Reader:
+def reader(names: tuple[str, ...], load: Callable[..., Source], report: Callable[[Affect], str], about: str | None) -> Reader:
     """Make the reader of some variants; ``report`` gives the last line of `Reader.verify`."""
 
     def content(root: Path, *, nan: Nan = "error") -> Content:
@@ -311,6 +303,4 @@ def _scaled(name: str, column: Lazy, used: NDArray[np.int64], train: NDArray[np.
 
     seen = column if scaling == "train-padded" else Lazy(column.shape, words)
     scale = fit_scale(name, seen, np.sort(train), scaling="channels")
-    return Lazy(
-        column.shape, lambda at: np.where((steps < used[at, None])[..., None], scale(column[at]), np.float32(0))
-    )
+    return Lazy(column.shape, lambda at: np.where((steps < used[at, None])[..., None], scale(column[at]), np.float32(0)))

@@ -66,9 +66,7 @@ def load(
     root = Path(root)
     one_of("split", split, ("published", "speaker"))
     if (speakers is not None) != (split == "speaker"):
-        raise InputError(
-            f"speakers is {speakers} and split {split!r}; give speakers= with split='speaker', and only there"
-        )
+        raise InputError(f"speakers is {speakers} and split {split!r}; give speakers= with split='speaker', and only there")
     affect = opened(root, FILES, nan=nan)
     label = _labels(affect)
     group: NDArray[np.str_] | None = None
@@ -101,15 +99,11 @@ def _speakers(file: Path, affect: Affect) -> NDArray[np.str_]:
         known = json.loads(file.read_bytes())
         return np.array([str(known[i]["speaker"]) for i in affect.ids.tolist()])
     except OSError as error:
-        raise InputError(
-            f"speakers {file} cannot be read ({error.strerror}); give MUStARD's sarcasm_data.json"
-        ) from None
+        raise InputError(f"speakers {file} cannot be read ({error.strerror}); give MUStARD's sarcasm_data.json") from None
     except KeyError as error:
         raise InputError(f"speakers {file} has no speaker for {error}; the ids of the pickle are others") from None
     except (ValueError, TypeError, RecursionError):
-        raise InputError(
-            f"speakers {file} is not {{id: {{'speaker': ...}}}}; give MUStARD's sarcasm_data.json"
-        ) from None
+        raise InputError(f"speakers {file} is not {{id: {{'speaker': ...}}}}; give MUStARD's sarcasm_data.json") from None
 
 
 def _report(affect: Affect) -> str:

@@ -54,9 +54,7 @@ def find(root: Path | None) -> Path:
     if root is None:
         spec = importlib.util.find_spec("seglearn")
         if spec is None or spec.origin is None:
-            raise InputError(
-                f"seglearn is not installed; pip install seglearn==1.2.5, or give the path of {FILE} as root"
-            )
+            raise InputError(f"seglearn is not installed; pip install seglearn==1.2.5, or give the path of {FILE} as root")
         root = Path(spec.origin).parent
     for place in (root, root / FILE, root / "data" / FILE, root / "seglearn" / "data" / FILE):
         if place.is_file():

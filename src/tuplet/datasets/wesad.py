@@ -123,9 +123,7 @@ def _same_options(root: Path, about: Mapping[str, str], how: Cut) -> None:
         raise InputError(f"root {root} is no converted WESAD file; give the folder of the subjects") from None
     asked = [list(how.states), how.seconds, how.stride, how.purity]
     if had != asked or not set(how.signals) <= known:
-        raise InputError(
-            f"root {root} was converted with {made}, asked for {list(how.signals)}, {asked}; load the raw folder"
-        )
+        raise InputError(f"root {root} was converted with {made}, asked for {list(how.signals)}, {asked}; load the raw folder")
 
 
 def _split(subjects: NDArray[np.int64], split: str, held_out: int | None, seed: int) -> Split:
@@ -145,9 +143,7 @@ def _split(subjects: NDArray[np.int64], split: str, held_out: int | None, seed: 
     return replace(Split.of(part), seed=seed)
 
 
-def _normalised(
-    name: str, column: Any, how: Normalisation, subjects: NDArray[np.int64], train: NDArray[np.int64]
-) -> Lazy:
+def _normalised(name: str, column: Any, how: Normalisation, subjects: NDArray[np.int64], train: NDArray[np.int64]) -> Lazy:
     n, channels, samples = column.shape
     centre, width = np.zeros((n, channels, 1)), np.ones((n, channels, 1))
     turned = Lazy((n, samples, channels), lambda at: np.asarray(column[at]).transpose(0, 2, 1))  # channels last
@@ -178,10 +174,7 @@ def _report(root: Path) -> list[str]:
     return [
         f"{len(counts)} subjects: {', '.join(f'S{s}' for s in counts)}",
         f"published but not here: {', '.join(f'S{s}' for s in missing)}" if missing else "all published subjects",
-        *(
-            f"{s}: {n} windows of 5 s, {100 * n / max(total.sum(), 1):.0f} %"
-            for s, n in zip(STATES, total, strict=True)
-        ),
+        *(f"{s}: {n} windows of 5 s, {100 * n / max(total.sum(), 1):.0f} %" for s, n in zip(STATES, total, strict=True)),
     ]
 
 

@@ -83,9 +83,7 @@ def each_subject(root: Path, how: Cut) -> Iterator[tuple[int, dict[str, NDArray[
     for file in _files(root):
         subject, recorded, label = _recording(file, how.signals)
         if subject in seen:
-            raise InputError(
-                f"subject {subject} is in {seen[subject]} and in {file}; a subject listed twice leaks test data"
-            )
+            raise InputError(f"subject {subject} is in {seen[subject]} and in {file}; a subject listed twice leaks test data")
         seen[subject] = file
         rows = _windows(recorded, label, how)
         yield subject, rows | {"group": np.full(len(rows["start"]), subject, dtype=np.int64)}
@@ -122,12 +120,7 @@ def _recording(file: Path, signals: tuple[str, ...]) -> tuple[int, dict[str, NDA
     for name in signals:
         device, key, rate, _ = SIGNALS[name]
         value = _lower(file, signal.get(device), f"signal/{device}").get(key)
-        if (
-            not isinstance(value, np.ndarray)
-            or value.dtype.kind not in "iuf"
-            or value.ndim not in (1, 2)
-            or not value.size
-        ):
+        if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf" or value.ndim not in (1, 2) or not value.size:
             raise InputError(f"{file} has no numbers at signal/{device}/{key}, expected (samples, channels)")
         with np.errstate(over="ignore", invalid="ignore"):  # counted below
             value = value.reshape(len(value), -1).astype(np.float32)

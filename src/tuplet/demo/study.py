@@ -76,14 +76,10 @@ class Found:
     """What was measured of one method with one seed."""
 
     numbers: dict[str, float]  # of test rows; "validation" is what `whole` averages, on validation rows
-    ranks: NDArray[
-        np.int64
-    ]  # (rows,) of the right picture for each English name, 1 is first, by the own score; may be empty
+    ranks: NDArray[np.int64]  # (rows,) of the right picture for each English name, 1 is first, by the own score; may be empty
     cosine_ranks: NDArray[np.int64]  # likewise by mean cosine
     top: NDArray[np.int64]  # (rows, 10) for each name, the test rows found first
-    whole: NDArray[
-        np.float64
-    ]  # per concept, how often each modality finds the others among the first ten, and the reverse
+    whole: NDArray[np.float64]  # per concept, how often each modality finds the others among the first ten, and the reverse
 
 
 def ask(source: Source, out: Path, report: Callable[[int, int, str], None]) -> Audit:
@@ -155,9 +151,7 @@ def _measured(
     if method == "inputs":
         results = evaluate_inputs(source, target="group", which=whole)
         return {"numbers": _numbers(results), "ranks": [], "cosine_ranks": [], "top": [], "whole": []}
-    objective = TRAINED.get(
-        method, Cone
-    )()  # what is not trained is searched by the cone, the best score that needs none
+    objective = TRAINED.get(method, Cone)()  # what is not trained is searched by the cone, the best score that needs none
     if method == "linear":
         model = linear_baseline(source)
     elif method not in TRAINED:

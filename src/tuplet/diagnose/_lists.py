@@ -291,11 +291,7 @@ def _checked(name: str, given: Array) -> Tensor:
         x = x.float() if x.is_floating_point() else x.double()
     if not bool(torch.isfinite(x.sum())) and not bool((finite := torch.isfinite(x).all(dim=1)).all()):
         bad = int((~finite).sum())
-        raise InputError(
-            f"{name} has NaN or infinite values in {bad} of {len(x)} rows; leave those rows out on both sides"
-        )
+        raise InputError(f"{name} has NaN or infinite values in {bad} of {len(x)} rows; leave those rows out on both sides")
     if x.dtype == torch.float64 and not float(x.abs().max()) <= LARGEST:
-        raise InputError(
-            f"{name} has values up to {float(x.abs().max()):.0e}, whose squares overflow; divide it by a constant"
-        )
+        raise InputError(f"{name} has values up to {float(x.abs().max()):.0e}, whose squares overflow; divide it by a constant")
     return x

@@ -201,9 +201,7 @@ def alignment(x: Float[Tensor, "B D"], y: Float[Tensor, "B D"], *, alpha: float 
     in_range("alpha", alpha, 1e-9)
     x, y = _checked("x", x), _checked("y", y)
     if x.shape != y.shape:
-        raise InputError(
-            f"y has shape {tuple(y.shape)}, expected {tuple(x.shape)} as x; row i of both must be the same thing"
-        )
+        raise InputError(f"y has shape {tuple(y.shape)}, expected {tuple(x.shape)} as x; row i of both must be the same thing")
     value: Tensor = torch.linalg.vector_norm(x - y, dim=1).pow(alpha).mean()
     return value
 

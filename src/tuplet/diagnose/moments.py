@@ -114,9 +114,7 @@ def hsic_of(cross: float, lengths: float, trace_a: float, trace_b: float, n: int
     return cross - n / (n - 2) * lengths + trace_a * trace_b / ((n - 1) * (n - 2))
 
 
-def alignment_score(
-    hsic: list[float], traces: tuple[float, float], n: int, d: int, kernel: str, unbiased: bool
-) -> Score:
+def alignment_score(hsic: list[float], traces: tuple[float, float], n: int, d: int, kernel: str, unbiased: bool) -> Score:
     """Make CKA's score from three values of HSIC."""
     both = math.sqrt(hsic[1]) * math.sqrt(hsic[2]) if min(hsic[1:]) > 0 else math.nan
     warnings = [] if both > 0 else ["one side does not vary enough; the value is undefined"]
@@ -124,9 +122,7 @@ def alignment_score(
         warnings.append(f"n = {n} <= d = {d}: biased CKA tends to 1 whatever the rows hold; take unbiased=True")
     chance = 0.0 if unbiased else traces[0] * traces[1] / (n - 1) / both
     kind = "unbiased" if unbiased else "biased"
-    return Score(
-        "cka", hsic[0] / both, n, f"{kernel} kernel, {kind} HSIC, rows as given", chance, warnings=tuple(warnings)
-    )
+    return Score("cka", hsic[0] / both, n, f"{kernel} kernel, {kind} HSIC, rows as given", chance, warnings=tuple(warnings))
 
 
 def principal(scatter: Float[Tensor, "d d"], components: int | float) -> Float[Tensor, "d k"]:

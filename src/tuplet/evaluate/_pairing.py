@@ -12,9 +12,7 @@ from tuplet.evaluate.retrieval import mean_cosine
 from tuplet.model import AlignmentModel
 from tuplet.model.embedding import embed
 
-ADVICE = (
-    "Check the pairing first: does row i mean the same thing in every array? If it does, train longer or raise tau."
-)
+ADVICE = "Check the pairing first: does row i mean the same thing in every array? If it does, train longer or raise tau."
 FACTOR = 1.5
 """Retrieval below so many times chance is near it."""
 POOL = 1000

@@ -87,9 +87,7 @@ def standing(row: NDArray[np.float64], mine: NDArray[np.float64]) -> Standing:
     return Standing(*(c[::-1] for c in counts))
 
 
-def measured(
-    standings: Sequence[Standing], pool: int, *, ties: Ties, cutoffs: Sequence[int] = CUTOFFS
-) -> tuple[Items, int]:
+def measured(standings: Sequence[Standing], pool: int, *, ties: Ties, cutoffs: Sequence[int] = CUTOFFS) -> tuple[Items, int]:
     """Turn the standings of every query's relevant candidates, best first, into its metrics."""
     counts = np.array([len(s.higher) for s in standings])
     all_of = Standing(*(np.concatenate(c) for c in zip(*standings, strict=True)))

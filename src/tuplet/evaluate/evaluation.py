@@ -88,9 +88,7 @@ def evaluate(
     name = target_of_probes(source, target)
     return [
         *(
-            probe_results(
-                *[(e.h, e.target[name]) for e in parts.values()], which=which, groups=unit_ids(source, "test")
-            )
+            probe_results(*[(e.h, e.target[name]) for e in parts.values()], which=which, groups=unit_ids(source, "test"))
             if name
             else ()
         ),
@@ -134,9 +132,7 @@ def evaluate_inputs(
     probed = probe_results(*[(p.x, p.target[name]) for p in parts], which=which, groups=groups) if name else []
     test, same = parts[-1], len({x.shape[1] for x in parts[-1].x.values()}) == 1
     found = (
-        retrieval_results(Embeddings.of(test.x, present=test.present), {"cosine": mean_cosine}, groups=groups)
-        if same
-        else []
+        retrieval_results(Embeddings.of(test.x, present=test.present), {"cosine": mean_cosine}, groups=groups) if same else []
     )
     if not probed and not found:
         raise InputError(f"{source.name} has no target; inputs of different shapes have nothing else to compare")
@@ -195,16 +191,11 @@ def retrieval_results(
     for kind, score in scores.items():
         if not directions:  # no row has what a direction needs
             break
-        runs = {
-            f"{'+'.join(q)}->{'+'.join(c)}": retrieve(emb, q, c, score=score, relevance=relevance)
-            for q, c in directions
-        }
+        runs = {f"{'+'.join(q)}->{'+'.join(c)}": retrieve(emb, q, c, score=score, relevance=relevance) for q, c in directions}
         for metric in next(iter(runs.values())).values:
             higher, key = metric not in ("MdR", "MnR"), f"retrieval/{kind}/{metric}"
             results += [Result(key, r.values[metric], d, higher, r.chance[metric], r.pool) for d, r in runs.items()]
-            value, chance = (
-                float(np.mean([getattr(r, f)[metric] for r in runs.values()])) for f in ("values", "chance")
-            )
+            value, chance = (float(np.mean([getattr(r, f)[metric] for r in runs.values()])) for f in ("values", "chance"))
             same = len({r.queries for r in runs.values()}) == 1
             items = _items(np.mean([r.items[metric] for r in runs.values()], axis=0), groups) if same and higher else ()
             results.append(Result(key, value, "mean", higher, chance, max(r.pool for r in runs.values()), items))

@@ -87,9 +87,7 @@ def query_bank(
     _check(scores, beta=beta)
     one_of("rows", rows, ("hubs", "all"))
     if bank.ndim != 2 or bank.shape[1] != scores.shape[1]:
-        raise InputError(
-            f"bank has shape {tuple(bank.shape)}, expected (Nb, {scores.shape[1]}): the same candidates as scores"
-        )
+        raise InputError(f"bank has shape {tuple(bank.shape)}, expected (Nb, {scores.shape[1]}): the same candidates as scores")
     if not 1 <= k <= scores.shape[1]:
         raise InputError(f"k is {k}, expected 1 to {scores.shape[1]}, the number of candidates")
     log = beta * scores - torch.logsumexp(beta * bank, dim=0)
@@ -126,11 +124,7 @@ def csls(scores: Float[Tensor, "Q C"], *, k: int = 10) -> Float[Tensor, "Q C"]:
     _check(scores)
     if not 1 <= k <= min(scores.shape):
         raise InputError(f"k is {k}, expected 1 to {min(scores.shape)}, the smaller number of queries and candidates")
-    return (
-        2 * scores
-        - scores.topk(k, dim=1).values.mean(1, keepdim=True)
-        - scores.topk(k, dim=0).values.mean(0, keepdim=True)
-    )
+    return 2 * scores - scores.topk(k, dim=1).values.mean(1, keepdim=True) - scores.topk(k, dim=0).values.mean(0, keepdim=True)
 
 
 def sinkhorn(scores: Float[Tensor, "Q C"], *, beta: float = 20.0, rounds: int = 100) -> Float[Tensor, "Q C"]:
@@ -169,9 +163,7 @@ def sinkhorn(scores: Float[Tensor, "Q C"], *, beta: float = 20.0, rounds: int = 
 def _check(scores: Tensor, *, beta: float = 1.0) -> None:
     """Refuse anything but a finite matrix and a positive inverse temperature."""
     if scores.ndim != 2 or not scores.is_floating_point() or scores.numel() == 0:
-        raise InputError(
-            f"scores is {scores.dtype} of shape {tuple(scores.shape)}, expected floating (Nq, Nc), not empty"
-        )
+        raise InputError(f"scores is {scores.dtype} of shape {tuple(scores.shape)}, expected floating (Nq, Nc), not empty")
     if not bool(torch.isfinite(scores).all()):
         raise InputError("scores has NaN or infinite values; leave such queries and candidates out")
     if not 0 < beta < float("inf"):

@@ -150,9 +150,7 @@ class _Pool:
             scores = self.score(self._cut(self.query, queries), self._cut(self.candidates, candidates))
         expected = (queries.stop - queries.start, candidates.stop - candidates.start)
         if tuple(scores.shape) != expected:
-            raise InputError(
-                f"score gave shape {tuple(scores.shape)} for {expected[0]} queries and {expected[1]} candidates"
-            )
+            raise InputError(f"score gave shape {tuple(scores.shape)} for {expected[0]} queries and {expected[1]} candidates")
         if not bool(torch.isfinite(scores.sum())) and not bool(torch.isfinite(scores).all()):
             raise InputError(f"score gave values that are not finite for {self.query} -> {self.candidates}")
         found: NDArray[np.float64] = scores.double().cpu().contiguous().numpy()
@@ -211,9 +209,7 @@ def _several(pool: _Pool, ids: NDArray[np.int64]) -> Iterator[list[Standing]]:
         yield [standing(row, row[places]) for row, places in zip(panel[known:], mine, strict=True)]
 
 
-def sides_of(
-    emb: Embeddings, query: Sequence[str], candidates: Sequence[str]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def sides_of(emb: Embeddings, query: Sequence[str], candidates: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Check the names of the modalities on both sides."""
     sides = []
     for argument, names in (("query", query), ("candidates", candidates)):

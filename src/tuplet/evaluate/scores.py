@@ -52,9 +52,7 @@ def prediction_results(
         pairs = zip(_class_values(guess, true), _class_values(majority, true), strict=True)
         names = ("accuracy", "balanced", "f1")
         return [
-            Result(
-                f"{metric}/{name}", value, detail, True, level, len(truth), _items(hits) if name == "accuracy" else ()
-            )
+            Result(f"{metric}/{name}", value, detail, True, level, len(truth), _items(hits) if name == "accuracy" else ())
             for name, (value, level) in zip(names, pairs, strict=True)
         ]
     truth, seen = (y.reshape(len(y), -1).double() for y in (truth, seen))

@@ -72,9 +72,7 @@ def summary(results: Sequence[Result], baselines: Mapping[str, Sequence[Result]]
     lines.append(f"{'':<33}{''.join(f'{k:>8}' for k in rows)}{'chance':>8}{'pool':>7}")
 
     def add(words: str, r: Result) -> None:
-        same = [
-            next((o for o in other if (o.metric, o.detail) == (r.metric, r.detail)), None) for other in rows.values()
-        ]
+        same = [next((o for o in other if (o.metric, o.detail) == (r.metric, r.detail)), None) for other in rows.values()]
         numbers = "".join(f"{'-':>8}" if o is None else f"{o.value:>8.3f}" for o in same)
         chance = "" if r.chance is None else f"{r.chance:.3f}"
         words = words if len(words) <= 33 else f"{words[:32]}…"
@@ -94,9 +92,7 @@ def summary(results: Sequence[Result], baselines: Mapping[str, Sequence[Result]]
     there = {*rows, *(r.metric for r in results), *("chance" for r in results if r.chance is not None)}
     if len(shown := [words for name, words in LEGEND.items() if name in there]) > 1:
         lines += wrapped(f"{'; '.join(shown)}.")
-    near = [
-        near_chance(row) for row in (results, (baselines or {}).get("linear", ())) if _one(row, "retrieval/cosine/mAP")
-    ]
+    near = [near_chance(row) for row in (results, (baselines or {}).get("linear", ())) if _one(row, "retrieval/cosine/mAP")]
     if near and all(near):  # where the closed form finds pairs, rows do belong together
         lines += wrapped(f"Retrieval is near chance. {ADVICE}")
     return "\n".join(lines)
@@ -124,11 +120,7 @@ def _gains(results: Sequence[Result], baselines: Mapping[str, Sequence[Result]])
         ours = _one(results, metric)
         theirs = {WORDS.get(k, k): _one(rows, metric.replace("own", "cosine")) for k, rows in baselines.items()}
         known = {k: v for k, v in theirs.items() if v is not None}
-        if (
-            ours is None
-            or not known
-            or (metric == "retrieval/own/mAP" and ours.items == said_of.get("retrieval/cosine/mAP"))
-        ):
+        if ours is None or not known or (metric == "retrieval/own/mAP" and ours.items == said_of.get("retrieval/cosine/mAP")):
             continue
         said_of[metric] = ours.items
         apart = {k: _apart(ours, v) for k, v in known.items()}

@@ -21,9 +21,7 @@ def numbers(name: str, value: Any) -> Tensor:
             array = np.asarray(value)
             array = array.astype(np.float64) if array.dtype.kind == "O" else array
         except (TypeError, ValueError):
-            raise InputError(
-                f"{name} is not an array of numbers; give rows of equal length that hold numbers only"
-            ) from None
+            raise InputError(f"{name} is not an array of numbers; give rows of equal length that hold numbers only") from None
         if array.dtype.kind not in "fiubc":
             raise InputError(f"{name} has dtype {array.dtype}, expected real numbers; encode text first")
         if array.dtype.kind == "f" and array.dtype.itemsize > 8:
@@ -62,7 +60,5 @@ def column(name: str, values: Any) -> NDArray[Any]:
         try:
             np.unique(array)
         except TypeError:
-            raise InputError(
-                f"{name} mixes values that cannot be sorted, such as None and text; give one kind only"
-            ) from None
+            raise InputError(f"{name} mixes values that cannot be sorted, such as None and text; give one kind only") from None
     return array

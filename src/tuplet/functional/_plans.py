@@ -31,9 +31,7 @@ def gromov_plan(
 
 
 @gromov_plan.register_fake
-def _(
-    Kx: Tensor, Ky: Tensor, p: Tensor, q: Tensor, start: Tensor, epsilon: float, iterations: int, tol: float
-) -> Tensor:
+def _(Kx: Tensor, Ky: Tensor, p: Tensor, q: Tensor, start: Tensor, epsilon: float, iterations: int, tol: float) -> Tensor:
     return torch.empty_like(start, memory_format=torch.contiguous_format)
 
 
@@ -61,9 +59,7 @@ def _conditional(Kx: Tensor, Ky: Tensor, p: Tensor, q: Tensor, start: Tensor, it
     return plan
 
 
-def _mirror(
-    Kx: Tensor, Ky: Tensor, p: Tensor, q: Tensor, start: Tensor, epsilon: float, iterations: int, tol: float
-) -> Tensor:
+def _mirror(Kx: Tensor, Ky: Tensor, p: Tensor, q: Tensor, start: Tensor, epsilon: float, iterations: int, tol: float) -> Tensor:
     """Solve the entropic problem linearised at the last plan, with its potentials kept and its accuracy rising."""
     a, b = p.clamp_min(LIGHT), q.clamp_min(LIGHT)
     held = (p > 0)[:, :, None] & (q > 0)[:, None, :]
@@ -79,9 +75,7 @@ def _mirror(
     return plan
 
 
-def gromov_value(
-    Kx: Float[Tensor, "S N N"], Ky: Float[Tensor, "S P P"], plan: Float[Tensor, "S N P"]
-) -> Float[Tensor, " S"]:
+def gromov_value(Kx: Float[Tensor, "S N N"], Ky: Float[Tensor, "S P P"], plan: Float[Tensor, "S N P"]) -> Float[Tensor, " S"]:
     r"""Gromov-Wasserstein cost of given plans, :math:`\\sum_{ijkl} T_{ij} T_{kl} (K^x_{ik} - K^y_{jl})^2`, ``(S,)``."""
     # Proposition 1 of Peyre et al., completed to squares: what depends on Ky keeps its digits where kernels nearly match.
     p, q = plan.sum(dim=2), plan.sum(dim=1)

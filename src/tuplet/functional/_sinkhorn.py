@@ -28,8 +28,7 @@ def half_squared(x: Float[Tensor, "S N D"], y: Float[Tensor, "S P D"]) -> Float[
 @torch.library.custom_op(
     "tuplet::potentials",
     mutates_args=(),
-    schema="(Tensor cost, Tensor a, Tensor b, Tensor f, float epsilon, int iterations, float tol)"
-    " -> (Tensor, Tensor, Tensor)",
+    schema="(Tensor cost, Tensor a, Tensor b, Tensor f, float epsilon, int iterations, float tol) -> (Tensor, Tensor, Tensor)",
 )
 def potentials(
     cost: Tensor, a: Tensor, b: Tensor, f: Tensor, epsilon: float, iterations: int, tol: float
@@ -109,9 +108,7 @@ class Potentials(torch.autograd.Function):
     """Differentiate the potentials through the equations of the masses, which they solve."""
 
     @staticmethod
-    def forward(
-        ctx: Any, cost: Tensor, a: Tensor, b: Tensor, epsilon: float, tol: float
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(ctx: Any, cost: Tensor, a: Tensor, b: Tensor, epsilon: float, tol: float) -> tuple[Tensor, Tensor, Tensor]:
         f, g, error = potentials(cost, a, b, epsilon * a.log(), epsilon, ROUNDS, tol)
         ctx.save_for_backward(cost, f, g)
         ctx.epsilon = epsilon

@@ -134,9 +134,7 @@ class ClusterKernel:
         self._scale, self._length = torch.where(varies, spread, 1.0), length
         values = (values - self._location) / self._scale
         generator = torch.Generator().manual_seed(self.seed)
-        self._views = [
-            self._one(values, c, times, chosen, generator) for c in range(2, most + 1) for _ in range(self.draws)
-        ]
+        self._views = [self._one(values, c, times, chosen, generator) for c in range(2, most + 1) for _ in range(self.draws)]
         return self
 
     @torch.no_grad()
@@ -220,9 +218,7 @@ class ClusterKernel:
         self._location, self._scale = state["location"].double(), state["scale"].double()
         return self
 
-    def _one(
-        self, values: Tensor, c: int, times: tuple[int, int], chosen: tuple[int, int], generator: torch.Generator
-    ) -> View:
+    def _one(self, values: Tensor, c: int, times: tuple[int, int], chosen: tuple[int, int], generator: torch.Generator) -> View:
         """Draw what one mixture sees, and its prior, and fit it."""
 
         def whole(low: int, high: int) -> int:
@@ -272,9 +268,7 @@ class ClusterKernel:
         return self._views
 
 
-def _bounds(
-    argument: str, given: tuple[int, int] | None, default: tuple[int, int], largest: int, axis: str
-) -> tuple[int, int]:
+def _bounds(argument: str, given: tuple[int, int] | None, default: tuple[int, int], largest: int, axis: str) -> tuple[int, int]:
     low, high = default if given is None else given
     if not 1 <= low <= high <= largest:
         raise InputError(f"{argument} is ({low}, {high}), expected 1 <= low <= high <= {axis} = {largest}")

@@ -132,9 +132,7 @@ def holder_divergence(
     if len(taus) != m:
         raise InputError(f"tau has {len(taus)} bandwidths for {m} sets; give one number, or one per set")
     if mode == "loo_both" and len({len(z) for z in sets}) > 1:
-        raise InputError(
-            f"sets have {[len(z) for z in sets]} rows; mode='loo_both' needs tuples, equal numbers of rows"
-        )
+        raise InputError(f"sets have {[len(z) for z in sets]} rows; mode='loo_both' needs tuples, equal numbers of rows")
     if len(set(taus)) > 1:
         warnings.warn("tau differs between sets: constants do not cancel and the value is no divergence", stacklevel=2)
     own = 0 if mode == "loo_both" else None

@@ -114,9 +114,7 @@ def gromov_wasserstein(
     paired = a.shape == b.shape
     if coupling == "identity":
         if not paired or not (torch.compiler.is_compiling() or torch.allclose(a, b)):
-            raise InputError(
-                "coupling is 'identity', which needs p equal to q; use 'gw' or 'entropic' for other masses"
-            )
+            raise InputError("coupling is 'identity', which needs p equal to q; use 'gw' or 'entropic' for other masses")
         plan = torch.diag_embed(a)
     else:
         if start is None:

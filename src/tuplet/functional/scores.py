@@ -146,9 +146,7 @@ def triangle_area(
     """
     _check(anchor, rest)
     if len(rest) != 2:
-        raise InputError(
-            f"rest holds {len(rest)} tensors, expected 2: a triangle has three corners; use simplex_volume"
-        )
+        raise InputError(f"rest holds {len(rest)} tensors, expected 2: a triangle has three corners; use simplex_volume")
     # Shifting all corners by one vector changes nothing and keeps the expansion of |q - c|^2 well conditioned; the edge
     # c_2 - c_1 keeps the digits of nearly coincident candidates.
     centre = rest[0].detach().mean(dim=0)

@@ -28,9 +28,7 @@ def samples(
     kin = None if group is None else states("group", group, len(raw))
     for name, rows in (("x1", a), ("x2", b)):
         if len(rows) != len(raw):
-            raise InputError(
-                f"{name} has {len(rows)} rows, expected {len(raw)} to match y; row i of each is one sample"
-            )
+            raise InputError(f"{name} has {len(rows)} rows, expected {len(raw)} to match y; row i of each is one sample")
     return a, b, np.unique(raw, return_inverse=True)[1].astype(np.int64), kin
 
 

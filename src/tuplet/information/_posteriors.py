@@ -43,9 +43,7 @@ def cross_fitted(
     if len(size) == 1:
         return np.ones((len(y), 1))  # one class is certain
     if group is not None and (held := len(np.unique(group))) < folds:
-        raise InputError(
-            f"group has {held} groups, expected at least {folds}, one per fold; take fewer folds, or leave it out"
-        )
+        raise InputError(f"group has {held} groups, expected at least {folds}, one per fold; take fewer folds, or leave it out")
     cut = (StratifiedKFold if group is None else StratifiedGroupKFold)(folds, shuffle=True, random_state=seed)
     parts = list(cut.split(x, y, group))
     if any(len(np.unique(y[train])) < len(size) for train, _ in parts):

@@ -83,9 +83,7 @@ def _solve(first: Tensor, second: Tensor, gap: float) -> tuple[float, float, int
     pair = x1 * p + x2
     members = sparse.csr_matrix((one, (pair, number)), shape=(n * p, cells))
     eye, none = sparse.identity(cells, format="csr"), sparse.csr_matrix((cells, cells))
-    cones = sparse.vstack(
-        [sparse.hstack([none, eye]), sparse.hstack([-eye, none]), sparse.hstack([-members[pair], none])]
-    )
+    cones = sparse.vstack([sparse.hstack([none, eye]), sparse.hstack([-eye, none]), sparse.hstack([-members[pair], none])])
     cones = cones.tocsr()[np.arange(3 * cells).reshape(3, cells).T.ravel()]  # (-t, q, sum q) cell by cell
     rows = sparse.csr_matrix((one, (x1 * y + label, number)), shape=(n * y, cells))
     columns = sparse.csr_matrix((one, (x2 * y + label, number)), shape=(p * y, cells))

@@ -173,8 +173,7 @@ def _corrected(raw: Draws, free: Draws, given: list[NDArray[np.float64]], entrop
     shared = max(shared, i1 + i2 - entropy)
     union = i1 + i2 - shared
     chains = [
-        low
-        + _above_chance(seen["information12"] - seen[k], float(draws[-1].mean() - draws[i].mean()), entropy - seen[k])
+        low + _above_chance(seen["information12"] - seen[k], float(draws[-1].mean() - draws[i].mean()), entropy - seen[k])
         for i, (low, k, draws) in enumerate(zip((i1, i2), TERMS[:2], given, strict=True))
     ]
     together = max(union, min(chains))

@@ -122,9 +122,7 @@ def _checked(table: Table, ndim: int) -> Tensor:
     name = "table" if ndim == 3 else "tables"
     joint = numbers(name, table).detach().double()
     if joint.ndim != ndim or not joint.numel():
-        raise InputError(
-            f"{name} has shape {tuple(joint.shape)}, expected {axes}, none of them 0; axes are (x1, x2, y)"
-        )
+        raise InputError(f"{name} has shape {tuple(joint.shape)}, expected {axes}, none of them 0; axes are (x1, x2, y)")
     if not bool(joint.isfinite().all()):
         bad = int((~joint.isfinite()).sum())
         raise InputError(f"{name} has {bad} NaN or infinite entries; give counts or probabilities")

@@ -72,9 +72,7 @@ def batch(
         1.0
     """
     a, b, target, kin = samples(x1, x2, y, bins=bins, group=group)
-    p1, p2, p12 = (
-        cross_fitted(x, target, model=model, folds=folds, group=kin, seed=seed) for x in (a, b, np.hstack([a, b]))
-    )
+    p1, p2, p12 = (cross_fitted(x, target, model=model, folds=folds, group=kin, seed=seed) for x in (a, b, np.hstack([a, b])))
     return from_posteriors(
         p1, p2, p12, target, group=kin, atoms=atoms, bootstrap=bootstrap, level=level, seed=seed, units=units
     )
@@ -224,8 +222,7 @@ def _decomposed(
     """Parts and terms of atoms against labels for each row of weights, and the gap."""
     wide = int(y.max()) + 1
     first, second, both = (
-        np.stack([np.bincount(code * wide + y, w, (code.max() + 1) * wide).reshape(-1, wide) for w in weights])
-        for code in atom
+        np.stack([np.bincount(code * wide + y, w, (code.max() + 1) * wide).reshape(-1, wide) for w in weights]) for code in atom
     )
     one, two = torch.from_numpy(first), torch.from_numpy(second)
     bounds = [union_information(one[:1], two[:1], gap=1e-6)]

@@ -72,9 +72,7 @@ def gaussian(
     return _decompose(covariance, (dy, d1, d2), units, gap, samples=n, warnings=warnings)
 
 
-def gaussian_covariance(
-    covariance: Array, *, sizes: tuple[int, int, int], units: Units = "bits", gap: float = 1e-5
-) -> PID:
+def gaussian_covariance(covariance: Array, *, sizes: tuple[int, int, int], units: Units = "bits", gap: float = 1e-5) -> PID:
     r"""Decompose what two sources say about a target, from the covariance of all three.
 
     .. math::

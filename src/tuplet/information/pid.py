@@ -152,9 +152,7 @@ class PID:
                 line += "  above its null" if self.significant[name] else "  not above its null"
             lines.append(line)
         terms = zip(("I(X1;Y)", "I(X2;Y)", "I(X1,X2;Y)"), TERMS, strict=True)
-        lines.append(
-            ", ".join(f"{label} {_shown(getattr(self, name))}" for label, name in terms) + f", {_certified(self.gap)}"
-        )
+        lines.append(", ".join(f"{label} {_shown(getattr(self, name))}" for label, name in terms) + f", {_certified(self.gap)}")
         return "\n".join([*lines, *(f"! {text}" for text in self.warnings)])
 
 

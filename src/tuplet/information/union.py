@@ -73,9 +73,7 @@ def union_information(
     first, second = _checked(first, second)
     classes = first.sum(1)
     entropy = -torch.xlogy(classes, classes).sum(1)
-    one, two = (
-        (torch.xlogy(f, f).sum((1, 2)) - torch.xlogy(f.sum(2), f.sum(2)).sum(1)) + entropy for f in (first, second)
-    )
+    one, two = ((torch.xlogy(f, f).sum((1, 2)) - torch.xlogy(f.sum(2), f.sum(2)).sum(1)) + entropy for f in (first, second))
     least, most = torch.maximum(one, two), one + two
     if ceiling is not None:
         most = torch.maximum(torch.minimum(most, ceiling.double()), least)

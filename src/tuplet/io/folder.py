@@ -59,9 +59,7 @@ def fresh(folder: Path) -> None:
         for path, name in names.items():
             known = _SCRATCH.fullmatch(path.name) or any(fnmatchcase(name, pattern) for pattern in _patterns(name))
             if path.is_symlink() or not path.is_file() or not known:
-                raise InputError(
-                    f"{folder} holds {name}, which tuplet did not write; move it away, or choose another --out"
-                )
+                raise InputError(f"{folder} holds {name}, which tuplet did not write; move it away, or choose another --out")
         own = [p for p in files if not _SCRATCH.fullmatch(p.name)]
         if own and not any((folder / name).is_file() for name in MARKERS):
             raise InputError(

@@ -34,23 +34,17 @@ def open_hdf5(path: Path) -> Iterator[Any]:
         raise
     except FAULTS as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(
-            f"{path} cannot be read as HDF5 ({reason}); it was cut off or damaged, copy it again"
-        ) from error
+        raise InputError(f"{path} cannot be read as HDF5 ({reason}); it was cut off or damaged, copy it again") from error
 
 
-def array_at(
-    path: Path, group: Any, key: str, shape: Sequence[int | None], *, rows: slice | None = None
-) -> NDArray[Any]:
+def array_at(path: Path, group: Any, key: str, shape: Sequence[int | None], *, rows: slice | None = None) -> NDArray[Any]:
     """Read one array of an open file, or some of its rows."""
     where = f"{path}{getattr(group, 'name', '/').rstrip('/')}"
     item = group.get(key)
     if item is None:
         raise InputError(f"{where} has no array {key!r}; it has {sorted(group)[:20]}")
     seen, dtype = getattr(item, "shape", None), getattr(item, "dtype", None)
-    fits = (
-        seen is not None and len(seen) == len(shape) and all(w in (None, s) for w, s in zip(shape, seen, strict=True))
-    )
+    fits = seen is not None and len(seen) == len(shape) and all(w in (None, s) for w, s in zip(shape, seen, strict=True))
     if not fits or dtype is None or dtype.kind not in "biuf":
         wanted = tuple("n" if s is None else s for s in shape)
         raise InputError(f"{where} has {key!r} of shape {seen} and dtype {dtype}, expected {wanted} numbers")

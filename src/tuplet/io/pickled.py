@@ -113,8 +113,6 @@ NAMES = {
     "_codecs.encode": Name(_encode),
     "builtins.complex": Name(complex),
     "collections.OrderedDict": Name(_made(OrderedDict)),
-    **{
-        f"builtins.{kind.__name__}": Name(_made(kind)) for kind in (bytearray, bytes, dict, frozenset, list, set, tuple)
-    },
+    **{f"builtins.{kind.__name__}": Name(_made(kind)) for kind in (bytearray, bytes, dict, frozenset, list, set, tuple)},
 }
 """All that a file may name; numpy 2 and Python 2 paths are brought to these first."""

@@ -68,15 +68,11 @@ class _Machine:
                     f"arrays and plain containers only"
                 )
             action(self)
-        raise InputError(
-            f"{self.name} has more than {self.steps} instructions, expected arrays rather than many objects"
-        )
+        raise InputError(f"{self.name} has more than {self.steps} instructions, expected arrays rather than many objects")
 
     def take(self, n: int) -> memoryview:
         if n < 0 or n > len(self.data) - self.at:
-            raise InputError(
-                f"{self.name} ends {n - len(self.data) + self.at} bytes too early, or is no pickle; copy it again"
-            )
+            raise InputError(f"{self.name} ends {n - len(self.data) + self.at} bytes too early, or is no pickle; copy it again")
         self.at += n
         return self.data[self.at - n : self.at]
 

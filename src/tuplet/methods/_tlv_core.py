@@ -72,9 +72,7 @@ def tlv_core(
     towers = checked(towers)
     bridge = None
     if levels > 0:
-        bridge = BridgingAdapter(
-            {k: t.width for k, t in towers.items()}, rank=rank, levels=levels, bias=bias, init=init
-        )
+        bridge = BridgingAdapter({k: t.width for k, t in towers.items()}, rank=rank, levels=levels, bias=bias, init=init)
     several, width = sensors > 1, towers["touch"].width
     modulator = SensorModulator(width, sensors, without_id=without_id) if several and modulate else None
     aligning = Pairwise(tau=Temperature(0.07)) if objective is None else objective

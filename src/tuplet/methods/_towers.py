@@ -19,9 +19,7 @@ def checked(towers: Mapping[str, Tower]) -> dict[str, Tower]:
     if set(towers) != set(NAMES):
         raise InputError(f"towers has {sorted(towers)}, expected {list(NAMES)}; clip(folder, part) makes each")
     if len({id(t) for t in towers.values()}) < len(NAMES):
-        raise InputError(
-            "two of the towers are the same object; make a copy for touch, clip(folder, part='vision') again"
-        )
+        raise InputError("two of the towers are the same object; make a copy for touch, clip(folder, part='vision') again")
     return dict(towers)
 
 
@@ -29,22 +27,16 @@ def aligned(
     towers: Mapping[str, Tower], *, bridge: BridgingAdapter | None = None, modulator: SensorModulator | None = None
 ) -> AlignmentModel:
     """Build the model of three frozen towers, whose projections are frozen, too."""
-    encoders = {
-        k: TowerEncoder(t, k, bridge=bridge, modulator=modulator if k == "touch" else None) for k, t in towers.items()
-    }
+    encoders = {k: TowerEncoder(t, k, bridge=bridge, modulator=modulator if k == "touch" else None) for k, t in towers.items()}
     for t in towers.values():
         t.projection.requires_grad_(False)
-    return AlignmentModel(
-        encoders, {k: t.projection for k, t in towers.items()}, {} if bridge is None else {"bridge": bridge}
-    )
+    return AlignmentModel(encoders, {k: t.projection for k, t in towers.items()}, {} if bridge is None else {"bridge": bridge})
 
 
 def free(tower: Tower, *parts: str) -> None:
     """Train the parts of a tower whose names begin so."""
     module = cast(nn.Module, tower)
-    found = {
-        name: p for name, p in module.named_parameters() if name.startswith(tuple(f"body.{part}" for part in parts))
-    }
+    found = {name: p for name, p in module.named_parameters() if name.startswith(tuple(f"body.{part}" for part in parts))}
     for part in parts:
         if not any(name.startswith(f"body.{part}") for name in found):
             raise InputError(f"the tower has no {part}; give a vision tower of CLIP, clip(folder)")

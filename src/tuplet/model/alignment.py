@@ -69,9 +69,7 @@ class AlignmentModel(nn.Module):
         self.start: Start = "random"
 
     def __repr__(self) -> str:
-        lines = [
-            f"AlignmentModel of {len(self.encoders)} modalities, {sum(p.numel() for p in self.parameters()):,} weights"
-        ]
+        lines = [f"AlignmentModel of {len(self.encoders)} modalities, {sum(p.numel() for p in self.parameters()):,} weights"]
         for name in self.encoders:
             rows = self.preprocessing.get(name)
             shape = "" if rows is None else " x ".join(map(str, rows.modality.shape)) + " -> "
@@ -80,9 +78,7 @@ class AlignmentModel(nn.Module):
         return "\n".join([*lines, "  layers: print(model.encoders, model.projections)"])
 
     @classmethod
-    def mlp(
-        cls, shapes: Mapping[str, tuple[int, ...]], *, dim: int = 64, hidden: int = 128, layers: int = 2
-    ) -> AlignmentModel:
+    def mlp(cls, shapes: Mapping[str, tuple[int, ...]], *, dim: int = 64, hidden: int = 128, layers: int = 2) -> AlignmentModel:
         """Build an MLP encoder and a three-layer projection per modality.
 
         Args:

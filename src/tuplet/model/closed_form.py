@@ -111,9 +111,7 @@ def linear_maps(source: Source, *, dim: int = 64, ridge: float | None = None) ->
             f"pairs"
         )
     if len(names) - len(still := [k for k in names if not axes[k][1].shape[1]]) < 2:
-        raise ClosedFormError(
-            f"{source.name} has constant modalities {still}; a linear closed form needs two that vary"
-        )
+        raise ClosedFormError(f"{source.name} has constant modalities {still}; a linear closed form needs two that vary")
     covariance = moments.covariance()
     val, there = _read(source.val, _even(len(source.val), POOL), names)
     together = torch.stack([there[k] for k in names]).long()

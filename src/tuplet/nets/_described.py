@@ -70,9 +70,7 @@ def build(description: Mapping[str, Any], *, depth: int = 0) -> nn.Module:
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(
-            f"arguments of {name} are {str(dict(arguments))[:80]}, which do not make one ({error})"
-        ) from None
+        raise InputError(f"arguments of {name} are {str(dict(arguments))[:80]}, which do not make one ({error})") from None
     if sum(math.prod(v.shape) for v in made.state_dict().values()) > 2**36:
         raise InputError(f"{name} with {str(dict(arguments))[:80]} has more than 2^36 numbers")
     return made

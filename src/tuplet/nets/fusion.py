@@ -44,9 +44,7 @@ class Fusion(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.queries_keys_values = nn.Linear(dim, 3 * dim)
         self.out = nn.Linear(dim, dim)
-        self.feed_forward = nn.Sequential(
-            nn.LayerNorm(dim), nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim)
-        )
+        self.feed_forward = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim))
         self.offset = nn.Parameter(torch.zeros(len(self.modalities), dim))
 
     def forward(self, tokens: Mapping[str, Float[Tensor, "B D"]], present: Mapping[str, Bool[Tensor, " B"]]) -> Tensor:

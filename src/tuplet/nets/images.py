@@ -92,9 +92,7 @@ class SmallCNN(nn.Module):
         steps: list[nn.Module] = []
         for i, stride in enumerate((2, 2, 2, 1)):
             steps += [nn.Conv2d(widths[i], widths[i + 1], 3, stride, padding=1), make(widths[i + 1]), nn.ReLU()]
-        self.layers = nn.Sequential(
-            *steps, nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * widths[-1], out_features)
-        )
+        self.layers = nn.Sequential(*steps, nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * widths[-1], out_features))
         self._arguments = {**sizes, "norm": norm}
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B out"]:

@@ -41,9 +41,7 @@ class Named(nn.Module):
 
     def __setitem__(self, name: str, module: nn.Module) -> None:
         if not isinstance(name, str) or not name or any(ord(c) < 32 or 0xD800 <= ord(c) < 0xE000 for c in name):
-            raise InputError(
-                f"a modality is called {name!r}, expected text that is not empty, without control characters"
-            )
+            raise InputError(f"a modality is called {name!r}, expected text that is not empty, without control characters")
         if not isinstance(module, nn.Module):
             raise InputError(f"the module of {name!r} is a {type(module).__name__}, expected a torch.nn.Module")
         self._keys[name] = _key(name)

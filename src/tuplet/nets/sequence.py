@@ -47,17 +47,13 @@ class SequenceCNN(nn.Module):
     ) -> None:
         super().__init__()
         one_of("layout", layout, ("sequence", "signal"))
-        sizes = positive(
-            channels=channels, out_features=out_features, width=width, kernel=kernel, stride=stride, pool=pool
-        )
+        sizes = positive(channels=channels, out_features=out_features, width=width, kernel=kernel, stride=stride, pool=pool)
         self.layout = layout
         self._arguments = {**sizes, "layout": layout}
         steps: list[nn.Module] = []
         for i in range(3):
             steps += [nn.Conv1d(width if i else channels, width, kernel, stride, padding=kernel // 2), nn.ReLU()]
-        self.layers = nn.Sequential(
-            *steps, nn.AdaptiveAvgPool1d(pool), nn.Flatten(), nn.Linear(width * pool, out_features)
-        )
+        self.layers = nn.Sequential(*steps, nn.AdaptiveAvgPool1d(pool), nn.Flatten(), nn.Linear(width * pool, out_features))
 
     def forward(self, x: Float[Tensor, "B S C"]) -> Float[Tensor, "B out"]:
         """Return the encoded histories."""

@@ -93,9 +93,7 @@ class ClipTower(nn.Module):
         ids, given = (x["ids"], x.get("mask")) if isinstance(x, Mapping) else (x, None)
         longest = int(self.body.config.max_position_embeddings)
         if ids.ndim != 2 or ids.shape[1] > longest:
-            raise InputError(
-                f"token ids have shape {tuple(ids.shape)}, expected (B, N) with N at most {longest}; cut the text"
-            )
+            raise InputError(f"token ids have shape {tuple(ids.shape)}, expected (B, N) with N at most {longest}; cut the text")
         ids = ids.long()  # sources hold numbers as floats
         tokens = self.body.embeddings(input_ids=ids)
         n = ids.shape[1]
@@ -143,9 +141,7 @@ def clip(source: str | Path | Mapping[str, Any], part: Literal["vision", "text"]
     else:
         folder = Path(source)
         if not (folder / "config.json").is_file():
-            raise InputError(
-                f"source {str(folder)!r} has no config.json; give the folder that a CLIPModel was saved to"
-            )
+            raise InputError(f"source {str(folder)!r} has no config.json; give the folder that a CLIPModel was saved to")
         if not list(folder.glob("*.safetensors")):
             raise InputError(f"source {str(folder)!r} has no .safetensors weights; save them with save_pretrained")
         model = CLIPModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)

@@ -56,9 +56,7 @@ class Contrastive(Objective):
         if anchors == "one" and weights:
             raise InputError("weights are given for anchors='one', which has nothing to weigh; set anchors='all'")
         if anchors == "one" and isinstance(tau, Mapping):
-            raise InputError(
-                "tau is a dict for anchors='one', which has one temperature; give a number or set anchors='all'"
-            )
+            raise InputError("tau is a dict for anchors='one', which has one temperature; give a number or set anchors='all'")
         self.tau = temperature(tau)
         self.weights, self.anchors, self.anchor, self.sign = weights, anchors, anchor, Sign(sign)
         self.even = not weights and not isinstance(tau, Mapping)  # no modality is treated in a way of its own

@@ -75,8 +75,7 @@ class Objective(nn.Module, ABC):
             raise InputError(f"z has {m} modalities ({', '.join(emb.modalities)}), {name} needs {bound}")
         if self.traits.rowwise and len(emb) < 2:
             raise InputError(
-                f"z has {len(emb)} row, {name} needs at least 2 to contrast; raise batch_size or drop the last "
-                f"incomplete batch"
+                f"z has {len(emb)} row, {name} needs at least 2 to contrast; raise batch_size or drop the last incomplete batch"
             )
         first = next(iter(emb.z.values()))
         ready = replace(emb, z={k: self._ready(emb.z[k]) for k in emb.modalities})

@@ -77,7 +77,7 @@ class Curriculum(Objective):
         texts: modalities whose unit vectors are summed into ``T``, such as a sentence and a phrase.
         tau: temperature, a number or a `Temperature`.
         start: weight of the teacher at the beginning.
-        end: as in `teacher_share`.
+        end: how far the weight falls below zero, with ``after="below"``.
         span: share of the run over which it fades.
         decay: how it fades.
         after: what follows.
@@ -128,9 +128,7 @@ class Curriculum(Objective):
         """Return the contrastive term."""
         names = (self.student, self.teacher, *self.texts)
         if unknown := sorted(set(names) - set(emb.z)):
-            raise InputError(
-                f"the embeddings have {list(emb.modalities)}, expected {unknown} too; name the curriculum's"
-            )
+            raise InputError(f"the embeddings have {list(emb.modalities)}, expected {unknown} too; name the curriculum's")
         u = (1 - self.beta) * emb.z[self.student] + self.beta * emb.z[self.teacher]
         text = torch.stack([emb.z[k] for k in self.texts]).sum(dim=0)
         tau = self.tau()
@@ -145,6 +143,4 @@ class Curriculum(Objective):
 
     def score(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
         """Return the mean cosine over the pairs of a query and a candidate modality, ``(Nq, Nc)``."""
-        return torch.stack(
-            [F.normalize(q) @ F.normalize(c).mT for q in query.values() for c in candidates.values()]
-        ).mean(0)
+        return torch.stack([F.normalize(q) @ F.normalize(c).mT for q in query.values() for c in candidates.values()]).mean(0)

@@ -109,7 +109,5 @@ class Handed(Objective):
     def terms(self, emb: Embeddings) -> dict[str, Tensor]:
         """Return the mean."""
         if self.name not in emb.aux:
-            raise InputError(
-                f"aux has {sorted(emb.aux)}, expected {self.name!r}; an encoder that returns Encoded gives it"
-            )
+            raise InputError(f"aux has {sorted(emb.aux)}, expected {self.name!r}; an encoder that returns Encoded gives it")
         return {"mean": row_mean(emb.aux[self.name].float(), None, emb.rows)}

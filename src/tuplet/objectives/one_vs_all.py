@@ -110,8 +110,7 @@ class OneVsAll(Contrastive):
                 raise InputError("projector='mlp' needs modalities=M and dim=D, the number and size of the embeddings")
             self.traits = replace(self.traits, missing="complete")
             self.mlps = nn.ModuleList(
-                nn.Sequential(nn.Linear((modalities - 1) * dim, dim), nn.GELU(), nn.Linear(dim, dim))
-                for _ in range(modalities)
+                nn.Sequential(nn.Linear((modalities - 1) * dim, dim), nn.GELU(), nn.Linear(dim, dim)) for _ in range(modalities)
             )
 
     def terms(self, emb: Embeddings) -> dict[str, Tensor]:

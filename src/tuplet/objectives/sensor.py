@@ -102,8 +102,6 @@ class SensorDecoupling(Objective):
             )
         f = emb.h[self.modality] if self.site == "pooled" else emb.aux[where]
         if f.shape[1] != self.centroids.shape[1]:
-            raise InputError(
-                f"features have width {f.shape[1]}, expected {self.centroids.shape[1]}; set width={f.shape[1]}"
-            )
+            raise InputError(f"features have width {f.shape[1]}, expected {self.centroids.shape[1]}; set width={f.shape[1]}")
         sensor = emb.aux["sensor"].where(emb.present[self.modality], -1)
         return f.to(self.centroids.dtype), sensor

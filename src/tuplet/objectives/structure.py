@@ -203,9 +203,7 @@ class Structure(Objective):
         p = everyone / everyone.sum().clamp_min(1) * (masses.sum(dim=1, keepdim=True) > 0)
 
         def matched(start: Tensor | Literal["product"]) -> Tensor:
-            found = gromov_wasserstein(
-                C, K, p=p, q=masses, coupling=self.coupling, start=start, epsilon=self.epsilon, tol=1e-9
-            )
+            found = gromov_wasserstein(C, K, p=p, q=masses, coupling=self.coupling, start=start, epsilon=self.epsilon, tol=1e-9)
             return found.value + found.divergence
 
         own = matched(plans)  # rows matched as the inputs were

@@ -108,9 +108,7 @@ class UnimodalTask(Objective):
     def check(self, emb: Embeddings) -> None:
         """Refuse embeddings without a head or a target."""
         if set(emb.modalities) != set(self.heads):
-            raise InputError(
-                f"in_features has {list(self.heads)}, the embeddings {list(emb.modalities)}; name the same ones"
-            )
+            raise InputError(f"in_features has {list(self.heads)}, the embeddings {list(emb.modalities)}; name the same ones")
         _check_target(self.target, emb)
 
     def predict(self, emb: Embeddings) -> dict[str, Tensor]:

@@ -84,9 +84,7 @@ class Symile(Contrastive):
         one_of("rows_as", rows_as, ("unit", "given"))
         self.negatives = negatives
         if negatives == "n_squared" and isinstance(tau, Mapping):
-            raise InputError(
-                "tau is a dict, which negatives='n_squared' cannot use: all anchors share one table of scores"
-            )
+            raise InputError("tau is a dict, which negatives='n_squared' cannot use: all anchors share one table of scores")
         self.traits = replace(self.traits, symmetric=self.even)
         self.scale, self.unit_rows = scale, rows_as == "unit"
         self.generator, self.permutations = generator, permutations
@@ -142,9 +140,7 @@ class Symile(Contrastive):
                 return mask
 
         positive = reduce(torch.mul, z).sum(dim=1) * factor
-        return self._info_nce(
-            emb, lambda q, c: cut(z[m], q) @ cut(products, c).mT, positive, valid, both=False, keep=keep
-        )
+        return self._info_nce(emb, lambda q, c: cut(z[m], q) @ cut(products, c).mT, positive, valid, both=False, keep=keep)
 
     def _shuffles(self, emb: Embeddings, valid: Tensor | None) -> Tensor:
         """Return a permutation per anchor and other modality, ``(M, M - 1, B)``; valid rows stay among themselves."""
@@ -167,9 +163,7 @@ class Symile(Contrastive):
             return keys.argsort(dim=-1)
         return _among(keys.argsort(dim=-1), valid)
 
-    def _every_tuple(
-        self, emb: Embeddings, z: list[Tensor], valid: Tensor | None, factor: float | Tensor
-    ) -> list[Tensor]:
+    def _every_tuple(self, emb: Embeddings, z: list[Tensor], valid: Tensor | None, factor: float | Tensor) -> list[Tensor]:
         """Contrast every anchor with every combination of rows of the others, in recomputed blocks of the first's rows."""
         m, n = len(z), len(emb)
 

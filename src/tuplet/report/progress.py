@@ -41,9 +41,7 @@ class Progress:
             print(self.title, file=sys.stderr, flush=True)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
         if self.bar:
             self.bar.stop()
 

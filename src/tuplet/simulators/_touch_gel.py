@@ -107,9 +107,7 @@ def lambert(sensor: Sensor, down: Maps, right: Maps, size: int) -> Maps:
         tint = np.array(colour, np.float32)
         shade = np.maximum(lz - right * lx - down * ly, 0) * short
         gloss = (np.maximum(hz - right * hx - down * hy, 0) * short) ** sensor.power
-        near = 1 + np.float32(sensor.falloff * 2 / FIELD) * (
-            x * np.cos(a, dtype=np.float32) + y * np.sin(a, dtype=np.float32)
-        )
+        near = 1 + np.float32(sensor.falloff * 2 / FIELD) * (x * np.cos(a, dtype=np.float32) + y * np.sin(a, dtype=np.float32))
         seen += ((shade + np.float32(sensor.shine) * gloss) * near)[:, None] * tint[:, None, None]
         flat += (lz + np.float32(sensor.shine) * hz**sensor.power) * tint
     ambient = 0.5 * flat
@@ -124,9 +122,7 @@ def _background(name: str, size: int) -> Maps:
     """What an approximated gel is like without a press: uneven paint, the same for all pictures of a sensor."""
     rng = np.random.default_rng([list(SENSORS).index(name), 4242])
     coarse = rng.normal(0, 0.05, (3, 6, 6))
-    even: Maps = np.exp(zoom(coarse, (1, size / 6, size / 6), order=3, mode="nearest", grid_mode=True)).astype(
-        np.float32
-    )
+    even: Maps = np.exp(zoom(coarse, (1, size / 6, size / 6), order=3, mode="nearest", grid_mode=True)).astype(np.float32)
     return even
 
 

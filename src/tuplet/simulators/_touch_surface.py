@@ -125,9 +125,7 @@ def column(values: Sequence[float]) -> Maps:
     return np.asarray(values, np.float32)[:, None, None]
 
 
-def pattern(
-    contacts: Sequence[Contact], turns: Sequence[tuple[float, float, float]], scale: Maps | float, size: int
-) -> Maps:
+def pattern(contacts: Sequence[Contact], turns: Sequence[tuple[float, float, float]], scale: Maps | float, size: int) -> Maps:
     """Return the texture's height in 0 .. 1, ``(B, S, S)``: turned, moved, ``scale`` times as large."""
     x, y = places(size)
     turn, first, second = (column(v) for v in zip(*turns, strict=True))

@@ -174,9 +174,7 @@ def load(
         in_range(name, value, low)
     in_range("rows", rows, 0, 10_000_001)
     if common + private + sum(blocks.counts) > SHAPES["vector"][0]:
-        raise InputError(
-            f"common and private are {common} and {private}; a vector of 32 shows at most 32 numbers in all"
-        )
+        raise InputError(f"common and private are {common} and {private}; a vector of 32 shows at most 32 numbers in all")
     rng = np.random.default_rng([seed])
     *seen, y = blocks.draw(rows, rng)
     both = rng.integers(0, 2, size=(rows, common))
@@ -215,9 +213,7 @@ def _show(z: NDArray[np.float64], view: str, depth: int, rng: np.random.Generato
         basis = np.exp(-((y - centre[0]) ** 2 + (x - centre[1]) ** 2) / (2 * 0.12**2))[:, None]
     else:  # waves, from one to six periods
         time = np.arange(shape[0])[:, None] / shape[0]
-        basis = np.sin(
-            2 * np.pi * (rng.uniform(1, 6, size=(width, 1, shape[1])) * time + rng.random((width, 1, shape[1])))
-        )
+        basis = np.sin(2 * np.pi * (rng.uniform(1, 6, size=(width, 1, shape[1])) * time + rng.random((width, 1, shape[1]))))
     out = np.tensordot(h, basis, axes=1)
     scaled: NDArray[np.float64] = (out - out.mean(axis=0)) / out.std()
     return scaled

@@ -54,9 +54,7 @@ def recordings(root: Path | None) -> tuple[NDArray[np.float32], NDArray[np.int64
     for file in sorted(root.rglob("*.wav")) if root is not None else ():
         if named := FSDD.fullmatch(file.name):
             found.append((int(named[1]), named[2], file))
-        elif (
-            file.parent.name == "digits" and file.parent.parent.name.startswith("en") and file.stem in set("0123456789")
-        ):
+        elif file.parent.name == "digits" and file.parent.parent.name.startswith("en") and file.stem in set("0123456789"):
             found.append((int(file.stem), file.parent.parent.name, file))
     clips = np.zeros((len(found), 48, 32), np.float32)
     for i, (_, _, file) in enumerate(found):
@@ -97,9 +95,7 @@ def _csv(file: Path, content: bytes | None = None) -> tuple[NDArray[np.uint8], N
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            table = np.loadtxt(
-                io.BytesIO(text), delimiter=",", dtype=np.int64, ndmin=2, comments=None, encoding="ascii"
-            )
+            table = np.loadtxt(io.BytesIO(text), delimiter=",", dtype=np.int64, ndmin=2, comments=None, encoding="ascii")
     except (ValueError, OverflowError, UserWarning):
         raise InputError(f"{file} is no table of whole numbers; download it again") from None
     if table.shape[1:] != (785,):
@@ -130,9 +126,7 @@ def _checked(
     file: Path, pixels: NDArray[np.int64] | NDArray[np.uint8], digits: NDArray[np.int64] | NDArray[np.uint8]
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     if len(pixels) == 0 or len(pixels) != len(digits) or not np.isin(digits, range(10)).all():
-        raise InputError(
-            f"{file} has {len(pixels)} pictures and {len(digits)} labels, expected a digit 0 .. 9 for each"
-        )
+        raise InputError(f"{file} has {len(pixels)} pictures and {len(digits)} labels, expected a digit 0 .. 9 for each")
     if pixels.min() < 0 or pixels.max() > 255:
         raise InputError(f"{file} has grey values outside 0 .. 255")
     return pixels.astype(np.uint8).reshape(-1, 28, 28), digits.astype(np.int64)

@@ -74,9 +74,7 @@ class Scene(Protocol):
         ...
 
 
-def episode_table(
-    scene: Scene, *, episodes: int, seed: int = 0, workers: int | None = None, out: Path | None = None
-) -> Path:
+def episode_table(scene: Scene, *, episodes: int, seed: int = 0, workers: int | None = None, out: Path | None = None) -> Path:
     """Simulate a scene many times and keep the rows in one file."""
     _check(episodes, seed, workers)
     parameters = {**asdict(scene), "version": scene.version, "episodes": episodes, "seed": seed}

@@ -73,8 +73,7 @@ def speak(utterances: Sequence[Utterance]) -> Iterator[NDArray[np.int16]]:
             content = child.stdout.read(2 * size)
             if len(head) < 4 or size == 0 or len(content) < 2 * size:
                 raise InputError(
-                    f"eSpeak NG ({where[0]}) failed at {utterance.text[:40]!r} with voice {utterance.voice!r}; "
-                    f"install it again"
+                    f"eSpeak NG ({where[0]}) failed at {utterance.text[:40]!r} with voice {utterance.voice!r}; install it again"
                 )
             yield np.frombuffer(content, "<i2")
     except BrokenPipeError:

@@ -98,9 +98,7 @@ def emoji(root: Path) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     counts, pictures = [], []
     try:
         rows = list(csv.DictReader(io.StringIO(contents(file, AGAIN).decode())))
-        table = [
-            (int(r["Unicode codepoint"], 16), *(int(r[k]) for k in ("Negative", "Neutral", "Positive"))) for r in rows
-        ]
+        table = [(int(r["Unicode codepoint"], 16), *(int(r[k]) for k in ("Negative", "Neutral", "Positive"))) for r in rows]
     except (ValueError, KeyError, TypeError, csv.Error):
         raise InputError(f"{file} is not the Emoji Sentiment Ranking 1.0; unpack the package again") from None
     for code, *votes in table:

@@ -186,9 +186,7 @@ def load(
     )
 
 
-def _checked(
-    where: Path, made: dict[str, NDArray[Any]]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+def _checked(where: Path, made: dict[str, NDArray[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Return polarity and voice of the sentences, and the chances of the emoji under both polarities."""
     polarity, voice, counts = (np.asarray(made[k]).astype(np.int64) for k in ("polarity", "voice", "counts"))
     n, e = (int((v >= 0).sum()) for v in (polarity, counts[:, 0]))

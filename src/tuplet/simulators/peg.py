@@ -229,9 +229,7 @@ def scene(*, hole: tuple[float, float], turn: float, friction: float) -> str:
 </mujoco>"""
 
 
-def _search(
-    rng: np.random.Generator, data: Any, hole: NDArray[np.float64], turn: float
-) -> Iterator[NDArray[np.float64]]:
+def _search(rng: np.random.Generator, data: Any, hole: NDArray[np.float64], turn: float) -> Iterator[NDArray[np.float64]]:
     """Yield the next command (x, y, z, roll, pitch, yaw): go above a guess, descend, spiral while pressing, insert."""
     command, tip, weight = data.ctrl.copy(), data.site("tip").xpos, 0.06 * 9.81
     while True:

@@ -142,9 +142,7 @@ class Physiology:
         return {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
 
 
-def recording(
-    rng: np.random.Generator, state: State, *, seconds: int, noise: float = 1.0
-) -> dict[str, NDArray[np.float64]]:
+def recording(rng: np.random.Generator, state: State, *, seconds: int, noise: float = 1.0) -> dict[str, NDArray[np.float64]]:
     r"""Simulate one continuous recording."""
     before = 3  # seconds around the recording, so that its ends have the same beats and waves as the rest
     time = np.arange(-before * CHEST, (seconds + before) * CHEST) / CHEST
@@ -160,9 +158,7 @@ def recording(
     gap = np.append(np.diff(beats), 60 / state.rate)
     for lag, height, width in WAVES:
         late = lag * np.sqrt(gap) if lag > 0.1 else np.full(len(beats), lag)  # the T wave follows sooner at a fast rate
-        ecg += _beats(
-            time, beats + late, height * (1 + 0.1 * at_beat), before=5 * width, after=5 * width, shape=_bell(width)
-        )
+        ecg += _beats(time, beats + late, height * (1 + 0.1 * at_beat), before=5 * width, after=5 * width, shape=_bell(width))
     slow_time = np.arange(-before * WRIST, (seconds + before) * WRIST) / WRIST
     tops = state.pulse * (1 + 0.2 * at_beat)
     bvp = _beats(slow_time, beats + state.delay, tops, before=0.0, after=1.5, shape=_pulse)

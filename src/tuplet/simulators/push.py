@@ -102,9 +102,7 @@ class Push:
         for argument in ("size", "history", "stride", "horizon"):
             in_range(argument, getattr(self, argument), 1)
         if self.steps < self.history + self.horizon:
-            raise InputError(
-                f"steps is {self.steps}, expected at least history + horizon = {self.history + self.horizon}"
-            )
+            raise InputError(f"steps is {self.steps}, expected at least history + horizon = {self.history + self.horizon}")
 
     @property
     def about(self) -> dict[str, str]:

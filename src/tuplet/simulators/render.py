@@ -171,9 +171,7 @@ def glide(data: Any, goal: NDArray[np.float64], count: int) -> Iterator[int]:
     mujoco.mj_forward(data.model, data)
 
 
-def about(
-    title: str, *, physical: bool = True, classes: Mapping[str, Sequence[str]] | None = None, **units: str
-) -> About:
+def about(title: str, *, physical: bool = True, classes: Mapping[str, Sequence[str]] | None = None, **units: str) -> About:
     """Return what the file of a scene says of itself."""
     origin = f"tuplet, MuJoCo {physics().__version__}" if physical else "tuplet"
     named = {f"classes.{k}": json.dumps(list(v)) for k, v in (classes or {}).items()}

@@ -33,9 +33,7 @@ def mel_bands(bands: int, *, rate: int, points: int) -> NDArray[np.float64]:
     falling = (edge[2:, None] - f) / (edge[2:] - edge[1:-1])[:, None]
     weights: NDArray[np.float64] = np.maximum(0, np.minimum(rising, falling))
     if not weights.any(axis=1).all():
-        raise InputError(
-            f"bands is {bands}, too many for {points} points at {rate} Hz; give fewer bands or more points"
-        )
+        raise InputError(f"bands is {bands}, too many for {points} points at {rate} Hz; give fewer bands or more points")
     return weights
 
 
@@ -73,9 +71,7 @@ def read_wav(file: Path) -> tuple[NDArray[np.float64], int]:
     return samples.mean(axis=1) / 32768, rate
 
 
-def clip_features(
-    wave: NDArray[np.floating] | NDArray[np.integer], *, rate: int, frames: int = 48
-) -> NDArray[np.float32]:
+def clip_features(wave: NDArray[np.floating] | NDArray[np.integer], *, rate: int, frames: int = 48) -> NDArray[np.float32]:
     """Return the log-mel spectrogram of a clip, mean 0 and deviation 1 over its own values."""
     from scipy.signal import resample_poly
 

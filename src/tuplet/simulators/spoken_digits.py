@@ -136,9 +136,7 @@ def load(
     drawn = []
     for part, size in zip(PARTS, sizes, strict=True):
         a, b, y = draw_cells(table, size, rng)
-        drawn.append(
-            (a, b, y, draw_members(a, picture, getattr(shown, part), rng), draw_members(b, clip, heard[part], rng))
-        )
+        drawn.append((a, b, y, draw_members(a, picture, getattr(shown, part), rng), draw_members(b, clip, heard[part], rng)))
     a, b, y, at, said = (np.concatenate(column) for column in zip(*drawn, strict=True))
     edges = np.cumsum([0, *sizes])
     parts = [np.arange(start, end) for start, end in itertools.pairwise(edges)]

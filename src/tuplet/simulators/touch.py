@@ -127,9 +127,7 @@ def load(
     return replace(source, targets=source.targets | named, aux=tuple(many))
 
 
-def felt(
-    name: str, table: Table | None, contacts: Sequence[Contact], noise: Sequence[np.random.Generator], size: int
-) -> Bytes:
+def felt(name: str, table: Table | None, contacts: Sequence[Contact], noise: Sequence[np.random.Generator], size: int) -> Bytes:
     """Return what one sensor shows of some contacts, ``(B, 3, size, size)``."""
     sensor = SENSORS[name]
     give = column([3.0 if c.thing.hard else 0.8 for c in contacts])

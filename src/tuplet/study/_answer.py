@@ -168,9 +168,7 @@ def _too_few(table: Table, best: Row, others: Sequence[Row], columns: Mapping[Co
     return [f"Not told apart: {seeds} seeds{rows} separate only gaps above about {listed(said)}.{more}"]
 
 
-def _details(
-    table: Table, best: Row, aligned: Sequence[Row], others: Sequence[Row], column: Column, words: str
-) -> list[str]:
+def _details(table: Table, best: Row, aligned: Sequence[Row], others: Sequence[Row], column: Column, words: str) -> list[str]:
     """Say of one measure who is not told apart from the chosen entry, and how the baselines compare."""
     if column.label not in best.cells:
         return []

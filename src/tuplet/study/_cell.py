@@ -110,9 +110,7 @@ def _results(task: Task, entry: Entry, source: Source, cell: Cell) -> tuple[list
     return [*task.protocol.measure(model, objective, source.whole, task, cell.seed), *curves], spent
 
 
-def _validated(
-    model: AlignmentModel, objective: Callable[[Embeddings], Loss], source: Source, target: str
-) -> list[Result]:
+def _validated(model: AlignmentModel, objective: Callable[[Embeddings], Loss], source: Source, target: str) -> list[Result]:
     """Score a trial on validation rows, and keep how well it retrieves."""
     seen = source.labelled(target)
     train, val = embed(model, seen.train), embed(model, seen.val)

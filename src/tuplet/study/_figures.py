@@ -28,9 +28,7 @@ AXIS = (
 
 def curves(suite: Suite, task: Task, records: Sequence[Record], *, variant: str) -> str:
     """Draw the share of queries answered among the first k, by the own score and by mean cosine."""
-    there = {
-        r.entry for r in records if r.variant == variant and (r.metric, r.detail) == ("retrieval/cosine/R@5", "mean")
-    }
+    there = {r.entry for r in records if r.variant == variant and (r.metric, r.detail) == ("retrieval/cosine/R@5", "mean")}
     names = [(e, c) for e, c in _trained(suite, task) if e.name in there]
     if not names:
         return ""

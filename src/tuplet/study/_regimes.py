@@ -34,9 +34,7 @@ def regimes(task: Task, start: Starts) -> tuple[Task, ...]:
         budget=replace(task.budget, start="gcca", lr=LR),
         joint=joint,
     )
-    return (
-        (begun,) if start == "gcca" else (replace(task, label=f"{task.label}, {WORDS['random']}", joint=joint), begun)
-    )
+    return (begun,) if start == "gcca" else (replace(task, label=f"{task.label}, {WORDS['random']}", joint=joint), begun)
 
 
 def together(made: Sequence[Table]) -> list[list[Table]]:
@@ -71,9 +69,7 @@ def joined(
                 label = f"{row.entry.label} {SHORT[start]}" if row.entry.kind == "trained" else row.entry.label
                 rows.append(replace(row, entry=replace(row.entry, name=new, label=label)))
         records += [replace(r, task=name, entry=renamed[r.entry]) for r in table.records if r.entry in renamed]
-        found |= {
-            (name, renamed[e]): score for (t, e), score in scores.items() if t == table.task.name and e in renamed
-        }
+        found |= {(name, renamed[e]): score for (t, e), score in scores.items() if t == table.task.name and e in renamed}
     task = replace(first.task, label=first.task.joint)
     doubt = {name: doubts[name]} if all(t.task.name in doubts for t in group) else {}
     return Table(task, rows, first.chance, first.pool, records), found, doubt

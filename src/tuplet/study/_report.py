@@ -121,9 +121,7 @@ def _over_tasks(suite: Suite, records: Sequence[Record], made: Sequence[Table], 
         "interval over seeds and test rows, rows of one trajectory counted as one; one seed is never clear; many "
         "comparisons are made, so expect a few by luck)."
     )
-    along = (
-        "Mean over seeds; band: their range. Each task below is one place on this axis; test rows are the same for all."
-    )
+    along = "Mean over seeds; band: their range. Each task below is one place on this axis; test rows are the same for all."
     return [
         Section("All tasks", list(found) if found else []),
         Section(
@@ -185,9 +183,7 @@ def costs(suite: Suite, table: Table, records: Sequence[Record]) -> Grid:
             seconds = float(np.median(list({r.seed: r.seconds for r in mine}.values())))
             steps, size = (int(mine[0].budget.get(k, 0)) for k in ("steps", "parameters"))
             memory = max(r.memory for r in mine)
-            lines.append(
-                [entry.label, f"{seconds:.1f}", f"{steps or '-'}", f"{size:,}" if size else "-", f"{memory:.0f}"]
-            )
+            lines.append([entry.label, f"{seconds:.1f}", f"{steps or '-'}", f"{size:,}" if size else "-", f"{memory:.0f}"])
     return Grid(["objective", "seconds per seed", "steps", "parameters", "peak memory, MiB"], lines)
 
 

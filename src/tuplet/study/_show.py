@@ -25,9 +25,7 @@ def print_tables(suite: Suite, made: Sequence[Table], *, answered: Collection[st
     for table in made:
         columns, grid = narrow(table, _width())
         shown |= {c.label: c for c in columns}
-        _say(
-            f"{table.task.label}: mean{' ± standard deviation' * (table.seeds > 1)}, seeds: {table.seeds}{table.of_pool}"
-        )
+        _say(f"{table.task.label}: mean{' ± standard deviation' * (table.seeds > 1)}, seeds: {table.seeds}{table.of_pool}")
         print(grid.text())
         if table.task.label not in answered:
             for sentence in reading(suite, table):
@@ -53,9 +51,7 @@ def narrow(table: Table, width: int) -> tuple[list[Column], Grid]:
     """Choose the columns that answer the question and fit, one row per entry."""
     rows = table.latest()
     names = ["objective", *(r.entry.label for r in rows), "chance"]
-    texts = {
-        c: [c.label, *(number(r.cells.get(c.label), c) for r in rows), table.chance_of(c)] for c in table.task.columns
-    }
+    texts = {c: [c.label, *(number(r.cells.get(c.label), c) for r in rows), table.chance_of(c)] for c in table.task.columns}
     left = width - max(map(len, names))
     shown = set()
     for c in sorted(texts, key=lambda c: c.metric not in MEASURES):
@@ -93,8 +89,7 @@ def print_claims(suite: Suite, records: Sequence[Record]) -> None:
 def print_results(results: Sequence[Result]) -> None:
     """Print the results of one model beside chance."""
     lines = [
-        [r.metric, r.detail, f"{r.value:.4f}", "-" if r.chance is None else f"{r.chance:.4f}", str(r.pool)]
-        for r in results
+        [r.metric, r.detail, f"{r.value:.4f}", "-" if r.chance is None else f"{r.chance:.4f}", str(r.pool)] for r in results
     ]
     print(Grid(["metric", "of", "value", "chance", "pool"], lines, words=2).text())
 

@@ -41,8 +41,7 @@ class Table:
     def apart(self, ours: Row, theirs: Row, column: Column) -> Difference | None:
         """Return the difference of two rows in a column; None where they have nothing in common."""
         sides = (
-            list(by_seed(self.records, r.entry.name, r.variant, column.metric, column.detail).values())
-            for r in (ours, theirs)
+            list(by_seed(self.records, r.entry.name, r.variant, column.metric, column.detail).values()) for r in (ours, theirs)
         )
         return compare(*sides)
 

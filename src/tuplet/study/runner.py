@@ -42,11 +42,7 @@ class Comparison:
         """List the same, with settings for the tuned cells whose trials are finished."""
         found = [c for task, entry in self._pairs() for c in self._tuned(self._of(task, entry), ledger)]
         for cell in found:
-            if (
-                cell.settings is not None
-                and ledger.has(cell)
-                and (was := ledger.get(cell)[0].settings) != cell.settings
-            ):
+            if cell.settings is not None and ledger.has(cell) and (was := ledger.get(cell)[0].settings) != cell.settings:
                 raise InputError(
                     f"{ledger.folder / cell.file} was run with {was}, the suite now asks for {cell.settings}; use another out "
                     f"folder"

@@ -73,9 +73,7 @@ class Probes:
     def reference(self, kind: str, source: Source, task: Task, seed: int) -> list[Result]:
         """Measure the inputs themselves; the only row without an aligned model that probes know."""
         if kind != "inputs":
-            raise InputError(
-                f"kind is {kind!r}, expected 'inputs'; late fusion and single modalities need `Downstream`"
-            )
+            raise InputError(f"kind is {kind!r}, expected 'inputs'; late fusion and single modalities need `Downstream`")
         return evaluate_inputs(source, target=task.target or None, which=_subsets(task))
 
 

@@ -98,8 +98,7 @@ def counted(claim: str, found: Comparison | None, *, share: float) -> list[Findi
         return []
     part = found.better / found.columns
     counts = (
-        f"better in {found.better} of {found.columns} columns, clearly in {found.clear}, clearly worse in "
-        f"{found.clearly_worse}"
+        f"better in {found.better} of {found.columns} columns, clearly in {found.clear}, clearly worse in {found.clearly_worse}"
     )
     return [Finding(claim, _word(part >= share, part > 0.5), counts, found.cells)]
 

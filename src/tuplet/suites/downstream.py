@@ -73,9 +73,7 @@ class Downstream(Probes):
         """Measure a row without alignment."""
         whole = tuple(sorted(source.modalities))
         if kind == "inputs":
-            return self._predicted(
-                [pixels(rows) for rows in (source.train, source.val, source.test)], source, task, seed
-            )
+            return self._predicted([pixels(rows) for rows in (source.train, source.val, source.test)], source, task, seed)
         if kind == "fusion":
             return self._end_to_end(source, task, seed, [whole])
         found = self._end_to_end(source, task, seed, [(k,) for k in whole])

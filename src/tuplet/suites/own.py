@@ -48,9 +48,7 @@ def chosen_target(source: Source, target: str | None) -> str:
             raise InputError(f"{source.name} has the targets {names}; name one with --target")
         return "label" if "label" in names else (names or [""])[0]
     if target not in names:
-        raise InputError(
-            f"target is {target!r}, but {source.name} has {names or 'none'}; name one of them, or leave it out"
-        )
+        raise InputError(f"target is {target!r}, but {source.name} has {names or 'none'}; name one of them, or leave it out")
     return target
 
 

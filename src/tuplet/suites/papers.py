@@ -80,9 +80,7 @@ def regularised(entry: Entry, preset: PresetName, *, weight: float) -> Entry:
     return replace(entry, name=f"{entry.name}_gw", label=f"{entry.label} + GW", make=make, defaults=settings)
 
 
-def suite(
-    name: str, module: str, tasks: tuple[Task, ...], entries: tuple[Entry, ...], about: str, **more: Any
-) -> Suite:
+def suite(name: str, module: str, tasks: tuple[Task, ...], entries: tuple[Entry, ...], about: str, **more: Any) -> Suite:
     """Build a suite of a paper's rows; its options, which rebuild it, are ``preset`` and perhaps ``root``."""
     options: dict[str, Any] = {k: more.pop(k) for k in ("root", "preset") if k in more}
     factory = f"tuplet.suites.{module}:{name.replace('-', '_')}?{urlencode(options)}"

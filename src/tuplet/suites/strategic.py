@@ -207,9 +207,7 @@ def _right(many: Many, member: Member, rows: Batch) -> dict[str, float]:
     return {k: float(hits(many.read(member, k, rows.inputs[k])[0], y).double().mean()) for k in member.names}
 
 
-def _tuned(
-    plan: Plan, regime: Regime, source: Source, say: Callable[[str, int], None]
-) -> tuple[float, dict[float, float]]:
+def _tuned(plan: Plan, regime: Regime, source: Source, say: Callable[[str, int], None]) -> tuple[float, dict[float, float]]:
     """Return weight decay, and learning rate per strength, of the best mean validation accuracy; the first of equals."""
     val = source.val[slice(0, len(source.val))]
 

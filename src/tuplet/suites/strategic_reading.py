@@ -198,9 +198,7 @@ def _said(v: Verdict) -> str:
 
 def _common(r: int, records: Sequence[Record]) -> float:
     """Return the best accuracy that the bits which both encoders see allow."""
-    seeds = {
-        (x.settings["features_seed"], x.settings["weights_seed"]) for x in records if "features_seed" in x.settings
-    }
+    seeds = {(x.settings["features_seed"], x.settings["weights_seed"]) for x in records if "features_seed" in x.settings}
     found = []
     for features, weights in sorted(seeds):
         p = redundancy.Task(r, features_seed=features, weights_seed=weights).conditional

@@ -32,9 +32,7 @@ JUDGED = (
     "Judged for λ up to 2, the paper's largest. The learning rate is chosen at λ = 0 and kept, or chosen again at each λ. The "
     "evidence is below, encoder by encoder."
 )
-EXACT = (
-    "Exact decomposition of what the two views say about the label (BROJA), from the generator's table; mean over sets."
-)
+EXACT = "Exact decomposition of what the two views say about the label (BROJA), from the generator's table; mean over sets."
 CURVES = (
     "Above: test accuracy of each encoder over the strength of alignment, mean and 95 % interval over runs. Solid: learning "
     "rate chosen at λ = 0 and kept; dashed: chosen again at each λ; dotted: the best possible accuracy. Below: similarity "
@@ -63,9 +61,7 @@ def write_strategic(records: Sequence[Record], out: Path, *, plan: Plan | None =
     hours = sum({(r.task, r.seed // plan.trainings): r.seconds for r in records}.values()) / 3600
     verdicts = [{c.claim: c.word for c in kind} for both in judged for kind in both]
     head = ["claim", *(h for s in made for h in (s.title, "same, tuned at each λ"))]
-    summary = Grid(
-        head, [[claim, *(v.get(claim, "-") for v in verdicts)] for claim in (verdicts[0] if verdicts else ())]
-    )
+    summary = Grid(head, [[claim, *(v.get(claim, "-") for v in verdicts)] for claim in (verdicts[0] if verdicts else ())])
     parts = figures.parts_bars(made[0].pid, titles=[f"R = {r}" for r in made[0].shared]) if made else ""
     page = write_page(
         out / "report.html",
@@ -73,9 +69,7 @@ def write_strategic(records: Sequence[Record], out: Path, *, plan: Plan | None =
         lead="tuplet bench",
         name="strategic",
         sections=[
-            Shown(
-                "", [ABOUT, f"{seeds} runs per point ({data} data sets, {plan.trainings} trainings each), {INTERVALS}"]
-            ),
+            Shown("", [ABOUT, f"{seeds} runs per point ({data} data sets, {plan.trainings} trainings each), {INTERVALS}"]),
             Shown("The paper's claims", [summary, Text(JUDGED)] if summary else []),
             Shown("What drives it", [drivers(made), Picture([parts], EXACT)]),
             *(_shown(s, *both, plan) for s, both in zip(made, judged, strict=True)),

@@ -125,9 +125,7 @@ def change_map(
         return svg(figure, broad=True)
 
 
-def similarity_scatter(
-    similarity: Sequence[Mapping[str, Curve]], fractions: Sequence[Curve], *, titles: Sequence[str]
-) -> str:
+def similarity_scatter(similarity: Sequence[Mapping[str, Curve]], fractions: Sequence[Curve], *, titles: Sequence[str]) -> str:
     """Draw accuracy against similarity, a path over strengths per data set."""
     names = list(similarity[0])
     with styled():

@@ -63,9 +63,7 @@ def answer(records: Sequence[Record], metric: str = "score") -> str:
     else:
         where = "The" if d.word == "yes" else f"At strength {d.quoted:g}, which validation rows choose, the"
     changes = " and ".join(f"{_said(c, metric)} for {k}" for k, c in d.changes.items())
-    sure = (
-        f"{d.seeds} seeds and {rows} test rows" if d.seeds > 1 else "one seed, which shows no spread: ask for --seeds 3"
-    )
+    sure = f"{d.seeds} seeds and {rows} test rows" if d.seeds > 1 else "one seed, which shows no spread: ask for --seeds 3"
     edge = f" No strength above {d.quoted:g} was tried." if d.strength == d.quoted == _largest(records) else ""
     return f"{said} {where} test {metric} changes by {changes} ({sure}).{edge}"
 

@@ -85,9 +85,7 @@ def notes(records: Sequence[Record], metric: str = "score") -> list[str]:
             "over seeds and test rows; chance: a constant prediction."
         ]
     if rows < FEW:
-        said.append(
-            f"Only {rows} test rows: one row is {100 / max(rows, 1):.1f} points, so read small changes as noise."
-        )
+        said.append(f"Only {rows} test rows: one row is {100 / max(rows, 1):.1f} points, so read small changes as noise.")
     if similar:
         said.append(
             f"{', '.join(similar)}: how similar the outputs of the two encoders are on test rows; 1 is the same. CKA compares "

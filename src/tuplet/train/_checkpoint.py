@@ -126,19 +126,13 @@ def restore(
         put(tensors, model, objective)
     except RuntimeError as error:
         what = " ".join(str(error).split())
-        raise InputError(
-            f"{path} was made by another model or objective: {what[:200]}; use another out folder"
-        ) from None
+        raise InputError(f"{path} was made by another model or objective: {what[:200]}; use another out folder") from None
     if optimizer is not None:
-        optimizer.load_state_dict(
-            {**optimizer.state_dict(), "state": entries(path, part(tensors, "optimizer"), optimizer)}
-        )
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": entries(path, part(tensors, "optimizer"), optimizer)})
         random, owned = part(tensors, "random"), generators(objective)
         devices = [random.pop(k) for k in ("torch", *sorted(k for k in random if k.startswith("cuda"))) if k in random]
         if random.keys() != owned.keys() or not devices:
-            raise InputError(
-                f"{path} has the random states {sorted(random)}, expected torch and {sorted(owned)}; {FIX}"
-            )
+            raise InputError(f"{path} has the random states {sorted(random)}, expected torch and {sorted(owned)}; {FIX}")
         try:
             set_random_state(devices if torch.cuda.device_count() == len(devices) - 1 else devices[:1])
             for name, value in random.items():
@@ -154,9 +148,7 @@ def describe(objective: Callable[..., Any]) -> str:
         return str(getattr(objective, "__qualname__", type(objective).__qualname__))
     parts = []
     for name, module in objective.named_modules():
-        plain = {
-            k: v for k, v in sorted(vars(module).items()) if k != "training" and _is_plain(v) and not k.startswith("_")
-        }
+        plain = {k: v for k, v in sorted(vars(module).items()) if k != "training" and _is_plain(v) and not k.startswith("_")}
         parts.append(f"{name}{type(module).__name__}{plain}")
     return " ".join(parts)
 

@@ -23,9 +23,7 @@ def check_threshold(threshold: float | None, target: str, about: Target) -> None
     if threshold is None:
         return
     if about.kind != "real" or about.size != 1:
-        raise InputError(
-            f"threshold is {threshold}, but {target!r} is not a real target of one dimension; leave it out"
-        )
+        raise InputError(f"threshold is {threshold}, but {target!r} is not a real target of one dimension; leave it out")
     if not math.isfinite(threshold):
         raise InputError(f"threshold is {threshold}, expected a finite number")
 

@@ -72,9 +72,7 @@ def write_config(
 
 
 _ABOUT: dict[Any, Any] = {
-    "modalities": {
-        ...: {"shape": object, "kind": AnyOf(None, str), "encoder": {"class": str, ...: object}, ...: object}
-    },
+    "modalities": {...: {"shape": object, "kind": AnyOf(None, str), "encoder": {"class": str, ...: object}, ...: object}},
     "objective": {"name": str, ...: object},
     "data": {"name": str, "fingerprint": str, "rows": int, ...: object},
     "training?": {"start?": {"random", "gcca"}, ...: object},
@@ -108,9 +106,7 @@ def write_card(out: Path, progress: dict[str, Any], history: Sequence[dict[str, 
     about = read_state(out / CONFIG, _ABOUT, fix="restore it, or train again with --fresh")
     lines = []
     for name, m in about["modalities"].items():
-        lines.append(
-            f"| {_cell(name)} | {_cell(m['shape'])} | {_cell(m['kind'] or '')} | {_cell(_class(m['encoder']))} |"
-        )
+        lines.append(f"| {_cell(name)} | {_cell(m['shape'])} | {_cell(m['kind'] or '')} | {_cell(_class(m['encoder']))} |")
     raw = ", ".join(f"{k!r}: rows" for k in list(about["modalities"])[:2])
     done = f"{progress['done']} of {progress['epochs']} epochs" + ("" if progress["finished"] else ", unfinished")
     kept = history[progress["kept"] - 1] if 0 < progress["kept"] <= len(history) else {}
@@ -146,9 +142,7 @@ z = model.encode({{{raw}}})  # raw rows as in training; any subset of modalities
 
 
 def _name(objective: object) -> str:
-    return (
-        type(objective).__name__ if isinstance(objective, nn.Module) else str(getattr(objective, "__name__", "custom"))
-    )
+    return type(objective).__name__ if isinstance(objective, nn.Module) else str(getattr(objective, "__name__", "custom"))
 
 
 def _class(encoder: dict[str, Any]) -> str:

@@ -9,9 +9,7 @@ from tuplet.nets import Named
 
 def train_unfrozen(model: nn.Module) -> None:
     """Put a model into training mode, but leave what is frozen as it is used: no Dropout, no moving statistics."""
-    kept = {
-        m: m.training for tower in _towers(model) if not any(True for _ in tower.parameters()) for m in tower.modules()
-    }
+    kept = {m: m.training for tower in _towers(model) if not any(True for _ in tower.parameters()) for m in tower.modules()}
     model.train()
     for module, mode in kept.items():
         module.training = mode

@@ -33,9 +33,7 @@ class Embedder:
         if "inputs" in self.needs:
             for name, value in batch.inputs.items():
                 if not isinstance(value, Tensor):
-                    raise InputError(
-                        f"inputs[{name!r}] is a {type(value).__name__}, but the objective needs one tensor"
-                    )
+                    raise InputError(f"inputs[{name!r}] is a {type(value).__name__}, but the objective needs one tensor")
                 aux[f"input.{name}"] = value
         if "views" in self.needs:
             for number in range(2):

@@ -28,9 +28,7 @@ class Preset:
 
     def config(self, *, seed: int) -> TrainConfig:
         """Return how to train; warm-up, decay of the learning rate and clipping are the library's, as no paper states them."""
-        return TrainConfig(
-            epochs=self.epochs, batch_size=self.batch_size, lr=self.lr, optimizer=self.optimizer, seed=seed
-        )
+        return TrainConfig(epochs=self.epochs, batch_size=self.batch_size, lr=self.lr, optimizer=self.optimizer, seed=seed)
 
 
 PAPER = {

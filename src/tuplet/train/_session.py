@@ -49,9 +49,7 @@ class Session:
         share = min(config.batch_size, len(train)) // self.runtime.world
         self.batch_size = share * self.runtime.world
         if share < 1 or self.batch_size < 2:
-            raise InputError(
-                f"batch_size is {config.batch_size} for {self.runtime.world} devices, expected 2 rows or more"
-            )
+            raise InputError(f"batch_size is {config.batch_size} for {self.runtime.world} devices, expected 2 rows or more")
         self.per_epoch = len(train) // self.batch_size
         self.total = self.per_epoch * config.epochs
         self.runtime.place(model, objective)
@@ -107,9 +105,7 @@ class Session:
     @property
     def finished(self) -> bool:
         """Whether all steps are done, or the validation loss has stopped improving."""
-        return self.step == self.total or (
-            self.step % self.per_epoch == 0 and exhausted(self.history, self.config.patience)
-        )
+        return self.step == self.total or (self.step % self.per_epoch == 0 and exhausted(self.history, self.config.patience))
 
     @property
     def progress(self) -> dict[str, int | bool]:

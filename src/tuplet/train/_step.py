@@ -65,9 +65,7 @@ def cached_step(
         again = model(piece)
         rows = slice(i * chunk, i * chunk + len(piece))
         surrogate = [
-            (getattr(again, kind)[k] * leaf.grad[rows]).sum()
-            for (kind, k), leaf in leaves.items()
-            if leaf.grad is not None
+            (getattr(again, kind)[k] * leaf.grad[rows]).sum() for (kind, k), leaf in leaves.items() if leaf.grad is not None
         ]
         torch.stack(surrogate).sum().backward()  # type: ignore[no-untyped-call]
     set_random_state(after)

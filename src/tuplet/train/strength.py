@@ -195,9 +195,7 @@ def untrained(
         wide = WIDTHS[preset] if dim is None else dim
         projections[name] = nn.Identity() if projector == "none" else Projection(widths[name], wide)
     if projector == "none" and len(set(widths.values())) > 1:
-        raise InputError(
-            f"projector is 'none', but encoders are {widths} wide; make them equal, or set projector='mlp'"
-        )
+        raise InputError(f"projector is 'none', but encoders are {widths} wide; make them equal, or set projector='mlp'")
     task = UnimodalTask(widths, source.targets[target].size, target=target, real=real)
     for name, head in task.heads.items():
         torch.manual_seed(_seed(seed, f"{name} head"))

@@ -12,9 +12,7 @@ if __name__ == "__main__":
         rng = np.random.default_rng(seed)
         shared = rng.normal(size=(121, 2))
         views = [shared @ rng.normal(size=(2, w)) + 0.7 * rng.normal(size=(121, w)) for w in widths]
-        views = [
-            v / np.sqrt(v.var(axis=0, ddof=1).mean()) for v in views
-        ]  # mean variance 1: one shrinkage is one ridge
+        views = [v / np.sqrt(v.var(axis=0, ddof=1).mean()) for v in views]  # mean variance 1: one shrinkage is one ridge
         model = (RidgeCCA if len(views) == 2 else MCCA)(2, shrinkage=ridge / (1 + ridge)).fit(views)
         kept |= {f"{seed}/ridge": np.array(ridge)}
         kept |= {f"{seed}/view{k}": v for k, v in enumerate(views)}
