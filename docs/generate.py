@@ -43,6 +43,7 @@ ROOMS |= dict.fromkeys(
         "nets",
         "functional",
         "study",
+        "methods",
     ],
     (),
 )
