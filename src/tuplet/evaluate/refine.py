@@ -52,7 +52,7 @@ def dual_softmax(
 
 def query_bank(
     scores: Float[Tensor, "Q C"],
-    bank: Float[Tensor, "B C"],
+    bank: Float[Tensor, "B _"],
     *,
     beta: float = 20.0,
     k: int = 1,

@@ -37,15 +37,20 @@ class Sensor:
 
 SENSORS: dict[str, Sensor] = {
     "gelsight": Sensor(
-        0.13, 45.0, ((0, 25, RED), (120, 25, GREEN), (240, 25, BLUE)), (0.51, 0.52, 0.55), falloff=0.3, noise=0.008
+        0.13, 45.0, ((0.0, 25.0, RED), (120.0, 25.0, GREEN), (240.0, 25.0, BLUE)), (0.51, 0.52, 0.55), falloff=0.3, noise=0.008
     ),
     "gelsight_mini": Sensor(
-        0.1, np.inf, ((30, 30, RED), (150, 30, GREEN), (270, 30, BLUE)), (0.44, 0.5, 0.58), markers=1.9, vignette=0.35
+        0.1,
+        np.inf,
+        ((30.0, 30.0, RED), (150.0, 30.0, GREEN), (270.0, 30.0, BLUE)),
+        (0.44, 0.5, 0.58),
+        markers=1.9,
+        vignette=0.35,
     ),
     "digit": Sensor(
         0.2,
         28.0,
-        ((90, 20, RED), (210, 20, GREEN), (330, 20, BLUE)),
+        ((90.0, 20.0, RED), (210.0, 20.0, GREEN), (330.0, 20.0, BLUE)),
         (0.3, 0.32, 0.42),
         shine=0.6,
         power=25,
@@ -57,7 +62,7 @@ SENSORS: dict[str, Sensor] = {
     "duragel": Sensor(
         0.27,
         60.0,
-        ((60, 22, WHITE), (150, 28, WHITE)),
+        ((60.0, 22.0, WHITE), (150.0, 28.0, WHITE)),
         (0.47, 0.47, 0.44),
         shine=0.05,
         falloff=0.15,
