@@ -1,4 +1,4 @@
-"""The bench: entries x tasks x seeds under one budget, with statistics and a report."""
+"""What a study is, how it runs and resumes (`_run`, `_ledger`), and how a comparison of objectives is told."""
 
 from tuplet.study.record import Record
 from tuplet.study.runner import run_suite

@@ -1,4 +1,4 @@
-"""Suites, one per file; each offers a function that returns a `tuplet.study.Suite`."""
+"""Comparisons: the suites of objectives in `SUITES`, and three studies of their own, sweep, strategic and scaling; the rest serves them."""
 
 SUITES = {
     "quickstart": "tuplet.suites.quickstart:quickstart",

@@ -23,7 +23,7 @@ from tuplet.train._needs import Embedder, View
 from tuplet.train._progress import Progress
 from tuplet.train._rate import learning_rate, make_optimizer
 from tuplet.train._runtime import Runtime
-from tuplet.train._state import FIX
+from tuplet.train._checkpoint_schema import FIX
 from tuplet.train._step import cached_step, plain_step
 from tuplet.train._undo import Undo
 from tuplet.train._validate import advance, best_epoch, exhausted, validation_loss
