@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from tuplet.io import parse_state, write_atomic
 from tuplet.objectives.schedule import Schedule
-from tuplet.train._runtime import like, whole
 from tuplet.train._checkpoint_schema import FIX, SCHEMA, STATE, entries
+from tuplet.train._runtime import like, whole
 from tuplet.train._undo import generators, random_state, set_random_state
 from tuplet.types import InputError
 

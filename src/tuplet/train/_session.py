@@ -16,6 +16,7 @@ from tuplet.data import Rows, batches
 from tuplet.io.files import locked, write_atomic
 from tuplet.model import AlignmentModel
 from tuplet.train import _checkpoint as checkpoint
+from tuplet.train._checkpoint_schema import FIX
 from tuplet.train._folder import CARD, write_card, write_config, write_weights
 from tuplet.train._interrupt import Interrupt
 from tuplet.train._monitor import monitor, warn_if_unbalanced
@@ -23,7 +24,6 @@ from tuplet.train._needs import Embedder, View
 from tuplet.train._progress import Progress
 from tuplet.train._rate import learning_rate, make_optimizer
 from tuplet.train._runtime import Runtime
-from tuplet.train._checkpoint_schema import FIX
 from tuplet.train._step import cached_step, plain_step
 from tuplet.train._undo import Undo
 from tuplet.train._validate import advance, best_epoch, exhausted, validation_loss
