@@ -1,4 +1,4 @@
-"""Comparisons: the suites of objectives in `SUITES`, and three studies of their own, sweep, strategic and scaling; the rest serves them."""
+"""Comparisons: the suites of objectives in `SUITES`, three studies of their own (sweep, strategic, scaling), and what serves them."""
 
 SUITES = {
     "quickstart": "tuplet.suites.quickstart:quickstart",
