@@ -1,4 +1,4 @@
-"""Comparisons: the suites of objectives in `SUITES`, three studies of their own (sweep, strategic, scaling), and what serves them."""
+"""Comparisons: the suites of objectives in `SUITES`, three studies of their own (sweep, strategic, scaling), and helpers."""
 
 SUITES = {
     "quickstart": "tuplet.suites.quickstart:quickstart",
