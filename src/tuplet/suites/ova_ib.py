@@ -65,6 +65,7 @@ def entries(preset: PresetName) -> tuple[Entry, ...]:
         Entry("one_vs_all", ours.label, _one_vs_all, defaults=tau, note="beta 1, for WESAD 0.5"),
         row("one_vs_all_beta_0", preset, of="one_vs_all", label="OVA-IB, beta 0", note=plain, beta=0.0),
         Entry("one_vs_all_mlp", "OVA-IB, MLP", _projected, defaults=tau, note=learned),
+        row("cone", preset, note="against the best non-negative mixture of the other views; not in the paper"),
     )
 
 
