@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import permutations
+from math import nan
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -246,7 +247,7 @@ def show(task: str, folder: Path, fixed: tuple[float, float] | None) -> None:
             spread = f" ± {np.std(values, ddof=1):.{digits_}f}" if len(values) > 1 else ""
             cells.append(f"{np.mean(values):.{digits_}f}{spread}" if values else "")
         scores = path(folder, task, start, method, "tuning")
-        tau, lr = SETTINGS[int(np.argmax(json.loads(scores.read_text())))] if scores.exists() else fixed or (0, 0)
+        tau, lr = SETTINGS[int(np.argmax(json.loads(scores.read_text())))] if scores.exists() else fixed or (nan, nan)
         cells += [f"{tau:g}, {lr:g}", gained(runs, linear, "cosine"), gained(runs, linear, "cone")]
         print(f"| {'closed form' if start == 'gcca' else 'random'} | {method} | {' | '.join(cells)} |")
 

@@ -56,9 +56,11 @@ class SensorModulator(nn.Module):
         width, sensors = self.router.in_features, self.router.out_features
         if tokens.ndim != 3 or tokens.shape[2] != width:
             raise InputError(f"tokens has shape {tuple(tokens.shape)}, expected (B, N, {width})")
-        if sensor is None:
-            sensor = torch.full((len(tokens),), -1, device=tokens.device)
-        if sensor.shape != tokens.shape[:1] or bool(((sensor < -1) | (sensor >= sensors)).any()):
+        if sensor is None and self.without_id == "skip":
+            return tokens
+        sensor = torch.full((len(tokens),), -1, device=tokens.device) if sensor is None else sensor
+        shaped = sensor.shape == tokens.shape[:1]
+        if not shaped or (not torch.compiler.is_compiling() and bool(((sensor < -1) | (sensor >= sensors)).any())):
             raise InputError(
                 f"sensor has shape {tuple(sensor.shape)} and ids {sorted(set(sensor.flatten().tolist()))[:9]}, expected "
                 f"({len(tokens)},) with ids from 0 to {sensors - 1}, or -1 for unknown"
@@ -66,10 +68,11 @@ class SensorModulator(nn.Module):
         logits = self.router(tokens)
         w = logits.float().softmax(-1) if logits.dtype in (torch.float16, torch.bfloat16) else logits.softmax(-1)
         own = w.gather(2, sensor.clamp(min=0)[:, None, None].expand(-1, w.shape[1], 1))  # (B, N, 1)
-        unknown = {
-            "skip": torch.zeros_like(own),
-            "argmax": w.amax(dim=2, keepdim=True),
-            "expected": w.square().sum(dim=2, keepdim=True),
-        }[self.without_id]
+        if self.without_id == "skip":
+            unknown = torch.zeros_like(own)
+        elif self.without_id == "argmax":
+            unknown = w.amax(dim=2, keepdim=True)
+        else:
+            unknown = w.square().sum(dim=2, keepdim=True)
         factor = 1 + torch.where((sensor >= 0)[:, None, None], own, unknown)
         return tokens * factor.to(tokens.dtype)

@@ -8,7 +8,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from tuplet.functional.contrast import contrast
 from tuplet.objectives.compose import Objective, rows_with
@@ -143,4 +142,4 @@ class Curriculum(Objective):
 
     def score(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
         """Return the mean cosine over the pairs of a query and a candidate modality, ``(Nq, Nc)``."""
-        return torch.stack([F.normalize(q) @ F.normalize(c).mT for q in query.values() for c in candidates.values()]).mean(0)
+        return self._mean_cosine(query, candidates)

@@ -79,7 +79,9 @@ class SensorMatching(Objective):
 
 
 class Handed(Objective):
-    """The mean of a loss per row that an encoder hands over in ``aux``, such as a masked reconstruction.
+    r"""The mean of a loss per row that an encoder hands over in ``aux``, such as a masked reconstruction.
+
+    .. math:: L = \frac1B \sum_i a_i
 
     Args:
         name: key of ``aux``.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tuplet.objectives import Objective, Supervised
 from tuplet.objectives.published import PUBLISHED, Published
-from tuplet.study.suite import Entry, Settings, Task
+from tuplet.study.suite import Entry, Make, Settings, Task
 
 
 def _supervised(settings: Settings, task: Task) -> Objective:
@@ -32,14 +32,26 @@ def baselines() -> tuple[Entry, ...]:
     )
 
 
+def maker(row: Published) -> Make:
+    """Return what builds a published objective from an entry's settings and its task."""
+
+    def make(settings: Settings, task: Task) -> Objective:
+        return row.built(task.modalities, task.budget.dim, settings=settings)
+
+    return make
+
+
 def objectives() -> tuple[Entry, ...]:
     """List the published objectives, those for three modalities only included."""
-
-    def entry(name: str, row: Published) -> Entry:
-        def make(settings: Settings, task: Task) -> Objective:
-            return row.built(task.modalities, task.budget.dim, settings=settings)
-
-        trials = tuple(dict(t) for t in row.trials)
-        return Entry(name, row.label, make, defaults=dict(row.paper), trials=trials, sizes=row.sizes, note=row.note)
-
-    return tuple(entry(name, row) for name, row in PUBLISHED.items())
+    return tuple(
+        Entry(
+            name,
+            row.label,
+            maker(row),
+            defaults=dict(row.paper),
+            trials=tuple(dict(t) for t in row.trials),
+            sizes=row.sizes,
+            note=row.note,
+        )
+        for name, row in PUBLISHED.items()
+    )

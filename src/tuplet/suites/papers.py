@@ -17,6 +17,7 @@ from tuplet.data import Source
 from tuplet.functional.cluster_kernel import ClusterKernel
 from tuplet.objectives import PUBLISHED, Objective, Structure
 from tuplet.study.suite import Entry, Settings, Suite, Task
+from tuplet.suites.entries import maker
 from tuplet.suites.plans import PLANS
 from tuplet.train._presets import SMALL, Preset, PresetName
 from tuplet.types import InputError
@@ -58,11 +59,7 @@ def row(name: str, preset: PresetName, *, of: str = "", label: str = "", note: s
     published = PUBLISHED[of or name]
     tau = SMALL.tau if preset == "small" else Preset(1.0).tau
     settings = {published.tau: tau} if published.tau == "tau" else dict(published.paper)
-
-    def make(settings: Settings, task: Task) -> Objective:
-        return published.built(task.modalities, task.budget.dim, settings=settings)
-
-    return Entry(name, label or published.label, make, defaults=settings | more, sizes=published.sizes, note=note)
+    return Entry(name, label or published.label, maker(published), defaults=settings | more, sizes=published.sizes, note=note)
 
 
 def regularised(entry: Entry, preset: PresetName, *, weight: float) -> Entry:
