@@ -217,6 +217,8 @@ def gained(runs: list[Record], linear: Record, score: str) -> str:
     key = f"retrieval/{score}/R@1"
     if not all(key in r.values for r in runs):
         return ""
+    if len(runs) == 1:
+        return f"{100 * (runs[0].values[key] - linear.values[key]):+.1f}, one seed"
     base = linear.items[key]
     if base and all(r.items[key] for r in runs):
         d = paired_difference([r.items[key] for r in runs], [base] * len(runs))
