@@ -1,6 +1,5 @@
 """Touch, language and vision: modulation, decoupling, adapters and towers against the authors' programs."""
 
-import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -187,72 +186,6 @@ def test_the_sum_of_two_pairs():
             pairs=[("touch", "vision"), ("text", "touch")], reduction="sum", tau=float(torch.exp(-d["log_logit_scale"]))
         )
         same(objective(Embeddings.of(z)).total, d["loss"], name)
-
-
-def towers_of(config, weights):
-    made = {}
-    for name, part in (("language", "text"), ("vision", "vision"), ("touch", "vision")):
-        tower = clip(
-            {f"{k}_config": config[k] for k in ("vision", "text")} | {"projection_dim": config["projection_dim"]}, part
-        )
-        tower = tower.double()
-        prefix = {"language": "text"}.get(name, name)
-        body = {k.removeprefix(f"{prefix}_model."): v.double() for k, v in weights.items() if k.startswith(f"{prefix}_model.")}
-        missing = tower.body.load_state_dict(body, strict=False).missing_keys
-        assert not [k for k in missing if "position_ids" not in k]
-        key = {"vision": "visual"}.get(prefix, prefix)
-        tower.projection.double().weight.data = weights[f"{key}_projection.weight"].double()
-        made[name] = tower
-    return made
-
-
-def bridge_of(config, weights, levels, widths):
-    bridge = BridgingAdapter(widths, rank=config["rank"], levels=levels).double()
-    state = {}
-    for key, value in weights.items():
-        if key.startswith("uba."):
-            _, first, *rest = key.split(".")
-            level, name = (rest[0], f"shared.{rest[0]}.{rest[1]}") if first == "shared" else (rest[0], "")
-            name = name or f"{rest[1]}.{first}.{level}.{rest[2]}"
-            if int(level) < levels:
-                state[name] = value.double()
-    bridge.load_state_dict(state)
-    return bridge
-
-
-def test_towers_with_given_weights():
-    """Every level, the pooled and the projected vector; block l of text pairs with block n / 2 + l of vision and touch."""
-    config = json.loads((FOLDER / "tower_s0_config.json").read_text())
-    (_, weights), (_, out) = (load(k) for k in ("weights", "outputs"))
-    towers = towers_of(config, weights)
-    inputs = {
-        "language": {"ids": out["input_ids"], "mask": out["attention_mask"]},
-        "vision": out["vision_pixels"].double(),
-        "touch": out["touch_pixels"].double(),
-    }
-    modulator = SensorModulator(32, config["n_sensors"]).double()
-    modulator.router.weight.data = out["sam_router"].double()
-    checked = 0
-    for run, levels in (("full", 4), ("last2", 2), ("off", 0), ("sam", 4)):
-        bridge = bridge_of(config, weights, levels, {k: t.width for k, t in towers.items()}) if levels else None
-        for name, tower in towers.items():
-            encoder = TowerEncoder(tower, name, bridge=bridge, modulator=modulator if (run, name) == ("sam", "touch") else None)
-            seen = {"sensor": out["sensor_ids"]}
-            h = encoder(inputs[name], seen).h
-            for key, value in (("pooled", h), ("projected", tower.projection(h))):
-                same(value, out[f"{run}/{name}_{key}"], f"{run} {name} {key}", atol=1e-9)
-                checked += 1
-            if run == "off":
-                for level, hidden in enumerate(tower(inputs[name]).hidden):
-                    same(hidden.float(), out[f"{run}/{name}_layer_{level}"].float(), f"{name} {level}", atol=2e-6)
-            if f"asrun/{name}_pooled" in out and run == "full":  # the published loop runs the last block again and again
-                assert float((h - out[f"asrun/{name}_pooled"]).abs().max()) > 0.1
-    assert checked == 24
-
-
-def load(kind):
-    with np.load(FOLDER / f"tower_s0_{kind}.npz", allow_pickle=False) as data:
-        return kind, {k: torch.from_numpy(np.asarray(data[k])) for k in data.files}
 
 
 def test_counts_of_trained_parameters():

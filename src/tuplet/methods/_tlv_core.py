@@ -29,6 +29,7 @@ def tlv_core(
     site: Literal["pooled", "tokens"] = "pooled",
     modulate: bool = True,
     without_id: Literal["skip", "argmax", "expected"] = "skip",
+    blocks: Literal["own", "last"] = "own",
     objective: Objective | None = None,
     config: TrainConfig = CONFIG,
 ) -> tuple[AlignmentModel, Objective, TrainConfig]:
@@ -48,6 +49,8 @@ def tlv_core(
         site: where the decoupling reads; the code's is ``"tokens"``, where it reaches no adapter.
         modulate: whether to scale touch tokens by their sensor.
         without_id: as in `SensorModulator`; the code needs ids in training and drops the modulation in its probe.
+        blocks: ``"last"`` runs the last block in place of every one that has an adapter, as the published program does by
+            mistake; its figures may rest on that.
         objective: what aligns, instead of the mean of three CLIP losses with a learned temperature.
         config: of the training.
 
@@ -78,4 +81,4 @@ def tlv_core(
     aligning = Pairwise(tau=Temperature(0.07)) if objective is None else objective
     if several and alpha > 0:
         aligning = aligning + alpha * SensorDecoupling(width, sensors, mode=mode, site=site)
-    return aligned(towers, bridge=bridge, modulator=modulator), aligning, replace(config)
+    return aligned(towers, bridge=bridge, modulator=modulator, blocks=blocks), aligning, replace(config)

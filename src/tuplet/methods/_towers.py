@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from typing import Literal, cast
 
 from torch import nn
 
@@ -24,10 +24,17 @@ def checked(towers: Mapping[str, Tower]) -> dict[str, Tower]:
 
 
 def aligned(
-    towers: Mapping[str, Tower], *, bridge: BridgingAdapter | None = None, modulator: SensorModulator | None = None
+    towers: Mapping[str, Tower],
+    *,
+    bridge: BridgingAdapter | None = None,
+    modulator: SensorModulator | None = None,
+    blocks: Literal["own", "last"] = "own",
 ) -> AlignmentModel:
     """Build the model of three frozen towers, whose projections are frozen, too."""
-    encoders = {k: TowerEncoder(t, k, bridge=bridge, modulator=modulator if k == "touch" else None) for k, t in towers.items()}
+    encoders = {
+        k: TowerEncoder(t, k, bridge=bridge, modulator=modulator if k == "touch" else None, blocks=blocks)
+        for k, t in towers.items()
+    }
     for t in towers.values():
         t.projection.requires_grad_(False)
     return AlignmentModel(encoders, {k: t.projection for k, t in towers.items()}, {} if bridge is None else {"bridge": bridge})

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 
 from tuplet.nets.adapters import BridgingAdapter
 from tuplet.nets.sensor import SensorModulator
-from tuplet.nets.towers import Tower
-from tuplet.types import InputError
+from tuplet.nets.towers import ClipTower, Tower
+from tuplet.types import InputError, one_of
+
+Blocks = Literal["own", "last"]
 
 
 class Encoded(NamedTuple):
@@ -30,9 +32,12 @@ class TowerEncoder(nn.Module):
             module, an `AlignmentModel` holds it in ``bridges``.
         modulator: sensor-aware modulation before the first block; reads ``aux["sensor"]``.
         frozen: whether the tower's own weights are frozen.
+        blocks: which block runs before an adapter: the ``"own"`` of its level, or the tower's ``"last"`` in place of every
+            one, as TLV-CoRe's published program does by mistake.
 
     Raises:
-        InputError: for a bridge with more levels than the tower has blocks, or of another width.
+        InputError: for a bridge with more levels than the tower has blocks, or of another width, and for ``blocks="last"`` with
+            a tower that `clip` did not make.
 
     Notes:
         ``encoder(x, aux) -> Encoded``: ``h`` is the pooled vector before projection, ``aux["tokens.<modality>"]`` the mean of
@@ -60,8 +65,10 @@ class TowerEncoder(nn.Module):
         bridge: BridgingAdapter | None = None,
         modulator: SensorModulator | None = None,
         frozen: bool = True,
+        blocks: Blocks = "own",
     ) -> None:
         super().__init__()
+        one_of("blocks", blocks, ("own", "last"))
         if bridge is not None and bridge.levels > tower.levels:
             raise InputError(
                 f"the adapter has {bridge.levels} levels, but the tower of {modality} has {tower.levels} blocks; set "
@@ -74,6 +81,10 @@ class TowerEncoder(nn.Module):
         assert isinstance(tower, nn.Module)
         self.tower, self.modality, self.modulator = tower, modality, modulator
         self._bridge = (bridge,)  # in a tuple, so that it lives once, where the model holds it
+        if blocks == "last" and bridge is not None:
+            if not isinstance(tower, ClipTower):
+                raise InputError(f"blocks is 'last', which a {type(tower).__name__} does not know; leave it out")
+            tower.order[tower.levels - bridge.levels :] = [tower.levels - 1] * bridge.levels
         if frozen:
             tower.requires_grad_(False)
 

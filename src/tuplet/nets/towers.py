@@ -55,6 +55,7 @@ class ClipTower(nn.Module):
         self.body, self.part = body, part
         self._projection = (projection,)  # in a tuple, so that it is not a part of this module
         self.width, self.levels = int(body.config.hidden_size), len(body.encoder.layers)
+        self.order = list(range(self.levels))  # which block runs at each level
         self.checkpoint = False
 
     @property
@@ -68,10 +69,10 @@ class ClipTower(nn.Module):
         if first is not None:
             tokens = first(tokens)
         hidden = []
-        for level, block in enumerate(self.body.encoder.layers):
+        for level, which in enumerate(self.order):
 
-            def step(h: Tensor, block: nn.Module = block, level: int = level) -> Tensor:
-                out = block(h, attention_mask=mask)
+            def step(h: Tensor, which: int = which, level: int = level) -> Tensor:
+                out = self.body.encoder.layers[which](h, attention_mask=mask)
                 out = out[0] if isinstance(out, tuple) else out
                 return out if after is None else after(out, level)
 
