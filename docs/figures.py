@@ -45,7 +45,7 @@ def make(name: str) -> Objective:
 def has_pages() -> list[str]:
     """Name the exported objectives that are drawn: not the sum, the class they inherit from, and those of sensors."""
     found = {k: getattr(objectives, k) for k in objectives.__all__}
-    left = {"Objective", "Sum", "Curriculum", "Handed", "SensorDecoupling", "SensorMatching"}
+    left = {"Objective", "Sum", "Curriculum", "Handed", "SensorDecoupling", "SensorMatching", "SoftTargets"}
     return [k for k, v in found.items() if isinstance(v, type) and issubclass(v, Objective) and k not in left]
 
 

@@ -10,11 +10,12 @@ import torch
 
 from tests.starter import together
 from tuplet import Batch, Embeddings, InputError, fit
+from tuplet.evaluate import retrieve
 from tuplet.functional import sensor_loss
 from tuplet.functional.sensor import reversal_ramp, reverse_gradient, sensor_confusion
 from tuplet.methods import any_touch, tlv_core, tlv_link, vit_lens
 from tuplet.nets import BridgingAdapter, MaskedTower, SensorModulator, TowerEncoder, clip, tokeniser, universal_share
-from tuplet.objectives import Curriculum, Pairwise, SensorDecoupling, SensorMatching
+from tuplet.objectives import Curriculum, Pairwise, SensorDecoupling, SensorMatching, SoftTargets
 from tuplet.objectives.curriculum import teacher_share
 from tuplet.train._validate import validation_loss
 
@@ -186,6 +187,39 @@ def test_the_sum_of_two_pairs():
             pairs=[("touch", "vision"), ("text", "touch")], reduction="sum", tau=float(torch.exp(-d["log_logit_scale"]))
         )
         same(objective(Embeddings.of(z)).total, d["loss"], name)
+
+
+def test_soft_targets_and_what_counts_as_found():
+    """The touch-text pair learns how alike texts are; what is alike above a threshold counts as found."""
+    for name, d in stored("tvl_soft", 1):
+        tau, third = float(torch.exp(-d["log_logit_scale"])), 1 / 3
+        z = {"touch": d["z_touch"], "text": d["z_language"], "vision": d["z_vision"]}
+        z = {k: v.requires_grad_() for k, v in z.items()}
+        emb, soft = Embeddings.of(z), SoftTargets(tau=tau)
+        same(soft(emb).total, d["soft_pair_loss"], name)
+        for detach, key in ((False, "published"), (True, "detached_targets")):
+            (found,) = torch.autograd.grad(SoftTargets(tau=tau, detach=detach)(emb).total, z["text"])
+            same(found, d[f"soft_pair_grad_language_{key}"], f"{name} {key}")
+        hard = Pairwise(pairs=[("text", "vision"), ("touch", "vision")], reduction="sum", tau=tau)
+        loss = (third * (hard + soft))(emb).total
+        same(loss, d["soft/loss"], name)
+        for key, found in zip(z, torch.autograd.grad(loss, z.values()), strict=True):
+            same(found, d[f"soft/grad_z_{key.replace('text', 'language')}"], f"{name} {key}")
+        half = Pairwise(pairs=[("touch", "vision")], reduction="sum", tau=tau)
+        same((third * (half + soft))(emb).total, d["soft_no_vision_text/loss"], name)
+        alike = (z["text"] @ z["text"].T).detach() > 0.636
+        for a, b, key in (("touch", "text", "tactile_text"), ("text", "vision", "text_vision")):
+            both = [retrieve(emb, one, two, relevance=alike, cutoffs=(1, 5)) for one, two in (((a,), (b,)), ((b,), (a,)))]
+            for k in (1, 5):
+                found = 100 * (both[0].values[f"R@{k}"] + both[1].values[f"R@{k}"]) / 2
+                assert found == pytest.approx(float(d[f"soft/acc{k}_{key}"]), abs=1e-4)
+        absent = Embeddings.of(z, present={"text": torch.arange(6) < 4})
+        same(soft(absent).total, soft(Embeddings.of({k: v[:4] for k, v in z.items()})).total.detach(), "absent rows")
+        shares = [soft(replace(absent, rows=slice(i, i + 2))).total.detach() for i in (0, 2, 4)]  # of three processes
+        same(soft(absent).total, sum(shares) / 3, "shares")
+        for wrong in (alike[:2], alike.float(), ~alike):
+            with pytest.raises(InputError, match="true diagonal"):
+                retrieve(emb, ("touch",), ("text",), relevance=wrong)
 
 
 def test_counts_of_trained_parameters():

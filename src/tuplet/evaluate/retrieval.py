@@ -17,6 +17,9 @@ from tuplet.types import Embeddings, InputError
 
 Score = Callable[[dict[str, Tensor], dict[str, Tensor]], Tensor]
 
+Belongs = Callable[[int], NDArray[np.int64]]
+"""Position of a query -> positions of the candidates that are relevant to it."""
+
 BLOCK = 960
 """Queries, and candidates, that are scored at a time; a multiple of what matrix kernels take at once, see `even_product`."""
 
@@ -74,7 +77,7 @@ def retrieve(
     candidates: tuple[str, ...],
     *,
     score: Score = mean_cosine,
-    relevance: str = "instance",
+    relevance: str | Tensor = "instance",
     ties: Ties = "expected",
     cutoffs: Sequence[int] = CUTOFFS,
 ) -> Retrieval:
@@ -87,7 +90,8 @@ def retrieve(
         score: ``score(query, candidates) -> (Nq, Nc)``, higher is better: an objective's own, or `mean_cosine`. It is
             called on blocks of rows, in float64: the score of a pair may depend on that pair only.
         relevance: ``"instance"`` (the same row), ``"group"`` (the same group id), or the name of a class target (the same
-            label).
+            label). Or bool ``(N, N)``: which rows are relevant to each other, itself included, such as those whose texts are
+            alike, ``text @ text.T > 0.636``.
         ties: how equal scores are ranked: the ``"expected"`` value over random orders, or the best or worst order.
         cutoffs: the ``k`` of ``R@k``.
 
@@ -113,16 +117,16 @@ def retrieve(
         raise InputError(f"no row has all of {sorted({*query, *candidates})}; choose other modalities")
     rows = here.nonzero()[:, 0]
     pool = _Pool(emb, query, candidates, rows, score)
-    _, ids, sizes = np.unique(_ids(emb, relevance, rows), return_inverse=True, return_counts=True)
+    belongs, sizes = _alike(_ids(emb, relevance, rows)) if isinstance(relevance, str) else _given(emb, relevance, rows)
     if sizes.max() == 1:
         items, tied = of_best(_one_each(pool), len(pool), ties=ties, cutoffs=cutoffs, alone=True)
     else:
-        parts = [measured(some, len(pool), ties=ties, cutoffs=cutoffs) for some in _several(pool, ids)]
+        parts = [measured(some, len(pool), ties=ties, cutoffs=cutoffs) for some in _several(pool, belongs)]
         items = {k: np.concatenate([part[k] for part, _ in parts]) for k in parts[0][0]}
         tied = sum(count for _, count in parts)
     return Retrieval(
         values=_summary(items),
-        chance=_summary(chance(sizes[ids], len(pool), cutoffs=cutoffs)),
+        chance=_summary(chance(sizes, len(pool), cutoffs=cutoffs)),
         items=items,
         queries=len(pool),
         pool=len(pool),
@@ -195,18 +199,33 @@ def _row_sums(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     return counts
 
 
-def _several(pool: _Pool, ids: NDArray[np.int64]) -> Iterator[list[Standing]]:
-    """Count what stands above and beside every candidate with the id of the query, some queries at a time."""
+def _several(pool: _Pool, belongs: Belongs) -> Iterator[list[Standing]]:
+    """Count what stands above and beside every candidate that belongs to the query, some queries at a time."""
     n = len(pool)
-    by_id = np.argsort(ids, kind="stable")
-    count = np.bincount(ids)
-    ends = np.cumsum(count)
     for queries, known in _blocks(n, max(1, min(BLOCK, PANEL // n))):
         panel = np.empty((queries.stop - queries.start, n))
         for candidates, _ in _blocks(n, BLOCK):
             panel[:, candidates] = pool.block(queries, candidates)
-        mine = (by_id[ends[own] - count[own] : ends[own]] for own in ids[queries][known:])
+        mine = map(belongs, range(queries.start + known, queries.stop))
         yield [standing(row, row[places]) for row, places in zip(panel[known:], mine, strict=True)]
+
+
+def _alike(ids: NDArray[np.int64]) -> tuple[Belongs, NDArray[np.int64]]:
+    """Let rows with one id belong together; return how many each has, too."""
+    _, ids, count = np.unique(ids, return_inverse=True, return_counts=True)
+    by_id, ends = np.argsort(ids, kind="stable"), np.cumsum(count)
+    return lambda i: by_id[ends[ids[i]] - count[ids[i]] : ends[ids[i]]], count[ids]
+
+
+def _given(emb: Embeddings, relevant: Tensor, rows: Tensor) -> tuple[Belongs, NDArray[np.int64]]:
+    """Let rows belong together as a matrix says."""
+    n = len(emb)
+    if relevant.shape != (n, n) or relevant.dtype != torch.bool or not bool(relevant.diagonal().all()):
+        raise InputError(
+            f"relevance is {relevant.dtype} of shape {tuple(relevant.shape)}, expected bool ({n}, {n}) with a true diagonal"
+        )
+    table = relevant.cpu()[rows][:, rows].numpy()
+    return lambda i: np.flatnonzero(table[i]), table.sum(axis=1)
 
 
 def sides_of(emb: Embeddings, query: Sequence[str], candidates: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

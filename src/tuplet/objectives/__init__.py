@@ -7,6 +7,7 @@ from tuplet.objectives.matching import Handed, SensorMatching
 from tuplet.objectives.published import *
 from tuplet.objectives.schedule import Schedule
 from tuplet.objectives.sensor import SensorDecoupling
+from tuplet.objectives.soft import SoftTargets
 from tuplet.objectives.supervised import Supervised, UnimodalTask
 from tuplet.objectives.temperature import Temperature
 
@@ -17,6 +18,7 @@ __all__ = [
     "Schedule",
     "SensorDecoupling",
     "SensorMatching",
+    "SoftTargets",
     "Sum",
     "Supervised",
     "Temperature",
