@@ -78,13 +78,13 @@ class TowerEncoder(nn.Module):
             raise InputError(
                 f"the adapter has widths {bridge.widths}, but the tower of {modality} has {tower.width}; give it in widths"
             )
-        assert isinstance(tower, nn.Module)
-        self.tower, self.modality, self.modulator = tower, modality, modulator
-        self._bridge = (bridge,)  # in a tuple, so that it lives once, where the model holds it
         if blocks == "last" and bridge is not None:
             if not isinstance(tower, ClipTower):
                 raise InputError(f"blocks is 'last', which a {type(tower).__name__} does not know; leave it out")
             tower.order[tower.levels - bridge.levels :] = [tower.levels - 1] * bridge.levels
+        assert isinstance(tower, nn.Module)
+        self.tower, self.modality, self.modulator = tower, modality, modulator
+        self._bridge = (bridge,)  # in a tuple, so that it lives once, where the model holds it
         if frozen:
             tower.requires_grad_(False)
 

@@ -35,6 +35,7 @@ class SoftTargets(Objective):
         Fu et al. (2024), TVL; its program, where soft targets are an option that its published command leaves off.
 
     Example:
+        >>> import torch
         >>> e = torch.eye(4)
         >>> round(float(SoftTargets(tau=0.5)(Embeddings.of({"touch": e, "text": e})).total), 4)
         0.3408
