@@ -9,6 +9,7 @@ import torch
 from tests.fixtures import objectfolder as fixture
 from tuplet import InputError
 from tuplet.datasets import objectfolder
+from tuplet.datasets._touch_source import COLOURS
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def test_pictures_are_normalised_as_published(root):
     s, plain = (objectfolder.load(root, side=8, normalisation=n) for n in ("imagenet", "none"))
     assert s.fingerprint != plain.fingerprint
     a, b = s.test[:].inputs["vision"], plain.test[:].inputs["vision"]
-    mean, deviation = (torch.tensor(v)[:, None, None] for v in (objectfolder.MEAN, objectfolder.DEVIATION))
+    mean, deviation = (torch.tensor(v)[:, None, None] for v in COLOURS["imagenet"])
     torch.testing.assert_close(a, (b - mean) / deviation)
     assert objectfolder.load(root).modalities["touch"].shape == (3, 256, 256)
 

@@ -22,6 +22,8 @@ from tuplet.data._scaling import Scaling
 from tuplet.data.splits import PARTS
 from tuplet.datasets._files import json_in
 from tuplet.datasets._reader import Content, Reader, Shape, opened, spanned
+from tuplet.datasets._touch_files import opened_picture
+from tuplet.datasets._touch_source import coloured
 from tuplet.io.hdf5 import file_marks
 from tuplet.io.npy import read_npy
 from tuplet.types import InputError, in_range, one_of
@@ -29,8 +31,6 @@ from tuplet.types import InputError, in_range, one_of
 FOLDERS = {"vision": "vision", "touch": "touch", "audio": "audio_spectrogram"}
 CROP, SIDE = 320, 256
 """Pixels: the middle of a touch picture that is kept, and the side that all pictures are scaled to."""
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet, red green blue, for pictures from 0 to 1."""
 ABOUT = {
     "name": "objectfolder",
     "title": "ObjectFolder 2.0, cross-sensory retrieval",
@@ -118,7 +118,7 @@ def load(
     inputs: dict[str, Any] = {k: columns[f"input.{k}"] for k in FOLDERS}
     scaling: dict[str, Scaling] = {}
     if normalisation == "imagenet":
-        inputs |= {k: _normalised(inputs[k]) for k in pictures}
+        inputs |= {k: coloured(inputs[k], "imagenet") for k in pictures}
         scaling = dict.fromkeys(pictures, "none")
     return from_columns(
         inputs,
@@ -165,15 +165,9 @@ def _pictures(files: list[Path], side: int, *, crop: int | None) -> Lazy:
 
 
 def _picture(file: Path, side: int, crop: int | None) -> NDArray[np.uint8]:
-    try:
-        from PIL import Image
-    except ImportError:
-        raise InputError("pillow is not installed; reading pictures needs: pip install 'tuplet[data]'") from None
-    try:
-        with Image.open(file, formats=("PNG",)) as opened:
-            image = opened.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(f"{file} cannot be read as PNG ({type(error).__name__}); copy it again") from None
+    from PIL import Image
+
+    image = opened_picture(file, ("PNG",))
     if crop is not None:
         width, height = image.size
         left, top = (width - crop) // 2, (height - crop) // 2
@@ -198,16 +192,6 @@ def _sounds(files: list[Path], first: NDArray[Any]) -> Lazy:
         return out
 
     return Lazy((len(files), *first.shape), read_rows, first.dtype)
-
-
-def _normalised(pictures: Any) -> Lazy:
-    mean, deviation = (np.array(v, np.float32).reshape(3, 1, 1) for v in (MEAN, DEVIATION))
-
-    def read_rows(rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        values = np.asarray(pictures[rows]).astype(np.float32) / np.float32(255)
-        return np.asarray((values - mean) / deviation, dtype=np.float32)
-
-    return Lazy(pictures.shape, read_rows)
 
 
 def _report(root: Path) -> list[str]:
