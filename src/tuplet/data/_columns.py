@@ -123,6 +123,12 @@ def as_strings(argument: str, values: Any) -> list[str | None]:
     return [None if is_missing(v) else str(v) for v in array.tolist()]
 
 
+def texts_of(values: Any) -> list[str | None] | None:
+    """Return what a user passes as strings, None where it is numbers."""
+    array = as_array("texts", values)
+    return as_strings("texts", array) if is_text(array) else None
+
+
 def _objects(array: NDArray[Any]) -> str:
     """Say what Python objects an array holds."""
     kinds = sorted({type(v).__name__ for v in array.reshape(-1)[:1000]})

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
-from tuplet.methods._tlv_link import with_lora
-from tuplet.methods._towers import checked, free
+from tuplet.methods._towers import checked, free, with_lora
 from tuplet.model import AlignmentModel
 from tuplet.nets import MaskedTower, Tower, TowerEncoder
 from tuplet.nets.towers import ClipTower

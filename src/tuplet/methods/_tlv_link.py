@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
 
-from torch import nn
-
-from tuplet.methods._towers import aligned, checked, free
+from tuplet.methods._towers import aligned, checked, free, with_lora
 from tuplet.model import AlignmentModel
 from tuplet.nets import Tower
 from tuplet.objectives import Curriculum, Objective, Temperature
 from tuplet.train import TrainConfig
-from tuplet.types import InputError
 
 CONFIG = TrainConfig(epochs=12, batch_size=96, lr=2e-4, weight_decay=0.2)
 """As its scripts train. Their lower rate for all but the low-rank updates has no effect: one schedule sets all rates."""
@@ -62,14 +58,3 @@ def tlv_link(
         free(towers[name], "embeddings.class_embedding", "embeddings.patch_embedding", "pre_layrnorm", "post_layernorm")
         towers[name].projection.requires_grad_(True)
     return model, Curriculum(texts=texts, tau=Temperature(0.07)), config
-
-
-def with_lora(tower: Tower, *, rank: int, scale: int) -> None:
-    """Add low-rank updates to every attention of a tower, in place."""
-    try:
-        from peft import LoraConfig, inject_adapter_in_model
-    except ImportError:
-        raise InputError("low-rank updates need peft; pip install 'tuplet[towers]'") from None
-    config = LoraConfig(r=rank, lora_alpha=scale, target_modules=["q_proj", "k_proj", "v_proj", "out_proj"])
-    body = cast(Any, tower).body
-    inject_adapter_in_model(config, cast(nn.Module, body))

@@ -9,6 +9,7 @@ from torch import nn
 
 from tuplet.model import AlignmentModel
 from tuplet.nets import BridgingAdapter, SensorModulator, Tower, TowerEncoder
+from tuplet.nets.towers import ClipTower
 from tuplet.types import InputError
 
 NAMES = ("text", "touch", "vision")
@@ -49,3 +50,10 @@ def free(tower: Tower, *parts: str) -> None:
             raise InputError(f"the tower has no {part}; give a vision tower of CLIP, clip(folder)")
     for parameter in found.values():
         parameter.requires_grad_(True)
+
+
+def with_lora(tower: Tower, *, rank: int, scale: int) -> None:
+    """Add low-rank updates to a tower that `clip` made."""
+    if not isinstance(tower, ClipTower):
+        raise InputError(f"the tower is a {type(tower).__name__}, expected one that clip() makes for low-rank updates")
+    tower.add_lora(rank=rank, scale=scale)

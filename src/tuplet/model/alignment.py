@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tuplet.data import Source
+from tuplet.data._columns import texts_of
 from tuplet.data.preprocessing import Preprocessing
 from tuplet.functional.rows import unit
 from tuplet.model.closed_form import ClosedFormError, LinearMap, linear_maps
 from tuplet.nets import MLP, Encoded, Named, Projection, Residual, encoders
 from tuplet.nets.choice import WIDTHS, Paired
+from tuplet.nets.tokens import Tokeniser
 from tuplet.types import Batch, Embeddings, InputError, Kind, Start, one_of
 
 
@@ -25,15 +27,16 @@ class AlignmentModel(nn.Module):
     """Encoders and projection heads, one of each per modality.
 
     Args:
-        encoders: modality -> module from that modality's input to ``(B, H_m)``. One with an attribute ``takes_aux`` is called
-            with ``batch.aux`` too; it may return `Encoded`, whose values go into ``Embeddings.aux``.
-            values go into ``Embeddings.aux``.
+        encoders: modality -> module from that modality's input to ``(B, H_m)``. One whose attribute ``takes_aux`` is true is
+            called with ``batch.aux`` too; it may return `Encoded`, whose values go into ``Embeddings.aux``.
         projections: modality -> module from ``(B, H_m)`` to ``(B, D)``; the same ``D`` for all.
         bridges: name -> module that several encoders use without holding it, such as a `BridgingAdapter`: it lives here once.
 
     Attributes:
         preprocessing: modality -> how raw rows become what its encoder reads, as `encode` needs; set by `for_source` and by
             `tuplet.fit`.
+        words: modality -> `tuplet.nets.tokeniser` that turns its texts into ids; `encode` then takes texts.
+        based: keys of the state that the base of a tower holds; a model folder names that base instead of copying it.
         start: what the encoders began as, ``"random"`` or ``"gcca"``; set by `for_source` and `started`.
 
     Raises:
@@ -66,6 +69,8 @@ class AlignmentModel(nn.Module):
         self.projections = Named({k: projections[k] for k in sorted(projections)})
         self.bridges = Named(bridges or {})
         self.preprocessing: dict[str, Preprocessing] = {}
+        self.words: dict[str, Tokeniser] = {}
+        self.based: frozenset[str] = frozenset()
         self.start: Start = "random"
 
     def __repr__(self) -> str:
@@ -176,16 +181,28 @@ class AlignmentModel(nn.Module):
             aux |= told
         return Embeddings(z, h, batch.present, batch.index, batch.group, batch.target, aux, slice(0, len(batch)))
 
-    def embed_one(self, name: str, inputs: Any, present: Tensor) -> Tensor:
+    def embed_one(self, name: str, inputs: Any, present: Tensor, aux: Mapping[str, Tensor] | None = None) -> Tensor:
         """Return ``z`` of one modality, from rows as its encoder reads them."""
-        return self._embed(name, inputs, present)[0]
+        return self._embed(name, inputs, present, aux)[0]
+
+    def takes_aux(self, name: str) -> bool:
+        """Tell whether the encoder of a modality reads more than its rows, such as the id of their sensor."""
+        return bool(getattr(self.encoders[name], "takes_aux", False))
+
+    def rows(self, name: str, raw: Any, *, argument: str) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Treat raw rows of a modality as its training did, and say which are present; texts become ids where it reads such."""
+        if name in self.words and (texts := texts_of(raw)) is not None:
+            ids = self.words[name]([text or "" for text in texts]).numpy().astype(np.float32)
+            ids[[text is None for text in texts]] = np.nan
+            raw = ids
+        return self.preprocessing[name].apply(raw, name=argument)
 
     def _embed(
         self, name: str, inputs: Any, present: Tensor, aux: Mapping[str, Tensor] | None = None
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Return ``z`` and ``h`` of one modality, and what its encoder tells beside them."""
         mask, encoder = present[:, None], self.encoders[name]
-        encoded = encoder(inputs, aux) if getattr(encoder, "takes_aux", False) else encoder(inputs)
+        encoded = encoder(inputs, aux) if self.takes_aux(name) else encoder(inputs)
         encoded, told = encoded if isinstance(encoded, Encoded) else (encoded, {})
         projected = self.projections[name](encoded)
         if projected.dtype in (torch.bfloat16, torch.float16):  # under autocast: lengths need float32
@@ -205,7 +222,12 @@ class AlignmentModel(nn.Module):
 
     @torch.no_grad()
     def encode(
-        self, raw: Mapping[str, Any], *, batch_size: int = 256, device: str | torch.device | None = None
+        self,
+        raw: Mapping[str, Any],
+        *,
+        aux: Mapping[str, Any] | None = None,
+        batch_size: int = 256,
+        device: str | torch.device | None = None,
     ) -> dict[str, NDArray[np.float32]]:
         """Embed raw rows, as they were given to `tuplet.data.read` or as new ones of the same kind.
 
@@ -213,6 +235,8 @@ class AlignmentModel(nn.Module):
             raw: modality -> its rows, before any scaling: an array, a tensor, a list of strings, a frame (columns are found
                 by name). Any of the model's modalities, each embedded for itself: they may have different numbers of
                 rows. A row that is NaN throughout, or None, is absent; series that are padded may be shorter.
+            aux: name -> whole numbers ``(N,)`` that encoders read beside the rows, such as ``sensor``: the id of each row's
+                sensor, -1 for unknown; unknown everywhere when left out.
             batch_size: rows per forward pass.
             device: where to compute, such as ``"cuda"``; where the model is when left out.
 
@@ -243,30 +267,49 @@ class AlignmentModel(nn.Module):
                 f"the model does not know how the inputs of {unscaled} were scaled; build it with "
                 f"AlignmentModel.for_source(source), or train it with tuplet.fit on the rows of a source"
             )
-        rows = {k: self.preprocessing[k].apply(v, name=f"raw[{k!r}]") for k, v in raw.items()}
+        rows = {k: self.rows(k, v, argument=f"raw[{k!r}]") for k, v in raw.items()}
+        beside = {k: _ids(k, v, {m: len(rows[m][0]) for m in rows if self.takes_aux(m)}) for k, v in (aux or {}).items()}
         parameter = next(iter(self.parameters()), torch.empty(0))
         home = parameter.device
         away = home if device is None else torch.device(device)
         with self.evaluating():
             try:
                 self.to(away)
-                return {k: self._encoded(k, *rows[k], batch_size, away) for k in rows}
+                return {k: self._encoded(k, *rows[k], beside, batch_size, away) for k in rows}
             finally:
                 self.to(home)
 
     def _encoded(
-        self, name: str, values: NDArray[np.float32], present: NDArray[np.bool_], size: int, device: torch.device
+        self,
+        name: str,
+        values: NDArray[np.float32],
+        present: NDArray[np.bool_],
+        aux: Mapping[str, Tensor],
+        size: int,
+        device: torch.device,
     ) -> NDArray[np.float32]:
         parts = []
         for start in range(0, len(values), size):
             # copied, as results depend on how memory is aligned, which NumPy leaves open
             x = torch.from_numpy(values[start : start + size]).clone().to(device)
-            z, *_ = self._embed(name, x, torch.from_numpy(present[start : start + size]).to(device))
+            some = {k: v[start : start + size].to(device) for k, v in aux.items()}
+            z, *_ = self._embed(name, x, torch.from_numpy(present[start : start + size]).to(device), some)
             parts.append(z.float().cpu())
         joined: NDArray[np.float32] = torch.cat(parts).numpy()
         if not np.isfinite(joined).all():
             raise InputError(f"model gives NaN or infinite values for {name!r}; train it again with a lower lr")
         return joined
+
+
+def _ids(name: str, given: Any, rows: Mapping[str, int]) -> Tensor:
+    """Read whole numbers that stand beside the rows of the modalities whose encoders take them."""
+    ids = np.asarray(given)
+    if ids.ndim != 1 or ids.dtype.kind not in "iu" or any(n != len(ids) for n in rows.values()):
+        expected = " and ".join(f"{n} of {k!r}" for k, n in rows.items()) or "no rows that need them"
+        raise InputError(
+            f"aux[{name!r}] has dtype {ids.dtype} and shape {ids.shape}, expected whole numbers, one per row: {expected}"
+        )
+    return torch.from_numpy(ids.astype(np.int64))
 
 
 def _start(source: Paired, dim: int, ridge: float | None) -> dict[str, LinearMap]:

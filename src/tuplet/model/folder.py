@@ -10,16 +10,25 @@ from typing import Any
 from torch import Tensor, nn
 
 from tuplet.data.preprocessing import Preprocessing
-from tuplet.io import Between, read_state
+from tuplet.io import AnyOf, Between, read_state
+from tuplet.model._towers import build_bridges, build_encoder, from_bases, settle
 from tuplet.model.alignment import AlignmentModel
+from tuplet.nets import tokeniser
 from tuplet.nets._described import build, plain
 from tuplet.types import InputError
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"  # files of a model folder
-_TOWER: dict[Any, Any] = {"encoder": {...: object}, "projection": {...: object}, "preprocessing": object}
+_WORDS = {"source": str, "length": Between(int, 2, 2**16), "vocabulary": Between(int, 4, 2**24)}
+_TOWER: dict[Any, Any] = {
+    "encoder": {...: object},
+    "projection": {...: object},
+    "preprocessing": object,
+    "words?": AnyOf(None, _WORDS),
+}
 _CONFIG: dict[Any, Any] = {
     "schema": Between(int, 1, 1),
     "modalities": {...: {**_TOWER, ...: object}},
+    "bridges?": {...: object},
     "training?": {"start?": {"random", "gcca"}, ...: object},
     ...: object,
 }
@@ -30,6 +39,7 @@ def load(
     *,
     encoders: Mapping[str, nn.Module] | None = None,
     projections: Mapping[str, nn.Module] | None = None,
+    base: str | Path | None = None,
 ) -> AlignmentModel:
     """Load the model of a run folder, ready to `AlignmentModel.encode`.
 
@@ -37,13 +47,15 @@ def load(
         folder: that `tuplet train`, or `tuplet.fit` with ``TrainConfig(out=...)``, wrote to.
         encoders: modality -> module, for encoders that are no class of this package; they receive their weights.
         projections: likewise.
+        base: where the frozen weights of its towers lie now, if the folder that `tuplet.nets.clip` read has moved.
 
     Returns:
         The model, in evaluation mode, on the CPU. Nothing in the folder is executed: it names classes of this package and
         their arguments, and holds numbers.
 
     Raises:
-        InputError: if the folder holds no model, is damaged, or an encoder of your own is not given or does not fit.
+        InputError: if the folder holds no model, is damaged, or an encoder of your own is not given or does not fit; if the
+            base of its towers is gone or has changed.
 
     Example:
         >>> load("nowhere")
@@ -60,6 +72,7 @@ def load(
         if unknown := sorted(set(given) - set(about)):
             raise InputError(f"{part}s names {unknown}, but the model in {folder} has {sorted(about)}")
     made: dict[str, dict[str, nn.Module]] = {"encoder": {}, "projection": {}}
+    bridges = build_bridges(config.get("bridges", {}), str(folder / CONFIG))
     for part, towers in made.items():
         for name in sorted(about):
             description = about[name][part]
@@ -77,14 +90,20 @@ def load(
                         f"{folder / CONFIG} shares the {part} of {name!r} with {str(other)[:80]!r}, which is not there"
                     )
                 towers[name] = towers[other]
+            elif part == "encoder" and description.get("class") in ("TowerEncoder", "MaskedTower"):
+                towers[name] = build_encoder(description, bridges, str(folder / CONFIG))
             else:
                 towers[name] = build(description)
-    model = AlignmentModel(made["encoder"], made["projection"])
-    _fill(model, tensors, folder)
+    model = AlignmentModel(made["encoder"], made["projection"], bridges)
+    lent = from_bases(model, set(model.state_dict()) - set(tensors), folder, None if base is None else Path(base))
+    _fill(model, tensors | lent, folder)
+    model.based = frozenset(lent)
     model.start = config.get("training", {}).get("start", "random")
     for name, entry in about.items():
         if entry["preprocessing"] is not None:
             model.preprocessing[name] = Preprocessing.from_json(entry["preprocessing"])
+        if entry.get("words") is not None:
+            model.words[name] = tokeniser(**entry["words"])
     return model.eval()
 
 
@@ -99,6 +118,7 @@ def _fill(model: AlignmentModel, tensors: dict[str, Tensor], folder: Path) -> No
     for module in model.modules():
         if any(p.is_meta for p in (*module.parameters(recurse=False), *module.buffers(recurse=False))):
             module.to_empty(device="cpu", recurse=False)
+    settle(model)
     kinds = {v.dtype for v in tensors.values() if v.is_floating_point()}
     if len(kinds) == 1:
         model.to(kinds.pop())

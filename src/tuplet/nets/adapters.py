@@ -65,7 +65,7 @@ class BridgingAdapter(nn.Module):
         def each(wide: int, narrow: int) -> nn.ModuleList:
             return nn.ModuleList(nn.Linear(wide, narrow, bias=bias) for _ in range(levels))
 
-        self.levels, self.widths = levels, dict(widths)
+        self.levels, self.widths, self.rank, self.bias = levels, dict(widths), rank, bias
         self.down = Named({k: each(width, rank) for k, width in widths.items()})
         self.shared = each(rank, rank)
         self.up = Named({k: each(rank, width) for k, width in widths.items()})

@@ -87,8 +87,8 @@ class MaskedTower(nn.Module):
         count: sensor tokens.
 
     Notes:
-        ``encoder(x, aux) -> Encoded``: ``h`` is the pooled vector; in training ``aux["reconstruction.<modality>"]`` is the mean
-        squared error of the pixels of each row's masked patches (`tuplet.objectives.Handed`).
+        ``encoder(x, aux) -> Encoded``: ``h`` is the pooled vector; ``aux["reconstruction.<modality>"]`` is, in training, the
+        mean squared error of the pixels of each row's masked patches, for `tuplet.objectives.Handed`, else 0.
 
     Source:
         AnyTouch, stages 1 and 2, for single pictures.
@@ -119,6 +119,7 @@ class MaskedTower(nn.Module):
         super().__init__()
         config = tower.body.config
         self.tower, self.modality, self.ratio = tower, modality, ratio
+        self.arguments = {"sensors": sensors, "ratio": ratio, "width": width, "layers": layers, "heads": heads, "count": count}
         self.sensors = SensorTokens(tower.width, sensors, count=count)
         self.patch = int(config.patch_size)
         self.patches = (int(config.image_size) // self.patch) ** 2
@@ -132,11 +133,11 @@ class MaskedTower(nn.Module):
         self.pixels = nn.Linear(width, 3 * self.patch**2)
 
     def forward(self, x: Tensor, aux: Mapping[str, Tensor] | None = None) -> Encoded:
-        """Return the pooled vector and, in training, the reconstruction's error per row."""
+        """Return the pooled vector, and the reconstruction's error per row, 0 in evaluation."""
         sensor = (aux or {}).get("sensor")
         h = self.tower(x, first=lambda tokens: self.sensors(tokens, sensor)).pooled
-        told = {f"reconstruction.{self.modality}": self.errors(x, sensor)} if self.training else {}
-        return Encoded(h, told)
+        errors = self.errors(x, sensor) if self.training else h.new_zeros(len(h))
+        return Encoded(h, {f"reconstruction.{self.modality}": errors})
 
     def errors(self, x: Tensor, sensor: Tensor | None) -> Tensor:
         """Mask patches, reconstruct them from the others; return the mean squared error per row ``(B,)``."""

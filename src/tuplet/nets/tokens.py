@@ -15,10 +15,29 @@ from torch import Tensor
 
 from tuplet.types import InputError
 
-Tokeniser = Callable[[Sequence[str]], Tensor]
-"""Texts -> int64 ids ``(N, length)``, padded with 0 after the end."""
+Ids = Callable[[str], list[int]]
 MERGES = "bpe_simple_vocab_16e6.txt.gz"
 """CLIP's byte pairs, as the `open_clip` wheel ships them."""
+
+
+class Tokeniser:
+    """Turns texts into int64 ids ``(N, length)``, padded with 0 after the end; made by `tokeniser`."""
+
+    def __init__(self, encode: Ids, *, source: str, length: int, vocabulary: int) -> None:
+        self.encode, self.length = encode, length
+        self.about = {"source": source, "length": length, "vocabulary": vocabulary}
+
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        """Return the ids of some texts."""
+        out = torch.zeros(len(texts), self.length, dtype=torch.int64)
+        for row, text in enumerate(texts):
+            found = self.encode(str(text))
+            if len(found) > self.length:
+                raise InputError(
+                    f"text {row} has {len(found)} tokens, expected at most {self.length}; shorten it: {str(text)[:60]!r}"
+                )
+            out[row, : len(found)] = torch.tensor(found)
+        return out
 
 
 def tokeniser(source: str | Path = "open_clip", *, length: int = 77, vocabulary: int = 49408) -> Tokeniser:
@@ -51,29 +70,14 @@ def tokeniser(source: str | Path = "open_clip", *, length: int = 77, vocabulary:
             words = re.findall(r"\w+", text.lower())
             return [first, *(1 + zlib.crc32(w.encode()) % (vocabulary - 3) for w in words), last]
 
-        return _padded(hashed, length)
-    encode = _byte_pairs(source)
-    return _padded(encode, length)
+        encode: Ids = hashed
+    else:
+        encode = _byte_pairs(source)
+    place = str(source) if source in ("words", "open_clip") else str(Path(source).resolve())
+    return Tokeniser(encode, source=place, length=length, vocabulary=vocabulary)
 
 
-def _padded(encode: Callable[[str], list[int]], length: int) -> Tokeniser:
-    """Encode texts one by one, into rows of one length."""
-
-    def ids(texts: Sequence[str]) -> Tensor:
-        out = torch.zeros(len(texts), length, dtype=torch.int64)
-        for row, text in enumerate(texts):
-            found = encode(str(text))
-            if len(found) > length:
-                raise InputError(
-                    f"text {row} has {len(found)} tokens, expected at most {length}; shorten it: {str(text)[:60]!r}"
-                )
-            out[row, : len(found)] = torch.tensor(found)
-        return out
-
-    return ids
-
-
-def _byte_pairs(source: str | Path) -> Callable[[str], list[int]]:
+def _byte_pairs(source: str | Path) -> Ids:
     """Read CLIP's vocabulary and build its tokeniser."""
     try:
         from transformers import CLIPTokenizer

@@ -55,8 +55,6 @@ class TowerEncoder(nn.Module):
         torch.Size([2, 8])
     """
 
-    takes_aux = True
-
     def __init__(
         self,
         tower: Tower,
@@ -84,13 +82,19 @@ class TowerEncoder(nn.Module):
             tower.order[tower.levels - bridge.levels :] = [tower.levels - 1] * bridge.levels
         assert isinstance(tower, nn.Module)
         self.tower, self.modality, self.modulator = tower, modality, modulator
+        self.takes_aux = modulator is not None
         self._bridge = (bridge,)  # in a tuple, so that it lives once, where the model holds it
         if frozen:
             tower.requires_grad_(False)
 
+    @property
+    def bridge(self) -> BridgingAdapter | None:
+        """Return the adapters that it shares with other encoders."""
+        return self._bridge[0]
+
     def forward(self, x: Any, aux: Mapping[str, Tensor] | None = None) -> Encoded:
         """Return the pooled vector, and the mean token after modulation."""
-        (bridge,), told = self._bridge, {}
+        bridge, told = self.bridge, dict[str, Tensor]()
         sensor = (aux or {}).get("sensor")
 
         def first(tokens: Tensor) -> Tensor:

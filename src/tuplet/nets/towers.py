@@ -15,6 +15,8 @@ First = Callable[[Tensor], Tensor]
 """Changes the tokens ``(B, N, D)`` before the first block."""
 After = Callable[[Tensor, int], Tensor]
 """Changes the tokens after block ``i``."""
+MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+"""Of the red, green and blue that CLIP was trained on."""
 
 
 class Levels(NamedTuple):
@@ -50,12 +52,16 @@ class Tower(Protocol):
 class ClipTower(nn.Module):
     """One tower of CLIP, block by block; made by `clip`."""
 
-    def __init__(self, body: Any, projection: nn.Linear, part: Literal["vision", "text"]) -> None:
+    def __init__(self, body: Any, projection: nn.Linear, part: Literal["vision", "text"], *, unit: bool = False) -> None:
         super().__init__()
         self.body, self.part = body, part
         self._projection = (projection,)  # in a tuple, so that it is not a part of this module
         self.width, self.levels = int(body.config.hidden_size), len(body.encoder.layers)
         self.order = list(range(self.levels))  # which block runs at each level
+        self.unit = unit
+        self.source: Path | None = None  # folder of the weights it began with
+        self.sha256 = ""  # of those weights, where a model folder says it
+        self.lora: tuple[int, int] | None = None  # rank and scale of low-rank updates
         self.checkpoint = False
 
     @property
@@ -87,6 +93,11 @@ class ClipTower(nn.Module):
         size = int(self.body.config.image_size)
         if x.ndim != 4 or x.shape[1:] != (3, size, size):
             raise InputError(f"pictures have shape {tuple(x.shape)}, expected (B, 3, {size}, {size}); resize them")
+        if self.unit:
+            low, high = (float(v) for v in x.detach().aminmax())
+            if low < 0 or high > 1:
+                raise InputError(f"pictures have values from {low:g} to {high:g}, expected 0 to 1; divide bytes by 255")
+            x = (x - x.new_tensor(MEAN)[:, None, None]) / x.new_tensor(DEVIATION)[:, None, None]
         tokens = self.body.pre_layrnorm(self.body.embeddings(x))
         return tokens, None, lambda h: self.body.post_layernorm(h[:, 0])
 
@@ -107,20 +118,35 @@ class ClipTower(nn.Module):
         rows = torch.arange(len(ids), device=ids.device)
         return tokens, mask, lambda h: self.body.final_layer_norm(h)[rows, last]
 
+    def add_lora(self, *, rank: int, scale: int) -> None:
+        """Add low-rank updates to every attention, in place; they begin with nothing added."""
+        try:
+            from peft import LoraConfig, inject_adapter_in_model
+        except ImportError:
+            raise InputError("low-rank updates need peft; pip install 'tuplet[towers]'") from None
+        config = LoraConfig(r=rank, lora_alpha=scale, target_modules=["q_proj", "k_proj", "v_proj", "out_proj"])
+        inject_adapter_in_model(config, self.body)
+        self.lora = (rank, scale)
 
-def clip(source: str | Path | Mapping[str, Any], part: Literal["vision", "text"] = "vision") -> ClipTower:
+
+def clip(
+    source: str | Path | Mapping[str, Any], part: Literal["vision", "text"] = "vision", *, unit: bool = False
+) -> ClipTower:
     """Make a tower of CLIP from a local folder, or from a configuration with random weights.
 
     Args:
         source: folder with ``config.json`` and ``.safetensors`` weights, as `transformers` saves a ``CLIPModel``; nothing is
             downloaded. Or the configuration as a dict.
         part: which of its two towers.
+        unit: whether pictures come as numbers from 0 to 1, which the tower brings to CLIP's mean and deviation itself; by
+            default they come so.
 
     Returns:
         The tower: ``tower(x) -> Levels(hidden, pooled)``; ``pooled`` is what CLIP projects.
 
     Raises:
-        InputError: without the extra ``towers``, or for a folder that is not there, holds no safetensors, or is no CLIP.
+        InputError: without the extra ``towers``, or for a folder that is not there, holds no safetensors, or is no CLIP; from
+            the tower, for pictures or texts of another size or range.
 
     Source:
         Radford et al. (2021); the layers are those of `transformers`.
@@ -134,18 +160,28 @@ def clip(source: str | Path | Mapping[str, Any], part: Literal["vision", "text"]
     """
     one_of("part", part, ("vision", "text"))
     try:
+        from huggingface_hub.errors import StrictDataclassError
         from transformers import CLIPConfig, CLIPModel
     except ImportError:
         raise InputError("towers need transformers; pip install 'tuplet[towers]'") from None
     if isinstance(source, Mapping):
-        model = CLIPModel(CLIPConfig(**source))
+        try:
+            model = CLIPModel(CLIPConfig(**source))
+        except (ValueError, KeyError, TypeError, StrictDataclassError) as error:  # sizes that do not fit, an unknown activation
+            why = str(error.__cause__ or error).splitlines()[0][:160]
+            raise InputError(f"source is a configuration of which CLIP cannot be made: {why}") from None
     else:
         folder = Path(source)
         if not (folder / "config.json").is_file():
             raise InputError(f"source {str(folder)!r} has no config.json; give the folder that a CLIPModel was saved to")
         if not list(folder.glob("*.safetensors")):
-            raise InputError(f"source {str(folder)!r} has no .safetensors weights; save them with save_pretrained")
+            pickled = [p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt", ".pth", ".ckpt")]
+            what = f"pickled weights ({pickled[0]}), which can run code, and " if pickled else ""
+            raise InputError(f"source {str(folder)!r} has {what}no .safetensors weights; save them with save_pretrained")
         model = CLIPModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
-    if part == "vision":
-        return ClipTower(model.vision_model, model.visual_projection, part)
-    return ClipTower(model.text_model, model.text_projection, part)
+    body, projection = (
+        (model.vision_model, model.visual_projection) if part == "vision" else (model.text_model, model.text_projection)
+    )
+    tower = ClipTower(body, projection, part, unit=unit)
+    tower.source = None if isinstance(source, Mapping) else Path(source).resolve()
+    return tower

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tuplet.io import parse_state, write_atomic
+from tuplet.model import AlignmentModel
 from tuplet.objectives.schedule import Schedule
 from tuplet.train._checkpoint_schema import FIX, SCHEMA, STATE, entries
 from tuplet.train._runtime import like, whole
@@ -48,8 +49,8 @@ def save(
 
 
 def weights(model: nn.Module, objective: Callable[..., Any]) -> dict[str, Tensor]:
-    """Copy the parameters and buffers of a model, and of an objective that is a module."""
-    tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
+    """Copy the parameters and buffers of a model but those of its base, and of an objective that is a module."""
+    tensors = {f"model.{k}": v for k, v in model.state_dict().items() if k not in _based(model)}
     if isinstance(objective, nn.Module):
         tensors |= {f"objective.{k}": v for k, v in objective.state_dict().items()}
     return {k: v.detach().clone() for k, v in tensors.items()}
@@ -58,10 +59,15 @@ def weights(model: nn.Module, objective: Callable[..., Any]) -> dict[str, Tensor
 def put(tensors: dict[str, Tensor], model: nn.Module, objective: Callable[..., Any]) -> None:
     """Put back what `weights` copied."""
     shapes = model.state_dict()
-    own = part(tensors, "model")
+    own = {k: shapes[k] for k in _based(model)} | part(tensors, "model")
     model.load_state_dict({k: like(v, shapes[k]) if k in shapes else v for k, v in own.items()})
     if isinstance(objective, nn.Module):
         objective.load_state_dict(part(tensors, "objective"))
+
+
+def _based(model: nn.Module) -> frozenset[str]:
+    """Return the keys of a model's state that the base of a tower holds."""
+    return model.based if isinstance(model, AlignmentModel) else frozenset()
 
 
 def part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from tuplet.data import Rows
 from tuplet.io import AnyOf, Between, parse_state, read_state, write_atomic
 from tuplet.model import CONFIG, WEIGHTS, AlignmentModel, opened_weights
+from tuplet.model._towers import describe_bridge, describe_encoder
 from tuplet.nets._described import describe, plain
 from tuplet.train import _checkpoint as checkpoint
 from tuplet.train.config import TrainConfig
@@ -45,6 +46,7 @@ def write_config(
             "unit": "" if about is None else about.unit,
             "dtype": "" if about is None else about.dtype,
             "preprocessing": None if known is None else known.to_json(),
+            **({"words": model.words[name].about} if name in model.words else {}),
         }
     for part, towers in (("encoder", model.encoders), ("projection", model.projections)):
         first: dict[int, str] = {}
@@ -52,11 +54,14 @@ def write_config(
             tower = plain(towers[name])
             with_other = {"class": "shared", "with": first[id(tower)]} if id(tower) in first else None
             first.setdefault(id(tower), name)
-            modalities[name][part] = with_other or describe(tower)
+            modalities[name][part] = with_other or (
+                describe_encoder(tower, model.bridges) if part == "encoder" else describe(tower)
+            )
     targets = getattr(source, "targets", {})
     content = {
         "schema": 1,
         "modalities": modalities,
+        **({"bridges": {k: describe_bridge(b) for k, b in model.bridges.items()}} if len(model.bridges) else {}),
         "objective": {"name": _name(objective), "settings": checkpoint.describe(objective)},
         "data": {
             "name": getattr(source, "name", ""),

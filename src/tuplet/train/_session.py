@@ -15,6 +15,7 @@ from torch import Tensor
 from tuplet.data import Rows, batches
 from tuplet.io.files import locked, write_atomic
 from tuplet.model import AlignmentModel
+from tuplet.model._towers import based, checksums
 from tuplet.train import _checkpoint as checkpoint
 from tuplet.train._checkpoint_schema import FIX
 from tuplet.train._folder import CARD, write_card, write_config, write_weights
@@ -52,6 +53,7 @@ class Session:
             raise InputError(f"batch_size is {config.batch_size} for {self.runtime.world} devices, expected 2 rows or more")
         self.per_epoch = len(train) // self.batch_size
         self.total = self.per_epoch * config.epochs
+        model.based = based(model)
         self.runtime.place(model, objective)
         self.optimizer = make_optimizer(model, objective, config, apart=self.runtime.sharded)
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
@@ -60,7 +62,7 @@ class Session:
         self.identity = {
             "config": json.loads(json.dumps(config.fixed(), default=str)),
             "objective": checkpoint.describe(objective),
-            "data": str(getattr(train, "fingerprint", "")),
+            "data": " ".join([str(getattr(train, "fingerprint", "")), *checksums(model)]),
             "rows": len(train),
             "steps": self.total,
         }
