@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tyro.conf import Positional
 
-from tuplet.cli.source import Reading
+from tuplet.cli.source import Reading, Table, arrays_of
 from tuplet.errors import InputError
 
 if TYPE_CHECKING:
@@ -71,37 +71,13 @@ def embed(command: Embed) -> None:
     print(f"columns: {', '.join(table)}")
 
 
-Table = dict[str, NDArray[Any]]
-
-
 def _is_file(command: Embed) -> bool:
     return Path(command.data.partition("?")[0]).suffix.lower() in (".npz", ".safetensors")
 
 
-def _arrays(file: Path, asked: set[str | None]) -> Table:
-    """Read the arrays of a file under the names of the modalities; rows that are marked as absent become NaN."""
-    from tuplet.data import Table as Columns
-    from tuplet.data._npz import members
-
-    if file.suffix.lower() == ".npz":
-        return members(file, {k for k in asked if k is not None})[0]
-    table = Columns.open(file)
-    columns = table.columns
-    found = {k.removeprefix("input."): v for k, v in columns.items() if not k.startswith("present.")}
-    for k in list(found):
-        here = columns.get(f"present.{k}")
-        if here is not None and here.shape == found[k].shape[:1] and not here.all():
-            found[k] = np.where(here.reshape(-1, *[1] * (found[k].ndim - 1)) != 0, found[k], np.nan)
-        words = table.about.get(f"classes.{k.removeprefix('target.')}")
-        if words is not None and k.startswith("target."):
-            found[k] = np.array(json.loads(words))[found[k]]
-    return found
-
-
 def _parts(command: Embed, n: int) -> NDArray[np.str_]:
     """Say of each row in which part of the model's own training it was; nothing where the model was trained on other data."""
-    from tuplet.cli.runs import NOTE, read_note
-    from tuplet.cli.source import opened
+    from tuplet.cli.runs import NOTE, read_note, source_of
 
     parts = np.full(n, "", dtype="<U5")
     if not (command.run / NOTE).exists():
@@ -111,7 +87,7 @@ def _parts(command: Embed, n: int) -> NDArray[np.str_]:
     if note["data"] != (str(Path(name).absolute()) if _is_file(command) else name) + mark + options:
         return parts
     try:
-        source = opened(note["data"], Reading.noted(note["reading"]))
+        source = source_of(note)
     except InputError:  # the file is no longer what was trained on
         return parts
     if source.fingerprint == note["fingerprint"]:
@@ -137,7 +113,7 @@ def _file(command: Embed, model: AlignmentModel) -> Iterator[Table]:
             raise InputError(f"{option} is {getattr(command, option)!r}, but the model says how rows are read; leave it out")
     file = Path(command.data.partition("?")[0])
     noted = _noted_target(command.run)
-    arrays = _arrays(file, {*model.encoders, *command.modalities, command.id, command.target, command.group, noted})
+    arrays = arrays_of(file, {*model.encoders, *command.modalities, command.id, command.target, command.group, noted, "sensor"})
     wanted = command.modalities or tuple(k for k in model.encoders if k in arrays)
     if missing := [k for k in wanted if k not in arrays or k not in model.encoders]:
         raise InputError(
@@ -165,24 +141,45 @@ def _file(command: Embed, model: AlignmentModel) -> Iterator[Table]:
     if command.group is not None:
         known["group"] = known.pop(command.group, arrays[command.group])
     known["part"] = _parts(command, n)
+    beside = _sensors(command, arrays, n) if any(map(model.takes_aux, wanted)) else {}
     for start in range(0, n, BLOCK):
         some = slice(start, min(start + BLOCK, n))
         try:
-            vectors = model.encode({k: arrays[k][some] for k in wanted}, batch_size=command.batch_size)
+            aux = {k: v[some] for k, v in beside.items()}
+            vectors = model.encode({k: arrays[k][some] for k in wanted}, aux=aux, batch_size=command.batch_size)
         except InputError as error:
             raise InputError(f"{file}: {error}") from None
         for name, z in vectors.items():
-            here = model.preprocessing[name].apply(arrays[name][some], name=name)[1]
+            here = model.rows(name, arrays[name][some], argument=name)[1]
             yield _rows(name, z, here, ids[some], {k: v[some] for k, v in known.items()})
+
+
+def _sensors(command: Embed, arrays: Table, n: int) -> dict[str, NDArray[np.int64]]:
+    """Number the sensors of a file as the model's own training did; nothing where the file does not tell."""
+    from tuplet.io import read_state
+
+    column = arrays.get("sensor", arrays.get("target.sensor"))
+    if column is None or column.shape != (n,):
+        return {}
+    target = {"targets": {"sensor": {"names": [str], ...: object}, ...: object}, ...: object}
+    names = read_state(command.run / "config.json", {"data": target, ...: object})["data"]["targets"]["sensor"]["names"]
+    values = [str(int(v)) if column.dtype.kind in "iuf" and np.isfinite(v) else str(v) for v in column.tolist()]
+    known = {k: i for i, k in enumerate(names)} | dict.fromkeys(("-1", "nan", ""), -1)
+    if unknown := sorted(set(values) - set(known)):
+        raise InputError(f"{command.data} has the sensors {unknown[:9]}, but the model knows {names}; write -1 for unknown")
+    return {"sensor": np.array([known[v] for v in values])}
 
 
 def _source(command: Embed, model: AlignmentModel) -> Iterator[Table]:
     """Embed all rows of the source that the model was trained on, or of one that is scaled alike."""
     import torch
 
+    from tuplet.cli.runs import NOTE, read_note, source_of
     from tuplet.cli.source import opened
 
-    source = opened(command.data, command)
+    note = read_note(command.run) if (command.run / NOTE).exists() else {"method": None}
+    by_method = note["method"] is not None and not command.given()
+    source = source_of(note | {"data": command.data}) if by_method else opened(command.data, command)
     names = [k for k in model.encoders if k in source.modalities]
     if not names:
         raise InputError(f"{command.data} has {sorted(source.modalities)}, the model {sorted(model.encoders)}")
@@ -205,7 +202,7 @@ def _source(command: Embed, model: AlignmentModel) -> Iterator[Table]:
             known["part"] = parts[ids]
             for name in names:
                 with torch.no_grad():
-                    z = model.embed_one(name, batch.inputs[name], batch.present[name])
+                    z = model.embed_one(name, batch.inputs[name], batch.present[name], batch.aux)
                 yield _rows(name, z.float().numpy(), batch.present[name].numpy(), ids, known)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,10 @@ from tuplet.io import AnyOf, parse_state
 if TYPE_CHECKING:
     from tuplet.model import AlignmentModel
     from tuplet.train.recipe import Recipe
+
+
+WIDEST = 2**15
+"""Numbers per row from which a method on towers is not compared with what reads the pictures themselves."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,8 @@ def evaluate(command: Evaluate) -> None:
     try:
         own = {k: v for k, v in weights.items() if not k.startswith("objective.")}
         names = {k.replace("._orig_mod.", "."): k for k in model.state_dict()}
-        model.load_state_dict({names.get(k, k): v for k, v in own.items()})
+        lent = {k: v for k, v in model.state_dict().items() if k in model.based}
+        model.load_state_dict(lent | {names.get(k, k): v for k, v in own.items()})
         if isinstance(objective, nn.Module):
             objective.load_state_dict(checkpoint.part(weights, "objective"))
     except RuntimeError as error:
@@ -65,7 +71,8 @@ def evaluate(command: Evaluate) -> None:
         print(f"unfinished: {progress['done']} of {progress['epochs']} epochs; run the same `tuplet train` to go on")
     target = command.target or (recipe.target if recipe.target in recipe.source.targets else None)
     results = evaluation.evaluate(model, objective, recipe.source, target=target)
-    beside = evaluation.baselines(recipe.source, target=target, seed=note["seed"])
+    wide = note["method"] is not None and max(prod(m.shape) for m in recipe.source.modalities.values()) > WIDEST
+    beside = None if wide else evaluation.baselines(recipe.source, target=target, seed=note["seed"])
     if command.details:
         print_results(results)
     text = evaluation.summary(results, beside)
@@ -75,6 +82,8 @@ def evaluate(command: Evaluate) -> None:
 
 
 def _recipe(command: Evaluate, note: dict[str, Any]) -> Recipe:
+    from tuplet.model import load
+
     if note["recipe"] is not None:
         if command.recipe is None:
             raise InputError(
@@ -92,6 +101,8 @@ def _recipe(command: Evaluate, note: dict[str, Any]) -> Recipe:
             f"{command.run} was trained on other data or another split than are read now; its test rows are not known here. "
             f"Give --data for a file that moved; to embed other rows, use `tuplet embed {command.run} DATA`"
         )
+    if note["method"] is not None:
+        return replace(recipe, model=load(command.run))
     if note["recipe"] is None and note["start"] == "gcca":
         recipe = replace(recipe, model=_started(command.run, recipe.model))
     return recipe

@@ -36,12 +36,13 @@ def read_note(folder: Path) -> dict[str, Any]:
         "target": AnyOf(str, None),
         "reading": NOTED,
         "settings": {k: AnyOf(float, None) for k in ("epochs", "dim", "batch_size", "lr", "tau?")},
+        **dict.fromkeys(("method?", "tower?"), AnyOf(str, None)),
         "plan": AnyOf([(str, str, float)], None),
     }
     fix = "give the folder that `tuplet train` wrote to"
     if not (folder / NOTE).exists():
         raise InputError(f"{folder} is not a run folder (no {NOTE}); {fix}")
-    note = {"start": "random", **read_state(folder / NOTE, schema, fix=fix)}
+    note = {"start": "random", "method": None, "tower": None, **read_state(folder / NOTE, schema, fix=fix)}
     note["settings"] = {"tau": None, **note["settings"]}
     return note
 
@@ -62,8 +63,21 @@ def file_recipe(name: str) -> Recipe:
     return made
 
 
+def source_of(note: dict[str, Any]) -> Source:
+    """Load the data of a run as its model reads them."""
+    if note["method"] is None:
+        return opened(note["data"], Reading.noted(note["reading"]))
+    from tuplet.cli.touch import touch_source
+
+    return touch_source(note)
+
+
 def data_recipe(note: dict[str, Any], *, say: Callable[[str], None] = lambda line: None) -> Recipe:
-    """Make the recipe of a run on data: the encoders that suit them, and an objective by its short name."""
+    """Make the recipe of a run on data: the encoders that suit them, and an objective by its short name; or a whole method."""
+    if note["method"] is not None:
+        from tuplet.cli.touch import touch_recipe
+
+        return touch_recipe(note, say)
     from tuplet.objectives import build
     from tuplet.train import Recipe, TrainConfig
     from tuplet.train._validate import lacks_pairs
@@ -78,7 +92,7 @@ def data_recipe(note: dict[str, Any], *, say: Callable[[str], None] = lambda lin
     config = TrainConfig(**whole, seed=note["seed"])
     objective = note["objective"] or "pairwise"
     build(objective, ("a", "b"), width, tau=tau)  # refused before data are read
-    source = opened(note["data"], Reading.noted(note["reading"]))
+    source = source_of(note)
     made = build(objective, tuple(source.modalities), width, tau=tau)
     low, high = made.traits.modalities
     if len(source.modalities) < low or (high is not None and len(source.modalities) > high):

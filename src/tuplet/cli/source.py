@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tuplet.cli.limits import SEED
 from tuplet.errors import InputError
@@ -66,8 +70,8 @@ NOTED = {f.name: [str] if f.default == () else AnyOf(None, str) for f in fields(
 """Schema of `Reading.note`."""
 
 
-def opened(name: str, reading: Reading | Path | None = None) -> Source:
-    """Load the data that a command was given."""
+def opened(name: str, reading: Reading | Path | None = None, *, tokenise: Callable[[list[str]], Any] | None = None) -> Source:
+    """Load the data that a command was given; a source of touch turns its texts into numbers as it is told."""
     from tuplet.catalog import READERS, SOURCES
     from tuplet.data import read
 
@@ -76,7 +80,7 @@ def opened(name: str, reading: Reading | Path | None = None) -> Source:
     if "\0" in name:
         raise InputError(f"source is {name[:80]!r}, which has a NUL character in it; give a name or a path")
     if file in READERS or file in SOURCES:
-        return _catalog(file, text, how)
+        return _catalog(file, text, how, tokenise)
     try:
         folder = Path(file).is_dir()
     except OSError as error:
@@ -104,7 +108,7 @@ def opened(name: str, reading: Reading | Path | None = None) -> Source:
     return read(Path(file), **given)
 
 
-def _catalog(name: str, text: str, how: Reading) -> Source:
+def _catalog(name: str, text: str, how: Reading, tokenise: Callable[[list[str]], Any] | None = None) -> Source:
     """Load a source that ships, or real data with a reader."""
     from tuplet.catalog import READERS, SOURCES
 
@@ -120,8 +124,8 @@ def _catalog(name: str, text: str, how: Reading) -> Source:
         raise InputError(f"root is {how.root}, but {name} ships with tuplet; leave --root out")
     if name in READERS and how.root is None and known["root"].default is Parameter.empty:
         raise InputError(f"{name} reads real data: say where they lie with --root")
-    options = {k: _value(v) for k, v in parse_qsl(text, keep_blank_values=True)}
-    allowed = sorted(set(known) - {"root", "path"})
+    options: dict[str, Any] = {k: _value(v) for k, v in parse_qsl(text, keep_blank_values=True)}
+    allowed = sorted(set(known) - {"root", "path", "tokenise"})
     if unknown := sorted(set(options) - set(allowed)):
         raise InputError(f"{name} has no option {unknown[0]!r}, expected some of {allowed}")
     for key, value in options.items():
@@ -131,6 +135,8 @@ def _catalog(name: str, text: str, how: Reading) -> Source:
             raise InputError(f"{name}?{key} is {value}, expected a whole number from 0 to {SEED - 1}")
         if isinstance(value, float) and isinstance(known[key].default, int):
             raise InputError(f"{name}?{key} is {value:g}, expected a whole number")
+    if tokenise is not None and "tokenise" in known:
+        options["tokenise"] = tokenise
     try:
         source = load(**options) if how.root is None else load(how.root, **options)
     except TypeError as error:  # a word where a number belongs
@@ -154,6 +160,7 @@ def _pairs(option: str, given: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
+Table = dict[str, NDArray[Any]]
 MOST = 10_000_000
 """Rows, episodes, pixels and so on that an option may ask for."""
 
@@ -165,3 +172,23 @@ def _value(text: str) -> int | float | str:
         except ValueError:
             continue
     return text
+
+
+def arrays_of(file: Path, asked: set[str | None] | None) -> Table:
+    """Read the arrays of a file under the names of the modalities; rows that are marked as absent become NaN."""
+    from tuplet.data import Table as Columns
+    from tuplet.data._npz import members
+
+    if file.suffix.lower() == ".npz":
+        return members(file, None if asked is None else {k for k in asked if k is not None})[0]
+    table = Columns.open(file)
+    columns = table.columns
+    found = {k.removeprefix("input."): v for k, v in columns.items() if not k.startswith("present.")}
+    for k in list(found):
+        here = columns.get(f"present.{k}")
+        if here is not None and here.shape == found[k].shape[:1] and not here.all():
+            found[k] = np.where(here.reshape(-1, *[1] * (found[k].ndim - 1)) != 0, found[k], np.nan)
+        words = table.about.get(f"classes.{k.removeprefix('target.')}")
+        if words is not None and k.startswith("target."):
+            found[k] = np.array(json.loads(words))[found[k]]
+    return found

@@ -33,6 +33,10 @@ class Train(Reading):
     align: Literal["auto"] | None = None
     """auto: audit the data first, then train every modality on the target and align the pairs that it helps, in place of
     --objective."""
+    method: Literal["tlv_core", "tlv_link", "any_touch", "vit_lens"] | None = None
+    """A method for touch, vision and text on towers of CLIP, in place of --objective; ids of sensors are the data's sensor."""
+    tower: Path | None = None
+    """With --method: folder of a CLIP that you have, with safetensors [default: tiny towers with random weights]."""
     tau: float | None = None
     """Temperature of the objective [default: the objective's own]; `tuplet bench` finds a good one."""
     epochs: int | None = None
@@ -130,13 +134,21 @@ def _asked(command: Train, first: bool) -> tuple[dict[str, Any], Recipe]:
         "schema": 1,
         "data": None if python else file + command.data[len(named) :],
         "recipe": command.data if python else None,
-        "objective": None if python or command.align else command.objective or "cone",
-        "start": "random" if command.align and command.start is None else command.start,
+        "objective": None if python or command.align or command.method else command.objective or "cone",
+        "method": command.method,
+        "tower": None if command.tower is None else str(command.tower.absolute()),
+        "start": "random" if (command.align and command.start is None) or command.method else command.start,
         "seed": command.seed,
         "target": command.target,
         "reading": command.note(),
         "settings": settings,
     }
+    if command.method is not None:
+        for name in ("objective", "align", "tau", "start", "dim"):
+            if (value := getattr(command, name)) is not None:
+                raise InputError(f"--{name} is {value!r}, but --method {command.method} decides that itself; leave it out")
+    if command.tower is not None and command.method is None:
+        raise InputError(f"--tower is {command.tower}, which only --method uses; leave it out, or name a method")
     if command.align and command.objective:
         raise InputError(f"objective is {command.objective!r}, but --align auto makes its own; leave one of them out")
     if command.tau is not None and (command.align or command.objective == "transport"):
@@ -151,7 +163,7 @@ def _asked(command: Train, first: bool) -> tuple[dict[str, Any], Recipe]:
     if not python:
         recipe = data_recipe(note, say=print if first else lambda line: None)
     else:
-        for name in ("objective", "tau", "start", "dim", "batch_size", "lr", *(f.name for f in fields(Reading))):
+        for name in ("objective", "method", "tau", "start", "dim", "batch_size", "lr", *(f.name for f in fields(Reading))):
             if getattr(command, name) not in (None, ()):
                 raise InputError(
                     f"--{name.replace('_', '-')} is {getattr(command, name)!r}, but {command.data} is a recipe, which decides "
@@ -171,7 +183,19 @@ def _owned(command: Train, note: dict[str, Any]) -> Plan | None:
         return None
     there = read_note(command.out)
     plan = there.pop("plan")
-    for k in ("recipe", "data", "objective", "start", "seed", "target", "settings", "reading", "fingerprint"):
+    for k in (
+        "recipe",
+        "data",
+        "objective",
+        "method",
+        "tower",
+        "start",
+        "seed",
+        "target",
+        "settings",
+        "reading",
+        "fingerprint",
+    ):
         if there[k] != note[k]:
             one, two, what = there[k], note[k], k
             if isinstance(one, dict) and (differs := [w for w in one if one[w] != two[w]]):

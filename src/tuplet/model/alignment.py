@@ -192,9 +192,7 @@ class AlignmentModel(nn.Module):
     def rows(self, name: str, raw: Any, *, argument: str) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Treat raw rows of a modality as its training did, and say which are present; texts become ids where it reads such."""
         if name in self.words and (texts := texts_of(raw)) is not None:
-            ids = self.words[name]([text or "" for text in texts]).numpy().astype(np.float32)
-            ids[[text is None for text in texts]] = np.nan
-            raw = ids
+            raw = self.words[name].rows(texts)
         return self.preprocessing[name].apply(raw, name=argument)
 
     def _embed(

@@ -10,7 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tuplet.types import InputError
@@ -38,6 +40,12 @@ class Tokeniser:
                 )
             out[row, : len(found)] = torch.tensor(found)
         return out
+
+    def rows(self, texts: Sequence[str | None]) -> NDArray[np.float32]:
+        """Return the ids as raw rows of a modality: a text that is None is NaN throughout."""
+        ids: NDArray[np.float32] = self([text or "" for text in texts]).numpy().astype(np.float32)
+        ids[[text is None for text in texts]] = np.nan
+        return ids
 
 
 def tokeniser(source: str | Path = "open_clip", *, length: int = 77, vocabulary: int = 49408) -> Tokeniser:
