@@ -21,6 +21,7 @@ from tests.fixtures import (
     objectfolder,
     opinions,
     spoken_digits,
+    touch_sets,
     vision_touch,
     wearable,
     wesad,
@@ -39,10 +40,12 @@ WRITERS = {
     "objectfolder": lambda root: objectfolder.write(root),
     "opinions": lambda root: opinions.write(root),
     "spoken_digits": lambda root: spoken_digits.write(root, speakers=("ann",), takes=8),
+    "tacquad": touch_sets.tacquad,
+    "touch_and_go": touch_sets.touch_and_go,
     "wearable": lambda root: wearable.write(root),
     "wesad": lambda root: wesad.write(root, (2, 3, 4), labels=(1, 2, 3), block=5.0),
 }
-HERE = sorted({*WRITERS} - {"mujoco_push", "objectfolder", "opinions"})
+HERE = sorted({*WRITERS} - {"mujoco_push", "objectfolder", "opinions", "tacquad", "touch_and_go"})
 """Readers without libraries in C; damaged files of the others are read in a process that may crash."""
 PICKLES = ("mosei", "mustard", "wesad")
 OPTIONS = {"av_mnist": {"validation": 7}, "spoken_digits": {"speech": "recorded", "rows": 500}}

@@ -72,7 +72,7 @@ def content(
         columns[f"input.{name}"] = _pictures(files, side, (prepare or {}).get(name))
         columns[f"present.{name}"] = np.array([f is not None for f in files])
     for name in sorted({m for row in rows for m in row.text}):
-        columns[f"text.{name}"] = _bytes([row.text.get(name, "") for row in rows], name)
+        columns[f"text.{name}"] = _bytes([row.text.get(name, "") for row in rows], f"{about['name']} has {name}")
     if any(row.ids for row in rows):
         columns["ids.text"] = _ids([row.ids for row in rows])
     for name in classes:
@@ -114,7 +114,7 @@ def whole(text: object, low: int, high: int, where: str) -> int:
     """Read a whole number in ``low`` .. ``high``."""
     plain = str(text) if isinstance(text, str) or type(text) is int else ""
     if not re.fullmatch(r"-?[0-9]{1,15}", plain) or not low <= int(plain) <= high:
-        raise InputError(f"{where} is {str(text)[:40]!a}, expected a whole number from {low} to {high}")
+        raise InputError(f"{where} is {ascii(text)[:40]}, expected a whole number from {low} to {high}")
     return int(plain)
 
 
@@ -209,10 +209,13 @@ def _mark(files: Sequence[Path | Pixels | None], name: str, digest: Any) -> None
 
 def _bytes(texts: Sequence[str], name: str) -> Pixels:
     """Keep texts as UTF-8, a row each, zeros behind."""
-    if (long := max(map(len, texts))) > LONGEST:
-        row = next(i for i, t in enumerate(texts) if len(t) == long)
-        raise InputError(f"{name} has {long} characters in row {row}, expected at most {LONGEST}; shorten it")
-    raw = [" ".join(t.replace("\0", " ").split()).encode(errors="replace") for t in texts]
+    plain = [" ".join(t.replace("\0", " ").split()) for t in texts]
+    if (long := max(map(len, plain))) > LONGEST:
+        row = next(i for i, t in enumerate(plain) if len(t) == long)
+        raise InputError(
+            f"{name} of {long} characters in row {row}, expected at most {LONGEST}; shorten it: {plain[row][:40]!a}"
+        )
+    raw = [t.encode(errors="replace") for t in plain]
     width = max(1, max(map(len, raw)))
     return np.frombuffer(b"".join(t.ljust(width, b"\0") for t in raw), np.uint8).reshape(len(raw), width)
 

@@ -44,7 +44,9 @@ def read(root: Path, *, missing: Literal["refuse", "skip"] = "refuse", side: int
         file = inside(root, name, root / "train.csv")
         number = re.fullmatch(r"image_(.+)_rgb", file.stem)
         if number is None:
-            raise InputError(f"{root} lists {name[:80]!a}, expected images_rgb/image_ID_rgb.jpg in the first column")
+            raise InputError(
+                f"{root}/train.csv or test.csv lists {name[:80]!a}, expected images_rgb/image_ID_rgb.jpg in column 1"
+            )
         touch = root / "images_tac" / touches.get(f"image_{number[1]}_tac", f"image_{number[1]}_tac.jpg")
         words = root / "text" / f"labels_{number[1]}.txt"
         if missing == "skip" and not (file.is_file() and touch.is_file()):
