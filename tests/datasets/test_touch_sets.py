@@ -1,8 +1,8 @@
 """Readers of tactile data sets, from small trees in their layouts: what each row holds, options, and conversion."""
 
 import json
-import subprocess
-import sys
+import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,7 +83,7 @@ def test_touch_and_go_pairs_frames_and_counts_its_leak(roots):
         folder, (material, _) = list(fixture.TAG.items())[r // 2]
         assert s.values["material"][row] == material
         assert s.values["hardness"][row] == (material == 7)
-        rough = {"a": 0, "b": 1, "c": (g // 2) % 2}.get(folder, -1)
+        rough = {"a": 0, "b": 1 if g < 6 else -1, "c": (g // 2) % 2}.get(folder, -1)
         assert s.values["roughness"][row] == rough
         text = {("a", 0): [98, 7, 99], ("a", 1): [98, 7, 99], ("c", 0): [98, 8, 8, 99]}.get((folder, g // 2), [])
         assert s.present["text"][row] == bool(text)
@@ -95,9 +95,9 @@ def test_touch_and_go_pairs_frames_and_counts_its_leak(roots):
     assert s.provenance.notes == ("split material: 2 groups are in more than one part",)
     told = READERS["touch_and_go"].verify(root)
     assert any(line.startswith("published split material: 11 train, 0 val, 5 test; 2 groups are in two parts") for line in told)
-    assert "published split roughness: 9 train, 0 val, 3 test; no group is in two parts" in told
+    assert "published split roughness: 8 train, 0 val, 3 test; no group is in two parts" in told
     rough = load(root, "touch_and_go", task="roughness")
-    assert {k: len(v) for k, v in rows_of(rough).items()} == {"train": 5, "val": 4, "test": 3}
+    assert {k: len(v) for k, v in rows_of(rough).items()} == {"train": 5, "val": 3, "test": 3}
     assert straddling(rough) == 0
     for seed in range(5):
         drawn = load(root, "touch_and_go", split="folders", seed=seed)
@@ -187,7 +187,7 @@ def test_objectfolder_and_feel_give_their_probes(roots):
     s = load(roots["feel"], "feel", moment="after")
     want = [(k, i) for k in range(5) for i in range(2)]
     for name, blue in (("touch_a", 0), ("touch_b", 20), ("vision", 10)):
-        assert colours(s, name) == [[4 * k, 10 * i, blue] for k, i in want]
+        assert colours(s, name) == [[4 * k, 10 * i + 2, blue] for k, i in want]
     assert s.values["grasp"].tolist() == [(i + k) % 2 for k, i in want]
     assert rows_of(s) == {"train": [0, 1, 2, 3], "val": [4, 5], "test": [6, 7, 8, 9]}
     assert straddling(load(roots["feel"], "feel", split="objects")) == 0
@@ -235,12 +235,13 @@ def test_pictures_are_scaled_cropped_turned_and_normalised(tmp_path, roots):
     assert not np.asarray(tvl._cropped(Image.fromarray(photo), tmp_path / "hct" / "data1" / "1.jpg")).any()
 
 
-def test_the_advice_for_a_pickled_split_works(tmp_path):
+def test_the_advice_for_a_pickled_split_works(tmp_path, capsys):
     fixture.feel(tmp_path)
     (tmp_path / "split_3.json").unlink()
     np.save(tmp_path / "split_3.npy", fixture.FEEL, allow_pickle=True)
     with pytest.raises(InputError, match="is a pickle; convert it") as told:
         load(tmp_path, "feel")
-    command = str(told.value).split("that it names: ")[1].replace("python", sys.executable, 1)
-    subprocess.run(["bash", "-c", command], check=True, timeout=60)
+    _, _, command, file = shlex.split(str(told.value).split("that it names: ")[1].replace(" > ", " "))
+    exec(command)
+    Path(file).write_text(capsys.readouterr().out)
     assert len(load(tmp_path, "feel").train) == 4

@@ -71,7 +71,6 @@ def assemble(
     source = from_columns(
         inputs,
         checksum=digest.hexdigest(),
-        group=None if leaks else group,
         split=split,
         scaling="none",  # of pictures of bytes: they are divided by 255 all the same
         units=dict.fromkeys(pictures, "brightness"),
