@@ -3,11 +3,15 @@
 import multiprocessing
 import os
 import socket
+from contextlib import contextmanager
+from unittest.mock import patch
 
 import torch
 
+from tuplet import processes
+
 STARTER = multiprocessing.get_context("forkserver")
-STARTER.set_forkserver_preload(["torch._dynamo", "lightning_fabric", "tuplet.train"])
+STARTER.set_forkserver_preload(["torch._dynamo", "lightning_fabric", "tuplet.study.runner"])
 
 
 def started(function, *arguments):
@@ -15,6 +19,13 @@ def started(function, *arguments):
     process = STARTER.Process(target=_alone, args=(function, arguments))
     process.start()
     return process
+
+
+@contextmanager
+def forking():
+    """Let the library's workers fork too: fresh ones, which load PyTorch anew, cost seconds each."""
+    with patch.object(processes, "get_context", lambda kind: STARTER):
+        yield
 
 
 def together(world, function, *arguments, timeout=120):

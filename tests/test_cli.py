@@ -162,7 +162,6 @@ def test_examples_run(example):
     runpy.run_path(str(example), run_name="__main__")
 
 
-@pytest.mark.slow
 def printed(options, folder):
     """Run the command as a rank of torchrun; keep what it prints."""
     with contextlib.redirect_stdout(io.StringIO()) as out:
@@ -170,6 +169,7 @@ def printed(options, folder):
     (folder / f"rank{os.environ['RANK']}.txt").write_text(out.getvalue())
 
 
+@pytest.mark.slow
 def test_train_on_two_processes(tmp_path):
     """By --devices and as torchrun starts it, with the losses of one process."""
     one = ["train", "digits", "--objective", "pairwise", "--epochs", "1", "--out", str(tmp_path / "one")]

@@ -133,7 +133,7 @@ def test_a_malformed_audit_file_is_one_line(tmp_path, capsys, monkeypatch):
 
 def test_malformed_files_come_out_right_or_as_one_line(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(_posteriors, "STEPS", 20)  # what a network has learned does not matter here
+    monkeypatch.setattr(_posteriors, "STEPS", 5)  # what a network has learned does not matter here
     wrong, refused = {}, 0
     for i, (name, arrays) in enumerate(files_of_malformed().items()):
         np.savez(f"f{i}.npz", **arrays)

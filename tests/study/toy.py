@@ -1,12 +1,13 @@
 """A suite of seconds, with one entry that can be told to fail."""
 
 import os
+from functools import partial
 
 import numpy as np
 
+from tests.starter import forking
 from tuplet.data import from_arrays
 from tuplet.objectives import Gram, OneVsAll, Pairwise
-from tuplet.study._report import write_report
 from tuplet.study.runner import run_suite
 from tuplet.study.suite import Budget, Entry, Suite, Task
 
@@ -20,26 +21,35 @@ def load():
     return from_arrays(views, targets={"label": (hidden[:, 0] > 0).astype(int)}, name="toy")
 
 
-def fragile(settings, task):
-    if os.environ.get("TUPLET_TOY") == "fail":
+def fragile(fate, settings, task):
+    if fate == "fail":
         raise RuntimeError("told to fail")
-    if os.environ.get("TUPLET_TOY") == "die" and settings["tau"] == 0.2:
+    if fate == "die" and settings["tau"] == 0.2:
         os._exit(9)
     return Gram(**settings)
 
 
-def suite():
+def suite(fate="suite"):
     entries = (
         Entry("raw", "Inputs", kind="inputs"),
         Entry("none", "Random", kind="random"),
         Entry("pairwise", "Pairwise <b>&", lambda s, t: Pairwise(**s), defaults={"tau": 0.07}, trials=({"tau": 0.5},)),
         Entry("ova", "OVA", lambda s, t: OneVsAll(**s), defaults={"tau": 0.1}, trials=({"tau": 0.2},)),
-        Entry("fragile", "Fragile", fragile, defaults={"tau": 0.07}, trials=({"tau": 0.2},)),
+        Entry("fragile", "Fragile", partial(fragile, fate), defaults={"tau": 0.07}, trials=({"tau": 0.2},)),
     )
     task = Task("toy task", "A toy", load, ("a", "b", "c"), "label", 2, BUDGET)
-    return Suite("toy", "tests.study.toy:suite", (task,), entries, baseline="pairwise", about="A toy.")
+    return Suite("toy", f"tests.study.toy:{fate}", (task,), entries, baseline="pairwise", about="A toy.")
+
+
+def fail():
+    return suite("fail")
+
+
+def die():
+    return suite("die")
 
 
 def run(out):
     """Run the suite on two workers, to be killed."""
-    write_report(suite(), run_suite(suite(), out=out, seeds=2, workers=2), out)
+    with forking():
+        run_suite(suite(), out=out, seeds=2, workers=2)

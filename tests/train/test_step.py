@@ -13,7 +13,7 @@ from tests.train.toys import model, source
 from tuplet.objectives import Supervised
 from tuplet.train._step import cached_step, plain_step
 
-NAMES = [*CASES, "supervised"]
+NAMES = [k for k in CASES if not any(k.startswith(f"{other}-") for other in CASES)] + ["supervised"]  # one of each class
 SOME = ["pairwise", "symile", "one-vs-all", "cone", "comm", "structure", "supervised"]  # of the rest, see the contract
 
 
@@ -43,7 +43,7 @@ def test_cached_equals_plain(name, missing):
     batch = double(source(missing=missing).train[:24])
     plain = model().double(), build(name, 24)
     expected = plain_step(*plain, batch).total
-    for chunk in (1, 7, 24, 100):
+    for chunk in (1, 7, 100):
         cached = model().double(), build(name, 24)
         total = cached_step(*cached, batch, chunk=chunk).total
         torch.testing.assert_close(total, expected, rtol=1e-12, atol=1e-13)
