@@ -9,6 +9,7 @@ import torch
 from transformers import CLIPConfig, CLIPModel
 
 import tuplet
+from tests.fixtures import touch_sets
 from tuplet.cli import main
 from tuplet.model import read_weights
 from tuplet.nets.tokens import _letters
@@ -85,6 +86,23 @@ def test_simulated_touch_and_other_forms_of_a_file(capsys):
         assert main(["train", data, *small, "--out", f"run{k}"]) == 0, capsys.readouterr().err
         assert sensors in capsys.readouterr().out
         assert main(["embed", f"run{k}", data, "--out", f"{k}.npz"]) == 0, capsys.readouterr().err
+
+
+def test_published_sets(capsys):
+    """Texts become ids; a set that stores ids keeps them; what a set lacks is absent."""
+    for name, write, method in (
+        ("ssvtp", touch_sets.ssvtp, "vit_lens"),
+        ("touch_and_go", touch_sets.touch_and_go, "tlv_core"),
+        ("octopi", touch_sets.octopi, "any_touch"),
+    ):
+        Path(name).mkdir()
+        write(Path(name))
+        options = ["--root", name, "--method", method, "--epochs", "1", "--batch-size", "4", "--out", f"run/{name}"]
+        assert main(["train", name, *options]) == 0, capsys.readouterr().err
+        assert "text 77 (vector" in capsys.readouterr().out
+        assert main(["embed", f"run/{name}", name, "--out", f"{name}.npz"]) == 0, capsys.readouterr().err
+        with np.load(f"{name}.npz") as found:
+            assert set(found["modality"]) == {"text", "touch"} | ({"vision"} if name != "octopi" else set())
 
 
 def test_bad_input_is_one_line(capsys):

@@ -14,6 +14,7 @@ from tuplet.data import from_arrays
 from tuplet.methods import any_touch, tlv_core, tlv_link, vit_lens
 from tuplet.model import read_weights
 from tuplet.nets import clip, tokeniser
+from tuplet.nets.towers import DEVIATION, MEAN
 
 SMALL = {"hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2}
 BASE = {
@@ -81,6 +82,25 @@ def test_every_method_loads_bit_for_bit(tmp_path, base):
             if start is base and method == "tlv_core":
                 assert {k.rpartition(".tower.")[0] for k in lent} == {f"encoders.{k}" for k in one.encoders}
                 assert not any("tower" in k for k in stored)
+
+
+def test_towers_without_adapters_are_clip(base):
+    """Bit for bit, whether the adapters are left out or begin with nothing added; so are low-rank updates."""
+    whole, inputs = CLIPModel.from_pretrained(base), touches(6)[0].train[:]
+    x, ids = inputs.inputs["vision"], inputs.inputs["text"]
+    picture = whole.vision_model(normalised(x)).pooler_output
+    text = whole.text_model(ids.long(), attention_mask=torch.ones_like(ids)).pooler_output
+    for build, options in ((tlv_core, {"sensors": 1, "levels": 0}), (tlv_core, {"sensors": 2, "levels": 3}), (tlv_link, {})):
+        towers = {k: clip(base, "text" if k == "text" else "vision", unit=True) for k in ("text", "touch", "vision")}
+        h = build(towers, **options)[0](inputs).h
+        assert torch.equal(h["vision"], picture)
+        assert torch.equal(h["text"], text)
+        if options.get("sensors") != 2:  # or touch is scaled by its sensor
+            assert torch.equal(h["touch"], whole.vision_model(normalised(inputs.inputs["touch"])).pooler_output)
+
+
+def normalised(x):
+    return (x - torch.tensor(MEAN)[:, None, None]) / torch.tensor(DEVIATION)[:, None, None]
 
 
 def test_a_base_that_is_gone_or_changed_is_one_line(tmp_path, base):

@@ -285,6 +285,7 @@ def test_bad_input_is_one_line():
         (lambda: tlv_core(towers, sensors=2, levels=4), "has 3 blocks; set levels=3"),
         (lambda: tlv_core({"text": towers["text"]}, sensors=2), "expected ['text', 'touch', 'vision']"),
         (lambda: towers["text"](torch.ones(1, 9, dtype=torch.int64)), "at most 6"),
+        (lambda: towers["text"](torch.full((1, 3), 20)), "go from 20 to 20, expected 0 to 19"),
         (lambda: towers["touch"](torch.ones(1, 3, 9, 9)), "expected (B, 3, 8, 8)"),
         (lambda: clip("nowhere"), "no config.json"),
         (lambda: tokeniser("nowhere"), "is no file or folder"),

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 NAMES = ("text", "touch", "vision")
 SENSOR = "sensor"
-LENGTH, VOCABULARY = 77, 2048
-"""Tokens per text, and different ones, of towers that begin at random."""
+LENGTH, VOCABULARY = 77, 49408
+"""Tokens per text, and different ones, of towers that begin at random: those of CLIP, whose ids some data sets store."""
 SIDE = 32
 """Pixels of a side that such towers see where the data have no side of their own."""
 
@@ -79,12 +79,20 @@ def touch_source(note: dict[str, Any]) -> Source:
         options = dict.fromkeys(("side", "size"), read_by(tower)[0]) | {"normalisation": "none"}
         known = {k: v for k, v in options.items() if k in inspect.signature(load).parameters and f"{k}=" not in text}
         data = "?".join([name, "&".join(x for x in (text, urlencode(known)) if x)]).removesuffix("?")
-        source = opened(data, how, tokenise=lambda texts: words_of(tower)(texts).numpy())
+        if name in SOURCES or _hashed(source := opened(data, how)):
+            source = opened(data, how, tokenise=lambda texts: words_of(tower)(texts).numpy())  # not of a set that stores ids
     if missing := [k for k in NAMES if k not in source.modalities]:
         raise InputError(
             f"{data} has no {missing[0]!r}, expected the modalities {list(NAMES)}; rename what is called otherwise"
         )
     return source
+
+
+def _hashed(source: Source) -> bool:
+    """Tell whether texts are hashed words, not ids that a data set stores."""
+    from tuplet.data._text import FEATURES
+
+    return "text" in source.modalities and source.modalities["text"].shape == (FEATURES,)
 
 
 def _own(file: Path, how: Reading, tower: Path | None) -> Source:

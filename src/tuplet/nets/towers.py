@@ -106,7 +106,10 @@ class ClipTower(nn.Module):
         longest = int(self.body.config.max_position_embeddings)
         if ids.ndim != 2 or ids.shape[1] > longest:
             raise InputError(f"token ids have shape {tuple(ids.shape)}, expected (B, N) with N at most {longest}; cut the text")
-        ids = ids.long()  # sources hold numbers as floats
+        ids, words = ids.long(), int(self.body.config.vocab_size)  # sources hold numbers as floats
+        if bool(((ids < 0) | (ids >= words)).any()):
+            low, high = (int(v) for v in ids.aminmax())
+            raise InputError(f"token ids go from {low} to {high}, expected 0 to {words - 1}; use the tower's own tokeniser")
         tokens = self.body.embeddings(input_ids=ids)
         n = ids.shape[1]
         seen = torch.ones(n, n, dtype=torch.bool, device=ids.device).tril()[None, None]  # a word sees those before it
