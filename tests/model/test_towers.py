@@ -11,7 +11,7 @@ from transformers import CLIPConfig, CLIPModel
 import tuplet
 from tuplet import InputError, TrainConfig, fit
 from tuplet.data import from_arrays
-from tuplet.methods import any_touch, tlv_core, tlv_link, vit_lens
+from tuplet.methods import any_touch, tlv_core, tlv_link, uni_touch, vit_lens
 from tuplet.model import read_weights
 from tuplet.nets import clip, tokeniser
 from tuplet.nets.towers import DEVIATION, MEAN
@@ -27,6 +27,7 @@ METHODS = {
     "tlv_core": (tlv_core, {"sensors": 2, "rank": 2, "levels": 2, "init": "torch", "blocks": "last"}),
     "tlv_link": (tlv_link, {"rank": 2, "scale": 4}),
     "vit_lens": (vit_lens, {"blocks": 1}),
+    "uni_touch": (uni_touch, {"sensors": 2, "tokens": 3}),
     "any_touch": (any_touch, {"sensors": 2, "matching": 0.0, "rank": 2, "decoder": (8, 1, 2), "variant": "lora"}),
 }
 

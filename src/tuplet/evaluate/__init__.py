@@ -13,6 +13,7 @@ from tuplet.evaluate.retrieval import Retrieval, mean_cosine, retrieve
 from tuplet.evaluate.scores import prediction_results
 from tuplet.evaluate.screen import summary
 from tuplet.evaluate.shortlist import Reranked, rerank
+from tuplet.evaluate.standardise import standardise_by
 from tuplet.evaluate.subset import subset_probes, subsets
 from tuplet.model.embedding import embed
 
@@ -42,6 +43,7 @@ __all__ = [
     "refine",
     "rerank",
     "retrieve",
+    "standardise_by",
     "subset_probes",
     "subsets",
     "summary",

@@ -8,7 +8,7 @@ from typing import Literal, cast
 from torch import nn
 
 from tuplet.model import AlignmentModel
-from tuplet.nets import BridgingAdapter, SensorModulator, Tower, TowerEncoder
+from tuplet.nets import BridgingAdapter, Tower, TowerEncoder
 from tuplet.nets.towers import ClipTower
 from tuplet.types import InputError
 
@@ -28,7 +28,7 @@ def aligned(
     towers: Mapping[str, Tower],
     *,
     bridge: BridgingAdapter | None = None,
-    modulator: SensorModulator | None = None,
+    modulator: nn.Module | None = None,
     blocks: Literal["own", "last"] = "own",
 ) -> AlignmentModel:
     """Build the model of three frozen towers, whose projections are frozen, too."""

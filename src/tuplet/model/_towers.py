@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tuplet.io import AnyOf, Between, parse_state
-from tuplet.nets import BridgingAdapter, MaskedTower, Named, SensorModulator, TowerEncoder, clip
+from tuplet.nets import BridgingAdapter, MaskedTower, Named, SensorModulator, SensorTokens, TowerEncoder, clip
 from tuplet.nets._described import describe
 from tuplet.nets.towers import ClipTower
 from tuplet.types import InputError
@@ -46,7 +46,9 @@ _MASKED = {"sensors": _SIZE, "ratio": Between(float, 0, 1), "width": _SIZE, "lay
 _ENCODERS: dict[str, dict[str, Any]] = {
     "TowerEncoder": {
         "bridge": AnyOf(None, str),
-        "modulator": AnyOf(None, {"sensors": _SIZE, "without_id": {"skip", "argmax", "expected"}}),
+        "modulator": AnyOf(
+            None, {"sensors": _SIZE, "without_id": {"skip", "argmax", "expected"}}, {"sensors": _SIZE, "count": _SIZE}
+        ),
     },
     "MaskedTower": {"arguments": {**_MASKED, "count": _SIZE}},
 }
@@ -65,7 +67,13 @@ def describe_encoder(encoder: nn.Module, bridges: Named) -> dict[str, Any]:
     if isinstance(encoder, MaskedTower):
         return about | {"arguments": encoder.arguments}
     m, names = encoder.modulator, {id(b): k for k, b in bridges.items()}
-    modulator = None if m is None else {"sensors": m.router.out_features, "without_id": m.without_id}
+    modulator: dict[str, Any] | None = None
+    if isinstance(m, SensorModulator):
+        modulator = {"sensors": m.router.out_features, "without_id": m.without_id}
+    elif isinstance(m, SensorTokens):
+        modulator = {"sensors": len(m.table) - 1, "count": m.table.shape[1]}
+    elif m is not None:
+        return describe(encoder)
     return about | {"bridge": names.get(id(encoder.bridge)), "modulator": modulator}
 
 
@@ -114,7 +122,7 @@ def build_encoder(described: Mapping[str, Any], bridges: Mapping[str, nn.Module]
             raise InputError(f"{where}: the bridge {name[:80]!r} is not there; restore the folder, or train again")
         bridge = None if name is None else bridges[name]
         assert bridge is None or isinstance(bridge, BridgingAdapter)
-        modulator = None if m is None else SensorModulator(tower.width, m["sensors"], without_id=m["without_id"])
+        modulator = None if m is None else (SensorTokens if "count" in m else SensorModulator)(tower.width, **m)
         return TowerEncoder(tower, about["modality"], bridge=bridge, modulator=modulator, frozen=False)
 
 

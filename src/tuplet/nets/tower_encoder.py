@@ -8,7 +8,6 @@ from typing import Any, Literal, NamedTuple
 from torch import Tensor, nn
 
 from tuplet.nets.adapters import BridgingAdapter
-from tuplet.nets.sensor import SensorModulator
 from tuplet.nets.towers import ClipTower, Tower
 from tuplet.types import InputError, one_of
 
@@ -30,7 +29,7 @@ class TowerEncoder(nn.Module):
         modality: its name, which the bridge knows.
         bridge: adapters after the tower's last ``bridge.levels`` blocks. Several encoders share one; it is no part of this
             module, an `AlignmentModel` holds it in ``bridges``.
-        modulator: sensor-aware modulation before the first block; reads ``aux["sensor"]``.
+        modulator: `SensorModulator` or `SensorTokens`, before the first block; reads ``aux["sensor"]``.
         frozen: whether the tower's own weights are frozen.
         blocks: which block runs before an adapter: the ``"own"`` of its level, or the tower's ``"last"`` in place of every
             one, as TLV-CoRe's published program does by mistake.
@@ -61,7 +60,7 @@ class TowerEncoder(nn.Module):
         modality: str,
         *,
         bridge: BridgingAdapter | None = None,
-        modulator: SensorModulator | None = None,
+        modulator: nn.Module | None = None,
         frozen: bool = True,
         blocks: Blocks = "own",
     ) -> None:

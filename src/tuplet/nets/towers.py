@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -132,6 +133,20 @@ class ClipTower(nn.Module):
         self.lora = (rank, scale)
 
 
+@contextmanager
+def silent_bars() -> Iterator[None]:
+    """Keep transformers from drawing progress bars for files of seconds."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    cast(Any, logging).disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            cast(Any, logging).enable_progress_bar()
+
+
 def clip(
     source: str | Path | Mapping[str, Any], part: Literal["vision", "text"] = "vision", *, unit: bool = False
 ) -> ClipTower:
@@ -181,7 +196,8 @@ def clip(
             pickled = [p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt", ".pth", ".ckpt")]
             what = f"pickled weights ({pickled[0]}), which can run code, and " if pickled else ""
             raise InputError(f"source {str(folder)!r} has {what}no .safetensors weights; save them with save_pretrained")
-        model = CLIPModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+        with silent_bars():
+            model = CLIPModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
     body, projection = (
         (model.vision_model, model.visual_projection) if part == "vision" else (model.text_model, model.text_projection)
     )

@@ -20,12 +20,12 @@ class SensorMatching(Objective):
         modality: whose rows are matched.
 
     Raises:
-        InputError: if the embeddings have no ``aux["object"]`` and ``aux["sensor"]``, or no such modality.
+        InputError: if the embeddings have no ``aux["sensor"]``, no ``aux["object"]`` and no groups, or no such modality.
 
     Notes:
         When to use: with objects that several sensors touched, beside an alignment objective:
         ``any_objective + 0.1 * SensorMatching(768)``. For every row the positive is the next row of the batch, in cyclic order,
-        with its object and another sensor; the negative is the next one with another object. Rows without either count for
+        with its object (``aux["object"]``, or else its group) and another sensor; the negative is the next one with another object. Rows without either count for
         nothing in that half. It has no retrieval score.
 
     Source:
@@ -47,13 +47,13 @@ class SensorMatching(Objective):
 
     def terms(self, emb: Embeddings) -> dict[str, Tensor]:
         """Return the two halves, pairs of one object and pairs of two."""
-        if not {"object", "sensor"} <= set(emb.aux) or self.modality not in emb.z:
+        thing = emb.aux.get("object", emb.group)
+        if thing is None or "sensor" not in emb.aux or self.modality not in emb.z:
             raise InputError(
-                f"the embeddings have {list(emb.modalities)} and aux {sorted(emb.aux)}, expected {self.modality!r} and the "
-                f"aux of every row 'object' and 'sensor'"
+                f"the embeddings have {list(emb.modalities)} and aux {sorted(emb.aux)}, expected {self.modality!r}, the aux "
+                f"'sensor' and, where rows have no group, the aux 'object'"
             )
-        z, held = emb.z[self.modality], emb.present[self.modality]
-        thing, sensor = emb.aux["object"], emb.aux["sensor"]
+        z, held, sensor = emb.z[self.modality], emb.present[self.modality], emb.aux["sensor"]
         there = held[:, None] & held[None, :]
         alike = there & (thing[:, None] == thing[None, :]) & (sensor[:, None] != sensor[None, :])
         other = there & (thing[:, None] != thing[None, :])
