@@ -25,7 +25,8 @@ class SensorMatching(Objective):
     Notes:
         When to use: with objects that several sensors touched, beside an alignment objective:
         ``any_objective + 0.1 * SensorMatching(768)``. For every row the positive is the next row of the batch, in cyclic order,
-        with its object (``aux["object"]``, or else its group) and another sensor; the negative is the next one with another object. Rows without either count for
+        with its object (``aux["object"]``, or else its group) and another sensor; the negative is the next one with another
+        object. Rows without either count for
         nothing in that half. It has no retrieval score.
 
     Source:
