@@ -41,8 +41,8 @@ def standardise_by(train: tuple[Tensor, Tensor], *others: tuple[Tensor, Tensor])
             raise InputError(
                 f"features have shape {tuple(x.shape)} and ids {tuple(ids.shape)}, expected (n, d) and n whole numbers"
             )
-    known = {int(s): scaling(train[0][train[1] == s]) for s in train[1].unique()}
-    if lacking := sorted({int(s) for _, ids in others for s in ids.unique()} - set(known)):
+    known = {s: scaling(train[0][train[1] == s]) for s in sorted(set(train[1].tolist()))}
+    if lacking := sorted({s for _, ids in others for s in ids.tolist()} - set(known)):
         raise InputError(f"ids name {lacking[:9]}, of which train has no row; leave those rows out, or give rows to fit")
     found = []
     for x, ids in (train, *others):

@@ -26,8 +26,7 @@ class SensorMatching(Objective):
         When to use: with objects that several sensors touched, beside an alignment objective:
         ``any_objective + 0.1 * SensorMatching(768)``. For every row the positive is the next row of the batch, in cyclic order,
         with its object (``aux["object"]``, or else its group) and another sensor; the negative is the next one with another
-        object. Rows without either count for
-        nothing in that half. It has no retrieval score.
+        object. Rows without either count for nothing in that half. It has no retrieval score.
 
     Source:
         AnyTouch, cross-sensor matching; its code draws the pairs in the data loader.
