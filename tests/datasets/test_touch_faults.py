@@ -63,6 +63,7 @@ FAULTS = [
     ("touch_and_go", append("train.txt", "/etc/0.jpg,1\n"), "expected a path within"),
     ("touch_and_go", append("train.txt", "c/0000000077.jpg,1\n"), r"0000000077\.jpg does not exist; copy"),
     ("touch_and_go", append("test.txt", "\nc/0000000000.jpg,7"), "in train and test; that leaks"),
+    ("touch_and_go", append("train.txt", "c/0000000000.jpg,2\n"), "two labels of 'c/0000000000.jpg'; remove one"),
     ("touch_and_go", append("train.txt", "c/0000000000.jpg,20\n"), "label is '20', expected a whole number from -1 to 19"),
     ("touch_and_go", append("train_rough.txt", "c/0000000000.jpg,rough\n"), "label is 'rough'"),
     ("touch_and_go", append("train.txt", "c\n"), "has 1 cells in row 13, expected 2"),
@@ -226,6 +227,12 @@ def test_converted_files_that_were_changed_are_refused(tmp_path):
             READERS["touch100k"].load(bad, side=8)
     with pytest.raises(InputError, match="convert it again, or give its side"):
         READERS["touch100k"].load(file, side=16)
+    (tmp_path / "feel").mkdir()
+    fixture.feel(tmp_path / "feel")
+    file = READERS["feel"].convert(tmp_path / "feel", tmp_path / "c.safetensors", side=8, moment="after")
+    assert READERS["feel"].load(file, side=8, moment="after")
+    with pytest.raises(InputError, match="was converted with moment=after, not during; convert it again"):
+        READERS["feel"].load(file, side=8)
 
 
 @pytest.mark.parametrize("name", sorted(fixture.WRITERS))

@@ -59,12 +59,13 @@ def content(
     side: int,
     prepare: Mapping[str, Prepare] | None = None,
     sensors: Sequence[str] = SENSORS,
+    **options: object,
 ) -> Content:
     """Turn rows into columns; every file must be there, and is opened when its row is asked for."""
     in_range("side", side, 8, 2049)
     if not rows:
         raise InputError(f"{about['name']} has no row; give the folder that `tuplet data info {about['name']}` describes")
-    digest = hashlib.sha256(f"{about['name']} {side} {dict(classes)} {tuple(sensors)}".encode(errors="replace"))
+    digest = hashlib.sha256(f"{about['name']} {side} {dict(classes)} {tuple(sensors)} {options}".encode(errors="replace"))
     columns: dict[str, Any] = {}
     for name in sorted({m for row in rows for m in row.pictures}):
         files = [row.pictures.get(name) for row in rows]
@@ -85,7 +86,8 @@ def content(
         if isinstance(columns[name], np.ndarray):
             digest.update(f"{name} {columns[name].dtype} {columns[name].shape}".encode() + columns[name].tobytes())
     named = {f"classes.{k}": json.dumps(list(v)) for k, v in {**classes, "sensor": sensors}.items()}
-    return Content(columns, {**about, **named}, digest.hexdigest())
+    said = {f"option.{k}": str(v) for k, v in options.items()}  # of the reading: a converted file has them once and for all
+    return Content(columns, {**about, **named, **said}, digest.hexdigest())
 
 
 def inside(root: Path, name: str, source: Path) -> Path:

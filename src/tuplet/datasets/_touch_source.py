@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -44,7 +45,7 @@ class How(NamedTuple):
 def assemble(
     root: str | Path,
     about: Mapping[str, str],
-    read: Callable[[Path], Content],
+    read: partial[Content],
     how: How,
     *,
     published: str | None = None,
@@ -58,6 +59,9 @@ def assemble(
     in_range("seed", how.seed, 0)
     root = Path(root)
     found = opened(root, about, {"group": ("i", ()), "target.sensor": ("i", ())}, read)
+    for option, value in read.keywords.items():
+        if option != "side" and (other := found.about.get(f"option.{option}")) != str(value):
+            raise InputError(f"root {root} was converted with {option}={ascii(other)[:40]}, not {value!a}; convert it again")
     values, targets = _targets(found, root)
     n, digest = len(found.columns["group"]), hashlib.sha256(f"{found.checksum} {how.normalisation}".encode())
     inputs: dict[str, Any] = {}

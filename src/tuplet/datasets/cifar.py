@@ -59,7 +59,7 @@ def read(root: Path, *, modality: Literal["vision", "touch"] = "vision", side: i
             target = {k: whole(codes[k][i], 0, len(classes[k]) - 1, f"{root / name}, picture {i}: {k}") for k in targets}
             picture = flat.reshape(3, 32, 32).transpose(1, 2, 0)
             rows.append(Row(f"{name} {i}", {modality: picture}, target=target, part={"cifar": part}))
-    return content(rows, ABOUT, classes, side=side)
+    return content(rows, ABOUT, classes, side=side, modality=modality)
 
 
 def load(

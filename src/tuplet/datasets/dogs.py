@@ -29,7 +29,7 @@ def read(root: Path, *, modality: Literal["vision", "touch"] = "vision", side: i
     """Read the labels."""
     one_of("modality", modality, ("vision", "touch"))
     file = root / "labels.csv"
-    lines = table(file, 2, "give the folder that holds it")[1:]
+    lines = [line for line in table(file, 2, "give the folder that holds it") if line[:2] != ["id", "breed"]]
     if odd := [breed for _, breed, *_ in lines if not breed or not breed.isprintable()]:
         raise InputError(f"{file} has breed {odd[0][:40]!a}, expected a name; copy it again")
     breeds = sorted({breed for _, breed, *_ in lines})
@@ -38,7 +38,7 @@ def read(root: Path, *, modality: Literal["vision", "touch"] = "vision", side: i
         Row(name, {modality: inside(root / "train", f"{name}.jpg", file)}, target={"breed": code[breed]})
         for name, breed, *_ in lines
     ]
-    return content(rows, ABOUT, {"breed": breeds}, side=side)
+    return content(rows, ABOUT, {"breed": breeds}, side=side, modality=modality)
 
 
 def load(

@@ -43,7 +43,7 @@ def read(root: Path, *, moment: Literal["before", "during", "after"] = "during",
     in_range("fold", fold, 0)
     file = root / "feel.csv"
     lines = table(file, 3, "give the folder that holds it")
-    lines = lines[1:] if lines and lines[0][2] not in ("0", "1") else lines
+    lines = lines[1:] if lines and not lines[0][1].isdecimal() else lines
     parts, rows = _parts(root, fold), []
     for number, (thing, i, grip, *_) in enumerate(lines, 1):
         folder, n = inside(root / "feel", thing, file), whole(i, 0, 10**9, f"{file}, grasp {number}: i")
@@ -59,7 +59,7 @@ def read(root: Path, *, moment: Literal["before", "during", "after"] = "during",
                 part={"feel": parts[thing]} if parts else {},
             )
         )
-    return content(rows, ABOUT, {"grasp": ("lost", "held")}, side=side)
+    return content(rows, ABOUT, {"grasp": ("lost", "held")}, side=side, moment=moment, fold=fold)
 
 
 def load(

@@ -64,7 +64,7 @@ def read(root: Path, *, version: Literal["1.0", "2.0"] = "2.0", side: int = 224)
                     part={"objectfolder": code},
                 )
             )
-    return content(rows, ABOUT, CLASSES, side=side)
+    return content(rows, ABOUT, CLASSES, side=side, version=version)
 
 
 def load(

@@ -1,9 +1,9 @@
 """PhysiCLeAR, the data of Octopi: a GelSight Mini pressed on and rotated over everyday objects, ranked by people.
 
 ``root/processed/physiclear_{object}_{n}/{frame}.jpg`` and ``root/{train,val,test}_samples.json``, ``{object: [folders of
-frames]}``. Where ``contact_text_octopi.csv`` (rows ``path of the frame,text_id``) and ``text/octopi_{text_id}.pt`` of
-AnyTouch are there too, rows have text, as token ids. Where ``ranks.json`` is there, ``{object: {"hardness": 0, "roughness":
-1, "texture": 2}}``, rows have targets.
+frames]}``, names in ``processed`` or paths from root. Where ``contact_text_octopi.csv`` (rows ``path of the frame,text_id``)
+and ``text/octopi_{text_id}.pt`` of AnyTouch are there too, rows have text, as token ids. Where ``ranks.json`` is there,
+``{object: {"hardness": 0, "roughness": 1, "texture": 2}}``, rows have targets.
 
 From published code: folders, samples, sensor id 3. Guessed: ``ranks.json`` (the ranks stand in a source file of Octopi;
 write them down in this form), and where the text files lie. There is no vision: it is absent. Published code gives the touch
@@ -56,7 +56,7 @@ def read(root: Path, *, duplicate_touch: bool = False, side: int = 224) -> Conte
                             part={"octopi": code},
                         )
                     )
-    return content(rows, ABOUT, dict.fromkeys(RANKS, NAMES) if ranks else {}, side=side)
+    return content(rows, ABOUT, dict.fromkeys(RANKS, NAMES) if ranks else {}, side=side, duplicate_touch=duplicate_touch)
 
 
 def load(

@@ -53,7 +53,7 @@ def read(root: Path, *, missing: Literal["refuse", "skip"] = "refuse", side: int
             continue
         text = contents(words, "copy it").decode(errors="replace") if words.exists() else ""
         rows.append(Row(name, {"touch": touch, "vision": file}, 1, {"text": text}, part={"ssvtp": code}))
-    return content(rows, ABOUT, {}, side=side)
+    return content(rows, ABOUT, {}, side=side, missing=missing)
 
 
 def load(

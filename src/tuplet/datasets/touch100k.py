@@ -53,12 +53,7 @@ def read(root: Path, *, side: int = 224) -> Content:
 
 
 def load(
-    root: str | Path,
-    *,
-    side: int = 224,
-    normalisation: Normalisation = "clip",
-    tokenise: Tokenise | None = None,
-    seed: int = 0,
+    root: str | Path, *, side: int = 224, normalisation: Normalisation = "clip", tokenise: Tokenise | None = None, seed: int = 0
 ) -> Source:
     """Load touch, vision, sentences and phrases.
 

@@ -52,7 +52,8 @@ def read(root: Path, *, side: int = 224) -> Content:
                     continue
                 if parts.setdefault(frame, {}).setdefault(task, code) != code:
                     raise InputError(f"{root / name} has {frame[:80]!a} in train and test; that leaks test data, remove one")
-                labels.setdefault(frame, {})[task] = label
+                if labels.setdefault(frame, {}).setdefault(task, label) != label:
+                    raise InputError(f"{root / name} has two labels of {frame[:80]!a}; remove one")
     texts = _texts(root / TEXTS) if (root / TEXTS).exists() else {}
     rows = []
     for frame, found in labels.items():
@@ -131,7 +132,7 @@ def _texts(file: Path) -> dict[str, int]:
     """Read which text each frame has, -1 where it is hidden; of repeated rows the first counts."""
     found: dict[str, int] = {}
     for number, row in enumerate(table(file, 4, "copy it again"), 1):
-        if number == 1 and row[3] not in ("0", "1"):
+        if number == 1 and not row[2].isdecimal():
             continue  # a header
         where = f"{file}, row {number}"
         hidden = whole(row[3], 0, 1, f"{where}: test flag")

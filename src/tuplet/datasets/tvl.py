@@ -49,7 +49,9 @@ def read(root: Path, *, crop: bool = True, rotate: int = 90, not_contact: float 
     folders = [f for f in (base / f"data{i}" for i in (1, 2, 3)) if f.is_dir()]
     rows = [row for folder in folders for row in _rows(folder, not_contact)]
     turns = {"touch": partial(_turned, degrees=rotate)} | ({"vision": _cropped} if crop else {})
-    return content(rows, ABOUT, {"contact": ("no", "yes")}, side=side, prepare=turns)
+    return content(
+        rows, ABOUT, {"contact": ("no", "yes")}, side=side, prepare=turns, crop=crop, rotate=rotate, not_contact=not_contact
+    )
 
 
 def load(
@@ -67,7 +69,7 @@ def load(
     """Load touch, vision and captions of TVL-HCT.
 
     Args:
-        root: the folder, or a file that `Reader.convert` wrote (with the same crop, rotation and share).
+        root: the folder, or a file that `Reader.convert` wrote.
         split: ``"published"``, a tenth of the training rows, by trial, as validation; ``"folders"``: no trial in two parts.
         crop: keep the square of the photograph where the sensor touches: 0.26 of the longer side, at the top, in the middle.
         rotate: degrees that touch is turned by, after it is padded to a square: 0, 90, 180 or 270.
@@ -98,7 +100,8 @@ def _rows(folder: Path, share: float) -> list[Row]:
         rows = [
             _row(folder, file, (line[0], line[1]), line[3], part)
             for file, part in lists
-            for line in table(file, 4, "copy it again")[1:]
+            for line in table(file, 4, "copy it again")
+            if line[0] != "url"
         ]
     else:
         rows = _listed(folder, folder / "contact.json", "", None)
