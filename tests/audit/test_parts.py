@@ -10,7 +10,7 @@ from tuplet.simulators import blocks
 
 
 def sample(counts, seed):
-    source = blocks.load(*counts, private=6, noise=0.0, rows=2500, seed=seed, view_seed=seed)
+    source = blocks.load(*counts, private=6, noise=0.0, rows=1500, seed=seed, view_seed=seed)
     rows = [part[slice(0, len(part))] for part in (source.train, source.val)]
     x1, x2 = (np.concatenate([b.inputs[k].numpy() for b in rows]) for k in ("x1", "x2"))
     return x1, x2, np.concatenate([b.target["label"].numpy() for b in rows])
