@@ -231,7 +231,11 @@ def test_converted_files_that_were_changed_are_refused(tmp_path):
     fixture.feel(tmp_path / "feel")
     file = READERS["feel"].convert(tmp_path / "feel", tmp_path / "c.safetensors", side=8, moment="after")
     assert READERS["feel"].load(file, side=8, moment="after")
-    with pytest.raises(InputError, match="was converted with moment='after', not 'during'; convert it again"):
+    (tmp_path / "tvl").mkdir()
+    fixture.tvl(tmp_path / "tvl")
+    whole = READERS["tvl"].convert(tmp_path / "tvl", tmp_path / "d.safetensors", side=8, not_contact=0)
+    assert READERS["tvl"].load(whole, side=8, not_contact=0.0)
+    with pytest.raises(InputError, match="was converted with moment 'after', not 'during'; convert it again"):
         READERS["feel"].load(file, side=8)
 
 

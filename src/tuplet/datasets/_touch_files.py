@@ -86,8 +86,13 @@ def content(
         if isinstance(columns[name], np.ndarray):
             digest.update(f"{name} {columns[name].dtype} {columns[name].shape}".encode() + columns[name].tobytes())
     named = {f"classes.{k}": json.dumps(list(v)) for k, v in {**classes, "sensor": sensors}.items()}
-    said = {f"option.{k}": str(v) for k, v in options.items()}  # of the reading: a converted file has them once and for all
+    said = {f"option.{k}": stated(v) for k, v in options.items()}  # a converted file has them once and for all
     return Content(columns, {**about, **named, **said}, digest.hexdigest())
+
+
+def stated(option: object) -> str:
+    """Write down an option of the reading; False, 0 and 0.0 are the same."""
+    return str(float(option)) if isinstance(option, int | float) else str(option)
 
 
 def inside(root: Path, name: str, source: Path) -> Path:

@@ -19,6 +19,7 @@ from tuplet.data._lazy import Lazy
 from tuplet.data._text import hashed
 from tuplet.data.splits import PARTS
 from tuplet.datasets._reader import Content, opened
+from tuplet.datasets._touch_files import stated
 from tuplet.types import InputError, in_range, one_of
 
 Normalisation = Literal["clip", "imagenet", "none"]
@@ -60,8 +61,10 @@ def assemble(
     root = Path(root)
     found = opened(root, about, {"group": ("i", ()), "target.sensor": ("i", ())}, read)
     for option, value in read.keywords.items():
-        if option != "side" and (other := found.about.get(f"option.{option}")) != str(value):
-            raise InputError(f"root {root} was converted with {option}={ascii(other)[:40]}, not {value!a}; convert it again")
+        if option != "side" and (other := found.about.get(f"option.{option}")) != stated(value):
+            raise InputError(
+                f"root {root} was converted with {option} {ascii(other)[:40]}, not {stated(value)!a}; convert it again"
+            )
     values, targets = _targets(found, root)
     n, digest = len(found.columns["group"]), hashlib.sha256(f"{found.checksum} {how.normalisation}".encode())
     inputs: dict[str, Any] = {}
