@@ -18,7 +18,7 @@ contrasting = pytest.mark.parametrize(("name", "m"), [(k, m) for k, m in SIZED i
 scoring = pytest.mark.parametrize(("name", "m"), [(k, m) for k, m in SIZED if CASES[k].scores])
 named = pytest.mark.parametrize("name", list(CASES))
 TRACED_ALIKE = ("pairwise-sum", "pairwise-hub", "gram-penalised", "triangle-all", "one-vs-all-ridge", "cone")
-TRACED_ALIKE += ("uni-align-volume", "uni-align-global", "structure-learned")
+TRACED_ALIKE += ("uni-align-volume", "uni-align-global", "structure-learned", "structure-gw")
 """Cases whose options are numbers, or are traced as well with another case."""
 
 
@@ -191,7 +191,7 @@ def test_training_lowers_the_loss_and_raises_the_positive_cosine(name):
         return float(((u.sum(0).square().sum(1) - m) / (m * (m - 1))).mean())
 
     first, start = float(objective(replace(emb, z=z)).total.detach()), positive_cosine()
-    for _ in range(20):
+    for _ in range(12):
         optimiser.zero_grad()
         objective(replace(emb, z=z)).total.backward()
         optimiser.step()
