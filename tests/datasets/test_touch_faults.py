@@ -55,6 +55,10 @@ def tokens(ids):
     return lambda root: torch.save(ids, root / "text" / "tag_4.pt")
 
 
+def ids_beside_captions(root):
+    (root / "text" / "tacquad_outdoor_1.pt").rename(root / "text" / "tacquad_outdoor_0.pt")
+
+
 FRAME = "dataset/c/gelsight_frame/0000000001.jpg"
 WIDE = (torch.zeros(78, dtype=torch.int64), torch.zeros(78, dtype=torch.int64))
 SEVEN = b"\x80\x03K\x07."
@@ -100,6 +104,7 @@ FAULTS = [
     ("tacquad", append("contact_indoor.csv", "cup,1,4,,,,\n"), "gelsight end is 4, expected 1 to 3"),
     ("tacquad", append("contact_indoor.csv", "cup,3,2,,,,\n"), "gelsight end is 2, expected 3 to 3"),
     ("tacquad", append("contact_indoor.csv", "../cup,1,4,,,,\n"), "expected a path within"),
+    ("tacquad", ids_beside_captions, "captions in some rows and token ids in others"),
     ("tacquad", append("contact_indoor.csv", "cup,1\n"), "has 2 cells in row 4, expected 7"),
     ("tacquad", remove("data_indoor/cup/img_digit/0.png"), "img_digit/0.png does not exist"),
     ("objectfolder_touch", put("label.json", {"101": 2}), "object 102 is None, expected a whole number from 0 to 6"),

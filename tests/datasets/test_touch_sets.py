@@ -172,6 +172,17 @@ def test_tacquad_and_sitr_keep_one_item_of_all_sensors_together(roots):
     assert straddling(s) == 0
 
 
+def test_tacquad_without_captions_has_token_ids(tmp_path):
+    fixture.tacquad(tmp_path)
+    for place in ("indoor", "outdoor"):
+        file = tmp_path / f"contact_{place}.csv"
+        file.write_text("".join(",".join(line.split(",")[:7]) + "\n" for line in file.read_text().splitlines()))
+    s = load(tmp_path, "tacquad")
+    names = [s.targets["object"].names[c] for c in s.values["object"].tolist()]
+    assert s.present["text"].tolist() == [n == "outdoor/bark" for n in names]
+    assert s.read("text", torch.arange(len(names)))[:, 0].tolist() == [float(n == "outdoor/bark") for n in names]
+
+
 def test_objectfolder_and_feel_give_their_probes(roots):
     s = load(roots["objectfolder_touch"], "objectfolder_touch")
     assert len(s.group) == 15

@@ -75,6 +75,8 @@ def content(
     for name in sorted({m for row in rows for m in row.text}):
         columns[f"text.{name}"] = _bytes([row.text.get(name, "") for row in rows], f"{about['name']} has {name}")
     if any(row.ids for row in rows):
+        if any(row.text.get("text") for row in rows):
+            raise InputError(f"{about['name']} has captions in some rows and token ids in others; remove one kind")
         columns["ids.text"] = _ids([row.ids for row in rows])
     for name in classes:
         columns[f"target.{name}"] = np.array([row.target.get(name, -1) for row in rows])
