@@ -75,10 +75,13 @@ def test_every_method_loads_bit_for_bit(tmp_path, base):
             for k, z in encoded(one).items():
                 assert np.array_equal(z, encoded(two)[k]), f"{method} {k}"
             stored = read_weights(out)
+            assert two.encoders["touch"].tower.source == one.encoders["touch"].tower.source
             lent = set(one.state_dict()) - set(stored)
             assert lent == set(two.based)
-            trained_keys = {k for k, p in one.named_parameters() if p.requires_grad}
-            assert not lent & trained_keys
+            assert not lent & {k for k, p in one.named_parameters() if p.requires_grad}
+            assert not lent & {k for k, p in two.named_parameters() if p.requires_grad}
+            share = {"any_touch": 0.75}.get(method)  # the share of universal tokens has risen
+            assert share is None or one.encoders["touch"].sensors.share == share
             assert bool(lent) == (start is base)
             if start is base and method == "tlv_core":
                 assert {k.rpartition(".tower.")[0] for k in lent} == {f"encoders.{k}" for k in one.encoders}
@@ -170,6 +173,8 @@ def test_sensor_ids_and_texts_of_raw_rows(tmp_path):
     with_ids, without = (model.encode(raw, aux=aux)["touch"] for aux in ({"sensor": sensor}, None))
     assert np.array_equal(without, model.encode({"touch": raw["touch"]}, aux={"sensor": np.full(30, -1)})["touch"])
     assert not np.allclose(with_ids, without)
+    in_parts = model.encode({"touch": raw["touch"]}, aux={"sensor": sensor}, batch_size=7)["touch"]
+    np.testing.assert_allclose(in_parts, with_ids, atol=1e-5)
     few = model.encode({"text": ["rough", None], "touch": raw["touch"]}, aux={"sensor": sensor})  # texts have no sensor
     assert few["text"].any(axis=1).tolist() == [True, False]
     for change, said in (

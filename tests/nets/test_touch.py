@@ -363,6 +363,13 @@ def test_any_touch_takes_a_step():
     assert all(torch.isfinite(v) for v in loss.terms.values())
     assert len(loss.terms) == 6
     assert all(p.grad is None for p in model.encoders["text"].parameters())
+    tokens = model.encoders["touch"].sensors
+    x, sensor = torch.zeros(4000, 1, 8), torch.zeros(4000, dtype=torch.int64)
+    for done, share in ((0.0, 0.0), (0.5, 0.375), (1.0, 0.75)):
+        model.advance(done)
+        universal = (tokens.train()(x, sensor)[:, 1] == tokens.table[-1, 0]).all(dim=1)
+        assert float(universal.float().mean()) == pytest.approx(share, abs=0.04)
+        assert not (tokens.eval()(x, sensor)[:, 1] == tokens.table[-1, 0]).all(dim=1).any()
 
 
 class Touches:

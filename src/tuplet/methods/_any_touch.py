@@ -44,8 +44,8 @@ def any_touch(
 
     Returns:
         The model, the objective and the settings. Text is frozen. Batches carry ``aux["sensor"]`` and, for the matching,
-        ``aux["object"]`` or groups. `tuplet.nets.universal_share` gives the share of rows whose sensor is replaced by the
-        universal one; set it on ``model.encoders["touch"].sensors.share``.
+        ``aux["object"]`` or groups. While `tuplet.fit` trains, the sensor of ever more rows is replaced by the universal one
+        (`tuplet.nets.universal_share`).
 
     Raises:
         InputError: for other towers, or without the extra ``towers``.

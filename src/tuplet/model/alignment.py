@@ -17,7 +17,7 @@ from tuplet.data._columns import texts_of
 from tuplet.data.preprocessing import Preprocessing
 from tuplet.functional.rows import unit
 from tuplet.model.closed_form import ClosedFormError, LinearMap, linear_maps
-from tuplet.nets import MLP, Encoded, Named, Projection, Residual, encoders
+from tuplet.nets import MLP, Encoded, Named, Projection, Residual, SensorTokens, encoders, universal_share
 from tuplet.nets.choice import WIDTHS, Paired
 from tuplet.nets.tokens import Tokeniser
 from tuplet.types import Batch, Embeddings, InputError, Kind, Start, one_of
@@ -184,6 +184,12 @@ class AlignmentModel(nn.Module):
     def embed_one(self, name: str, inputs: Any, present: Tensor, aux: Mapping[str, Tensor] | None = None) -> Tensor:
         """Return ``z`` of one modality, from rows as its encoder reads them."""
         return self._embed(name, inputs, present, aux)[0]
+
+    def advance(self, progress: float) -> None:
+        """Be told how much of a training is done: sensor tokens are replaced by the universal one ever more often."""
+        for module in self.modules():
+            if isinstance(module, SensorTokens):
+                module.share = universal_share(progress)
 
     def takes_aux(self, name: str) -> bool:
         """Tell whether the encoder of a modality reads more than its rows, such as the id of their sensor."""

@@ -51,7 +51,7 @@ def load(
 
     Returns:
         The model, in evaluation mode, on the CPU. Nothing in the folder is executed: it names classes of this package and
-        their arguments, and holds numbers.
+        their arguments, and holds numbers. Weights that the base of its towers holds are frozen.
 
     Raises:
         InputError: if the folder holds no model, is damaged, or an encoder of your own is not given or does not fit; if the
@@ -98,6 +98,9 @@ def load(
     lent = from_bases(model, set(model.state_dict()) - set(tensors), folder, None if base is None else Path(base))
     _fill(model, tensors | lent, folder)
     model.based = frozenset(lent)
+    for key, parameter in model.named_parameters():
+        if key in lent:
+            parameter.requires_grad_(False)
     model.start = config.get("training", {}).get("start", "random")
     for name, entry in about.items():
         if entry["preprocessing"] is not None:

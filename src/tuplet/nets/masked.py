@@ -47,7 +47,8 @@ class SensorTokens(nn.Module):
 
     Notes:
         ``module(tokens (B, N, D), sensor (B,) | None) -> (B, N + count, D)``. The last row of the table is the universal
-        sensor, of id -1. In training a row's id is replaced by it with the probability ``share``.
+        sensor, of id -1. In training a row's id is replaced by it with the probability ``share``, which `tuplet.fit` raises
+        over the run as `universal_share` says.
 
     Source:
         AnyTouch.

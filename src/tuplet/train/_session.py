@@ -80,7 +80,7 @@ class Session:
             if self.file and self.file.exists():
                 self._resume(self.file)
             self.runtime.barrier()  # nobody may replace the checkpoint before all have read it
-            advance(self.objective, self.step / self.total)
+            self._advance()
             early = self.config.patience is not None and self.config.patience < self.config.epochs
             tell = held.enter_context(Progress(self.config.progress and main, self.total, self.step, early=early))
             interrupt = held.enter_context(Interrupt(active=self.runtime.world == 1))
@@ -173,8 +173,13 @@ class Session:
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         self.torn = False
-        advance(self.objective, self.step / self.total)
+        self._advance()
         return loss
+
+    def _advance(self) -> None:
+        """Tell scheduled weights and encoders how much of the run is done."""
+        advance(self.objective, self.step / self.total)
+        self.model.advance(self.step / self.total)
 
     def _end_epoch(self, batch: Batch, rate: float, start: float) -> None:
         means = {k: self.runtime.mean(v / self.per_epoch) for k, v in self.sums.items()}
