@@ -215,6 +215,9 @@ def test_soft_targets_and_what_counts_as_found():
                 assert found == pytest.approx(float(d[f"soft/acc{k}_{key}"]), abs=1e-4)
         absent = Embeddings.of(z, present={"text": torch.arange(6) < 4})
         same(soft(absent).total, soft(Embeddings.of({k: v[:4] for k, v in z.items()})).total.detach(), "absent rows")
+        late = Embeddings.of(z, present={"text": torch.arange(6) > 1})  # relevance is of all rows, the pool of those present
+        few = retrieve(Embeddings.of({k: v[2:] for k, v in z.items()}), ("touch",), ("text",), relevance=alike[2:, 2:])
+        assert retrieve(late, ("touch",), ("text",), relevance=alike).values == few.values
         shares = [soft(replace(absent, rows=slice(i, i + 2))).total.detach() for i in (0, 2, 4)]  # of three processes
         same(soft(absent).total, sum(shares) / 3, "shares")
         for wrong in (alike[:2], alike.float(), ~alike):
