@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -171,11 +172,13 @@ def touch_recipe(note: dict[str, Any], say: Callable[[str], None]) -> Recipe:
     if note["method"] == "tlv_core":
         options["levels"] = min(12, low)
     if note["method"] == "any_touch":
-        options["matching"] = 0.1 if {"object", SENSOR} <= set(source.aux) else 0.0
+        things = "object" in source.aux or (source.group is not None and source.contrast == "groups")
+        options["matching"] = 0.1 if sensors > 1 and things else 0.0
     if tower is None:
         options |= TINY[note["method"]]
     model, objective, config = getattr(methods, note["method"])(towers, **options)
-    model.words["text"] = words_of(tower)
+    with suppress(InputError):  # without a vocabulary, texts come as ids
+        model.words["text"] = words_of(tower)
     model.preprocessing = dict(source.preprocessing)
     given = {k: v if k == "lr" else int(v) for k, v in note["settings"].items() if v is not None}
     config = replace(config, seed=note["seed"], **given)
