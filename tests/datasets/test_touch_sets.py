@@ -256,3 +256,6 @@ def test_the_advice_for_a_pickled_split_works(tmp_path, capsys):
     exec(command)
     Path(file).write_text(capsys.readouterr().out)
     assert len(load(tmp_path, "feel").train) == 4
+    lines = (tmp_path / "feel.csv").read_text()
+    (tmp_path / "feel.csv").write_text("object,i,grip\n" + lines)
+    assert len(load(tmp_path, "feel").train) == 4
