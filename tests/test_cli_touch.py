@@ -46,6 +46,7 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore:the gradient of")  # of towers with random weights
 def test_every_method_trains_and_embeds(capsys, monkeypatch):
     monkeypatch.setattr("tuplet.cli.embed.BLOCK", 16)
     file, raw = saved("my.npz", group=np.arange(40) // 4), arrays()
