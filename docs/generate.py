@@ -44,6 +44,7 @@ ROOMS |= dict.fromkeys(
         "functional",
         "study",
         "methods",
+        "store",
     ],
     (),
 )

@@ -47,7 +47,8 @@ def test_a_file_becomes_a_model_numbers_and_vectors(here, capsys):
     assert np.array_equal(table["vector"][own], z)
     assert np.array_equal(table["id"][own], np.arange(100))
     assert np.array_equal(table["label"][own], raw["label"])
-    assert set(table.files) == {"id", "modality", "vector", "part", "label", "absent.id", "absent.modality"}
+    known = {k for k in table.files if not k.startswith("about.")}
+    assert known == {"id", "modality", "vector", "part", "label", "row", "absent.id", "absent.modality", "absent.row"}
     assert len(table["absent.id"]) == 0
     capsys.readouterr()
     assert ran("embed", "run", "my.npz", "--out", "emb.npz") == 2
@@ -122,7 +123,7 @@ def test_parquet_holds_the_same_table(here, capsys):
     for name in ("emb.npz", "emb.parquet"):
         assert ran("embed", "run", "holes.npz", "--out", name) == 0
     table, found = np.load("emb.npz"), parquet.read_table("emb.parquet")
-    assert found.column_names == ["id", "modality", "vector", "part", "label"]
+    assert found.column_names == ["id", "modality", "vector", "part", "label", "row"]
     for k in ("id", "modality", "part", "label"):
         assert found[k].to_pylist() == table[k].tolist()
     assert np.array_equal(np.array(found["vector"].to_pylist(), dtype="f4"), table["vector"])

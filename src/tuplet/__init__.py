@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tuplet import data, diagnose, evaluate, functional, information, objectives
+    from tuplet import data, diagnose, evaluate, functional, information, objectives, store
     from tuplet.model import AlignmentModel, load
     from tuplet.train import Recipe, Run, TrainConfig, fit
     from tuplet.types import Batch, Embeddings, InputError, Loss, Traits
@@ -27,6 +27,7 @@ __all__ = [
     "information",
     "load",
     "objectives",
+    "store",
 ]
 __version__ = "0.1.0"
 _HOMES = {
@@ -43,6 +44,7 @@ _ROOMS = (
     "io",
     "nets",
     "objectives",
+    "store",
     "study",
     "suites",
     *_HOMES,

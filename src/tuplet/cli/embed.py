@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +18,8 @@ if TYPE_CHECKING:
     from tuplet.model import AlignmentModel
 
 PARTS = ("train", "val", "test")
+Block = tuple[dict[str, NDArray[np.bool_]], Table, Table]
+"""Of some rows: which are present, their vectors, and what is known of them."""
 BLOCK = 4096
 """Rows that are embedded at a time."""
 
@@ -34,8 +34,9 @@ class Embed(Reading):
     """What to embed: a file.npz or file.safetensors with rows as they were before training, or the source that the model was
     trained on."""
     out: Path = Path("emb.npz")
-    """File to write: .npz, or .parquet (needs tuplet[tables]). Columns: id, modality, vector, part (train, val or test of the
-    model's own training; empty for other rows) and the targets; absent.id and absent.modality say what has no row."""
+    """File to write: .npz, .parquet (needs tuplet[tables]), or .safetensors for search at any size. Columns: id, modality,
+    vector, part (train, val or test of the model's own training; empty for other rows), the targets, and row, the place of the
+    item; absent.id and absent.modality say what has no row."""
     batch_size: int = 256
     """Rows per forward pass."""
     force: bool = False
@@ -44,31 +45,27 @@ class Embed(Reading):
 
 def embed(command: Embed) -> None:
     """Embed data and write the table."""
-    from tuplet.io import write_atomic
     from tuplet.model import load
+    from tuplet.store.tables import SUFFIXES, Stored, model_note, save
 
-    if command.out.suffix not in (".npz", ".parquet"):
-        raise InputError(f"out is {command.out}, expected a file that ends with .npz or .parquet")
+    if command.out.suffix not in SUFFIXES:
+        raise InputError(f"out is {command.out}, expected a file that ends with {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
     if command.out.exists() and not (command.force and command.out.is_file()):
         raise InputError(f"out {command.out} exists; choose another name, or replace the file with --force")
     if command.batch_size < 1:
         raise InputError(f"batch_size is {command.batch_size}, expected a positive number")
     model = load(command.run)
-    columns: dict[str, list[NDArray[Any]]] = {}
-    for part in _file(command, model) if _is_file(command) else _source(command, model):
-        for k, v in part.items():
-            columns.setdefault(k, []).append(v)
-    if not columns or not sum(map(len, columns["id"])):
+    parts = list(_file(command, model) if _is_file(command) else _source(command, model))
+    present, vectors, columns = ({k: np.concatenate([p[i][k] for p in parts]) for k in parts[0][i]} for i in range(3))
+    if not any(here.any() for here in present.values()):
         raise InputError(f"{command.data} has no row that is present in any modality of the model; nothing was written")
-    table = {k: np.concatenate(v) for k, v in columns.items()}
-    absent = {k: table.pop(f"absent.{k}") for k in ("id", "modality")}
-    content = _parquet(table, absent) if command.out.suffix == ".parquet" else _npz(table, absent)
-    write_atomic(command.out, content)
-    names, counts = np.unique(table["modality"], return_counts=True)
-    counted = ", ".join(f"{k} {n}" for k, n in zip(names, counts, strict=True))
-    gone = f", {len(absent['id'])} absent" if len(absent["id"]) else ""
-    print(f"{len(table['id'])} vectors of {table['vector'].shape[1]} numbers ({counted}{gone}) -> {command.out}")
-    print(f"columns: {', '.join(table)}")
+    ids = columns.pop("id")
+    save(Stored(ids, present, lambda: vectors, columns, model_note(command.run)), command.out)
+    counted = ", ".join(f"{k} {int(here.sum())}" for k, here in present.items() if here.any())
+    found, gone = (sum(int((here == there).sum()) for here in present.values()) for there in (True, False))
+    width = next(iter(vectors.values())).shape[1]
+    print(f"{found} vectors of {width} numbers ({counted}{f', {gone} absent' if gone else ''}) -> {command.out}")
+    print(f"columns: {', '.join(('id', 'modality', 'vector', *columns))}")
 
 
 def _is_file(command: Embed) -> bool:
@@ -104,9 +101,10 @@ def _noted_target(run: Path) -> str | None:
     return target
 
 
-def _file(command: Embed, model: AlignmentModel) -> Iterator[Table]:
+def _file(command: Embed, model: AlignmentModel) -> Iterator[Block]:
     """Embed raw rows of a file, which may hold any of the model's modalities."""
     from tuplet.data._join import row_ids
+    from tuplet.store.tables import column_name
 
     for option in ("kind", "scaling", "root"):
         if getattr(command, option):
@@ -138,9 +136,10 @@ def _file(command: Embed, model: AlignmentModel) -> Iterator[Table]:
     ids = np.arange(n) if id is None else arrays[id]
     labels = {k for k in arrays if k in ("label", "target", "group", noted, *asked) or k.startswith("target.")}
     known = {k: arrays[k] for k in sorted(labels - set(wanted)) if arrays[k].shape == (n,)}
+    known = {column_name(k) if k != "group" else k: v for k, v in known.items()}
     if command.group is not None:
         known["group"] = known.pop(command.group, arrays[command.group])
-    known["part"] = _parts(command, n)
+    known = {"part": _parts(command, n)} | known
     beside = _sensors(command, arrays, n) if any(map(model.takes_aux, wanted)) else {}
     for start in range(0, n, BLOCK):
         some = slice(start, min(start + BLOCK, n))
@@ -149,9 +148,8 @@ def _file(command: Embed, model: AlignmentModel) -> Iterator[Table]:
             vectors = model.encode({k: arrays[k][some] for k in wanted}, aux=aux, batch_size=command.batch_size)
         except InputError as error:
             raise InputError(f"{file}: {error}") from None
-        for name, z in vectors.items():
-            here = model.rows(name, arrays[name][some], argument=name)[1]
-            yield _rows(name, z, here, ids[some], {k: v[some] for k, v in known.items()})
+        present = {k: model.rows(k, arrays[k][some], argument=k)[1] for k in sorted(vectors)}
+        yield present, vectors, {"id": ids[some], **{k: v[some] for k, v in known.items()}}
 
 
 def _sensors(command: Embed, arrays: Table, n: int) -> dict[str, NDArray[np.int64]]:
@@ -170,12 +168,13 @@ def _sensors(command: Embed, arrays: Table, n: int) -> dict[str, NDArray[np.int6
     return {"sensor": np.array([known[v] for v in values])}
 
 
-def _source(command: Embed, model: AlignmentModel) -> Iterator[Table]:
+def _source(command: Embed, model: AlignmentModel) -> Iterator[Block]:
     """Embed all rows of the source that the model was trained on, or of one that is scaled alike."""
     import torch
 
     from tuplet.cli.runs import NOTE, read_note, source_of
     from tuplet.cli.source import opened
+    from tuplet.store.tables import column_name
 
     note = read_note(command.run) if (command.run / NOTE).exists() else {"method": None}
     by_method = note["method"] is not None and not command.given()
@@ -199,40 +198,7 @@ def _source(command: Embed, model: AlignmentModel) -> Iterator[Table]:
                     words = np.array([*about.names, ""])
                     known[k] = words[known[k]]
             ids = batch.index.numpy()
-            known["part"] = parts[ids]
-            for name in names:
-                with torch.no_grad():
-                    z = model.embed_one(name, batch.inputs[name], batch.present[name], batch.aux)
-                yield _rows(name, z.float().numpy(), batch.present[name].numpy(), ids, known)
-
-
-def _rows(name: str, z: NDArray[np.float32], here: NDArray[np.bool_], ids: NDArray[Any], known: Table) -> Table:
-    """Make rows of what is present, and name what is absent."""
-    modality = np.full(len(here), name)
-    found: Table = {"id": ids[here], "modality": modality[here], "vector": z[here], "part": known["part"][here]}
-    found |= {"absent.id": ids[~here], "absent.modality": modality[~here]}
-    return found | {k if k not in found else f"target.{k}": v[here] for k, v in known.items() if v is not known["part"]}
-
-
-def _npz(table: Table, absent: Table) -> bytes:
-    file = io.BytesIO()
-    np.savez(file, **table, **{f"absent.{k}": v for k, v in absent.items()})  # type: ignore[arg-type]
-    return file.getvalue()
-
-
-def _parquet(table: Table, absent: Table) -> bytes:
-    """Write columns of one length; what is absent stands in the file's metadata."""
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise InputError("writing .parquet needs pyarrow; run pip install 'tuplet[tables]', or give --out emb.npz") from None
-    width = table["vector"].shape[1]
-    columns = {
-        k: pa.FixedSizeListArray.from_arrays(pa.array(v.reshape(-1)), width) if k == "vector" else pa.array(v.tolist())
-        for k, v in table.items()
-    }
-    file = io.BytesIO()
-    metadata = {f"absent.{k}": json.dumps(v.tolist()) for k, v in absent.items()}
-    pq.write_table(pa.table(columns).replace_schema_metadata(metadata), file)
-    return file.getvalue()
+            with torch.no_grad():
+                z = {k: model.embed_one(k, batch.inputs[k], batch.present[k], batch.aux).float().numpy() for k in names}
+            present = {k: batch.present[k].numpy() for k in names}
+            yield present, z, {"id": ids, "part": parts[ids], **{column_name(k): v for k, v in known.items()}}
