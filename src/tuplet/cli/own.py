@@ -31,7 +31,7 @@ def described(data: str, how: Reading, start: Starts | None = None) -> str:
     from tuplet.suites.own import chosen_target
 
     file, mark, options = data.partition("?")
-    place = str(Path(file).resolve()) + mark + options if Path(file).is_file() else data
+    place = str(Path(file).resolve()) + mark + options if Path(file).exists() else data
     source = opened(data, how)
     name = chosen_target(source, how.target)
     print(contents(source))

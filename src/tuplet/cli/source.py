@@ -28,7 +28,7 @@ class Reading:
     root: Path | None = None
     """Where a reader's data lie."""
     modalities: tuple[str, ...] = ()
-    """Names of the modalities to take [default: all]."""
+    """Names of the modalities to take [default: all]. Of a table also NAME=COLUMN,COLUMN."""
     target: str | None = None
     """Name of what is to be predicted [default: label, or the only target]."""
     group: str | None = None
@@ -66,6 +66,8 @@ class Reading:
         return Reading(**values | {"root": Path(note["root"]) if note["root"] else None})
 
 
+ARRAYS = (".npz", ".safetensors")
+"""Endings of files of arrays; others are tables."""
 NOTED = {f.name: [str] if f.default == () else AnyOf(None, str) for f in fields(Reading)}
 """Schema of `Reading.note`."""
 
@@ -85,19 +87,17 @@ def opened(name: str, reading: Reading | Path | None = None, *, tokenise: Callab
         folder = Path(file).is_dir()
     except OSError as error:
         raise InputError(f"source {name[:80]!r} cannot be read: {error.strerror}") from None
-    if folder:
-        raise InputError(f"source is {name!r}, which is a directory; give an .npz file, or a reader's name with --root {name}")
-    if not Path(file).suffix:
+    if not folder and not Path(file).suffix:
         raise InputError(
-            f"source is {name[:80]!r}, expected one of {sorted([*SOURCES, *READERS])} or the path of an .npz or .safetensors "
-            f"file"
+            f"source is {name[:80]!r}, expected one of {sorted([*SOURCES, *READERS])} or the path of a file (.npz, "
+            f".safetensors, .csv, .parquet ...) or of a folder of tables"
         )
     if how.root is not None:
         raise InputError(f"root is {how.root}, but {file} is a file; leave --root out")
     kinds = dict(parse_qsl(text, keep_blank_values=True)) | _pairs("kind", how.kind)
     scaling, target_kind = _pairs("scaling", how.scaling), _pairs("target-kind", how.target_kind)
     given: dict[str, Any] = {
-        "modalities": how.modalities or None,
+        "modalities": (Path(file).suffix.lower() not in ARRAYS and _columns(how.modalities)) or how.modalities or None,
         "target": how.target,
         "group": how.group,
         "id": how.id,
@@ -106,6 +106,16 @@ def opened(name: str, reading: Reading | Path | None = None, *, tokenise: Callab
         "target_kind": target_kind.get("", target_kind or None),
     }
     return read(Path(file), **given)
+
+
+def _columns(given: tuple[str, ...]) -> dict[str, list[str]]:
+    """Read NAME=COLUMN,COLUMN words, which group the columns of a table; nothing where words are plain names."""
+    if not any("=" in word for word in given):
+        return {}
+    split = [word.partition("=") for word in given]
+    if wrong := [word for word, (name, sign, columns) in zip(given, split, strict=True) if not (name and sign and columns)]:
+        raise InputError(f"--modalities is {wrong[0]!r} beside NAME=COLUMNS, expected NAME=COLUMN,COLUMN in each")
+    return {name: columns.split(",") for name, _, columns in split}
 
 
 def _catalog(name: str, text: str, how: Reading, tokenise: Callable[[list[str]], Any] | None = None) -> Source:

@@ -28,7 +28,7 @@ def as_array(argument: str, values: Any, *, ragged: str = FILL) -> NDArray[Any]:
     if isinstance(values, list | tuple) and any(isinstance(v, Tensor) for v in values):
         values = [_dense(argument, v, ragged) if isinstance(v, Tensor) else v for v in values]
     if hasattr(values, "nnz") and hasattr(values, "toarray"):
-        raise InputError(f"{argument} is a sparse matrix, expected a dense one; give .toarray()")
+        raise InputError(f"{argument} is a sparse matrix, expected a dense one; use tuplet.data.read, or give .toarray()")
     if is_frame(values) or is_series(values):
         return plain_objects(frame_array(argument, values))
     if isinstance(values, list | tuple) and any(isinstance(v, str) for v in values):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuplet.data._columns import as_array, is_frame, is_missing, is_series
+from tuplet.data._sparse import Sparse
 from tuplet.types import InputError
 
 Ids = tuple[Any, ...]
@@ -56,12 +57,19 @@ class Joined:
         return out
 
 
-def join(modalities: Mapping[str, Any], ids: Mapping[str, Any] | None = None, *, shared: str = "") -> Joined:
+def join(
+    modalities: Mapping[str, Any],
+    ids: Mapping[str, Any] | None = None,
+    present: Mapping[str, NDArray[np.bool_]] | None = None,
+    *,
+    shared: str = "",
+) -> Joined:
     """Bring modalities to one order of rows."""
+    given = {k: v for k, v in (present or {}).items() if k in modalities}
     own = {k: _ids(k, modalities[k], (ids or {}).get(k), shared) for k in sorted(modalities)}
     named = {k: v for k, v in own.items() if v is not None}
     if not named:
-        return Joined(dict(modalities))
+        return Joined(dict(modalities), given)
     first = next(iter(named))
     for name, rows in named.items():
         _same_type(f"modalities[{name!r}]", rows, f"modalities[{first!r}]", named[first])
@@ -70,7 +78,7 @@ def join(modalities: Mapping[str, Any], ids: Mapping[str, Any] | None = None, *,
     aligned = all(rows == named[first] for rows in named.values())
     shuffled = _shuffled(named[first])
     if aligned and not (plain and shuffled):
-        return Joined(dict(modalities), ids=named[first], moved=shuffled and not shared)
+        return Joined(dict(modalities), given, named[first], moved=shuffled and not shared)
     if plain:
         raise InputError(
             f"modalities[{plain[0]!r}] has no ids, but {', '.join(named)} are joined by id and differ in rows or order; give "
@@ -85,18 +93,19 @@ def join(modalities: Mapping[str, Any], ids: Mapping[str, Any] | None = None, *,
                 f"give the same thing the same id in each"
             )
     order = tuple(dict.fromkeys(row for rows in named.values() for row in rows))
-    arrays, present = {}, {}
+    arrays, here = {}, {}
     for name, rows in named.items():
         place = {row: i for i, row in enumerate(rows)}
         at = np.array([place.get(row, -1) for row in order])
-        array = as_array(f"modalities[{name!r}]", modalities[name])
-        arrays[name] = array[np.maximum(at, 0)]
-        if (at < 0).any():
-            present[name] = at >= 0
+        values, place_of = modalities[name], np.maximum(at, 0)
+        sparse = isinstance(values, Sparse)
+        arrays[name] = values.take(place_of) if sparse else as_array(f"modalities[{name!r}]", values)[place_of]
+        if (at < 0).any() or name in given:
+            here[name] = (at >= 0) & (given[name][place_of] if name in given else True)
     every = len(set.intersection(*(set(rows) for rows in named.values())))
     counts = ", ".join(f"{k} {len(rows)}" for k, rows in named.items())
     both = "both" if len(named) == 2 else "all"
-    return Joined(arrays, present, order, (f"rows joined by id: {counts}, {both} {every}",), moved=True)
+    return Joined(arrays, here, order, (f"rows joined by id: {counts}, {both} {every}",), moved=True)
 
 
 def _shuffled(ids: Ids) -> bool:
@@ -146,7 +155,8 @@ def _ids(name: str, values: Any, given: Any, shared: str) -> Ids | None:
     if given is None and not (is_frame(values) or is_series(values)):
         return None
     if given is not None and shared:
-        return row_ids(f"id {shared!r}", given, len(as_array(f"modalities[{name!r}]", values)))
+        n = len(values) if isinstance(values, Sparse) else len(as_array(f"modalities[{name!r}]", values))
+        return row_ids(f"id {shared!r}", given, n)
     ids = index_of(values) if given is None else _one_each(f"id[{name!r}]", given, len(values))
     return _complete(f"modalities[{name!r}]", ids)
 

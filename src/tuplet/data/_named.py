@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any, get_args
 
@@ -17,6 +17,7 @@ from tuplet.data._hints import with_hints
 from tuplet.data._join import join, one_column
 from tuplet.data._padding import padding_note
 from tuplet.data._scaling import Scaling
+from tuplet.data._sparse import Sparse
 from tuplet.data.arrays import from_arrays
 from tuplet.data.preprocessing import Preprocessing
 from tuplet.data.source import Provenance, Source
@@ -29,6 +30,15 @@ GROUPS = ("subject", "participant", "patient", "person", "session", "group", "re
 """Names that say who or where, so that their rows may belong together; alone, with a number or with ``_id`` behind them."""
 RESERVED = ("id", "group", *TARGETS)
 """Names that say what an array, or a column of frames, is."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of named arrays beside their values, from the form in which they came."""
+
+    present: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 def from_named(
@@ -45,6 +55,7 @@ def from_named(
     seed: int = 0,
     name: str = "arrays",
     provenance: Provenance | None = None,
+    known: Known = Known(),
 ) -> Source:
     """Make a source of named arrays."""
     names = check_names("data", arrays)
@@ -73,13 +84,15 @@ def from_named(
         )
     if wanted is None and ids is None:
         _equal_lengths(chosen)
-    rows = join(chosen, {k: v for k, v in ids.items() if k in chosen} if ids else None, shared=frames.shared)
+    rows = join(chosen, {k: v for k, v in ids.items() if k in chosen} if ids else None, known.present, shared=frames.shared)
     for k, kind in (kinds or {}).items():
         one_of("the modality in kinds", k, tuple(sorted(chosen)))
         one_of(f"kinds[{k!r}]", kind, get_args(Kind))
     guesses, notes = _guesses({k: v for k, v in rows.arrays.items() if k not in (kinds or {})})
     notes += tuple(f"{k} holds one value for all rows and was left out" for k in single)
     for k, v in rows.arrays.items():
+        if isinstance(v, Sparse):
+            continue
         array = as_array(f"modalities[{k!r}]", v)
         notes += padding_note(k, array[rows.present[k]] if k in rows.present else array, (kinds or {}).get(k))
     provenance = provenance or Provenance(title=name)
@@ -94,9 +107,11 @@ def from_named(
         kinds={**guesses, **(kinds or {})},
         target_kind=target_kind,
         name=name,
-        provenance=replace(provenance, notes=(*provenance.notes, *rows.notes, *notes)),
+        provenance=replace(provenance, notes=(*provenance.notes, *known.notes, *rows.notes, *notes)),
     )
-    prepared = {k: replace(p, columns=_column_names(chosen[k], p)) for k, p in source.preprocessing.items()}
+    prepared = {
+        k: replace(p, columns=known.columns.get(k) or _column_names(chosen[k], p)) for k, p in source.preprocessing.items()
+    }
     return with_hints(replace(source, preprocessing=prepared))
 
 
@@ -147,7 +162,12 @@ class _Frames:
         for k, v in self.left.items():
             if is_frame(v):
                 found += [str(c) for c in list(v.columns)[:50]]
-            elif k not in self.keep and (array := as_array(k, v)).ndim == 1 and (not is_text(array) or _repeats(array)):
+            elif (
+                k not in self.keep
+                and not isinstance(v, Sparse)
+                and (array := as_array(k, v)).ndim == 1
+                and (not is_text(array) or _repeats(array))
+            ):
                 found.append(k)
         return list(dict.fromkeys(found))
 
@@ -209,8 +229,12 @@ def _is_single(values: Any) -> bool:
 
 def _equal_lengths(chosen: Mapping[str, Any]) -> None:
     """Refuse an array that has other rows than most, and say how to leave it out."""
-    plain = {k: as_array(f"modalities[{k!r}]", v) for k, v in chosen.items() if not (is_frame(v) or is_series(v))}
-    counts = {k: len(v) for k, v in plain.items() if v.ndim}
+    plain = {
+        k: v if isinstance(v, Sparse) else as_array(f"modalities[{k!r}]", v)
+        for k, v in chosen.items()
+        if not (is_frame(v) or is_series(v))
+    }
+    counts = {k: len(v) for k, v in plain.items() if len(v.shape)}
     if len(set(counts.values())) < 2:
         return
     most, times = Counter(counts.values()).most_common(1)[0]
@@ -261,6 +285,8 @@ def _guesses(inputs: Mapping[str, Any]) -> tuple[dict[str, Kind], tuple[str, ...
     found: dict[str, Kind] = {}
     notes = []
     for name, values in inputs.items():
+        if isinstance(values, Sparse):
+            continue
         array = as_array(f"modalities[{name!r}]", values)
         shape = array.shape[1:]
         if not shape and (is_text(array) or array.dtype.kind in "biu"):

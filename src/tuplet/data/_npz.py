@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from tuplet.data._named import RESERVED
+from tuplet.io.memory import free_memory
 from tuplet.io.npy import parse_npy
 from tuplet.types import InputError
 
@@ -52,19 +52,3 @@ def _check_size(path: Path, packed: int, unpacked: int) -> None:
             f"{path} unpacks from {packed / 1e6:.1f} MB to {unpacked / 1e9:.1f} GB, more than half of the free memory "
             f"({most / 1e9:.1f} GB) or 200 times the file; write it as .safetensors with tuplet.data.write_table"
         )
-
-
-def free_memory() -> int:
-    """Return the free memory of this machine or container in bytes; 8 GB where nothing tells."""
-    found = []
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        found += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-        found += [max(int(limit) - used, 0)] if limit.isdigit() else []
-    except (OSError, ValueError):
-        pass
-    if not found and hasattr(os, "sysconf"):
-        found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    return min(found, default=8 * 10**9)

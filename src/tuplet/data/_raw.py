@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from tuplet.data._columns import as_array, as_numbers, as_strings, is_text
 from tuplet.data._padding import filled_ends
 from tuplet.data._scaling import BLOCK, Column, Scale, Scaling, blocks, fit_array, fit_scale
+from tuplet.data._sparse import Sparse, is_sparse
 from tuplet.data._text import hashed
 from tuplet.data.preprocessing import Modality, Preprocessing, present_rows
 from tuplet.data.source import Held
@@ -138,6 +139,25 @@ class OnDemand:
         return self.array
 
 
+@dataclass(frozen=True)
+class SparseRows(OnDemand):
+    """One modality that is a sparse matrix in memory."""
+
+    array: Sparse
+
+    def fit(
+        self, name: str, present: Mask, train: NDArray[np.int64], word: Scaling | None, unit: str, rate: float | None
+    ) -> tuple[Preprocessing, str, tuple[str, ...]]:
+        """Find the preprocessing from the training rows; values that shall stay as they are, are not normalised either."""
+        array = replace(self.array, library=0.0) if word == "none" else self.array
+        prepared, said, notes = OnDemand(array, self.kind).fit(name, present, train, word, unit, rate)
+        return replace(prepared, library=array.library), said, (array.note(name),) * (word != "none") + notes
+
+    def column(self, name: str, present: Mask, how: Preprocessing, word: str) -> Sparse:
+        """Return the column with its checksum."""
+        return replace(self.array, library=how.library).marked(word)
+
+
 def on_demand(name: str, column: Column, kind: Kind | None) -> OnDemand:
     """Check one column."""
     shape, dtype = column.shape, column.dtype
@@ -155,11 +175,15 @@ def _asked(name: str, given: ArrayLike, n: int) -> Mask:
     return asked.astype(bool)
 
 
-def raw_rows(name: str, values: Any, kind: Kind | None) -> Raw:
+def raw_rows(name: str, values: Any, kind: Kind | None) -> Raw | OnDemand:
     """Read one modality."""
     argument = f"modalities[{name!r}]"
     if kind is not None:
         one_of(f"kinds[{name!r}]", kind, get_args(Kind))
+    if is_sparse(values) or isinstance(values, Sparse):
+        if kind not in (None, "vector"):
+            raise InputError(f"kinds[{name!r}] is {kind!r}, but {argument} is a sparse matrix, whose rows are vectors")
+        return SparseRows(values if isinstance(values, Sparse) else Sparse.of(argument, values), kind)
     array = as_array(argument, values)
     if is_text(array):
         if kind not in (None, "text"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import numpy as np
@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 
 from tuplet.data._columns import as_numbers, bad_rows, is_frame
 from tuplet.data._padding import filled_ends, lengths, nan_ends_only, spread
-from tuplet.data._scaling import BLOCK, Scale, held_steps
+from tuplet.data._ragged import pad, uneven
+from tuplet.data._scaling import BLOCK, Column, Scale, held_steps
+from tuplet.data._sparse import Sparse, is_sparse
 from tuplet.data._text import FEATURES, hashed
 from tuplet.io import AnyOf, Between, parse_state
+from tuplet.io.memory import check_memory
 from tuplet.types import InputError, Kind
 
 
@@ -46,6 +49,7 @@ class Preprocessing:
         scale: what is subtracted, and what the rest is divided by.
         channels_last: whether raw pictures are ``(H, W, C)`` and are turned to ``(C, H, W)``.
         columns: names of the columns, where the rows came as a frame; other frames are brought to this order.
+        library: what the counts of a row are scaled to before log1p, where the rows came as a sparse matrix of counts; or 0.
 
     Example:
         >>> from tuplet.data import from_arrays
@@ -60,6 +64,7 @@ class Preprocessing:
     scale: Scale
     channels_last: bool = False
     columns: tuple[str, ...] = ()
+    library: float = 0.0
 
     def apply(self, raw: Any, *, name: str = "rows") -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Treat raw rows exactly as the source did that this comes from.
@@ -77,7 +82,11 @@ class Preprocessing:
         """
         if self.modality.kind == "text":
             return hashed(name, raw)
+        if self.library or is_sparse(raw):
+            return self._counts(name, raw)
         padded = self.modality.kind == "padded"
+        if padded and (series := uneven(raw, unlike=self.modality.shape[0])) is not None:
+            raw = pad(name, series)
         ragged = "fill the ends with zeros or NaN" if padded else "give every row the shape of the training rows"
         array = self._shaped(name, as_numbers(name, self._in_order(name, raw), ragged=ragged))
         if padded:
@@ -89,6 +98,17 @@ class Preprocessing:
                 f"{self.scale.deviation:g}; give whole numbers from 0 to {self.scale.deviation:g}"
             )
         return self.rows(name, array, present), present
+
+    def _counts(self, name: str, raw: Any) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Treat rows of a sparse matrix, or dense ones where the training had sparse ones."""
+        from scipy.sparse import csr_array
+
+        present = np.ones(raw.shape[0], dtype=bool) if is_sparse(raw) else present_rows(name, as_numbers(name, raw))
+        sparse = Sparse.of(name, raw if is_sparse(raw) else csr_array(np.where(present[:, None], as_numbers(name, raw), 0)))
+        if sparse.shape[1:] != self.modality.shape:
+            raise InputError(f"{name} has shape {sparse.shape}, expected (n, {self.modality.shape[0]}) as in training")
+        check_memory(name, 4 * math.prod(sparse.shape), "give fewer rows at a time")
+        return self.rows(name, replace(sparse, library=self.library), present), present
 
     def _in_order(self, name: str, raw: Any) -> Any:
         """Bring the columns of a frame to the order of the training; columns that are no names stay as they are."""
@@ -120,11 +140,11 @@ class Preprocessing:
         scale = self.scale
         return scale.dtype == np.float32 and not scale.mean.any() and scale.deviation.tolist() in (255, 65535)
 
-    def rows(self, argument: str, array: NDArray[Any], present: NDArray[np.bool_]) -> NDArray[np.float32]:
+    def rows(self, argument: str, array: Column, present: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Scale rows whose shape and presence are known; a few at a time, so that memory holds little beside the result."""
-        out = np.empty((len(array), *self.modality.shape), np.float32)
+        out = np.empty((array.shape[0], *self.modality.shape), np.float32)
         step = max(1, BLOCK // max(1, math.prod(self.modality.shape)))
-        for start in range(0, len(array), step):
+        for start in range(0, array.shape[0], step):
             some = slice(start, start + step)
             out[some] = self.block(np.asarray(array[some]).reshape(-1, *self.modality.shape), present[some])
         if not np.isfinite(out).all():
@@ -154,6 +174,7 @@ class Preprocessing:
             "precision": np.dtype(self.scale.dtype).name,
             "channels_last": self.channels_last,
             **({"columns": list(self.columns)} if self.columns else {}),
+            **({"library": self.library} if self.library else {}),
         }
 
     @classmethod
@@ -183,7 +204,7 @@ class Preprocessing:
         scale = Scale(mean, deviation, np.float32 if found["precision"] == "float32" else np.float64)
         rate = None if found["rate"] is None else float(found["rate"])
         modality = Modality(tuple(shape), found["dtype"], found["unit"], kind, rate)
-        return cls(modality, scale, found["channels_last"], tuple(columns))
+        return cls(modality, scale, found["channels_last"], tuple(columns), float(found.get("library", 0.0)))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Preprocessing) and self.to_json() == other.to_json()
@@ -242,5 +263,6 @@ _STATE = {
     "precision": {"float32", "float64"},
     "channels_last": bool,
     "columns?": [str],
+    "library?": Between(float, 0),
 }
 """What `Preprocessing.to_json` writes."""

@@ -11,8 +11,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tuplet.data._arrow import FILES, checksum, is_table, read_folder, read_table
 from tuplet.data._columns import is_frame, plain_text
 from tuplet.data._hints import with_hints
+from tuplet.data._inputs import from_mapping, from_one_table
 from tuplet.data._named import from_named
 from tuplet.data._npz import members
 from tuplet.data._padding import padding_note
@@ -27,7 +29,7 @@ from tuplet.types import InputError, Kind
 def read(
     x: Any,
     *,
-    modalities: Iterable[str] | None = None,
+    modalities: Iterable[str] | Mapping[str, Sequence[str]] | None = None,
     target: str | Mapping[str, Any] | None = None,
     group: Any = None,
     id: Any = None,
@@ -39,10 +41,17 @@ def read(
     """Make a source of your own data.
 
     Args:
-        x: name -> array, torch tensor, list of strings, pandas frame or Series; or the path of an ``.npz`` or
-            ``.safetensors`` file. Frames and Series are joined by their index: rows that a modality lacks are absent in it,
-            and the same ids in another order give the same pairs. Plain arrays are paired by position.
-        modalities: names of those to take; all when left out.
+        x: one of
+
+            - name -> array, torch tensor, SciPy sparse matrix, list of strings, of paths of pictures, or of series of
+              different length; paired by position.
+            - name -> pandas frame or Series, joined by index; or polars frame or Arrow table, joined by a column ``id``. Rows
+              that a modality lacks are absent in it, and the same ids in another order give the same pairs.
+            - one frame or table of any kind. Each column of lists, text or paths of pictures is a modality; columns of
+              numbers are grouped by the part of their name before the first ``.`` or ``/``.
+            - the path of an ``.npz``, ``.safetensors``, ``.csv``, ``.tsv``, ``.parquet``, ``.feather`` or ``.arrow`` file, or
+              of a folder of such tables: parts of one table, or one table per modality, joined by a column ``id``.
+        modalities: names of those to take; all when left out. Of one table also name -> columns.
         target: name of an array or of a column of a frame, or a dict of name -> values. ``label``, ``target`` and
             ``target.NAME`` are targets by their name.
         group: likewise one name, or values ``(n,)``, such as subject or file: a group stays in one part of the split. An
@@ -79,13 +88,14 @@ def read(
     }
     if isinstance(x, str | Path):
         return _file(Path(x), asked)
+    if is_frame(x) or is_table(x):
+        return from_one_table("the table", x, asked, name="table")
     if not isinstance(x, Mapping):
-        fix = "; give one entry per modality, such as {'imu': frame[['ax', 'ay']], 'note': frame['note']}" * is_frame(x)
         raise InputError(
-            f"x is a {type(x).__name__}, expected a dict of name -> array, text, frame or Series, or the path of an .npz or "
-            f".safetensors file{fix}"
+            f"x is a {type(x).__name__}, expected a dict of name -> array, text, frame or Series, one frame or table, or the "
+            f"path of a file"
         )
-    return from_named(x, **asked)
+    return from_mapping(x, asked)
 
 
 def _file(path: Path, asked: dict[str, Any]) -> Source:
@@ -94,15 +104,34 @@ def _file(path: Path, asked: dict[str, Any]) -> Source:
         path.exists()
     except (OSError, ValueError) as error:
         raise InputError(f"path {str(path)[:80]!a} cannot be read: {error}"[:200]) from None
+    if suffix in (".npz", ".safetensors") and isinstance(asked["modalities"], Mapping):
+        raise InputError(f"modalities is a dict of columns, but {path} holds arrays; list their names")
     if suffix == ".npz":
         return from_npz(path, **asked)
     if suffix == ".safetensors":
         return _table(path, **asked)
-    what = "is a directory" if path.is_dir() else f"ends in {suffix[:20]!a}" if suffix else "has no ending"
+    if suffix in FILES or path.is_dir():
+        return _tables(path, asked)
+    what = f"ends in {suffix[:20]!a}" if suffix else "has no ending and is no folder"
     raise InputError(
-        f"path {str(path)[:200]!a} {what}, expected a file that ends in .npz or .safetensors; save the arrays with "
-        f"numpy.savez, or read the file with pandas and give tuplet.data.read({{name: frame, ...}})"
+        f"path {str(path)[:200]!a} {what}, expected a file that ends in .npz, .safetensors, {', '.join(FILES)}; save arrays "
+        f"with numpy.savez, or read the file with pandas and give tuplet.data.read({{name: frame, ...}})"
     )
+
+
+def _tables(path: Path, asked: dict[str, Any]) -> Source:
+    """Read a file that is one table, or a folder of tables."""
+    tables, files = read_folder(path) if path.is_dir() else ({path.stem: read_table(path)}, [path])
+    about = Provenance(title=path.name, origin=str(path), sha256=checksum(files))
+    folder = path if path.is_dir() else path.parent
+    try:
+        if len(tables) == 1:
+            return from_one_table(
+                str(path), next(iter(tables.values())), asked, folder=folder, name=path.stem, provenance=about
+            )
+        return from_mapping(tables, asked, folder=folder, name=path.stem, provenance=about)
+    except InputError as error:
+        raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
 
 
 def _table(path: Path, **asked: Any) -> Source:

@@ -1,0 +1,181 @@
+"""Tables of any kind as Arrow tables, and files and folders of them; broken ones are refused in one line."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tuplet.io.memory import check_memory
+from tuplet.types import InputError
+
+FILES = (".csv", ".tsv", ".parquet", ".feather", ".arrow")
+"""Endings of files that are one table each."""
+SMALLER = "give fewer columns or rows, or write it as .safetensors with tuplet.data.write_table"
+
+
+def needs(what: str, extra: str, package: str) -> InputError:
+    """Say which extra is missing."""
+    return InputError(f"{what} needs {package}; run pip install 'tuplet[{extra}]'")
+
+
+def arrow() -> Any:
+    """Import pyarrow."""
+    try:
+        import pyarrow as pa
+    except ImportError:
+        raise needs("reading tables", "tables", "pyarrow") from None
+    return pa
+
+
+def is_table(values: Any) -> bool:
+    """Tell whether this is a frame without an index: polars, Arrow or another one, or a Hugging Face data set."""
+    if isinstance(values, Mapping) or hasattr(values, "iloc"):
+        return False
+    columns = hasattr(values, "columns") or hasattr(values, "column_names")
+    return columns and (hasattr(values, "to_arrow") or hasattr(values, "__arrow_c_stream__") or is_hub(values))
+
+
+def is_hub(values: Any) -> bool:
+    """Tell whether this is a Hugging Face data set."""
+    return hasattr(values, "features") and hasattr(values, "with_format") and hasattr(values, "column_names")
+
+
+@contextmanager
+def readable(what: str, fix: str) -> Iterator[None]:
+    """Turn every way in which a table can be broken into one line."""
+    pa = arrow()
+    try:
+        yield
+    except InputError:
+        raise
+    except (pa.ArrowException, ValueError, TypeError, OSError, MemoryError, KeyError, OverflowError) as error:
+        seen = " ".join(str(error).split())[:160]
+        raise InputError(f"{what} cannot be read ({type(error).__name__}: {seen}); {fix}") from None
+
+
+def as_table(what: str, values: Any) -> Any:
+    """Turn a frame of any kind into an Arrow table."""
+    pa = arrow()
+    fix = "give every column values of one type"
+    with readable(what, fix):
+        if isinstance(values, pa.Table):
+            return checked(what, values)
+        if is_hub(values):
+            return checked(what, values.with_format("arrow")[:])
+        try:
+            import narwhals as nw
+        except ImportError:
+            raise needs(f"{what} is a {type(values).__name__}, which", "tables", "narwhals") from None
+        frame = nw.from_native(values)
+        if isinstance(frame, nw.LazyFrame):
+            frame = frame.collect()
+        return checked(what, frame.to_arrow())
+
+
+def checked(what: str, table: Any) -> Any:
+    """Refuse a table without rows or with two columns of one name."""
+    names = table.column_names
+    if twice := sorted({n for n in names if names.count(n) > 1}):
+        raise InputError(f"{what} has two columns called {twice[0][:80]!r}; rename one of them")
+    if not table.num_rows or not names:
+        raise InputError(f"{what} has {table.num_rows} rows and {len(names)} columns, expected some of both")
+    return table
+
+
+def read_table(path: Path) -> Any:
+    """Read one file as an Arrow table."""
+    pa = arrow()
+    kind = path.suffix.lower()
+    if not path.is_file():
+        raise InputError(f"path {path} does not exist; give a file that ends in one of {', '.join(FILES)}")
+    size = path.stat().st_size
+    if not size:
+        raise InputError(f"{path} is empty; write it again")
+    check_memory(str(path), size, SMALLER)
+    with readable(str(path), f"write the {kind} file again"):
+        if kind in (".csv", ".tsv"):
+            return checked(str(path), _separated(path, kind))
+        if kind == ".parquet":
+            return checked(str(path), _parquet(path))
+        content = path.read_bytes()
+        opened = pa.ipc.open_file if content.startswith(b"ARROW1") else pa.ipc.open_stream
+        table = opened(pa.py_buffer(content)).read_all()
+        table.validate(full=True)  # offsets of a damaged file lead out of the memory
+        return checked(str(path), table)
+
+
+def _separated(path: Path, kind: str) -> Any:
+    """Read text with a header; a file of semicolons or tabs is seen by its header."""
+    from pyarrow import csv
+
+    with path.open("rb") as file:
+        header = file.readline(1_000_000).decode("utf-8", "replace")
+    if "\0" in header:
+        raise InputError(f"{path} is no UTF-8 text; save it as UTF-8")
+    usual = "\t" if kind == ".tsv" else ","
+    sign = usual if usual in header else max(usual, ";", "\t", key=header.count)
+    convert = csv.ConvertOptions(strings_can_be_null=True, quoted_strings_can_be_null=False)
+    return csv.read_csv(
+        path,
+        parse_options=csv.ParseOptions(delimiter=sign, newlines_in_values=True),
+        convert_options=convert,
+        read_options=csv.ReadOptions(use_threads=False),
+    )
+
+
+def _parquet(path: Path) -> Any:
+    """Read a Parquet file whose header claims no more than fits."""
+    from pyarrow import parquet
+
+    file = parquet.ParquetFile(path)
+    about = file.metadata
+    claimed = sum(max(0, about.row_group(i).total_byte_size) for i in range(about.num_row_groups))
+    check_memory(str(path), max(claimed, about.num_rows * about.num_columns), SMALLER)
+    return file.read(use_threads=False)
+
+
+def checksum(paths: list[Path]) -> str:
+    """Return the checksum of one file, or of several in order."""
+    found = []
+    for path in paths:
+        with path.open("rb") as file:
+            found.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return found[0] if len(found) == 1 else hashlib.sha256(" ".join(found).encode()).hexdigest()
+
+
+def read_folder(folder: Path) -> tuple[dict[str, Any], list[Path]]:
+    """Read a folder of tables: parts of one table become one, others keep the name of their file."""
+    pa = arrow()
+    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in FILES and not p.name.startswith((".", "_")))
+    if not files:
+        raise InputError(
+            f"path {folder} is a directory without a table; expected files that end in one of {', '.join(FILES)}, or, of real "
+            f"data, a reader's name with --root {folder}"
+        )
+    tables = {p: read_table(p) for p in files}
+    if len(files) > 1 and len({_plain(p.stem) for p in files}) == 1 and _parts(list(tables.values())):
+        with readable(str(folder), "write its files with the same types"):
+            whole = pa.concat_tables(list(tables.values()), promote_options="permissive")
+        return {folder.name: whole}, files
+    if twice := [p.name for p in files if sum(p.stem == q.stem for q in files) > 1]:
+        raise InputError(f"path {folder} has {' and '.join(twice)}, expected one file per modality; move one of them away")
+    return {p.stem: table for p, table in tables.items()}, files
+
+
+def _plain(stem: str) -> str:
+    """Return the name of a file without what numbers a part of a table."""
+    return "part" if re.match(r"part[-_.]", stem) else re.sub(r"\d+", "#", stem)
+
+
+def _parts(tables: list[Any]) -> bool:
+    """Tell whether tables have the same columns, and no id in two of them."""
+    if len({tuple(sorted(t.column_names)) for t in tables}) > 1:
+        return False
+    if "id" not in tables[0].column_names:
+        return True
+    ids = [v for t in tables for v in t.column("id").to_pylist()]
+    return len(set(map(repr, ids))) == len(ids)

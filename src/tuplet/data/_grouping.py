@@ -1,0 +1,203 @@
+"""Columns of a table grouped into modalities: lists one each, numbers by the part of the name before ``.`` or ``/``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuplet.data._arrow import arrow, readable
+from tuplet.data._columns import is_text
+from tuplet.data._media import picture_paths, read_pictures
+from tuplet.data._named import RESERVED
+from tuplet.types import InputError
+
+INDEX = ("__index_level_0__", "Unnamed: 0", "")
+"""Names under which pandas writes the index of a frame."""
+MOST = 12
+"""So many columns of numbers may be a modality each; more of them belong together, and only a user knows how."""
+
+
+@dataclass
+class Grouped:
+    """Named arrays that were the columns of a table."""
+
+    arrays: dict[str, Any] = field(default_factory=dict)
+    """Modality, or name of a column that stays apart -> values."""
+    columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    present: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def grouped(
+    where: str, table: Any, *, apart: Iterable[str], wanted: Any = None, folder: Path | None = None, single: str = ""
+) -> Grouped:
+    """Group the columns of an Arrow table; ``single`` names the modality that all numbers of the table are."""
+    found, apart = Grouped(), set(apart)
+    table = _named_index(table, apart)
+    names = [str(n) for n in table.column_names]
+    chosen = dict(wanted) if isinstance(wanted, Mapping) else {}
+    members = {c: k for k, cs in chosen.items() for c in ([cs] if isinstance(cs, str) else cs)}
+    if unknown := [c for c in members if c not in names]:
+        raise InputError(f"modalities names the column {unknown[0]!r}, which {where} does not have; it has {names[:40]}")
+    only = None if wanted is None or chosen else set(wanted)
+    numbers: dict[str, list[tuple[str, NDArray[Any]]]] = {}
+    for name in names:
+        alone = name in apart or name in RESERVED or name.startswith("target.")
+        if chosen and name not in members and not alone:
+            continue
+        values = _values(f"{where}: column {name!r}", table.column(name))
+        if values is None:
+            found.notes.append(f"{name} has no value in any row and was left out")
+            continue
+        if name in members and not alone:
+            numbers.setdefault(members[name], []).append((name, values))
+        elif alone:
+            found.arrays[name] = values
+        elif _is_number(values):
+            group = single or re.split(r"[./]", name, maxsplit=1)[0] or name
+            numbers.setdefault(group, []).append((name, values))
+        elif isinstance(values, np.ndarray) and values.dtype.kind in "mM" and (only is None or name not in only):
+            found.notes.append(f"{name} holds dates or times and was left out; give them as numbers to use them")
+        else:
+            numbers.setdefault(name, []).append((name, values))
+    if single and len(numbers) == 1:
+        numbers = {single: next(iter(numbers.values()))}
+    for group, columns in numbers.items():
+        if only is None or group in only:
+            _add(found, where, group, columns, folder)
+    _check_width(where, {k: v for k, v in found.columns.items() if wanted is None and v == (k,) and not single})
+    return found
+
+
+def _named_index(table: Any, apart: set[str]) -> Any:
+    """Call the index that pandas wrote "id" where the table has no such column and it names each row once; or drop it."""
+    for name in table.column_names:
+        if name in INDEX and name not in apart:
+            ids = table.column(name)
+            if "id" in table.column_names or ids.null_count or len(ids.unique()) < len(ids):
+                table = table.drop_columns([name])
+            else:
+                table = table.rename_columns(["id" if n == name else n for n in table.column_names])
+    return table
+
+
+def _add(found: Grouped, where: str, group: str, columns: list[tuple[str, Any]], folder: Path | None) -> None:
+    """Add one modality."""
+    if group in found.arrays:
+        raise InputError(f"{where} has columns of the modality {group!r} and a column {group!r}; rename one of them")
+    if len(columns) > 1:
+        if odd := [(n, _seen(v)) for n, v in columns if not _is_number(v)]:
+            raise InputError(
+                f"{where} has numbers in the modality {group!r}, but its column {odd[0][0]!r} holds {odd[0][1]}; repair the "
+                f"column, or give it a name of its own"
+            )
+        found.columns[group] = tuple(n for n, _ in columns)
+        found.arrays[group] = np.column_stack([v for _, v in columns])
+        return
+    name, values = columns[0]
+    if isinstance(values, np.ndarray) and (is_text(values) or values.dtype.kind == "O"):
+        files = values.tolist() if isinstance(next((v for v in values if v is not None), ""), bytes) else None
+        files = picture_paths(values.tolist(), folder) if files is None else files
+        if files is not None:
+            found.present[group] = np.array([f is not None for f in files])
+            found.arrays[group] = read_pictures(f"{where}: column {name!r}", files)
+            found.notes.append(f"{group} names pictures, which were read from their files")
+            return
+        _check_text(where, name, values)
+    elif _is_number(values):
+        found.columns[group] = (name,)
+    found.arrays[group] = values
+
+
+def _check_text(where: str, name: str, values: NDArray[Any]) -> None:
+    """Refuse a column of numbers in which some values are words: a fault in the file rather than text."""
+    there = [str(v) for v in values.tolist() if v is not None]
+    words = [v for v in there if not re.fullmatch(r"\s*[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?\s*", v)]
+    if len(words) < len(there) / 2:
+        seen = f"such as {words[0][:40]!r} among the others" if words else f"such as {there[0][:40]!r}, as text"
+        raise InputError(
+            f"{where} has numbers in {len(there) - len(words)} of {len(there)} values of the column {name!r}, {seen}; write "
+            f"plain numbers with a decimal point, and nothing where a value is absent"
+        )
+
+
+def _check_width(where: str, alone: Mapping[str, Any]) -> None:
+    """Refuse to make a modality of each of many columns."""
+    if len(alone) > MOST:
+        few = list(alone)[:3]
+        raise InputError(
+            f"{where} has {len(alone)} columns of numbers whose names have no common part before a '.' or '/', such as "
+            f"{few}; say which belong together: --modalities NAME={','.join(few)} (modalities={{'NAME': {few}}})"
+        )
+
+
+def _is_number(values: Any) -> bool:
+    return isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "biuf"
+
+
+def _seen(values: Any) -> str:
+    return f"text such as {next(str(v) for v in values if v is not None)[:40]!r}" if is_text(values) else "lists or dates"
+
+
+def _values(argument: str, column: Any) -> Any:
+    """Return the values of an Arrow column; None if all are absent."""
+    pa = arrow()
+    import pyarrow.compute as pc
+
+    kinds = pa.types
+    with readable(argument, "give every row a value of one type"):
+        kind = column.type
+        if column.null_count == len(column):
+            return None
+        if isinstance(kind, pa.ExtensionType):
+            column = pa.chunked_array([c.storage for c in column.chunks])
+            kind = column.type
+        if kinds.is_dictionary(kind):
+            column, kind = column.cast(kind.value_type), kind.value_type
+        if kinds.is_struct(kind) and "bytes" in [f.name for f in kind]:  # a picture as Hugging Face data sets keep it
+            column = pc.struct_field(column, "bytes")
+            kind = column.type
+        if kinds.is_decimal(kind):
+            column = column.cast(pa.float64())
+        elif _is_list(kind):
+            return _lists(argument, column.combine_chunks())
+        elif kinds.is_struct(kind) or kinds.is_map(kind) or kinds.is_union(kind):
+            raise InputError(f"{argument} holds {kind}, expected numbers, text or lists of numbers; leave the column out")
+        values: NDArray[Any] = column.to_numpy()
+        return values
+
+
+def _is_list(kind: Any) -> bool:
+    kinds = arrow().types
+    return bool(kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_fixed_size_list(kind))
+
+
+def _lists(argument: str, column: Any) -> Any:
+    """Return lists of numbers as an array, of arrays where their lengths differ."""
+    import pyarrow.compute as pc
+
+    inner = column.flatten()  # an absent row has no entry here
+    if _is_list(inner.type):
+        flat = _lists(argument, inner)
+        if flat.dtype.kind == "O":
+            raise InputError(f"{argument} has lists of lists of different length; expected series of (steps, channels)")
+    else:
+        flat = inner.to_numpy(zero_copy_only=False)
+        if flat.dtype.kind not in "biuf":
+            raise InputError(f"{argument} holds lists of {inner.type}, expected lists of numbers; join texts into one")
+    lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
+    there = ~np.isnan(lengths) if lengths.dtype.kind == "f" else np.ones(len(lengths), dtype=bool)
+    steps = lengths[there].astype(np.int64)
+    if len(set(steps.tolist())) == 1 and there.all() and steps[0]:
+        return flat.reshape(len(steps), steps[0], *flat.shape[1:])
+    rows = iter(np.split(flat, np.cumsum(steps)[:-1]))
+    out = np.empty(len(there), dtype=object)
+    for i, here in enumerate(there):
+        out[i] = next(rows) if here else None
+    return out

@@ -1,0 +1,80 @@
+"""Pictures that a column or a list names by their paths, or holds as the bytes of their files."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuplet.io.memory import check_memory
+from tuplet.types import InputError
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+"""Endings of files that are pictures."""
+PIXELS = 50_000_000
+"""A picture has at most so many."""
+
+
+def picture_paths(values: Sequence[Any], folder: Path | None = None) -> list[Path | None] | None:
+    """Return the paths of texts that all name pictures; None for other texts, and where no file exists."""
+    texts = [v for v in values if v is not None and str(v).strip()]
+    if not texts or not all(isinstance(v, str | Path) and str(v).lower().endswith(PICTURES) for v in texts):
+        return None
+    found = [None if v is None or not str(v).strip() else (folder or Path()) / v for v in values]
+    try:
+        here = [p is None or p.is_file() for p in found]
+    except (OSError, ValueError):
+        return None
+    there = sum(p is not None and ok for p, ok in zip(found, here, strict=True))
+    if not there and not any(isinstance(v, Path) for v in texts):
+        return None
+    if not all(here):
+        gone = found[here.index(False)]
+        raise InputError(
+            f"{len(here) - sum(here)} of {len(texts)} pictures do not exist, such as {str(gone)[:200]!a}; write the paths as "
+            f"seen from {'here' if folder is None else folder}, or None where a picture is absent"
+        )
+    return found
+
+
+def read_pictures(argument: str, given: Sequence[Path | bytes | None]) -> NDArray[np.uint8]:
+    """Read pictures of one size as bytes ``(n, C, H, W)``; absent ones are black."""
+    try:
+        from PIL import Image
+    except ImportError:
+        raise InputError(f"{argument} holds pictures, which need Pillow; run pip install 'tuplet[media]'") from None
+    out: NDArray[np.uint8] | None = None
+    first = ""
+    modes = set()
+    for i, entry in enumerate(given):
+        if entry is None:
+            continue
+        name = str(entry) if isinstance(entry, Path) else f"row {i}"
+        try:
+            with Image.open(entry if isinstance(entry, Path) else io.BytesIO(entry)) as picture:
+                if picture.width * picture.height > PIXELS:
+                    raise InputError(f"{argument}: {name} has {picture.width} x {picture.height} pixels; give a smaller one")
+                modes.add("L" if picture.mode in ("1", "L") else "RGB")
+                pixels = np.asarray(picture.convert("RGB"), dtype=np.uint8)
+        except InputError:
+            raise
+        except Exception as error:  # Pillow raises what its decoders raise
+            raise InputError(f"{argument}: {name[:200]} is no readable picture ({type(error).__name__})") from None
+        if out is None:
+            first = name
+            shape = (len(given), 3, *pixels.shape[:2])
+            check_memory(argument, float(np.prod(shape)), "give smaller pictures, or fewer")
+            out = np.zeros(shape, np.uint8)
+        if pixels.shape[:2] != out.shape[2:]:
+            raise InputError(
+                f"{argument} has pictures of different sizes: {first} has {out.shape[3]} x {out.shape[2]} pixels and {name} "
+                f"{pixels.shape[1]} x {pixels.shape[0]}; resize them to one size"
+            )
+        out[i] = np.moveaxis(pixels, -1, 0)
+    if out is None:
+        raise InputError(f"{argument} has no picture in any row; leave it out")
+    return out[:, :1].copy() if modes == {"L"} else out

@@ -1,0 +1,236 @@
+"""Tables, sparse matrices, series of different length and pictures: what `read` makes of them, and what it refuses."""
+
+import sys
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.feather as feather
+import pyarrow.parquet as pq
+import pytest
+import scipy.sparse as sp
+from PIL import Image
+
+from tests.data.test_reading import whole
+from tuplet import InputError
+from tuplet.cli import main
+from tuplet.data import Preprocessing, read
+
+rng = np.random.default_rng(0)
+N = 60
+X = rng.normal(size=(N, 4))
+Y = X[:, 0] > 0
+IDS = [f"r{i}" for i in range(N)]
+
+
+def frame():
+    return pd.DataFrame(
+        {
+            "id": IDS,
+            "imu.ax": X[:, 0],
+            "imu.ay": X[:, 1],
+            "level/raw": np.where(np.arange(N) == 3, np.nan, X[:, 2]),
+            "note": [None if i == 5 else f"cup {i} of tea" for i in range(N)],
+            "label": np.where(Y, "yes", "no"),
+            "who": np.arange(N) // 5,
+            "day": pd.date_range("2020", periods=N),
+        }
+    )
+
+
+def refused(make, *words):
+    with pytest.raises(InputError) as caught:
+        make()
+    text = str(caught.value)
+    assert len(text.splitlines()) == 1, text
+    assert all(w in text for w in words), (words, text)
+
+
+def test_every_file_and_frame_of_one_table_gives_the_same_source(tmp_path):
+    table = frame()
+    table.to_csv(tmp_path / "a.CSV", index=False)
+    table.to_csv(tmp_path / "b.tsv", index=False, sep="\t")
+    table.to_csv(tmp_path / "c.csv", sep=";")  # with the index, as pandas writes it
+    table.to_parquet(tmp_path / "d.parquet")
+    feather.write_feather(table, tmp_path / "e.feather")
+    arrow = pa.Table.from_pandas(table)
+    with pa.ipc.new_stream(tmp_path / "f.arrow", arrow.schema) as out:
+        out.write_table(arrow)
+    (tmp_path / "g").mkdir()
+    for i in range(3):
+        table[20 * i : 20 * i + 20].to_parquet(tmp_path / "g" / f"part-{i:05d}.parquet")
+    given = [*sorted(tmp_path.iterdir()), table, table.sample(frac=1, random_state=1).sort_values("who", kind="stable"), arrow]
+    for x in given:
+        source = read(x, group="who")
+        assert sorted(source.modalities) == ["imu", "level", "note"], x
+        assert source.modalities["note"].kind == "text"
+        assert source.targets["label"].names == ("no", "yes")
+        assert len(source.group.unique()) == N // 5
+        assert "day holds dates or times and was left out" in " ".join(source.provenance.notes)
+        rows, here, label = whole(source, "imu")
+        assert here.all()
+        assert not whole(source, "level")[1][(whole(source, "imu")[0] == whole(read(table), "imu")[0][3]).all(axis=1)].any()
+        assert ((label == 1) == (source.preprocessing["imu"].scale.undo(rows)[:, 0] > 0)).all()
+        assert source.preprocessing["imu"].columns == ("imu.ax", "imu.ay")
+    chosen = read(table, modalities={"both": ["imu.ay", "who"], "note": "note"})
+    np.testing.assert_allclose(chosen.preprocessing["both"].scale.undo(whole(chosen, "both")[0])[:, 0], X[:, 1], atol=1e-5)
+    assert sorted(chosen.modalities) == ["both", "note"]
+    moved = read(table.set_index("id"), target={"y": pd.Series(Y, index=IDS)[::-1]}, modalities=["imu", "note"])
+    assert (whole(moved, "imu")[2] == Y).all()
+    assert main(["data", "info", str(tmp_path / "d.parquet"), "--modalities", "both=imu.ay,who", "text=note"]) == 0
+
+
+def test_a_folder_of_tables_and_frames_without_an_index_are_joined_by_id(tmp_path):
+    force = frame()[["id", "imu.ax", "imu.ay", "label"]]
+    text = frame()[["id", "note", "who"]][10:].sample(frac=1, random_state=1)
+    force.to_parquet(tmp_path / "force.parquet")
+    text.to_csv(tmp_path / "text.csv", index=False)
+    for x in (tmp_path, {"force": pa.table(dict(force)), "text": pa.Table.from_pandas(text, preserve_index=False)}):
+        source = read(x, group="who")
+        assert {k: m.shape for k, m in source.modalities.items()} == {"force": (2,), "text": (1024,)}
+        assert f"rows joined by id: force {N}, text {N - 10}, both {N - 10}" in source.provenance.notes
+        assert not whole(source, "text")[1][:10].any()
+        text5 = read({"a": X, "text": frame()["note"].tolist()})
+        np.testing.assert_array_equal(whole(source, "text")[0][10:], whole(text5, "text")[0][10:])
+        assert ((whole(source, "force")[2] == 1) == Y).all()
+        assert (source.group.numpy()[10:] == np.arange(N)[10:] // 5 - 2).all()
+    pair = {"a": pa.table({"x": X[:, 0]}), "b": pa.table({"t": IDS, "label": Y})}
+    assert ((whole(read(pair), "a")[2] == 1) == Y).all()  # by position
+    refused(lambda: read({**pair, "b": pair["b"][:50]}), "a 60, b 50", "no column 'id'")
+    one = pa.table({"id": list(range(N)), "x": X[:, 0]})
+    refused(lambda: read({"a": one, "b": pa.table({"id": IDS, "t": IDS})}), "(text)", "(number)")
+    refused(lambda: read({"a": one, "b": pa.table({"id": list(range(N, 2 * N)), "t": IDS})}), "no id in common")
+    refused(lambda: read({"a": one, "b": pa.table({"id": [0] * N, "t": IDS})}), "id 0 more than once")
+    refused(lambda: read({"a": one, "b": pair["b"]}, id="id"), "id is 'id', which 'b' does not have")
+
+
+def test_series_of_different_length_keep_their_length():
+    steps = rng.integers(1, 7, N)
+    walk = [rng.normal(3, 1, size=(k, 2)) for k in steps]
+    walk[7][-1] = 0  # a silent step is no padding
+    walk[int(np.argmax(steps))][0] = 0
+    walk[2] = None
+    lists = pd.DataFrame({"x.a": X[:, 0], "x.b": X[:, 1], "walk": [None if w is None else w.tolist() for w in walk]})
+    sources = [read({"walk": walk, "x": X}), read(lists), read(pa.Table.from_pandas(lists))]
+    for source in sources:
+        seen, here, *_ = whole(source, "walk")
+        assert source.modalities["walk"].kind == "padded"
+        assert np.flatnonzero(~here).tolist() == [2]
+        held = (np.abs(seen).sum(axis=2) > 0).sum(axis=1)
+        assert held.tolist() == [0 if i == 2 else k for i, k in enumerate(steps)]
+        assert "rows of different lengths (1 to 6 steps" in " ".join(source.provenance.notes)
+        for some in (slice(0, 5), slice(7, 8)):
+            again, _ = source.preprocessing["walk"].apply(walk[some])
+            np.testing.assert_array_equal(again, seen[some])
+    flat = read({"a": [np.arange(k, dtype=int) + 1 for k in steps], "x": X})
+    assert flat.modalities["a"].shape == (6, 1)
+    refused(lambda: read({"a": [np.ones((k, k)) for k in steps], "x": X}), "give every series the same channels")
+    refused(lambda: read({"a": [np.ones((k, 4, 4)) for k in steps], "x": X}), "resize pictures")
+    refused(lambda: read({"a": [["a"] * k for k in steps], "x": X}), "expected numbers in every row")
+    refused(lambda: read({"a": walk, "x": X}, kinds={"a": "image"}), "kinds['a'] is 'image'")
+
+
+def test_sparse_counts_are_normalised_row_by_row(monkeypatch):
+    counts = rng.poisson(0.4, size=(N, 30)) * 2
+    counts[4] = 0
+    normal = np.log1p(counts * (1e4 / np.maximum(counts.sum(axis=1, keepdims=True), 1)))
+    for given in (sp.csr_matrix(counts), sp.coo_array(counts), sp.csc_matrix(counts.astype("f4"))):
+        source = read({"rna": given, "b": X})
+        train = normal[source.split.train]
+        scale = train.std(axis=0)
+        np.testing.assert_allclose(whole(source, "rna")[0], (normal - train.mean(axis=0)) / scale, rtol=1e-4, atol=1e-4)
+        assert "total of 10,000, then log1p" in " ".join(source.provenance.notes)
+        how = source.preprocessing["rna"]
+        for raw in (given, counts):
+            again, here = Preprocessing.from_json(how.to_json()).apply(raw)
+            np.testing.assert_array_equal(again, whole(source, "rna")[0])
+            assert here.all()
+        assert source.fingerprint == read({"rna": sp.csr_matrix(counts), "b": X}).fingerprint
+    assert source.fingerprint != read({"rna": sp.csr_matrix(counts + np.eye(N, 30)), "b": X}).fingerprint
+    for other, scaling in ((np.maximum(X, 0), {"s": "none"}), (X > 0, {"s": "none"}), (counts, {"s": "none"})):
+        plain = read({"s": sp.csr_matrix(other), "b": X}, scaling=scaling)
+        np.testing.assert_array_equal(whole(plain, "s")[0], other.astype("f4"))
+    assert "log1p were left out" in " ".join(read({"s": sp.csr_matrix(np.maximum(X, 0)), "b": X}).provenance.notes)
+    joined = read({"rna": sp.csr_matrix(counts), "b": X}, id={"rna": IDS, "b": IDS[::-1]})
+    np.testing.assert_allclose(whole(joined, "rna")[0][0], whole(joined, "rna")[0][0])
+    np.testing.assert_array_equal(whole(joined, "rna")[1], True)
+    refused(lambda: read({"rna": sp.csr_matrix(np.where(counts == 2, np.inf, counts)), "b": X}), "NaN or infinite")
+    refused(lambda: read({"rna": sp.csr_matrix(counts), "b": X}, kinds={"rna": "image"}), "whose rows are vectors")
+    refused(lambda: read({"rna": sp.csr_matrix(counts)[:9], "b": X}), "rows")
+    monkeypatch.setattr("tuplet.io.memory.free_memory", lambda: 1000)
+    refused(lambda: how.apply(counts), "more than half of the free memory")
+
+
+def test_pictures_by_their_paths(tmp_path):
+    pixels = rng.integers(0, 256, size=(N, 5, 6, 3), dtype=np.uint8)
+    for i, p in enumerate(pixels):
+        Image.fromarray(p).save(tmp_path / f"{i}.PNG")
+    names = [None if i == 4 else f"{i}.PNG" for i in range(N)]
+    pd.DataFrame({"photo": names, "x": X[:, 0]}).to_csv(tmp_path / "t.csv", index=False)
+    paths = [None if n is None else tmp_path / n for n in names]
+    content = pa.array([None if p is None else {"bytes": p.read_bytes(), "path": None} for p in paths])
+    for x in (tmp_path / "t.csv", {"photo": paths, "x": X}, pa.table({"photo": content, "x": X[:, 0]})):
+        seen, here, *_ = whole(read(x), "photo")
+        assert np.flatnonzero(~here).tolist() == [4]
+        np.testing.assert_allclose(seen[here], np.moveaxis(pixels, 3, 1)[here] / 255, rtol=1e-6)
+    refused(lambda: read({"photo": [*paths[:-1], tmp_path / "no.png"], "x": X}), "1 of 59 pictures do not exist", "no.png")
+    Image.fromarray(pixels[0][:, :4]).save(tmp_path / "7.PNG")
+    refused(lambda: read(tmp_path / "t.csv"), "0.PNG has 6 x 5 pixels", "7.PNG 4 x 5", "resize")
+    (tmp_path / "7.PNG").write_bytes(b"no picture")
+    refused(lambda: read(tmp_path / "t.csv"), "7.PNG is no readable picture")
+    assert read({"photo": [f"a{i}.png" for i in range(N)], "x": X}).modalities["photo"].kind == "text"  # no such files
+
+
+def test_bad_tables_are_refused_in_one_line(tmp_path, monkeypatch):
+    good = tmp_path / "good.parquet"
+    frame().to_parquet(good)
+    content = good.read_bytes()
+    numbers = "".join(f"{v}\n" for v in range(N))
+    files = {
+        "cut.parquet": (content[:-30], "cannot be read"),
+        "cut2.parquet": (content[:60], "cannot be read"),
+        "none.csv": (b"", "is empty"),
+        "head.csv": (b"a,b\n", "0 rows"),
+        "two.csv": (b"a,b,a\n1,2,3\n4,5,6\n", "two columns called 'a'"),
+        "long.csv": (b"a,b\n1,2,3\n4,5,6,7\n", "cannot be read"),
+        "mixed.csv": (
+            ("a,b\n" + numbers.replace("\n", ",1\n").replace("7,1", "x7,1", 1)).encode(),
+            "59 of 60 values of the column 'a'",
+        ),
+        "comma.csv": (("a;b\n" + numbers.replace("\n", ",5;1\n")).encode(), "with a decimal point"),
+        "wide.csv": (
+            (",".join("abcdefghijklmnop") + "\n" + (",".join("1" * 16) + "\n") * N).encode(),
+            "--modalities NAME=a,b,c",
+        ),
+        "utf16.csv": ("a,b\n1,2\n".encode("utf-16"), "UTF-8"),
+        "cut.feather": (b"ARROW1" + bytes(50), "cannot be read"),
+        "junk.arrow": (b"\xff" * 90, "cannot be read"),
+    }
+    for name, (bytes_, word) in files.items():
+        (tmp_path / name).write_bytes(bytes_)
+        refused(lambda name=name: read(tmp_path / name), word)
+    odd = frame()
+    odd["note"] = [1 if i % 2 else "x" for i in range(N)]
+    refused(lambda: read(odd), "the table cannot be read", "give every column values of one type")
+    refused(
+        lambda: read(pa.table({"a": X[:, 0], "b": pa.array([[[1.0], [1.0, 2.0]]] * N)})), "lists of lists of different length"
+    )
+    refused(lambda: read(pa.table({"a": X[:, 0], "b": pa.array([["x"]] * N)})), "lists of string")
+    refused(lambda: read(frame(), modalities={"a": ["imu.az"], "b": ["note"]}), "the column 'imu.az'")
+    refused(lambda: read(frame(), modalities={"a": ["imu.ax", "note"], "b": ["imu.ay"]}), "its column 'note' holds text")
+    refused(lambda: read({"a": X, "b": X}, modalities={"a": ["x"]}), "needs one table")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    refused(lambda: read(empty), "directory without a table")
+    assert main(["data", "info", str(empty)]) == 2
+    monkeypatch.setattr("tuplet.io.memory.free_memory", lambda: len(content) * 2 + 100)
+    claim = tmp_path / "claim.parquet"
+    pq.write_table(pa.table({"a": np.zeros(200_000, dtype=bool), "b": np.zeros(200_000, dtype=bool)}), claim)
+    refused(lambda: read(claim), "more than half of the free memory")
+    for module, extra, make in (
+        ("pyarrow", "tables", lambda: read(good)),
+        ("PIL", "media", lambda: read({"p": [good.with_name("a.png")], "x": X})),
+    ):
+        monkeypatch.setitem(sys.modules, module, None)
+        good.with_name("a.png").write_bytes(b"")
+        refused(make, f"tuplet[{extra}]")
