@@ -26,8 +26,7 @@ class Bench(Reading):
     suite: Annotated[Positional[str], arg(metavar="DATA")]
     """Your data (my.npz, my.safetensors, or a source such as blocks?synergy=2; `tuplet data list` names them), compared like
     quickstart. Or a ready comparison: quickstart (six views of digits), missing (quality over the share of missing entries),
-    scaling (time and memory),
-    strategic (when alignment helps an encoder), the
+    scaling (time and memory), strategic (when alignment helps an encoder), rss-sim (touch models on simulated sensors), the
     tables of two papers on stand-ins (ova-ib-sim, uni-oma-sim) or on their data (ova-ib, uni-oma; with --root)."""
     seeds: int = 3
     """Number of reported seeds; for scaling, of measured turns; for strategic, of data sets, each trained five times."""
@@ -65,7 +64,7 @@ def bench(command: Bench) -> None:
     from tuplet.study.suite import load_suite
     from tuplet.suites import SUITES
 
-    ready = sorted([*(k for k in SUITES if k != "own"), "scaling", "strategic"])
+    ready = sorted([*(k for k in SUITES if k != "own"), *STUDIES])
     if command.suite in ready:
         for name, value in command.given().items():
             if name != "root":
@@ -75,20 +74,16 @@ def bench(command: Bench) -> None:
             f"suite is {command.suite!r}, expected one of {ready}, a source (`tuplet data list` names them), or the path of an "
             f".npz or .safetensors file"
         )
-    if command.suite in ("scaling", "strategic") and command.fresh:
+    if command.suite in STUDIES and command.fresh:
         raise InputError(f"fresh is not for this comparison; give {command.suite} another --out instead")
     if command.suite in ready and command.suite != "quickstart" and command.start is not None:
         raise InputError(f"start is {command.start!r}, but {command.suite} has its own; leave it out")
-    if command.suite == "scaling":
-        _scaling(command)
-        return
-    if command.suite == "strategic":
+    if command.suite in STUDIES:
+        run, taken = STUDIES[command.suite]
         for name in ("only", "preset", "root"):
-            if getattr(command, name):
-                raise InputError(
-                    f"{name} is {getattr(command, name)!r}, but strategic trains every strength and data set; leave it out"
-                )
-        _strategic(command)
+            if getattr(command, name) and name not in taken:
+                raise InputError(f"{name} is {getattr(command, name)!r}, but {command.suite} has no such choice; leave it out")
+        run(command)
         return
     if command.suite in ready:
         start = None if command.start == "random" else command.start
@@ -131,8 +126,9 @@ def report(command: Report) -> None:
     for out in command.runs:
         _refuse_others(out)
     for out in command.runs:
-        if Ledger(out).owner()[0] == "strategic":
-            _publish_strategic(out)
+        own = {"strategic": _publish_strategic, "rss-sim": _publish_rss}.get(Ledger(out).owner()[0])
+        if own:
+            own(out)
         else:
             _publish(*read_run(out, SUITES), out)
 
@@ -178,6 +174,31 @@ def _strategic(command: Bench) -> None:
     with Progress(f"strategic -> {out}") as progress:
         run_strategic(out, seeds=command.seeds, workers=command.workers, report=progress.advance)
     _publish_strategic(out)
+
+
+def _rss(command: Bench) -> None:
+    """Run the touch comparison."""
+    import os
+
+    from tuplet.report.progress import Progress
+    from tuplet.suites.rss import run_rss
+
+    out = command.out or Path("runs/rss-sim")
+    workers = command.workers or os.cpu_count() or 1
+    with Progress(f"rss-sim -> {out}") as progress:
+        run_rss(out, seeds=command.seeds, only=command.only, workers=workers, report=progress.advance)
+    _publish_rss(out)
+
+
+def _publish_rss(out: Path) -> None:
+    from tuplet.suites.rss import read_rss
+    from tuplet.suites.rss_report import write_rss
+
+    _say_where(write_rss(read_rss(out), out))
+
+
+STUDIES = {"scaling": (_scaling, ("only",)), "strategic": (_strategic, ()), "rss-sim": (_rss, ("only",))}
+"""Comparison that is a study of its own -> what runs it, and which of --only, --preset and --root it takes."""
 
 
 def _publish_strategic(out: Path) -> None:

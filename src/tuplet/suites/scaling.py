@@ -110,7 +110,7 @@ def rows() -> list[Entry]:
     """List what is measured: every objective of the suites, OVA-IB's learned projector, UniOMA's regulariser on its bases."""
     plain = [e for e in objectives() if e.name != "symile_n_squared"]
     projected = Entry("one_vs_all_mlp", "OVA-IB, MLP", _projected, defaults={"tau": 0.1})
-    return [*plain, projected, *(_regularised(e) for e in plain if e.name in BASES)]
+    return [*plain, projected, *(_regularised(e) for e in plain if e.name in (*BASES, "cone"))]
 
 
 def _projected(settings: Settings, task: Task) -> Objective:

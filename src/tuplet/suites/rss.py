@@ -1,0 +1,148 @@
+"""Robustness, synergy and stability of touch models: TLV-CoRe and its baselines on one base, every cell one training."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from tuplet.io.environment import environment
+from tuplet.study._ledger import Ledger
+from tuplet.study._run import Report, run, silent
+from tuplet.study.record import Finding, Record
+from tuplet.study.runner import best_of
+from tuplet.study.suite import TUNING_SEED, Cell
+from tuplet.suites.rss_measure import Number, measure
+from tuplet.suites.rss_plan import NAME, Plan, build
+from tuplet.suites.rss_reading import Reading, findings
+from tuplet.train import TrainConfig, fit
+from tuplet.types import InputError
+
+CRITERION = "tuning/score"
+BASE = Cell("base", "clip", "", 0)
+"""Trains the towers that every method begins with."""
+
+
+@dataclass(frozen=True)
+class Rss:
+    """The study: the base, trials of learning rates, then every method on every training set."""
+
+    plan: Plan
+    seeds: int
+    out: Path
+    only: Sequence[str] = ()
+    name: str = NAME
+
+    @property
+    def factory(self) -> str:
+        """Return what marks a run folder."""
+        return self.plan.factory
+
+    @property
+    def base(self) -> Path:
+        """Return the folder of the towers."""
+        return self.out / "base"
+
+    def cells(self, ledger: Ledger) -> list[Cell]:
+        """List the base, the trials, and the cells; those that wait for others have no settings yet."""
+        ready, found, main = ledger.has(BASE) and self.base.is_dir(), [BASE], self.plan.world.main
+        for method in (m for m in self.plan.methods if not self.only or m in self.only or m == "clip"):
+            known: dict[str, Any] | None = {}
+            if method != "clip":
+                tried = [Cell(main, method, f"trial-{k}", TUNING_SEED, {"lr": lr}) for k, lr in enumerate(self.plan.lrs)]
+                found += tried if ready else [replace(c, settings=None) for c in tried]
+                known = best_of(tried, ledger) if ready else None
+            for seed in range(self.seeds):
+                mine = [Cell(c, method, "default", seed, known) for c in self.plan.world.corpora]
+                mine += [Cell(main, method, v, seed, known and known | more) for v, more in self._variants(method)]
+                found += mine if ready else [replace(c, settings=None) for c in mine]
+        return found
+
+    def _variants(self, method: str) -> list[tuple[str, dict[str, Any]]]:
+        return list(self.plan.variants(method).items())
+
+    def run(self, cell: Cell) -> list[Record]:
+        """Train one model and measure it."""
+        began = time.perf_counter()
+        common = Record(NAME, cell.task, cell.entry, cell.variant, cell.seed, cell.settings or {}, "", 0.0)
+        common = replace(common, environment=environment())
+        if cell == BASE:
+            loss = self.plan.world.make_base(self.base)
+            return [replace(common, metric="training/val", value=loss, higher=False, seconds=_since(began))]
+        numbers, budget = self._trained(cell)
+        if cell.variant.startswith("trial-"):
+            score = float(np.mean([n.value for n in numbers if n.metric == "probe/val"]))
+            numbers = [Number(CRITERION, "", score)]
+        common = replace(common, budget=budget, seconds=_since(began))
+        return [
+            replace(common, metric=n.metric, detail=n.detail, value=n.value, chance=n.chance, pool=n.pool, items=tuple(n.items))
+            for n in numbers
+        ]
+
+    def _trained(self, cell: Cell) -> tuple[list[Number], dict[str, float]]:
+        plan, settings = self.plan, dict(cell.settings or {})
+        torch.manual_seed(cell.seed)
+        towers, sensors = plan.world.towers(self.base), len(plan.world.corpora[cell.task])
+        lr, batch = settings.pop("lr", 1e-3), settings.pop("batch_size", plan.batch_size)
+        config = TrainConfig(epochs=plan.epochs, batch_size=batch, lr=lr, seed=cell.seed)
+        frozen = {"levels": 0, "modulate": False, "alpha": 0.0} if cell.entry == "clip" else settings
+        model, objective, config = build(cell.entry, towers, sensors=sensors, settings=frozen, config=config)
+        sizes = [sum(p.numel() for p in _weights(model, objective) if p.requires_grad or every) for every in (False, True)]
+        numbers: list[Number] = []
+        if cell.entry != "clip":
+            source = plan.world.corpus(cell.task, cell.seed)
+            history = fit(model, objective, train=source.train, val=source.val, config=config).history
+            falls = tuple(epoch["val"] for epoch in history)
+            numbers = [Number("training/val", "", falls[-1], items=falls)]
+            numbers += [Number("trainable", "", sizes[0] / sizes[1], pool=sizes[0])]
+        numbers += measure(model, plan.world, plan.head, cell.seed, known=sensors > 1)
+        return numbers, {"lr": config.lr, "batch_size": config.batch_size, "epochs": config.epochs}
+
+    def judge(self, records: Sequence[Record]) -> list[Finding]:
+        """Hold the paper's claims against the run."""
+        return findings(Reading(records, self.plan.world))
+
+
+def run_rss(
+    out: Path,
+    *,
+    plan: Plan | None = None,
+    seeds: int = 3,
+    only: Sequence[str] = (),
+    workers: int = 1,
+    report: Report = silent,
+) -> list[Record]:
+    """Run the cells that are missing."""
+    plan = plan or Plan()
+    if unknown := sorted(set(only) - set(plan.methods)):
+        raise InputError(f"only names {unknown}, expected some of {list(plan.methods)}")
+    for argument, value in (("seeds", seeds), ("workers", workers)):
+        if value < 1:
+            raise InputError(f"{argument} is {value}, expected 1 or more")
+    return run(Rss(plan, seeds, out, only), out, workers=workers, report=report)
+
+
+def read_rss(out: Path, plan: Plan | None = None) -> list[Record]:
+    """Read the finished cells of a run folder."""
+    ledger = Ledger(out)
+    if ledger.owner() != (NAME, (plan or Plan()).factory):
+        raise InputError(f"{out} holds {ledger.owner()[0]!r} of other settings, expected {NAME!r}; run it into another folder")
+    study = Rss(plan or Plan(), 99, out)
+    records = [r for c in study.cells(ledger) if c.variant[:6] != "trial-" and ledger.has(c) for r in ledger.get(c)]
+    if not records:
+        raise InputError(f"{out} has nothing finished yet; run `tuplet bench {NAME}` first")
+    return records
+
+
+def _weights(*modules: nn.Module) -> list[nn.Parameter]:
+    return [p for m in modules for p in m.parameters()]
+
+
+def _since(began: float) -> float:
+    return round(time.perf_counter() - began, 2)

@@ -1,0 +1,139 @@
+"""The report of the touch comparison: claims, tables in the paper's layout, presses of every sensor, curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tuplet.io import write_atomic
+from tuplet.report import Picture, Section, Sheet, Text, Tile, write_page
+from tuplet.report.ink import COLOURS, curve, figure_of, legend, styled, svg
+from tuplet.report.png import data_uri
+from tuplet.study.record import Record
+from tuplet.suites.rss_plan import COMPARED, LABELS, Plan
+from tuplet.suites.rss_reading import Reading, batches, findings, tables
+
+ABOUT = (
+    "Touch towers are trained on simulated presses, next to photographs and sentences of the same objects, and then frozen. "
+    "All methods begin with one tiny CLIP, trained on photographs, reliefs under white light and sentences of other objects. "
+    "They get the same epochs and choose their learning rate among the same values, by probes of validation rows of one more "
+    "seed. Nothing here compares with the paper's numbers: sensors, objects and towers are ours."
+)
+HOW = (
+    "Probes are linear heads on frozen, projected features, trained as the papers do; tables show the last epoch. Intra: "
+    "trained and probed on one sensor. Cross: the touch tower never saw the probed sensor. Multi: it saw several. Objects of "
+    "training sets, of probes and of the base are different ones. Touch pictures come with the id of their sensor where the "
+    "tower was trained on several. Means ± standard deviations over seeds, which redraw objects and weights."
+)
+CLAIMS = (
+    "Seen: clear in every comparison, by a 95 % interval over seeds; partly seen: in some; not clear: right sign, no interval."
+)
+
+
+def write_rss(records: Sequence[Record], out: Path, *, plan: Plan | None = None) -> Path:
+    """Write report.html and table.md."""
+    plan = plan or Plan()
+    run = Reading(records, plan.world)
+    made, said = tables(run), findings(run)
+    seeds = len({r.seed for r in records if r.task != "base"})
+    page = write_page(
+        out / "report.html",
+        title="rss-sim: which touch model is robust, and does it forget the sensor?",
+        lead="tuplet bench",
+        name="rss-sim",
+        sections=[
+            Section("", [_answer(run), ABOUT]),
+            Section("The paper's claims", [{f"{f.claim}: {f.word}": [f.summary] for f in said}, Text(CLAIMS)] if said else []),
+            Section("What the sensors show", [[_presses(plan)], Text(" ".join(plan.world.across(0).source.provenance.notes))]),
+            *(Section(title, [grid]) for title, grid in made.items()),
+            Section("Curves", [Picture([_convergence(run)], _CONVERGENCE), Picture([_batches(run)], _BATCHES)]),
+            Section("How it was run", [HOW, f"{seeds} seeds.", records[0].environment]),
+        ],
+    )
+    text = "\n".join([*(grid.markdown(f"**{title}**") for title, grid in made.items()), *(f"- {f}" for f in said), ""])
+    write_atomic(out / "table.md", text.encode())
+    return page
+
+
+_CONVERGENCE = "Validation loss over epochs, as a share of the first epoch's; mean over seeds."
+_BATCHES = "Accuracy of probes over the size of batches; mean over seeds, bands: one standard deviation."
+
+
+def _answer(run: Reading) -> Text:
+    """Say in one sentence which method has the best probes, and how well they name the sensor."""
+    means: dict[str, float] = {}
+    for entry in LABELS:
+        scores = [
+            run.score(task, entry, lambda m, _: m == "probe") for task in {t for pairs in run.kinds.values() for t, _ in pairs}
+        ]
+        if all(scores):
+            means[entry] = float(np.mean([v for s in scores for v in s.values()]))
+    if not means:
+        return Text("Not finished: repeat the command.", look="answer")
+    best = max(means, key=lambda e: means[e])
+    sensor = run.score(run.main, best, lambda m, d: (m, d) == ("sensor", "sensor"))
+    words = f"Best probes: {LABELS[best]}, {100 * means[best]:.1f} % on average"
+    if best != "clip" and "clip" in means:
+        words += f" (frozen CLIP {100 * means['clip']:.1f} %)"
+    return Text(words + f"; its features still name the sensor in {100 * np.mean(list(sensor.values())):.0f} %.", look="answer")
+
+
+def _presses(plan: Plan) -> Sheet:
+    """Show some objects as every sensor, the camera and the words have them."""
+    shared = plan.world.across(0)
+    source = shared.source
+    names = source.targets["sensor"].names
+    pictures = {k: source.columns[k].values.numpy() for k in ("touch", "vision")}  # type: ignore[union-attr]
+    labels = [source.targets[t] for t in shared.targets]
+    rows = []
+    for contact in range(0, 6 * len(names), len(names)):
+        tiles = [_tile(pictures["vision"][contact], "camera")]
+        tiles += [_tile(pictures["touch"][contact + k], name) for k, name in enumerate(names)]
+        codes = [int(source.values[t][contact]) for t in shared.targets]
+        rows.append((", ".join(t.names[c] for t, c in zip(labels, codes, strict=True)), "", tiles))
+    return Sheet("Six objects, seen by a camera and pressed on every sensor", rows)
+
+
+def _tile(picture: np.ndarray, name: str) -> Tile:
+    return Tile(data_uri(np.ascontiguousarray(picture.transpose(1, 2, 0))), name, name.replace("_", " "))
+
+
+def _convergence(run: Reading) -> str:
+    curves = {}
+    for entry in LABELS:
+        falls = [r.items for r in run.found.get((run.main, entry, "default"), []) if r.metric == "training/val"]
+        if falls:
+            curves[entry] = np.mean([np.array(f) / f[0] for f in falls], axis=0)
+    if not curves:
+        return ""
+    with styled():
+        figure, (axis,) = figure_of(1, 1, (6.0, 3.6))
+        for entry, y in curves.items():
+            colour = COLOURS[list(LABELS).index(entry)]
+            curve(axis, np.arange(1, len(y) + 1), y, colour=colour, label=LABELS[entry])
+        axis.set(xlabel="epoch", ylabel="validation loss / first")
+        legend(figure, axis)
+        return svg(figure)
+
+
+def _batches(run: Reading) -> str:
+    by = {entry: found for entry in COMPARED if len(found := batches(run, entry)) > 1}
+    if not by:
+        return ""
+    with styled():
+        figure, (axis,) = figure_of(1, 1, (6.0, 3.4))
+        for entry, found in by.items():
+            values = [100 * np.array(list(v.values())) for v in found.values()]
+            mean, sd = np.array([v.mean() for v in values]), np.array([v.std(ddof=len(v) > 1) for v in values])
+            curve(
+                axis, list(found), mean, (mean - sd, mean + sd), colour=COLOURS[list(LABELS).index(entry)], label=LABELS[entry]
+            )
+        axis.set(xscale="log", xlabel="batch", ylabel="accuracy of probes, %")
+        axis.set_xticks(
+            sorted({b for f in by.values() for b in f}), [str(b) for b in sorted({b for f in by.values() for b in f})]
+        )
+        axis.minorticks_off()
+        legend(figure, axis)
+        return svg(figure)
