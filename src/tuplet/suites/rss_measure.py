@@ -105,15 +105,11 @@ def features(model: AlignmentModel, tower: str, rows: Rows, modality: str, *, kn
 
 
 def heads(parts: Mapping[str, tuple[Tensor, Tensor]], how: Head, seed: int) -> dict[str, list[float]]:
-    """Train a linear head on frozen features as the papers do; return the accuracy of every epoch on every part.
-
-    The weight begins at a standard deviation of 0.01, the last incomplete batch is dropped, and the rate falls to 0 along a
-    cosine.
-    """
+    """Train a linear head on frozen features as the papers do; return the accuracy of every epoch on every part."""
     x, y = parts["train"]
     generator = torch.Generator().manual_seed(seed)
     head = nn.Linear(x.shape[1], int(max(y.max() for _, y in parts.values())) + 1)
-    with torch.no_grad():
+    with torch.no_grad():  # the weight begins small, the last incomplete batch is dropped, the rate falls along a cosine
         head.weight.copy_(0.01 * torch.randn(head.weight.shape, generator=generator).clamp(-2, 2))
         head.bias.zero_()
     optimiser = torch.optim.AdamW(head.parameters(), how.lr, betas=(0.9, 0.99), weight_decay=how.weight_decay)

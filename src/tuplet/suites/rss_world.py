@@ -108,13 +108,10 @@ class Simulated:
         return [encode([p.format(word) for p in PROMPTS for word in words[k]]) for k in sorted(words)]
 
     def make_base(self, folder: Path) -> float:
-        """Train the towers on other objects: photographs, reliefs under white light, and sentences.
-
-        One tower sees both kinds of pictures. Objects of one description are no negatives of each other: there are 24
-        descriptions, and batches of 128. Return the lowest validation loss.
-        """
+        """Train towers on photographs, white-lit reliefs and sentences of other objects; return the best validation loss."""
         source = _world(self.base_contacts, self.size, (RELIEF,), BASE_SEED, False)
         codes = [source.values[t] for t in TARGETS]
+        # one tower sees both kinds of pictures; objects of one of the 24 descriptions are no negatives of each other
         source = replace(source, group=codes[0] * 4 + codes[1] * 2 + codes[2])
         torch.manual_seed(0)
         towers = {"text": tower(self.size, "text"), "vision": tower(self.size, "vision")}
