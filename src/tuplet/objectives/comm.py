@@ -56,6 +56,7 @@ class CoMM(Objective):
     """
 
     traits = Traits(missing="pairs", cost="8 M B^2 D", needs=("views",))
+    inner = True
 
     def __init__(
         self,
@@ -108,10 +109,12 @@ class CoMM(Objective):
 
     def score(self, query: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
         """Return the cosine of the fused queries with the fused candidates, ``(Nq, Nc)``."""
-        queries, others = self._sides(query, candidates)
-        q = self.fusion(dict(zip(sorted(query), queries, strict=True)), {})
-        c = self.fusion(dict(zip(sorted(candidates), others, strict=True)), {})
-        return unit(q) @ unit(c).mT
+        self._sides(query, candidates)
+        return self.vectors(query)[:, 0] @ self.vectors(candidates)[:, 0].mT
+
+    def vectors(self, side: dict[str, Tensor]) -> Tensor:
+        """Return the fused rows at unit length, ``(N, 1, D)``."""
+        return unit(self.fusion({k: self._ready(z) for k, z in side.items()}, {}))[:, None]
 
     def _view(self, emb: Embeddings, number: int) -> dict[str, Tensor]:
         names = {k: f"view{number}.{k}" for k in emb.modalities}

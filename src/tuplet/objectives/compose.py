@@ -46,6 +46,8 @@ class Objective(nn.Module, ABC):
     score: Score | None
     """``score(query, candidates) -> (Nq, Nc)`` over two disjoint sets of modalities, ``{name: (N, D)}`` each; higher is a
     better match. None for an objective that has no score of its own."""
+    inner = False
+    """Whether ``score`` is the inner product of the single vectors that `vectors` gives for either side."""
 
     def check(self, emb: Embeddings) -> None:
         """Refuse embeddings that this objective cannot use; the number of modalities is checked already."""
@@ -103,6 +105,12 @@ class Objective(nn.Module, ABC):
         return Sum(*((w * weight, part) for w, part in parts))
 
     __rmul__ = __mul__
+
+    def vectors(self, side: dict[str, Tensor]) -> Tensor:
+        """Return what an index stores of each row of a side, ``(N, k, D)``: one vector, or ``k`` near which candidates lie."""
+        if self.inner:
+            return (torch.stack([unit(side[k]) for k in sorted(side)]).sum(dim=0) / len(side))[:, None]
+        return torch.stack([self._ready(side[k]) for k in sorted(side)], dim=1)
 
     def _ready(self, z: Tensor) -> Tensor:
         z = z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
@@ -163,7 +171,10 @@ class Sum(Objective):
             free = (stem if k == 1 else f"{stem}{k}" for k in range(1, len(self.parts) + 2))
             names.append(next(name for name in free if name not in names))
         self.names = tuple(names)
-        self.score = next((s for part in self.parts if (s := getattr(part, "score", None)) is not None), None)
+        scoring = next((part for part in self.parts if getattr(part, "score", None) is not None), None)
+        self.score = getattr(scoring, "score", None)
+        if isinstance(scoring, Objective):
+            self.inner, self.vectors = scoring.inner, scoring.vectors  # type: ignore[method-assign]
 
     def advance(self, progress: float) -> None:
         """Set scheduled weights to a share of the run."""

@@ -98,6 +98,7 @@ class Curriculum(Objective):
     """
 
     traits = Traits(modalities=(3, None), symmetric=False, missing="complete", cost="B^2 D")
+    inner = True
 
     def __init__(
         self,

@@ -148,6 +148,11 @@ class OneVsAll(Contrastive):
         span = span_of(queries, ridge=self.ridge)
         return torch.stack([span.project(c) for c in others]).mean(dim=0).mT
 
+    def vectors(self, side: dict[str, Tensor]) -> Tensor:
+        """Return an orthonormal basis of the members' span, ``(N, k, D)``; the members themselves for ``projector="mlp"``."""
+        members = [self._ready(side[k]) for k in sorted(side)]
+        return torch.stack(members, dim=1) if self.mlps is not None else span_of(members).basis.transpose(0, 1)
+
     def _one(self, emb: Embeddings, name: str, others: Span | list[Tensor], i: int, valid: Tensor | None) -> Tensor:
         """Contrast one modality, the ``i``-th, of every row with the others of every row."""
         q, tau = emb.z[name], at(self.tau, name)

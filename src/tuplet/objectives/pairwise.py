@@ -54,6 +54,7 @@ class Pairwise(Contrastive):
     """
 
     traits = Traits(missing="pairs", cost="M^2/2 B^2 D")
+    inner = True
     weighs = "pairs"
 
     def __init__(

@@ -65,6 +65,7 @@ class Symile(Contrastive):
     """
 
     traits = Traits(missing="patterns", cost="M B^2 D (n), M B^M D (n_squared)")
+    inner = True
 
     def __init__(
         self,
@@ -117,6 +118,10 @@ class Symile(Contrastive):
         """Return the multilinear inner product of every query with every candidate, ``(Nq, Nc)``."""
         queries, others = self._sides(query, candidates)
         return multilinear(reduce(torch.mul, queries), others)
+
+    def vectors(self, side: dict[str, Tensor]) -> Tensor:
+        """Return the product of the members, ``(N, 1, D)``."""
+        return reduce(torch.mul, [self._ready(side[k]) for k in sorted(side)])[:, None]
 
     def _factor(self, z: list[Tensor], *names: str) -> float | Tensor:
         scale = float(z[0].shape[1]) ** ((len(z) - 1) / 2) if self.scale == "dimension" else 1.0

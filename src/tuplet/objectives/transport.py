@@ -55,6 +55,7 @@ class TransportConsistency(Objective):
     """
 
     traits = Traits(rowwise=False, missing="pairs", cost="M^2/2 (B^2 D + B^3)")
+    inner = True
 
     def __init__(
         self,

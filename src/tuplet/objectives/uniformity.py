@@ -121,6 +121,7 @@ class UniAlign(Objective):
         self.geometry: Geometry = geometry
         self.reduction: Literal["row", "global"] = reduction
         self.volume_eps, self.detach_anchor, self.score_by = volume_eps, detach_anchor, score_by
+        self.inner = score_by == "cosine"
         self.block_size = block_size
 
     def terms(self, emb: Embeddings) -> dict[str, Tensor]:

@@ -81,7 +81,7 @@ def opened(path: Path, parquet: bool) -> tuple[NDArray[Any], Present, Columns, C
     return wide.pop("id"), present, vectors, dict(sorted(wide.items())), about
 
 
-def _names(rows: dict[str, NDArray[np.int64]]) -> NDArray[np.str_]:
+def _names(rows: dict[str, NDArray[np.int64]]) -> NDArray[Any]:
     return np.repeat(np.array(list(rows)), [len(v) for v in rows.values()])
 
 

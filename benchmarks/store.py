@@ -1,0 +1,87 @@
+"""Time and memory of exact search over a store, beside the matrix products alone: ``python benchmarks/store.py ROWS``."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tuplet import store
+from tuplet.data import write_table
+from tuplet.objectives import Cone, Gram, Objective, OneVsAll, Pairwise, Symile
+
+DIM, NAMES, QUERIES, BLOCK = 256, "abc", 64, 50_000
+
+
+def blocks(rows: int, seed: int) -> Iterator[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    for start in range(0, rows, BLOCK):
+        z = rng.standard_normal((min(BLOCK, rows - start), DIM), dtype=np.float32)
+        yield z / np.linalg.norm(z, axis=1, keepdims=True)
+
+
+def timed(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def products(file: Path, query: torch.Tensor, members: int, dtype: torch.dtype) -> None:
+    """Read the vectors of some modalities in blocks and multiply them with the queries; nothing else."""
+    for start in range(0, len(store.open_store(file)), 2**13):
+        views = store.open_store(file).vectors() if start == 0 else store.tables._views(file, tuple(NAMES))
+        for name in NAMES[1 : 1 + members]:
+            query.to(dtype) @ torch.from_numpy(np.array(views[name][start : start + 2**13])).to(dtype).mT
+
+
+def peak(call: Callable[[], object]) -> float:
+    """Watch the resident memory above what was there before, in MB."""
+    page, most, ended = resource.getpagesize(), [0], threading.Event()
+
+    def now() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * page
+
+    before = now()
+
+    def watch() -> None:
+        while not ended.wait(0.02):
+            most[0] = max(most[0], now() - before)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    call()
+    ended.set()
+    thread.join()
+    return most[0] / 1e6
+
+
+def main(rows: int) -> None:
+    torch.set_num_threads(1)
+    scores: tuple[Objective, ...] = (Pairwise(), Symile(), OneVsAll(), Gram(), Cone())
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "emb.safetensors")
+        columns = {f"z.{k}": blocks(rows, i) for i, k in enumerate(NAMES)} | {"id": np.arange(rows)}
+        write_table(file, columns | {f"present.{k}": np.ones(rows, np.bool_) for k in NAMES})
+        print(f"{rows:,} items x {len(NAMES)} x {DIM}, {file.stat().st_size / 1e9:.1f} GB, one thread")
+        query = next(blocks(QUERIES, 9))
+        for n in (1, QUERIES):
+            q = torch.from_numpy(query[:n])
+            plain = {d: timed(lambda d=d: products(file, q, 2, d)) for d in (torch.float32, torch.float64)}
+            print(f"{n} queries: products alone {plain[torch.float32]:.2f} s in float32, {plain[torch.float64]:.2f} s in float64")
+            for objective in scores:
+                index = store.index(file, objective=objective)
+                used: list[float] = []
+                memory = peak(lambda index=index, used=used: used.append(timed(lambda: index.search({"a": q}, 10))))
+                base = plain[torch.float32 if objective.inner else torch.float64]
+                print(f"  {type(objective).__name__:10} {used[0]:6.2f} s, {used[0] / base:4.1f} x products, {memory:5.0f} MB")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,153 @@
+"""Exact search: every candidate is scored, a block at a time, whatever the score; the best are the same as in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tuplet.objectives import Objective
+from tuplet.store.tables import Stored
+from tuplet.types import InputError
+
+BYTES = 2**25
+"""Vectors of candidates that are held at a time, in float64."""
+SCORES = 2**20
+"""Scores that are held at a time, beside some dozens of the score's own arrays of that size."""
+SPARE = 32
+"""Candidates beyond ``k`` that a scan in float32 keeps, to be scored again in float64."""
+Side = dict[str, Tensor]
+
+
+class Best:
+    """The best ``k`` candidates of every query so far, best first; among equals the ones that came first."""
+
+    def __init__(self, queries: int, k: int) -> None:
+        self.scores = np.full((queries, k), -np.inf)
+        self.rows = np.full((queries, k), -1, np.int64)
+
+    def add(self, first: int, scores: NDArray[Any], rows: NDArray[np.int64]) -> None:
+        """Take in the scores ``(b, n)`` of queries from ``first`` on with some candidates."""
+        worst = self.scores[first : first + len(scores), -1]
+        for i in np.flatnonzero(scores.max(axis=1) > worst):
+            q, row = first + int(i), scores[i]
+            better = np.flatnonzero(row > worst[i])
+            if len(better) > self.scores.shape[1]:  # most blocks after the first hold few
+                kth = np.partition(row[better], -self.scores.shape[1])[-self.scores.shape[1]]
+                better = better[row[better] >= kth]
+            joined = np.concatenate([self.scores[q], row[better]])
+            order = np.argsort(-joined, kind="stable")[: self.scores.shape[1]]
+            self.scores[q] = joined[order]
+            self.rows[q] = np.concatenate([self.rows[q], rows[better]])[order]
+
+
+def gathered(stored: Stored, names: Sequence[str], rows: NDArray[np.int64]) -> Side:
+    """Read the vectors of some rows, in order of the rows; the mapping of the file ends with the copy."""
+    views = stored.vectors()
+    run: Any = slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) and rows[-1] - rows[0] + 1 == len(rows) else rows
+    found = {k: torch.from_numpy(np.array(views[k][run])) for k in names}
+    for k, z in found.items():
+        if not bool(torch.isfinite(z.sum())) and not bool(torch.isfinite(z).all()):
+            raise InputError(f"{stored.path} has NaN or infinite vectors in {k!r}; embed those rows again")
+    return found
+
+
+def scanned(stored: Stored, names: Sequence[str], rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Side]]:
+    """Read the vectors of rows, a block at a time."""
+    size = max(1, BYTES // (8 * stored.width * len(names)))
+    for start in range(0, len(rows), size):
+        some = rows[start : start + size]
+        yield some, gathered(stored, names, some)
+
+
+def scored(objective: Objective, query: Side, candidates: Side) -> NDArray[np.float64]:
+    """Score queries with candidates in float64, ``(Nq, Nc)``."""
+    assert objective.score is not None
+    found = objective.score(query, {k: z.double() for k, z in candidates.items()})
+    if not bool(torch.isfinite(found.sum())) and not bool(torch.isfinite(found).all()):
+        raise InputError("score gave values that are not finite; choose another objective, or embed again")
+    return np.asarray(found.double().numpy())
+
+
+@torch.no_grad()
+def exact(
+    stored: Stored,
+    objective: Objective,
+    query: Side,
+    into: Sequence[str],
+    rows: NDArray[np.int64],
+    k: int,
+) -> Best:
+    """Find the best ``k`` of some rows for every query, ``query`` in float64."""
+    if not objective.inner:
+        return _scan(stored, objective, query, into, rows, k)
+    best, sure = _inner(stored, objective, query, into, rows, k)
+    if not sure.all():  # ties, and gaps that float32 cannot see
+        again = np.flatnonzero(~sure)
+        part = _scan(stored, objective, {m: z[again] for m, z in query.items()}, into, rows, k)
+        best.scores[again], best.rows[again] = part.scores, part.rows
+    return best
+
+
+def _scan(
+    stored: Stored,
+    objective: Objective,
+    query: Side,
+    into: Sequence[str],
+    rows: NDArray[np.int64],
+    k: int,
+) -> Best:
+    """Score all candidates in float64."""
+    n = len(next(iter(query.values())))
+    best = Best(n, k)
+    for some, block in scanned(stored, into, rows):
+        step = max(1, SCORES // len(some))
+        for first in range(0, n, step):
+            part = {m: z[first : first + step] for m, z in query.items()}
+            best.add(first, scored(objective, part, block), some)
+    return best
+
+
+def _inner(
+    stored: Stored,
+    objective: Objective,
+    query: Side,
+    into: Sequence[str],
+    rows: NDArray[np.int64],
+    k: int,
+) -> tuple[Best, NDArray[np.bool_]]:
+    """Scan inner products in float32 and score the first in float64; say for which queries nothing else can be better."""
+    q = objective.vectors(query)[:, 0].float()  # (Nq, D)
+    near, longest = Best(len(q), min(k + SPARE, len(rows))), 0.0
+    for some, block in scanned(stored, into, rows):
+        c = objective.vectors({m: z.float() for m, z in block.items()})[:, 0]  # (n, D)
+        longest = max(longest, float(torch.linalg.vector_norm(c, dim=1).max()))
+        step = max(1, SCORES // len(some))
+        for first in range(0, len(q), step):
+            near.add(first, (q[first : first + step] @ c.mT).numpy(), some)
+    best = reranked(stored, objective, query, into, list(near.rows), k)
+    # a sum of D products is off by at most D roundings of |q| |c|, the vectors themselves by a few
+    error = (q.shape[1] + SPARE) * 2.0**-24 * longest * torch.linalg.vector_norm(q, dim=1).double().numpy()
+    sure = best.scores[:, -1] > near.scores[:, -1] + error
+    return best, sure | (near.rows.shape[1] == len(rows))
+
+
+def reranked(
+    stored: Stored,
+    objective: Objective,
+    query: Side,
+    into: Sequence[str],
+    lists: Sequence[NDArray[np.int64]],
+    k: int,
+) -> Best:
+    """Score the shortlist of every query in float64, and keep the best ``k``."""
+    best = Best(len(lists), k)
+    for i, listed in enumerate(lists):
+        rows = np.unique(listed)
+        one = {m: z[i : i + 1] for m, z in query.items()}
+        best.add(i, scored(objective, one, gathered(stored, into, rows)), rows)
+    return best

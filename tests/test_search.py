@@ -1,0 +1,177 @@
+"""Search over a store: the answers of brute force in float64 for every score, filters, two stages, and what is refused."""
+
+import sys
+from itertools import chain, combinations
+
+import numpy as np
+import pytest
+import torch
+
+from tuplet import InputError, store
+from tuplet.evaluate import retrieve
+from tuplet.objectives import Cone, Gram, OneVsAll, Pairwise, Structure, Symile, Triangle, UniAlign
+from tuplet.objectives.published import PUBLISHED
+from tuplet.store import _exact
+
+from .test_store import space
+
+SCORES = (
+    Pairwise(),
+    Symile(),
+    Cone(),
+    OneVsAll(),
+    Gram(),
+    UniAlign(score_by="volume"),
+    Triangle(),
+    0.5 * Structure() + Cone(),
+)
+
+
+def brute(emb, objective, query, into, k):
+    """All scores at once in float64: rows and scores of the first k."""
+    here = torch.stack([emb.present[m] for m in into]).all(dim=0).nonzero()[:, 0]
+    scores = objective.score(query, {m: emb.z[m][here].double() for m in into})
+    order = np.argsort(-scores.numpy(), axis=1, kind="stable")[:, :k]
+    return here.numpy()[order], np.take_along_axis(scores.numpy(), order, axis=1)
+
+
+@pytest.mark.parametrize("objective", SCORES, ids=lambda o: type(o).__name__)
+def test_exact_search_is_brute_force_from_any_modalities(tmp_path, monkeypatch, objective):
+    monkeypatch.setattr(_exact, "BYTES", 8 * 8 * 60)  # some dozen blocks, the last one smaller
+    monkeypatch.setattr(_exact, "SCORES", 90)
+    monkeypatch.setattr(_exact, "SPARE", 3)
+    emb = space(113)
+    index = store.index(store.write(tmp_path / "emb.safetensors", emb), objective=objective)
+    g = torch.Generator().manual_seed(1)
+    fresh = {m: torch.randn(5, 8, generator=g, dtype=torch.float64) for m in "abc"}
+    fresh = {m: torch.nn.functional.normalize(z, dim=1) for m, z in fresh.items()}
+    for asked in chain.from_iterable(combinations("abc", r) for r in (1, 2)):
+        into = tuple(m for m in "abc" if m not in asked)
+        query = {m: fresh[m] for m in asked}
+        rows, scores = brute(emb, objective, query, into, 7)
+        found = index.search(query, 7)
+        assert np.array_equal(found.rows, rows), asked
+        assert np.allclose(found.scores, scores, atol=1e-13), asked
+        assert np.array_equal(found.ids, rows)
+        assert found.pool == int(torch.stack([emb.present[m] for m in into]).all(dim=0).sum())
+        assert found.recall == 1
+        one = index.search({m: z[3].numpy() for m, z in query.items()}, 7)
+        assert np.array_equal(one.rows[0], rows[3])
+
+
+def test_a_search_for_each_row_counts_what_retrieve_counts(tmp_path):
+    emb = space(60)
+    for objective in (Pairwise(), Cone()):
+        expected = retrieve(emb, ("a",), ("b", "c"), score=objective.score).values["R@5"]
+        both = torch.stack([emb.present[m] for m in "abc"]).all(dim=0).nonzero()[:, 0]
+        index = store.index(store.write(tmp_path / "emb.parquet", emb), objective=objective)
+        rows = index.search({"a": emb.z["a"][both]}, int(emb.present["b"].sum())).rows.tolist()
+        first = [[i for i in row if i in set(both.tolist())][:5] for row in rows]  # retrieve asks for all modalities
+        assert np.mean([q in row for q, row in zip(both.tolist(), first, strict=True)]) == expected
+
+
+def test_equal_scores_come_in_order_of_the_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(_exact, "SPARE", 2)
+    emb = space(200, absent=False)
+    for z in emb.z.values():
+        z[50:150] = z[50]  # a hundred copies: float32 leaves a doubt, float64 decides
+    index = store.index(store.write(tmp_path / "emb.npz", emb))
+    assert index.search({"a": emb.z["b"][50] + emb.z["c"][50]}, 10).rows.tolist() == [list(range(50, 60))]
+
+
+def test_modalities_and_filters(tmp_path):
+    emb = space(60)
+    words = np.array(["dog", "cat", "owl"])[np.arange(60) % 3]
+    index = store.index(store.write(tmp_path / "emb.npz", emb, columns={"animal": words}))
+    a = emb.z["a"][emb.present["a"]][:2]
+    for where, allowed in (
+        ({"animal": "dog"}, words == "dog"),
+        ({"animal": ["dog", "owl"], "label": 3}, (words != "cat") & (np.arange(60) % 5 == 3)),
+        ({"label": "3"}, np.arange(60) % 5 == 3),
+        ({"flag": "false"}, np.arange(60) <= 3),
+    ):
+        pool = np.flatnonzero(allowed & emb.present["b"].numpy())
+        found = index.search({"a": a}, len(pool), modalities=("b",), where=where)
+        assert sorted(found.rows[0].tolist()) == pool.tolist()
+        assert (np.diff(found.scores, axis=1) <= 0).all()
+    own = index.search({"a": a}, 1, modalities=["a"])  # a modality may be searched with itself
+    assert np.allclose(own.scores, 1)
+    everything = {m: emb.z[m][:1] + 1 for m in "abc"}
+    assert index.search(everything, 3).pool == int(torch.stack(list(emb.present.values())).all(dim=0).sum())
+
+
+def test_bad_queries_are_one_line(tmp_path):
+    pytest.importorskip("pyarrow")
+    emb = space(30)
+    file = store.write(tmp_path / "emb.npz", emb)
+    index, a = store.index(file), torch.ones(8)
+    ordered = store.index(file, objective=Pairwise(pairs="hub"))
+    for call, message in (
+        (lambda: index.search({"smell": a}), "smell"),
+        (lambda: index.search({}), "empty"),
+        (lambda: index.search({"a": a[:4]}), r"\(8,\)"),
+        (lambda: index.search({"a": a * torch.nan}), "NaN"),
+        (lambda: index.search({"a": a * 0}), "zeros"),
+        (lambda: index.search({"a": ["x"]}), "array"),
+        (lambda: index.search({"a": torch.ones(2, 8), "b": a}), "one number for all"),
+        (lambda: index.search({"a": a}, 0), "k is 0"),
+        (lambda: index.search({"a": a}, 31), "at most"),
+        (lambda: index.search({"a": a}, modalities=()), "nothing"),
+        (lambda: index.search({"a": a}, modalities=("b", "x")), "x"),
+        (lambda: index.search({"a": a}, where={"colour": 1}), "colour"),
+        (lambda: index.search({"a": a}, where={"label": 77}), "no item has"),
+        (lambda: index.search({"a": a}, where={"label": "dog"}), "number"),
+        (lambda: ordered.search({"a": a}, modalities=("a",)), "share"),
+        (lambda: store.index(file, "annoy"), "backend"),
+        (lambda: store.index(file, objective=Structure()), "score"),
+    ):
+        with pytest.raises(InputError, match=message) as error:
+            call()
+        assert "\n" not in str(error.value)
+    content = dict(np.load(file))
+    content["vector"][3, 2] = np.nan
+    np.savez(file, **content)
+    with pytest.raises(InputError, match="NaN"):
+        store.index(file).search({"b": a}, 1, modalities=("a",))
+
+
+def test_what_an_objective_stores_gives_its_score_or_finds_what_it_ranks():
+    g = torch.Generator().manual_seed(0)
+    z = {m: torch.nn.functional.normalize(torch.randn(9, 8, generator=g), dim=1) for m in "abc"}
+    seen = 0
+    for name, row in PUBLISHED.items():
+        if row.small is None or (objective := row.built(("a", "b", "c"), 8, settings=dict(row.small)).eval()).score is None:
+            continue
+        for query, into in (("a", "bc"), ("ab", "c")):
+            left, right = ({m: z[m] for m in side} for side in (query, into))
+            vectors = [objective.vectors(side) for side in (left, right)]
+            assert [v.shape[::2] for v in vectors] == [(9, 8), (9, 8)], name
+            if objective.inner:
+                seen += 1
+                assert torch.allclose(vectors[0][:, 0] @ vectors[1][:, 0].mT, objective.score(left, right), atol=1e-6), name
+    assert seen >= 6
+    basis = OneVsAll().vectors({"b": z["b"], "c": z["c"]})
+    projected = torch.einsum("nkd,nd->nk", basis, z["a"]).square().sum(dim=1).sqrt()
+    assert torch.allclose(projected, OneVsAll().score({"a": z["a"]}, {"b": z["b"], "c": z["c"]}).diagonal(), atol=1e-6)
+
+
+def test_two_stages_rank_exactly_and_say_what_they_miss(tmp_path, monkeypatch):
+    file = store.write(tmp_path / "emb.safetensors", space(400, absent=False))
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(InputError, match=r"tuplet\[search\]"):
+        store.index(file, "faiss")
+    monkeypatch.undo()
+    pytest.importorskip("faiss")
+    emb = space(400, absent=False)
+    query = {"a": emb.z["b"][:20] + emb.z["c"][:20]}
+    for objective, least in ((Pairwise(), 0.97), (OneVsAll(), 0.7), (Cone(), 0.9), (Gram(), 0.3)):
+        index, truth = store.index(file, "faiss", objective=objective, shortlist=60), store.index(file, objective=objective)
+        found, exact = index.search(query, 10), truth.search(query, 10)
+        kept = (exact.rows[:, :, None] == found.rows[:, None, :]).any(axis=2)
+        assert kept.mean() >= least, type(objective).__name__
+        assert np.allclose(found.scores[:, 0][kept[:, 0]], exact.scores[:, 0][kept[:, 0]], atol=1e-7)
+        assert least - 0.1 <= found.recall <= 1
+        assert np.array_equal(index.search(query, 5, where={"label": 1}).rows, truth.search(query, 5, where={"label": 1}).rows)
+        wide = store.index(file, "faiss", objective=objective, shortlist=400).search(query, 10)
+        assert wide.recall == 1
+        assert np.array_equal(wide.rows, exact.rows)
