@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from tuplet import store
-from tuplet.data import write_table
+from tuplet.data import Table, write_table
 from tuplet.objectives import Cone, Gram, Objective, OneVsAll, Pairwise, Symile
 
-DIM, NAMES, QUERIES, BLOCK = 256, "abc", 64, 50_000
+DIM, NAMES, QUERIES, BLOCK = 256, "abc", 256, 50_000
 
 
 def blocks(rows: int, seed: int) -> Iterator[np.ndarray]:
@@ -33,12 +33,12 @@ def timed(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def products(file: Path, query: torch.Tensor, members: int, dtype: torch.dtype) -> None:
-    """Read the vectors of some modalities in blocks and multiply them with the queries; nothing else."""
-    for start in range(0, len(store.open_store(file)), 2**13):
-        views = store.open_store(file).vectors() if start == 0 else store.tables._views(file, tuple(NAMES))
-        for name in NAMES[1 : 1 + members]:
-            query.to(dtype) @ torch.from_numpy(np.array(views[name][start : start + 2**13])).to(dtype).mT
+def products(file: Path, rows: int, query: torch.Tensor) -> None:
+    """Read the vectors of two modalities in blocks and multiply them with the queries; nothing else."""
+    for start in range(0, rows, 2**13):
+        columns = Table.open(file).columns
+        for name in NAMES[1:]:
+            query @ torch.from_numpy(np.array(columns[f"z.{name}"][start : start + 2**13])).to(query.dtype).mT
 
 
 def peak(call: Callable[[], object]) -> float:
@@ -73,8 +73,10 @@ def main(rows: int) -> None:
         query = next(blocks(QUERIES, 9))
         for n in (1, QUERIES):
             q = torch.from_numpy(query[:n])
-            plain = {d: timed(lambda d=d: products(file, q, 2, d)) for d in (torch.float32, torch.float64)}
-            print(f"{n} queries: products alone {plain[torch.float32]:.2f} s in float32, {plain[torch.float64]:.2f} s in float64")
+            plain = {d: timed(lambda d=d: products(file, rows, q.to(d))) for d in (torch.float32, torch.float64)}
+            print(
+                f"{n} queries: products alone {plain[torch.float32]:.2f} s in float32, {plain[torch.float64]:.2f} s in float64"
+            )
             for objective in scores:
                 index = store.index(file, objective=objective)
                 used: list[float] = []

@@ -109,7 +109,7 @@ class Objective(nn.Module, ABC):
     def vectors(self, side: dict[str, Tensor]) -> Tensor:
         """Return what an index stores of each row of a side, ``(N, k, D)``: one vector, or ``k`` near which candidates lie."""
         if self.inner:
-            return (torch.stack([unit(side[k]) for k in sorted(side)]).sum(dim=0) / len(side))[:, None]
+            return (sum((_direction(side[k]) for k in sorted(side)), torch.zeros(())) / len(side))[:, None]
         return torch.stack([self._ready(side[k]) for k in sorted(side)], dim=1)
 
     def _ready(self, z: Tensor) -> Tensor:
@@ -296,6 +296,12 @@ def check_width(modalities: int, dim: int, why: str) -> None:
     """Refuse embeddings with fewer dimensions than modalities, where spans and volumes say nothing."""
     if dim < modalities:
         raise InputError(f"z has D = {dim} for {modalities} modalities; {why}")
+
+
+def _direction(z: Tensor) -> Tensor:
+    """Scale rows to unit length, fast where no square underflows; not bit for bit as `unit`."""
+    length = torch.linalg.vector_norm(z, dim=1, keepdim=True)
+    return z / length if bool(((length > 1e-12) & (length < 1e12)).all()) else unit(z)
 
 
 def _parts(objective: Objective) -> list[tuple[float | Schedule, Callable[[Embeddings], Loss]]]:

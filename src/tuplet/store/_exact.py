@@ -14,7 +14,7 @@ from tuplet.objectives import Objective
 from tuplet.store.tables import Stored
 from tuplet.types import InputError
 
-BYTES = 2**25
+BYTES = 2**23
 """Vectors of candidates that are held at a time, in float64."""
 SCORES = 2**20
 """Scores that are held at a time, beside some dozens of the score's own arrays of that size."""
