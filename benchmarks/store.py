@@ -27,12 +27,6 @@ def blocks(rows: int, seed: int) -> Iterator[np.ndarray]:
         yield z / np.linalg.norm(z, axis=1, keepdims=True)
 
 
-def timed(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
 def products(file: Path, rows: int, query: torch.Tensor) -> None:
     """Read the vectors of two modalities in blocks and multiply them with the queries; nothing else."""
     for start in range(0, rows, 2**13):
@@ -41,25 +35,23 @@ def products(file: Path, rows: int, query: torch.Tensor) -> None:
             query @ torch.from_numpy(np.array(columns[f"z.{name}"][start : start + 2**13])).to(query.dtype).mT
 
 
-def peak(call: Callable[[], object]) -> float:
-    """Watch the resident memory above what was there before, in MB."""
-    page, most, ended = resource.getpagesize(), [0], threading.Event()
-
-    def now() -> int:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * page
-
-    before = now()
+def measured(call: Callable[..., object], *arguments: object) -> tuple[float, float]:
+    """Seconds of a call, and its resident memory above what was there before, in MB."""
+    page, seen, ended = resource.getpagesize(), [0], threading.Event()
 
     def watch() -> None:
         while not ended.wait(0.02):
-            most[0] = max(most[0], now() - before)
+            seen.append(int(Path("/proc/self/statm").read_text().split()[1]) * page)
 
+    before = int(Path("/proc/self/statm").read_text().split()[1]) * page
     thread = threading.Thread(target=watch)
     thread.start()
-    call()
+    start = time.perf_counter()
+    call(*arguments)
+    seconds = time.perf_counter() - start
     ended.set()
     thread.join()
-    return most[0] / 1e6
+    return seconds, max(max(seen) - before, 0) / 1e6
 
 
 def main(rows: int) -> None:
@@ -69,20 +61,17 @@ def main(rows: int) -> None:
         file = Path(folder, "emb.safetensors")
         columns = {f"z.{k}": blocks(rows, i) for i, k in enumerate(NAMES)} | {"id": np.arange(rows)}
         write_table(file, columns | {f"present.{k}": np.ones(rows, np.bool_) for k in NAMES})
-        print(f"{rows:,} items x {len(NAMES)} x {DIM}, {file.stat().st_size / 1e9:.1f} GB, one thread")
-        query = next(blocks(QUERIES, 9))
+        print(f"{rows:,} items x {len(NAMES)} x {DIM}, {file.stat().st_size / 1e9:.1f} GB, one thread", flush=True)
+        query = torch.from_numpy(next(blocks(QUERIES, 9)))
         for n in (1, QUERIES):
-            q = torch.from_numpy(query[:n])
-            plain = {d: timed(lambda d=d: products(file, rows, q.to(d))) for d in (torch.float32, torch.float64)}
-            print(
-                f"{n} queries: products alone {plain[torch.float32]:.2f} s in float32, {plain[torch.float64]:.2f} s in float64"
-            )
+            single, double = (measured(products, file, rows, query[:n].to(d))[0] for d in (torch.float32, torch.float64))
+            print(f"{n} queries: reading and products alone {single:.2f} s in float32, {double:.2f} s in float64", flush=True)
             for objective in scores:
-                index = store.index(file, objective=objective)
-                used: list[float] = []
-                memory = peak(lambda index=index, used=used: used.append(timed(lambda: index.search({"a": q}, 10))))
-                base = plain[torch.float32 if objective.inner else torch.float64]
-                print(f"  {type(objective).__name__:10} {used[0]:6.2f} s, {used[0] / base:4.1f} x products, {memory:5.0f} MB")
+                seconds, memory = measured(store.index(file, objective=objective).search, {"a": query[:n]}, 10)
+                ratio = seconds / (single if objective.inner else double)
+                print(
+                    f"  {type(objective).__name__:10} {seconds:6.2f} s, {ratio:4.1f} x products, {memory:5.0f} MB", flush=True
+                )
 
 
 if __name__ == "__main__":
