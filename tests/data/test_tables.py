@@ -1,6 +1,7 @@
 """Tables, sparse matrices, series of different length and pictures: what `read` makes of them, and what it refuses."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -234,3 +235,80 @@ def test_bad_tables_are_refused_in_one_line(tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, module, None)
         good.with_name("a.png").write_bytes(b"")
         refused(make, f"tuplet[{extra}]")
+
+
+class Cells:
+    """What `read` needs to see of AnnData, where anndata is not installed."""
+
+    def __init__(self, x, names, obs, features, kinds=None):
+        self.X, self.obs_names, self.var_names = x, names, features
+        self.obs = obs.set_index(pd.Index(names))
+        self.var = pd.DataFrame({} if kinds is None else {"feature_types": kinds}, index=features)
+        self.obsm = {"protein": X[: len(names)], "X_pca": X[: len(names)]}
+
+    def __getitem__(self, at):
+        _, columns = at
+        columns = columns if isinstance(columns, np.ndarray) else [self.var_names.index(c) for c in columns]
+        return Cells(self.X[:, columns], self.obs_names, self.obs, list(np.array(self.var_names)[columns]))
+
+
+def test_cells_are_joined_by_their_names(tmp_path, monkeypatch):
+    counts = rng.poisson(1.0, size=(N, 6)) * 2
+    genes = list("abcdef")
+    rna = Cells(sp.csr_matrix(counts), IDS, pd.DataFrame({"kind": np.where(Y, "B", "T"), "donor": np.arange(N) // 6}), genes)
+    protein = Cells(X[:35][::-1], IDS[:35][::-1], pd.DataFrame(index=range(35)), list("wxyz"))
+    multi = type(
+        "Multi", (), {"obs_names": IDS, "X": None, "mod": {"rna": rna, "protein": protein}, "obs": rna.obs[["kind"]]}
+    )()
+    for x in ({"rna": rna, "protein": protein}, multi, {"rna": rna, "protein": pd.DataFrame(X[:35], index=IDS[:35])}):
+        source = read(x, target="kind", scaling={"protein": "none"})
+        order = np.argsort(
+            [*range(34, -1, -1), *range(35, N)] if x is not multi and isinstance(x["protein"], Cells) else range(N)
+        )
+        order = order if x is not multi else np.argsort([*range(34, -1, -1), *range(35, N)])
+        seen, here, label = whole(source, "protein")
+        assert here[order].tolist() == [i < 35 for i in range(N)]
+        np.testing.assert_array_equal(seen[order][:35], X[:35].astype("f4"))
+        assert ((label[order] == 0) == Y).all()
+        assert "protein 35, rna 60, both 35" in " ".join(source.provenance.notes)
+        turned = rna[:, list("fedcba")]
+        np.testing.assert_array_equal(source.preprocessing["rna"].apply(turned)[0], whole(source, "rna")[0][order])
+    refused(lambda: source.preprocessing["rna"].apply(rna[:, list("abc")]), "lacks the columns ['d', 'e', 'f']")
+    assert sorted(read(rna, target="kind").modalities) == ["X", "protein"]
+    two = Cells(sp.csr_matrix(counts), IDS, rna.obs, genes, np.array(["Gene", "Gene", "Peak", "Peak", "Gene", "Gene"]))
+    assert {k: m.shape for k, m in read(two, group="donor").modalities.items()} == {"Gene": (4,), "Peak": (2,)}
+    refused(lambda: read(rna, target="kinds"), "did you mean 'kind'?", "'donor'")
+    refused(lambda: read({"rna": rna, "b": protein}, id="donor"), "joined by obs_names")
+    refused(lambda: read({"rna": rna, "b": Cells(X, ["a"] * N, rna.obs, genes)}), "the id 'a' more than once")
+    refused(lambda: read({"rna": rna, "b": Cells(None, IDS, rna.obs, genes)}), "AnnData without X")
+    for name in ("a.H5AD", "a.h5mu"):
+        refused(lambda name=name: read(tmp_path / name), "does not exist")
+        (tmp_path / name).write_bytes(b"\x89HDF")
+        for module in ("anndata", "mudata"):
+            monkeypatch.setitem(sys.modules, module, None)
+        refused(lambda name=name: read(tmp_path / name), "tuplet[omics]")
+
+
+def test_a_trained_model_embeds_tables_by_the_names_of_their_columns(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table = frame().drop(columns=["day", "who"])
+    table.to_csv("a.csv", index=False)
+    table[["note", "imu.ay", "level/raw", "imu.ax", "id"]].to_parquet("b.parquet")
+    Path("c").mkdir()
+    table[["imu.ay", "imu.ax", "id", "label"]].to_parquet("c/imu.parquet")
+    table[["id", "note"]][10:].sample(frac=1, random_state=1).to_csv("c/note.csv", index=False)
+    assert main(["train", "a.csv", "--objective", "pairwise", "--epochs", "1", "--out", "run"]) == 0
+    found = {}
+    for data in ("a.csv", "b.parquet", "c"):
+        assert main(["embed", "run", data, "--out", f"{data}.npz"]) == 0
+        with np.load(f"{data}.npz") as file:
+            found[data] = dict(file)
+    rows = {k: {(i, m): v for i, m, v in zip(e["id"], e["modality"], e["vector"], strict=True)} for k, e in found.items()}
+    assert len(rows["a.csv"]) == 3 * N - 2
+    for (i, m), vector in rows["a.csv"].items():
+        np.testing.assert_array_equal(rows["b.parquet"][i, m], vector)
+        if m != "level" and not (m == "note" and i in IDS[:10]):
+            np.testing.assert_array_equal(rows["c"][i, m], vector)
+    assert len(rows["c"]) == 2 * N - 10
+    assert set(found["a.csv"]["part"]) == {"train", "val", "test"}
+    assert found["c"]["label"][:3].tolist() == found["a.csv"]["label"][:3].tolist()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tyro.conf import Positional
 
-from tuplet.cli.source import Reading, Table, arrays_of
+from tuplet.cli.source import Reading, Table, arrays_of, is_file
 from tuplet.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ class Embed(Reading):
     run: Positional[Path]
     """Folder of a model: `tuplet train` and tuplet.fit write one."""
     data: Positional[str]
-    """What to embed: a file.npz or file.safetensors with rows as they were before training, or the source that the model was
-    trained on."""
+    """What to embed: a file (my.npz, my.csv ...) or folder with rows as they were before training, or the source that the
+    model was trained on."""
     out: Path = Path("emb.npz")
     """File to write: .npz, .parquet (needs tuplet[tables]), or .safetensors for search at any size. Columns: id, modality,
     vector, part (train, val or test of the model's own training; empty for other rows), the targets, and row, the place of the
@@ -55,7 +55,7 @@ def embed(command: Embed) -> None:
     if command.batch_size < 1:
         raise InputError(f"batch_size is {command.batch_size}, expected a positive number")
     model = load(command.run)
-    parts = list(_file(command, model) if _is_file(command) else _source(command, model))
+    parts = list(_file(command, model) if is_file(command.data.partition("?")[0]) else _source(command, model))
     present, vectors, columns = ({k: np.concatenate([p[i][k] for p in parts]) for k in parts[0][i]} for i in range(3))
     if not any(here.any() for here in present.values()):
         raise InputError(f"{command.data} has no row that is present in any modality of the model; nothing was written")
@@ -68,10 +68,6 @@ def embed(command: Embed) -> None:
     print(f"columns: {', '.join(('id', 'modality', 'vector', *columns))}")
 
 
-def _is_file(command: Embed) -> bool:
-    return Path(command.data.partition("?")[0]).suffix.lower() in (".npz", ".safetensors")
-
-
 def _parts(command: Embed, n: int) -> NDArray[np.str_]:
     """Say of each row in which part of the model's own training it was; nothing where the model was trained on other data."""
     from tuplet.cli.runs import NOTE, read_note, source_of
@@ -81,7 +77,7 @@ def _parts(command: Embed, n: int) -> NDArray[np.str_]:
         return parts
     note = read_note(command.run)
     name, mark, options = command.data.partition("?")
-    if note["data"] != (str(Path(name).absolute()) if _is_file(command) else name) + mark + options:
+    if note["data"] != (str(Path(name).absolute()) if is_file(name) else name) + mark + options:
         return parts
     try:
         source = source_of(note)
@@ -111,7 +107,9 @@ def _file(command: Embed, model: AlignmentModel) -> Iterator[Block]:
             raise InputError(f"{option} is {getattr(command, option)!r}, but the model says how rows are read; leave it out")
     file = Path(command.data.partition("?")[0])
     noted = _noted_target(command.run)
-    arrays = arrays_of(file, {*model.encoders, *command.modalities, command.id, command.target, command.group, noted, "sensor"})
+    named = {*model.encoders, *command.modalities, command.id, command.target, command.group, noted, "sensor"}
+    columns = {k: how.columns or (k,) for k, how in model.preprocessing.items()}
+    arrays = arrays_of(file, named, columns, command.id)
     wanted = command.modalities or tuple(k for k in model.encoders if k in arrays)
     if missing := [k for k in wanted if k not in arrays or k not in model.encoders]:
         raise InputError(
@@ -120,8 +118,8 @@ def _file(command: Embed, model: AlignmentModel) -> Iterator[Block]:
         )
     if not wanted:
         raise InputError(f"{command.data} has {sorted(arrays)}, the model {sorted(model.encoders)}; expected some of these")
-    n = len(arrays[wanted[0]]) if arrays[wanted[0]].ndim else 0
-    if uneven := [k for k in wanted if arrays[k].ndim < 1 or len(arrays[k]) != n]:
+    n = arrays[wanted[0]].shape[0] if arrays[wanted[0]].ndim else 0
+    if uneven := [k for k in wanted if arrays[k].ndim < 1 or arrays[k].shape[0] != n]:
         raise InputError(
             f"{uneven[0]!r} in {command.data} has another number of rows than {wanted[0]!r}, which has {n}; expected arrays "
             f"(n, ...) of the same n items, a single item as row[None]"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from inspect import Parameter, signature
 from pathlib import Path
@@ -184,11 +184,23 @@ def _value(text: str) -> int | float | str:
     return text
 
 
-def arrays_of(file: Path, asked: set[str | None] | None) -> Table:
-    """Read the arrays of a file under the names of the modalities; rows that are marked as absent become NaN."""
+def is_file(name: str) -> bool:
+    """Tell whether data are a file or a folder rather than a source that has a name."""
+    from tuplet.catalog import READERS, SOURCES
+
+    return name not in READERS and name not in SOURCES and (bool(Path(name).suffix) or Path(name).is_dir())
+
+
+def arrays_of(
+    file: Path, asked: set[str | None] | None, order: Mapping[str, Sequence[str]] | None = None, id: str | None = None
+) -> Table:
+    """Read the arrays of a file by modality, columns of tables in some order; rows that are marked as absent become NaN."""
     from tuplet.data import Table as Columns
+    from tuplet.data._inputs import raw_arrays
     from tuplet.data._npz import members
 
+    if file.suffix.lower() not in ARRAYS:
+        return raw_arrays(file, order or {}, id, {k for k in asked or () if k is not None} - set(order or ()))
     if file.suffix.lower() == ".npz":
         return members(file, None if asked is None else {k for k in asked if k is not None})[0]
     table = Columns.open(file)

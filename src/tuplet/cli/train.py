@@ -12,7 +12,7 @@ from tyro.conf import Positional
 
 from tuplet.cli.audit import planned
 from tuplet.cli.runs import NOTE, data_recipe, file_recipe, read_note
-from tuplet.cli.source import Reading
+from tuplet.cli.source import Reading, is_file
 from tuplet.errors import InputError
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _asked(command: Train, first: bool) -> tuple[dict[str, Any], Recipe]:
     python = command.data.endswith(".py")
     settings = {k: getattr(command, k) for k in ("epochs", "dim", "batch_size", "lr", "tau")}
     named = command.data.partition("?")[0]
-    file = str(Path(named).absolute()) if Path(named).suffix else named
+    file = str(Path(named).absolute()) if is_file(named) else named
     note: dict[str, Any] = {
         "schema": 1,
         "data": None if python else file + command.data[len(named) :],

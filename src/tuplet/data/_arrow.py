@@ -46,13 +46,12 @@ def is_hub(values: Any) -> bool:
 
 @contextmanager
 def readable(what: str, fix: str) -> Iterator[None]:
-    """Turn every way in which a table can be broken into one line."""
-    pa = arrow()
+    """Turn every way in which data can be broken into one line."""
     try:
         yield
     except InputError:
         raise
-    except (pa.ArrowException, ValueError, TypeError, OSError, MemoryError, KeyError, OverflowError) as error:
+    except Exception as error:  # libraries raise what their decoders raise
         seen = " ".join(str(error).split())[:160]
         raise InputError(f"{what} cannot be read ({type(error).__name__}: {seen}); {fix}") from None
 
@@ -147,8 +146,8 @@ def checksum(paths: list[Path]) -> str:
     return found[0] if len(found) == 1 else hashlib.sha256(" ".join(found).encode()).hexdigest()
 
 
-def read_folder(folder: Path) -> tuple[dict[str, Any], list[Path]]:
-    """Read a folder of tables: parts of one table become one, others keep the name of their file."""
+def read_folder(folder: Path) -> tuple[Any, list[Path]]:
+    """Read a folder of tables: one table, of which files are parts, or several by the name of their file."""
     pa = arrow()
     files = sorted(p for p in folder.iterdir() if p.suffix.lower() in FILES and not p.name.startswith((".", "_")))
     if not files:
@@ -160,10 +159,10 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], list[Path]]:
     if len(files) > 1 and len({_plain(p.stem) for p in files}) == 1 and _parts(list(tables.values())):
         with readable(str(folder), "write its files with the same types"):
             whole = pa.concat_tables(list(tables.values()), promote_options="permissive")
-        return {folder.name: whole}, files
+        return whole, files
     if twice := [p.name for p in files if sum(p.stem == q.stem for q in files) > 1]:
         raise InputError(f"path {folder} has {' and '.join(twice)}, expected one file per modality; move one of them away")
-    return {p.stem: table for p, table in tables.items()}, files
+    return {p.stem: table for p, table in tables.items()} if len(files) > 1 else tables[files[0]], files
 
 
 def _plain(stem: str) -> str:

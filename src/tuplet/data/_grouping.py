@@ -66,8 +66,8 @@ def grouped(
             found.notes.append(f"{name} holds dates or times and was left out; give them as numbers to use them")
         else:
             numbers.setdefault(name, []).append((name, values))
-    if single and len(numbers) == 1:
-        numbers = {single: next(iter(numbers.values()))}
+    if single:
+        numbers = {single if len(numbers) == 1 or k == single else f"{single}.{k}": v for k, v in numbers.items()}
     for group, columns in numbers.items():
         if only is None or group in only:
             _add(found, where, group, columns, folder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuplet.data._arrow import as_table, is_table, needs
-from tuplet.data._columns import as_array, is_frame, is_missing
-from tuplet.data._grouping import grouped
+from tuplet.data._arrow import as_table, is_table, needs, read_folder, read_table
+from tuplet.data._columns import as_array, as_strings, is_frame, is_missing, is_series, is_text
+from tuplet.data._grouping import Grouped, grouped
+from tuplet.data._join import join, one_column
 from tuplet.data._media import picture_paths, read_pictures
 from tuplet.data._named import RESERVED, Known, from_named
+from tuplet.data._omics import FILES as OMICS
+from tuplet.data._omics import assays, is_annotated, is_multi, read_omics
 from tuplet.data._padding import lengths, spread
 from tuplet.data._ragged import pad, uneven
 from tuplet.data._sparse import Sparse, is_sparse
@@ -32,10 +35,17 @@ class Inputs:
     present: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    offered: list[str] = field(default_factory=list)
 
     def add(self, name: str, values: Any, folder: Path | None = None) -> None:
         """Add one array in any of its forms."""
         argument = f"modalities[{name!r}]"
+        if (
+            is_series(values)
+            and values.dtype.kind == "O"
+            and (uneven(values.to_numpy()) or picture_paths(list(values), folder))
+        ):
+            self.ids[name], values = list(values.index), list(values)
         if is_sparse(values):
             self.arrays[name] = Sparse.of(argument, values)
             return
@@ -58,93 +68,96 @@ class Inputs:
                 self.notes.append(f"{name} names pictures, which were read from their files")
         self.arrays[name] = values
 
+    def update(self, part: Grouped) -> None:
+        """Add what is known of the columns of a table."""
+        self.columns |= part.columns
+        self.present |= part.present
+        self.notes += part.notes
+
+    def label(self, name: str, frame: Any, asked: Mapping[str, Any]) -> None:
+        """Add the columns of a frame that are targets or groups, each with its index."""
+        self.offered += [str(c) for c in frame.columns]
+        names = _apart(asked) | {"label", "target"} | ({"group"} if asked["group"] is None else set())
+        chosen = [c for c in frame.columns if c in names or str(c).startswith("target.")]
+        if chosen:
+            self.arrays[f"columns of {name}"] = frame[chosen]
+
     def source(self, asked: Mapping[str, Any], **about: Any) -> Source:
         """Make the source."""
-        given = dict(asked)
+        given = {**asked, "modalities": None if asked["modalities"] is None else list(asked["modalities"])}
         given["kinds"] = {**self.kinds, **(given["kinds"] or {})} if self.kinds else given["kinds"]
         if self.ids:
             given["id"] = {**self.ids, **(given["id"] if isinstance(given["id"], Mapping) else {})}
-        return from_named(self.arrays, **given, known=Known(self.present, self.columns, self.notes), **about)
+        return from_named(self.arrays, **given, known=Known(self.present, self.columns, self.notes, self.offered), **about)
 
 
-def from_mapping(x: Mapping[str, Any], asked: Mapping[str, Any], *, folder: Path | None = None, **about: Any) -> Source:
-    """Make a source of named values, each in any form."""
+def gathered(x: Any, asked: Mapping[str, Any], *, where: str = "the table", folder: Path | None = None) -> Inputs:
+    """Bring named values in any form, one table, AnnData or MuData to named arrays."""
+    found = Inputs(kinds=dict(asked["kinds"]) if isinstance(asked["kinds"], Mapping) else {})
+    if is_frame(x) or is_table(x):
+        _one_table(found, where, x, asked, folder)
+        return found
     if isinstance(asked["modalities"], Mapping):
         raise InputError("modalities is a dict of columns, which needs one table; of several arrays or tables, list names")
-    found = Inputs(kinds=_kinds(asked))
-    tables = {k: v for k, v in x.items() if is_table(v)}
-    wanted = None if asked["modalities"] is None else set(asked["modalities"])
-    apart = {v for v in (asked["target"], asked["group"], asked["id"]) if isinstance(v, str)}
-    for name, values in x.items():
-        if name in tables:
-            _add_table(found, name, as_table(f"modalities[{name!r}]", values), asked["id"], apart, wanted, folder)
-        elif tables and is_frame(values) and isinstance(asked["id"], str) and asked["id"] in values.columns:
-            found.arrays[name] = values.set_index(asked["id"])
+    if is_multi(x):  # it has labels of its own beside those of its assays
+        found.label("obs", x.obs, asked)
+    rows = {}
+    for name, values in (x if isinstance(x, Mapping) else assays(x)).items():
+        if is_table(values):
+            table = as_table(f"modalities[{name!r}]", values)
+            rows[name] = table.num_rows
+            _add_table(found, name, table, asked, folder)
+        elif is_annotated(values):
+            _add_assay(found, name, values, asked)
         else:
             found.add(name, values, folder)
-    asked = {**asked, "id": None} if found.ids and isinstance(asked["id"], str) else asked
-    if tables and not found.ids:
-        _equal_rows({k: as_table(k, v).num_rows for k, v in tables.items()})
-    return found.source(asked, **about)
-
-
-def _add_table(
-    found: Inputs, name: str, table: Any, id: Any, apart: set[str], wanted: set[str] | None, folder: Path | None
-) -> None:
-    """Add the columns of one table of several; its labels and groups keep the ids of its rows."""
-    key = id if isinstance(id, str) else "id"
-    if isinstance(id, str) and id not in table.column_names:
-        raise InputError(f"id is {id!r}, which {name!r} does not have; it has {table.column_names[:40]}")
-    part = grouped(f"{name!r}", table, apart=apart | {key}, folder=folder, single=name)
-    ids = part.arrays.pop(key, None) if key in table.column_names else None
-    said = {k: v for k, v in part.arrays.items() if k in apart or k in RESERVED or k.startswith("target.")}
-    for k, v in part.arrays.items():
-        if k in said:
-            continue
-        k = k if k == name else f"{name}.{k}"
-        found.add(k, v, folder)
-        if ids is not None:
-            found.ids[k] = ids
-    found.columns |= part.columns
-    found.present |= {k if k == name else f"{name}.{k}": v for k, v in part.present.items()}
-    found.notes += part.notes
-    if said and ids is None:
-        for k, v in said.items():
-            if k in found.arrays and not np.array_equal(as_array(k, found.arrays[k]), as_array(k, v)):
-                raise InputError(f"{name!r} has a column {k!r} with other values than another table; give both an id column")
-            found.arrays[k] = v
-    elif said:
-        try:
-            import pandas as pd
-        except ImportError:
-            raise needs("joining labels by id", "tables", "pandas") from None
-        found.arrays[f"columns of {name}"] = pd.DataFrame({k: list(v) for k, v in said.items()}, index=ids)
-
-
-def _kinds(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the kinds that a user gave; what is no dict is refused later."""
-    return dict(asked["kinds"]) if isinstance(asked["kinds"], Mapping) else {}
-
-
-def _equal_rows(rows: Mapping[str, int]) -> None:
-    """Refuse tables of different length that have no id to join them by."""
-    if len(set(rows.values())) > 1:
+    if not found.ids and len(set(rows.values())) > 1:
         said = ", ".join(f"{k} {n}" for k, n in rows.items())
         raise InputError(
             f"tables have different numbers of rows ({said}) and no column 'id'; add one to each, or name it with --id (id=)"
         )
+    return found
 
 
-def from_one_table(where: str, x: Any, asked: Mapping[str, Any], *, folder: Path | None = None, **about: Any) -> Source:
-    """Make a source of one table, whose columns are grouped into modalities."""
-    found = one_table(where, x, asked, folder=folder)
-    wanted = asked["modalities"]
-    names = None if wanted is None else list(wanted)
-    return found.source({**asked, "modalities": names}, **about)
+def open_data(path: Path) -> tuple[Any, list[Path]]:
+    """Read a file or a folder of tables: one table, several by name, AnnData or MuData; also return the files."""
+    if path.is_dir():
+        return read_folder(path)
+    return read_omics(path) if path.suffix.lower() in OMICS else read_table(path), [path]
 
 
-def one_table(where: str, x: Any, asked: Mapping[str, Any], *, folder: Path | None = None) -> Inputs:
-    """Group the columns of one table into named arrays."""
+def raw_arrays(path: Path, columns: Mapping[str, Sequence[str]], id: str | None, apart: set[str]) -> dict[str, Any]:
+    """Read what a trained model embeds, columns in the order of its training; rows that are absent become NaN or None."""
+    x, _ = open_data(path)
+    asked: dict[str, Any] = {**dict.fromkeys(("modalities", "target", "group", "kinds")), "id": id, "apart": apart}
+    if is_table(x):
+        asked["modalities"] = {k: cs for k, cs in columns.items() if set(cs) <= set(x.column_names)} or None
+    found = gathered(x, asked, where=str(path), folder=path if path.is_dir() else path.parent)
+    frames = {k: v for k, v in found.arrays.items() if is_frame(v)}
+    rows = join({k: v for k, v in found.arrays.items() if k not in frames and not _says(k, apart)}, found.ids, found.present)
+    said = {k: v for k, v in found.arrays.items() if _says(k, apart)} | ({"id": np.array(rows.ids)} if found.ids else {})
+    for name in dict.fromkeys(c for frame in frames.values() for c in frame.columns):
+        said[name] = rows.column(name, one_column("target", name, {k: f for k, f in frames.items() if name in f.columns}))
+    out = {
+        k: np.array(["" if t is None else t for t in as_strings(k, v)]) if is_text(as_array(k, v)) else v
+        for k, v in said.items()
+    }
+    for k, v in rows.arrays.items():
+        own, wanted, here = found.columns.get(k, ()), columns.get(k, ()), rows.present.get(k, np.ones(1, dtype=bool))
+        values: Any = v.matrix if isinstance(v, Sparse) else as_array(k, v)
+        if own and set(wanted) <= set(own):
+            values = values[:, [own.index(c) for c in wanted]]
+        if not here.all():
+            values = values.toarray() if isinstance(v, Sparse) else values
+            numbers = values.dtype.kind in "biuf"
+            values = values.astype(np.float64 if numbers else object)
+            values[~here] = np.nan if numbers else None
+        out[k] = values
+    return out
+
+
+def _one_table(found: Inputs, where: str, x: Any, asked: Mapping[str, Any], folder: Path | None) -> None:
+    """Group the columns of one table; the index of a frame joins labels that have one too."""
     index = None
     if is_frame(x):
         own = asked["id"] is None and "id" not in x.columns and x.index.is_unique and x.index.nlevels == 1
@@ -152,13 +165,58 @@ def one_table(where: str, x: Any, asked: Mapping[str, Any], *, folder: Path | No
         x = x.reset_index(drop=True)
         for c in [c for c in x.columns if any(isinstance(v, np.ndarray) and v.ndim > 1 for v in x[c][:1])]:
             x[c] = x[c].map(lambda v: v.tolist() if isinstance(v, np.ndarray) else v)
-    apart = {v for v in (asked["target"], asked["group"], asked["id"]) if isinstance(v, str)}
-    part = grouped(where, as_table(where, x), apart=apart, wanted=asked["modalities"], folder=folder)
-    found = Inputs(kinds=_kinds(asked), columns=part.columns, notes=part.notes)
+    part = grouped(where, as_table(where, x), apart=_apart(asked), wanted=asked["modalities"], folder=folder)
     for k, v in part.arrays.items():
         found.add(k, v, folder)
-    found.present |= part.present
-    if index is not None:
-        apart |= {k for k in found.arrays if k in RESERVED or k.startswith("target.")}
-        found.ids = {k: index for k in found.arrays if k not in apart}
-    return found
+        if index is not None and not _says(k, _apart(asked)):
+            found.ids[k] = index
+    found.update(part)
+
+
+def _add_table(found: Inputs, name: str, table: Any, asked: Mapping[str, Any], folder: Path | None) -> None:
+    """Add the columns of one table of several; its labels and groups keep the ids of its rows."""
+    key, apart = asked["id"] if isinstance(asked["id"], str) else "id", _apart(asked)
+    if isinstance(asked["id"], str) and key not in table.column_names:
+        raise InputError(f"id is {key!r}, which {name!r} does not have; it has {table.column_names[:40]}")
+    part = grouped(repr(name), table, apart=apart | {key}, folder=folder, single=name)
+    ids = part.arrays.pop(key, None)
+    said = {k: part.arrays.pop(k) for k in list(part.arrays) if _says(k, apart)}
+    for k, v in part.arrays.items():
+        found.add(k, v, folder)
+        if ids is not None:
+            found.ids[k] = ids
+    found.update(part)
+    if said and ids is not None:
+        try:
+            import pandas as pd
+        except ImportError:
+            raise needs("joining labels by id", "tables", "pandas") from None
+        found.arrays[f"columns of {name}"] = pd.DataFrame({k: list(v) for k, v in said.items()}, index=ids)
+        return
+    for k, v in said.items():
+        if k in found.arrays and not np.array_equal(as_array(k, found.arrays[k]), as_array(k, v)):
+            raise InputError(f"{name!r} has a column {k!r} with other values than another table; give both an id column")
+        found.arrays[k] = v
+
+
+def _apart(asked: Mapping[str, Any]) -> set[str]:
+    """Return the names of columns that a user asks for as target, group or id."""
+    more: set[str] = asked.get("apart", set())
+    return more | {v for v in (asked["target"], asked["group"], asked["id"]) if isinstance(v, str)}
+
+
+def _says(name: str, apart: set[str]) -> bool:
+    """Tell whether a column is a target, a group or an id."""
+    return name in apart or name in RESERVED or name.startswith("target.")
+
+
+def _add_assay(found: Inputs, name: str, values: Any, asked: Mapping[str, Any]) -> None:
+    """Add one assay: its matrix, the names of its cells, and the labels in ``obs``."""
+    if isinstance(asked["id"], str):
+        raise InputError(f"id is {asked['id']!r}, but {name!r} is AnnData, which is joined by obs_names; set those")
+    if values.X is None:
+        raise InputError(f"modalities[{name!r}] is AnnData without X; fill it, for instance from a layer")
+    found.add(name, values.X)
+    found.ids[name] = list(values.obs_names)
+    found.columns |= {name: tuple(map(str, values.var_names))} if len(values.var_names) else {}
+    found.label(name, values.obs, asked)

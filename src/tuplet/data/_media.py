@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def read_pictures(argument: str, given: Sequence[Path | bytes | None]) -> NDArra
         if out is None:
             first = name
             shape = (len(given), 3, *pixels.shape[:2])
-            check_memory(argument, float(np.prod(shape)), "give smaller pictures, or fewer")
+            check_memory(argument, math.prod(shape), "give smaller pictures, or fewer")
             out = np.zeros(shape, np.uint8)
         if pixels.shape[:2] != out.shape[2:]:
             raise InputError(

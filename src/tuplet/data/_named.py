@@ -39,6 +39,7 @@ class Known:
     present: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    offered: Sequence[str] = ()
 
 
 def from_named(
@@ -70,7 +71,7 @@ def from_named(
     if unknown := [m for m in wanted or () if m not in left]:
         raise InputError(f"modalities names {unknown[0]!r}, expected some of {names}")
     keep = set(wanted or ())
-    frames = _Frames(left, keep)
+    frames = _Frames(left, keep, known.offered)
     ids = frames.ids(id, (target, group))
     targets = frames.targets(target, group)
     groups = frames.take("group", "group" if group is None and "group" in frames.free([target]) else group)
@@ -118,8 +119,8 @@ def from_named(
 class _Frames:
     """Named arrays from which targets, groups and ids are taken out."""
 
-    def __init__(self, left: dict[str, Any], keep: set[str]) -> None:
-        self.left, self.keep = left, keep
+    def __init__(self, left: dict[str, Any], keep: set[str], offered: Sequence[str]) -> None:
+        self.left, self.keep, self.offered = left, keep, offered
         self.shared = ""  # name of the array that holds the ids of the rows of all others
 
     def free(self, asked: Iterable[Any]) -> list[str]:
@@ -169,7 +170,7 @@ class _Frames:
                 and (not is_text(array) or _repeats(array))
             ):
                 found.append(k)
-        return list(dict.fromkeys(found))
+        return list(dict.fromkeys([*found, *self.offered]))
 
     def targets(self, target: Any, group: Any) -> dict[str, Any]:
         """Take out the targets that are named, or those that bear the name of one."""

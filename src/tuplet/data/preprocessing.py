@@ -82,6 +82,8 @@ class Preprocessing:
         """
         if self.modality.kind == "text":
             return hashed(name, raw)
+        if hasattr(raw, "var_names") and hasattr(raw, "X"):  # AnnData
+            raw = self._matrix(name, raw)
         if self.library or is_sparse(raw):
             return self._counts(name, raw)
         padded = self.modality.kind == "padded"
@@ -98,6 +100,12 @@ class Preprocessing:
                 f"{self.scale.deviation:g}; give whole numbers from 0 to {self.scale.deviation:g}"
             )
         return self.rows(name, array, present), present
+
+    def _matrix(self, name: str, raw: Any) -> Any:
+        """Return the matrix of AnnData, its columns in the order of the training."""
+        if lacking := sorted(set(self.columns) - set(raw.var_names)):
+            raise InputError(f"{name} lacks the columns {lacking[:20]}, expected all those of the training")
+        return (raw[:, list(self.columns)] if self.columns else raw).X
 
     def _counts(self, name: str, raw: Any) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Treat rows of a sparse matrix, or dense ones where the training had sparse ones."""

@@ -11,12 +11,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tuplet.data._arrow import FILES, checksum, is_table, read_folder, read_table
+from tuplet.data._arrow import FILES, checksum, is_table
 from tuplet.data._columns import is_frame, plain_text
 from tuplet.data._hints import with_hints
-from tuplet.data._inputs import from_mapping, from_one_table
+from tuplet.data._inputs import gathered, open_data
 from tuplet.data._named import from_named
 from tuplet.data._npz import members
+from tuplet.data._omics import FILES as OMICS
+from tuplet.data._omics import is_annotated, is_multi
 from tuplet.data._padding import padding_note
 from tuplet.data._scaling import Scaling
 from tuplet.data.arrays import from_columns
@@ -49,8 +51,10 @@ def read(
               that a modality lacks are absent in it, and the same ids in another order give the same pairs.
             - one frame or table of any kind. Each column of lists, text or paths of pictures is a modality; columns of
               numbers are grouped by the part of their name before the first ``.`` or ``/``.
-            - the path of an ``.npz``, ``.safetensors``, ``.csv``, ``.tsv``, ``.parquet``, ``.feather`` or ``.arrow`` file, or
-              of a folder of such tables: parts of one table, or one table per modality, joined by a column ``id``.
+            - AnnData (also as an entry of a dict) or MuData, joined by ``obs_names``, with labels in ``obs``.
+            - the path of an ``.npz``, ``.safetensors``, ``.h5ad``, ``.h5mu``, ``.csv``, ``.tsv``, ``.parquet``, ``.feather`` or
+              ``.arrow`` file, or of a folder of tables: parts of one table, or one table per modality, joined by a column
+              ``id``.
         modalities: names of those to take; all when left out. Of one table also name -> columns.
         target: name of an array or of a column of a frame, or a dict of name -> values. ``label``, ``target`` and
             ``target.NAME`` are targets by their name.
@@ -88,14 +92,12 @@ def read(
     }
     if isinstance(x, str | Path):
         return _file(Path(x), asked)
-    if is_frame(x) or is_table(x):
-        return from_one_table("the table", x, asked, name="table")
-    if not isinstance(x, Mapping):
+    if not (isinstance(x, Mapping) or is_frame(x) or is_table(x) or is_annotated(x) or is_multi(x)):
         raise InputError(
-            f"x is a {type(x).__name__}, expected a dict of name -> array, text, frame or Series, one frame or table, or the "
-            f"path of a file"
+            f"x is a {type(x).__name__}, expected a dict of name -> array, text, frame or Series, one frame or table, AnnData, "
+            f"MuData, or the path of a file"
         )
-    return from_mapping(x, asked)
+    return gathered(x, asked).source(asked)
 
 
 def _file(path: Path, asked: dict[str, Any]) -> Source:
@@ -110,26 +112,17 @@ def _file(path: Path, asked: dict[str, Any]) -> Source:
         return from_npz(path, **asked)
     if suffix == ".safetensors":
         return _table(path, **asked)
-    if suffix in FILES or path.is_dir():
-        return _tables(path, asked)
-    what = f"ends in {suffix[:20]!a}" if suffix else "has no ending and is no folder"
-    raise InputError(
-        f"path {str(path)[:200]!a} {what}, expected a file that ends in .npz, .safetensors, {', '.join(FILES)}; save arrays "
-        f"with numpy.savez, or read the file with pandas and give tuplet.data.read({{name: frame, ...}})"
-    )
-
-
-def _tables(path: Path, asked: dict[str, Any]) -> Source:
-    """Read a file that is one table, or a folder of tables."""
-    tables, files = read_folder(path) if path.is_dir() else ({path.stem: read_table(path)}, [path])
-    about = Provenance(title=path.name, origin=str(path), sha256=checksum(files))
-    folder = path if path.is_dir() else path.parent
+    if suffix not in (*FILES, *OMICS) and not path.is_dir():
+        what = f"ends in {suffix[:20]!a}" if suffix else "has no ending and is no folder"
+        raise InputError(
+            f"path {str(path)[:200]!a} {what}, expected a folder of tables, or a file that ends in .npz, .safetensors, "
+            f"{', '.join((*FILES, *OMICS))}; save arrays with numpy.savez, or read the file with pandas and give the frame"
+        )
+    x, files = open_data(path)
     try:
-        if len(tables) == 1:
-            return from_one_table(
-                str(path), next(iter(tables.values())), asked, folder=folder, name=path.stem, provenance=about
-            )
-        return from_mapping(tables, asked, folder=folder, name=path.stem, provenance=about)
+        found = gathered(x, asked, where=str(path), folder=path if path.is_dir() else path.parent)
+        about = Provenance(title=path.name, origin=str(path), sha256=checksum(files))
+        return found.source(asked, name=path.stem, provenance=about)
     except InputError as error:
         raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
 

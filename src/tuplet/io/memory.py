@@ -24,7 +24,7 @@ def free_memory() -> int:
     return min(found, default=8 * 10**9)
 
 
-def check_memory(argument: str, size: float, fix: str) -> None:
+def check_memory(argument: str, size: int, fix: str) -> None:
     """Refuse what would take more than half of the free memory, before any of it is taken."""
     most = free_memory() // 2
     if size > most:
