@@ -1,5 +1,6 @@
 """Tables, sparse matrices, series of different length and pictures: what `read` makes of them, and what it refuses."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -312,3 +313,50 @@ def test_a_trained_model_embeds_tables_by_the_names_of_their_columns(tmp_path, m
     assert len(rows["c"]) == 2 * N - 10
     assert set(found["a.csv"]["part"]) == {"train", "val", "test"}
     assert found["c"]["label"][:3].tolist() == found["a.csv"]["label"][:3].tolist()
+
+
+class Hub:
+    """What `read` needs to see of a Hugging Face data set, where datasets is not installed."""
+
+    features = None
+
+    def __init__(self, table):
+        self.table = table
+
+    def __len__(self):
+        return len(self.table)
+
+    def with_format(self, form):
+        assert form == "arrow"
+        return self
+
+    def __getitem__(self, rows):
+        return self.table[rows]
+
+
+def test_published_data_sets_bring_their_classes_and_parts(tmp_path):
+    features = {"info": {"features": {"label": {"names": ["no", "yes"], "_type": "ClassLabel"}}}}
+    table = pa.table({"note": IDS, "spec": X.tolist(), "label": [-1 if i == 3 else int(y) for i, y in enumerate(Y)]})
+    table = table.replace_schema_metadata({"huggingface": json.dumps(features)})
+    parts = {"train": table[:36], "validation": table[36:48], "test": table[48:]}
+    for k, v in parts.items():
+        (tmp_path / "saved" / k).mkdir(parents=True)
+        (tmp_path / "hub").mkdir(exist_ok=True)
+        with pa.ipc.new_stream(tmp_path / "saved" / k / "data-00000-of-00001.arrow", v.schema) as out:
+            out.write_table(v)
+        pq.write_table(v, tmp_path / "hub" / f"{k}-00000-of-00001.parquet")
+    (tmp_path / "saved" / "dataset_dict.json").write_text("{}")
+    for x in (Hub(table), {k: Hub(v) for k, v in parts.items()}, tmp_path / "saved", tmp_path / "hub"):
+        source = read(x)
+        assert source.targets["label"].names == ("no", "yes")
+        seen, _, label = whole(source, "spec")
+        back = source.preprocessing["spec"].scale.undo(seen)
+        order = [int(np.abs(X - row).sum(axis=1).argmin()) for row in back]
+        assert label.tolist() == [-1 if i == 3 else int(Y[i]) for i in order]
+        if not isinstance(x, Hub):
+            assert [len(p) for p in (source.train, source.val, source.test)] == [36, 12, 12]
+            assert sorted(order[i] for i in source.split.train) == list(range(36))
+    two = read({k: Hub(parts[k]) for k in ("train", "test")})
+    assert [len(p) for p in (two.train, two.val, two.test)] == [29, 7, 12]
+    assert "no val part: a fifth of the training rows" in " ".join(two.provenance.notes)
+    refused(lambda: read({"train": Hub(table), "extra": Hub(table)}), "part 'extra'", "validation")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from tuplet.types import InputError
 
 FILES = (".csv", ".tsv", ".parquet", ".feather", ".arrow")
 """Endings of files that are one table each."""
+PARTS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "dev": 1, "test": 2}
+"""Name of a part of a data set -> its number in a split."""
 SMALLER = "give fewer columns or rows, or write it as .safetensors with tuplet.data.write_table"
 
 
@@ -35,13 +38,17 @@ def is_table(values: Any) -> bool:
     """Tell whether this is a frame without an index: polars, Arrow or another one, or a Hugging Face data set."""
     if isinstance(values, Mapping) or hasattr(values, "iloc"):
         return False
-    columns = hasattr(values, "columns") or hasattr(values, "column_names")
-    return columns and (hasattr(values, "to_arrow") or hasattr(values, "__arrow_c_stream__") or is_hub(values))
+    frame = hasattr(values, "collect_schema") or hasattr(values, "columns")
+    return is_hub(values) or (frame and (hasattr(values, "lazy") or hasattr(values, "__arrow_c_stream__")))
 
 
 def is_hub(values: Any) -> bool:
     """Tell whether this is a Hugging Face data set."""
-    return hasattr(values, "features") and hasattr(values, "with_format") and hasattr(values, "column_names")
+    return hasattr(values, "features") and hasattr(values, "with_format") and hasattr(values, "__len__")
+
+
+class Splits(dict[str, Any]):
+    """Tables that are parts of one: training, validation, test."""
 
 
 @contextmanager
@@ -82,7 +89,26 @@ def checked(what: str, table: Any) -> Any:
         raise InputError(f"{what} has two columns called {twice[0][:80]!r}; rename one of them")
     if not table.num_rows or not names:
         raise InputError(f"{what} has {table.num_rows} rows and {len(names)} columns, expected some of both")
-    return table
+    return _named_classes(table)
+
+
+def _named_classes(table: Any) -> Any:
+    """Give codes the names of the classes that a Hugging Face data set notes in its table."""
+    try:
+        features = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
+        named = {k: f["names"] for k, f in features.items() if f.get("_type") == "ClassLabel"}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return table
+    for name in set(named) & set(table.column_names):
+        codes, words = table.column(name).to_pylist(), dict(enumerate(named[name]))
+        table = table.set_column(table.column_names.index(name), name, [[words.get(c) for c in codes]])
+    return table.replace_schema_metadata(None)  # not a second time
+
+
+def joined(what: str, parts: Mapping[Any, Any]) -> Any:
+    """Put parts of one table below each other."""
+    with readable(what, "write its parts with the same types"):
+        return arrow().concat_tables(list(parts.values()), promote_options="permissive")
 
 
 def read_table(path: Path) -> Any:
@@ -148,7 +174,9 @@ def checksum(paths: list[Path]) -> str:
 
 def read_folder(folder: Path) -> tuple[Any, list[Path]]:
     """Read a folder of tables: one table, of which files are parts, or several by the name of their file."""
-    pa = arrow()
+    if (folder / "dataset_dict.json").is_file():  # a saved data set of several parts
+        found = {p.name: read_folder(p) for p in sorted(folder.iterdir()) if p.is_dir()}
+        return Splits({k: table for k, (table, _) in found.items()}), [p for _, files in found.values() for p in files]
     files = sorted(p for p in folder.iterdir() if p.suffix.lower() in FILES and not p.name.startswith((".", "_")))
     if not files:
         raise InputError(
@@ -157,9 +185,11 @@ def read_folder(folder: Path) -> tuple[Any, list[Path]]:
         )
     tables = {p: read_table(p) for p in files}
     if len(files) > 1 and len({_plain(p.stem) for p in files}) == 1 and _parts(list(tables.values())):
-        with readable(str(folder), "write its files with the same types"):
-            whole = pa.concat_tables(list(tables.values()), promote_options="permissive")
-        return whole, files
+        return joined(str(folder), tables), files
+    words = [re.split(r"[-_.]", p.stem)[0].lower() for p in files]
+    if len(files) > 1 and set(words) <= set(PARTS) and "train" in words and _parts(list(tables.values())):
+        parts = {w: [t for t, v in zip(tables.values(), words, strict=True) if v == w] for w in words}
+        return Splits({w: joined(str(folder), dict(enumerate(ts))) for w, ts in parts.items()}), files
     if twice := [p.name for p in files if sum(p.stem == q.stem for q in files) > 1]:
         raise InputError(f"path {folder} has {' and '.join(twice)}, expected one file per modality; move one of them away")
     return {p.stem: table for p, table in tables.items()} if len(files) > 1 else tables[files[0]], files

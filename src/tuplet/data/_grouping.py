@@ -51,7 +51,7 @@ def grouped(
         alone = name in apart or name in RESERVED or name.startswith("target.")
         if chosen and name not in members and not alone:
             continue
-        values = _values(f"{where}: column {name!r}", table.column(name))
+        values = column_values(f"{where}: column {name!r}", table.column(name))
         if values is None:
             found.notes.append(f"{name} has no value in any row and was left out")
             continue
@@ -145,7 +145,7 @@ def _seen(values: Any) -> str:
     return f"text such as {next(str(v) for v in values if v is not None)[:40]!r}" if is_text(values) else "lists or dates"
 
 
-def _values(argument: str, column: Any) -> Any:
+def column_values(argument: str, column: Any) -> Any:
     """Return the values of an Arrow column; None if all are absent."""
     pa = arrow()
     import pyarrow.compute as pc

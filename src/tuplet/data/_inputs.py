@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuplet.data._arrow import as_table, is_table, needs, read_folder, read_table
+from tuplet.data._arrow import PARTS, Splits, arrow, as_table, is_hub, is_table, joined, needs, read_folder, read_table
 from tuplet.data._columns import as_array, as_strings, is_frame, is_missing, is_series, is_text
-from tuplet.data._grouping import Grouped, grouped
+from tuplet.data._grouping import Grouped, column_values, grouped
 from tuplet.data._join import join, one_column
 from tuplet.data._media import picture_paths, read_pictures
 from tuplet.data._named import RESERVED, Known, from_named
@@ -22,6 +22,8 @@ from tuplet.data._padding import lengths, spread
 from tuplet.data._ragged import pad, uneven
 from tuplet.data._sparse import Sparse, is_sparse
 from tuplet.data.source import Source
+from tuplet.data.splits import PARTS as NAMES
+from tuplet.data.splits import Split
 from tuplet.types import InputError
 
 
@@ -36,6 +38,8 @@ class Inputs:
     columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     offered: list[str] = field(default_factory=list)
+    part: NDArray[np.int64] | None = None
+    """Part of the split of each row, where the data say it."""
 
     def add(self, name: str, values: Any, folder: Path | None = None) -> None:
         """Add one array in any of its forms."""
@@ -46,6 +50,8 @@ class Inputs:
             and (uneven(values.to_numpy()) or picture_paths(list(values), folder))
         ):
             self.ids[name], values = list(values.index), list(values)
+        if hasattr(values, "__arrow_c_stream__") and not hasattr(values, "iloc"):  # a column of polars or Arrow
+            values = column_values(argument, arrow().chunked_array(values))
         if is_sparse(values):
             self.arrays[name] = Sparse.of(argument, values)
             return
@@ -68,6 +74,15 @@ class Inputs:
                 self.notes.append(f"{name} names pictures, which were read from their files")
         self.arrays[name] = values
 
+    def _split(self, part: NDArray[np.int64]) -> Split:
+        """Take the parts as they come; a part that is absent is a fifth of the training rows."""
+        part = part.copy()
+        for code in {0, 1, 2} - set(part.tolist()):
+            rows = np.random.default_rng(0).permutation(np.flatnonzero(part == 0))
+            part[rows[: len(rows) // 5]] = code
+            self.notes.append(f"the data have no {NAMES[code]} part: a fifth of the training rows, drawn at random, is it")
+        return Split.of(part)
+
     def update(self, part: Grouped) -> None:
         """Add what is known of the columns of a table."""
         self.columns |= part.columns
@@ -86,6 +101,8 @@ class Inputs:
         """Make the source."""
         given = {**asked, "modalities": None if asked["modalities"] is None else list(asked["modalities"])}
         given["kinds"] = {**self.kinds, **(given["kinds"] or {})} if self.kinds else given["kinds"]
+        if self.part is not None and len(set(self.part.tolist())) > 1 and given["split"] is None:
+            given["split"] = self._split(self.part)
         if self.ids:
             given["id"] = {**self.ids, **(given["id"] if isinstance(given["id"], Mapping) else {})}
         return from_named(self.arrays, **given, known=Known(self.present, self.columns, self.notes, self.offered), **about)
@@ -94,6 +111,13 @@ class Inputs:
 def gathered(x: Any, asked: Mapping[str, Any], *, where: str = "the table", folder: Path | None = None) -> Inputs:
     """Bring named values in any form, one table, AnnData or MuData to named arrays."""
     found = Inputs(kinds=dict(asked["kinds"]) if isinstance(asked["kinds"], Mapping) else {})
+    if isinstance(x, Mapping) and x and (isinstance(x, Splits) or all(map(is_hub, x.values()))):
+        if unknown := sorted(set(x) - set(PARTS)):
+            raise InputError(
+                f"{where} has a part {unknown[0]!r}, expected some of {', '.join(PARTS)}; take one part, or rename it"
+            )
+        parts = {k: as_table(f"{where}: {k}", v) for k, v in x.items()}
+        x, found.part = joined(where, parts), np.repeat([PARTS[k] for k in parts], [t.num_rows for t in parts.values()])
     if is_frame(x) or is_table(x):
         _one_table(found, where, x, asked, folder)
         return found
