@@ -48,14 +48,19 @@ def made(tmp_path_factory):
 
 
 def forms(good):
-    """Yield damaged texts of a JSON file: raw ones, and each key removed or of another type."""
+    """Yield damaged texts of a JSON file: raw ones, and each key removed or of three other types, in turn."""
     yield from RAW
     content = json.loads(good)
-    for key in content:
-        for value in (None, [], {}, "x", -1, float("nan"), "\ud800", json.loads("[" * 60 + "]" * 60)):
+    for i, key in enumerate(content):
+        for value in in_turn((None, [], {}, "x", -1, float("nan"), "\ud800", json.loads("[" * 60 + "]" * 60)), i):
             if type(value) is not type(content[key]) or isinstance(value, int | float):
                 yield json.dumps(content | {key: value})
         yield json.dumps({k: v for k, v in content.items() if k != key})
+
+
+def in_turn(values, i):
+    """Pick three of some values, others for each ``i``."""
+    return [values[(3 * i + j) % len(values)] for j in range(3)]
 
 
 def answer(command, capsys):
@@ -102,8 +107,8 @@ def test_damaged_checkpoints_are_one_line(made, capsys):
 
     more = [*TRAIN[:5], "3", *TRAIN[6:]]
     assert answer(more, capsys)[0] == 2  # other settings
-    for key in state:
-        for value in (None, [3], {"a": []}, "x", -1, 10**9, float("nan")):
+    for i, key in enumerate(state):
+        for value in in_turn((None, [3], {"a": []}, "x", -1, 10**9, float("nan")), i):
             if key == "data" and value == "x":
                 continue
             write(tensors, state, **{key: value})
