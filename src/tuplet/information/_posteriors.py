@@ -97,17 +97,17 @@ def _mlps(
     fold = torch.arange(len(parts)).unsqueeze(1)
     weights = [torch.randn(s, generator=generator) * math.sqrt(2 / s[1]) for s in ((64, inputs.shape[2]), (wide, 64))]
     # every fold begins with the same weights
-    w1, w2 = (w.mT.repeat(len(parts), 1, 1).requires_grad_() for w in weights)
-    b1, b2 = (torch.zeros(len(parts), 1, len(w), requires_grad=True) for w in weights)
+    w1, w2 = (w.repeat(len(parts), 1, 1).requires_grad_() for w in weights)
+    b1, b2 = (torch.zeros(len(parts), len(w), 1, requires_grad=True) for w in weights)
 
-    def logits(rows: Tensor) -> Tensor:
-        return torch.baddbmm(b2, F.relu(torch.baddbmm(b1, rows, w1)), w2)
+    def logits(rows: Tensor) -> Tensor:  # (folds, width, rows) -> (folds, classes, rows), as the loss reads them
+        return torch.baddbmm(b2, w2, F.relu(torch.baddbmm(b1, w1, rows)))
 
     def losses(rows: Tensor, told: Tensor, share: Tensor) -> Tensor:
-        return (F.cross_entropy(logits(rows).mT, told, reduction="none") * share).sum(1)
+        return (F.cross_entropy(logits(rows), told, reduction="none") * share).sum(1)
 
     optimiser = torch.optim.AdamW([w1, b1, w2, b2], lr=3e-3, weight_decay=1e-2, fused=True)
-    shown, seen, unseen = inputs[fold, fit], inputs[fold, watched], inputs[fold, new]
+    shown, seen, unseen = (inputs[fold, rows].mT.contiguous() for rows in (fit, watched, new))
     best, age = torch.full((len(parts),), math.inf), torch.zeros(len(parts))
     kept = [p.detach().clone() for p in (w1, b1, w2, b2)]
     for _ in range(STEPS):
@@ -124,7 +124,7 @@ def _mlps(
     with torch.no_grad():
         for now, then in zip((w1, b1, w2, b2), kept, strict=True):
             now.copy_(then)
-        read = logits(unseen).double().softmax(2).numpy()
+        read = logits(unseen).mT.double().softmax(2).numpy()
     return [read[k, : len(test)] for k, (_, test) in enumerate(parts)]
 
 
