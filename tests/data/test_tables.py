@@ -360,3 +360,48 @@ def test_published_data_sets_bring_their_classes_and_parts(tmp_path):
     assert [len(p) for p in (two.train, two.val, two.test)] == [29, 7, 12]
     assert "no val part: a fifth of the training rows" in " ".join(two.provenance.notes)
     refused(lambda: read({"train": Hub(table), "extra": Hub(table)}), "part 'extra'", "validation")
+
+
+def test_a_checkup_names_what_is_wrong_with_the_fix(tmp_path, capsys):
+    n = 200
+    x = rng.normal(size=(n, 3))
+    y = x[:, 0] > 0
+    table = pd.DataFrame(
+        {"imu.x": x[:, 0], "imu.t": np.arange(n) * 0.1, "snd.a": np.where(y, np.nan, x[:, 1]), "snd.b": x[:, 2]}
+    )
+    table["note"] = [f"word {i % 7}" for i in range(n)]
+    table["label"] = np.where(np.arange(n) < 3, "rare", np.where(y, "yes", "no"))
+    table["snd.b"] = table["snd.b"].where(table["snd.a"].notna())
+    table["who"] = np.where(table["label"] == "yes", 0, 20) + np.arange(n) % 20
+    table.to_csv(tmp_path / "a.csv", index=False)
+    gone = int(table["snd.a"].isna().sum())
+
+    def said(*options):
+        assert main(["data", "info", str(tmp_path / "a.csv"), *options]) == 0
+        return capsys.readouterr().out
+
+    text = said("--group", "who")
+    for line in (
+        f"missing: snd in {gone} of {n} rows; {n - gone} have every modality; --modalities imu note would leave {n} ",
+        f"classes of label: {'no' if gone < 100 else 'yes'} ",
+        "check: 1 of 3 classes of label have fewer than 5 rows in a part of the split, such as 'rare'",
+        "check: column 'imu.t' of imu changes in one direction",
+        f"check: note has 7 different values in {n} rows",
+        "which modalities are absent tells label",
+        "groups hold one class of label",
+    ):
+        assert line in text, line
+    assert "copies of training" not in text
+    assert "column 'imu.x'" not in text
+    groups = [line for line in text.splitlines() if line.startswith("groups: ")]
+    assert sum(int(w.strip(",")) for w in groups[0].split()[2::2]) == 40
+    table.loc[100:] = table.loc[:99].to_numpy()
+    table.to_csv(tmp_path / "a.csv", index=False)
+    assert "of the test rows, " in said()
+    plain = pd.DataFrame({"a.x": x[:, 0], "b.x": x[:, 1], "b.y": x[:, 2]})
+    plain.to_csv(tmp_path / "a.csv", index=False)
+    text = said()
+    assert "missing: nothing, each of 200 rows" in text
+    assert "check:" not in text
+    plain.assign(count=np.arange(n)).to_csv(tmp_path / "a.csv", index=False)
+    assert "use --id count" in said()

@@ -24,10 +24,10 @@ class List:
 
 @dataclass(frozen=True)
 class Info(Reading):
-    """Describe a data set. Of a reader without --root: what to put there."""
+    """Describe a data set and check it up. Of a reader without --root: what to put there."""
 
     name: Positional[str]
-    """Name of the data set, options after '?', or an .npz or .safetensors file."""
+    """Name of the data set, options after '?', or a file or folder (my.npz, my.csv ...)."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Verify(Reading):
     """Read data whole and say what was found, or what is wrong with it."""
 
     name: Positional[str]
-    """Name of the data set, or an .npz or .safetensors file."""
+    """Name of the data set, or a file or folder (my.npz, my.csv ...)."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Show(Reading):
     """Draw rows of a data set: pictures, maps, lines over time, each in its unit."""
 
     name: Positional[str]
-    """Name of the data set, options after '?', or an .npz or .safetensors file."""
+    """Name of the data set, options after '?', or a file or folder (my.npz, my.csv ...)."""
     rows: int = 3
     """How many, one of each class in turn; 1 to 8."""
     part: Literal["train", "val", "test"] = "train"
@@ -145,13 +145,15 @@ def _verified(do: Verify) -> list[str]:
 
 def _describe(do: Info) -> None:
     from tuplet.catalog import READERS
+    from tuplet.cli.checkup import checkup
     from tuplet.cli.contents import description
     from tuplet.cli.source import opened
 
     if do.name in READERS and do.root is None:
         print(READERS[do.name].about)
     else:
-        print(description(opened(do.name, do)))
+        source = opened(do.name, do)
+        print("\n".join([description(source), *checkup(source)]))
 
 
 def _show(do: Show) -> None:
