@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from tyro.conf import Positional, arg
 
 from tuplet.cli.own import described
-from tuplet.cli.source import Reading
+from tuplet.cli.source import Reading, is_file
 from tuplet.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Bench(Reading):
     """Compare objectives under one budget; what is finished in --out is kept, so a stopped run continues."""
 
     suite: Annotated[Positional[str], arg(metavar="DATA")]
-    """Your data (my.npz, my.safetensors, or a source such as blocks?synergy=2; `tuplet data list` names them), compared like
+    """Your data (my.npz, my.csv, a folder, or a source such as blocks?synergy=2; `tuplet data list` names them), compared like
     quickstart. Or a ready comparison: quickstart (six views of digits), missing (quality over the share of missing entries),
     scaling (time and memory), strategic (when alignment helps an encoder), rss-sim (touch models on simulated sensors), the
     tables of two papers on stand-ins (ova-ib-sim, uni-oma-sim) or on their data (ova-ib, uni-oma; with --root)."""
@@ -69,10 +69,10 @@ def bench(command: Bench) -> None:
         for name, value in command.given().items():
             if name != "root":
                 raise InputError(f"{name} is {value!r}, but {command.suite} is a ready comparison; leave it out")
-    elif command.suite.partition("?")[0] not in (*SOURCES, *READERS) and "." not in command.suite:
+    elif (named := command.suite.partition("?")[0]) not in (*SOURCES, *READERS) and not is_file(named):
         raise InputError(
-            f"suite is {command.suite!r}, expected one of {ready}, a source (`tuplet data list` names them), or the path of an "
-            f".npz or .safetensors file"
+            f"suite is {command.suite!r}, expected one of {ready}, a source (`tuplet data list` names them), or the path of a "
+            f"file or folder (my.npz, my.csv ...)"
         )
     if command.suite in STUDIES and command.fresh:
         raise InputError(f"fresh is not for this comparison; give {command.suite} another --out instead")

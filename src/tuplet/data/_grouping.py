@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuplet.data._arrow import arrow, readable
+from tuplet.data._cells import column_values
 from tuplet.data._columns import is_text
 from tuplet.data._media import picture_paths, read_pictures
 from tuplet.data._named import RESERVED
@@ -143,61 +143,3 @@ def _is_number(values: Any) -> bool:
 
 def _seen(values: Any) -> str:
     return f"text such as {next(str(v) for v in values if v is not None)[:40]!r}" if is_text(values) else "lists or dates"
-
-
-def column_values(argument: str, column: Any) -> Any:
-    """Return the values of an Arrow column; None if all are absent."""
-    pa = arrow()
-    import pyarrow.compute as pc
-
-    kinds = pa.types
-    with readable(argument, "give every row a value of one type"):
-        kind = column.type
-        if column.null_count == len(column):
-            return None
-        if isinstance(kind, pa.ExtensionType):
-            column = pa.chunked_array([c.storage for c in column.chunks])
-            kind = column.type
-        if kinds.is_dictionary(kind):
-            column, kind = column.cast(kind.value_type), kind.value_type
-        if kinds.is_struct(kind) and "bytes" in [f.name for f in kind]:  # a picture as Hugging Face data sets keep it
-            column = pc.struct_field(column, "bytes")
-            kind = column.type
-        if kinds.is_decimal(kind):
-            column = column.cast(pa.float64())
-        elif _is_list(kind):
-            return _lists(argument, column.combine_chunks())
-        elif kinds.is_struct(kind) or kinds.is_map(kind) or kinds.is_union(kind):
-            raise InputError(f"{argument} holds {kind}, expected numbers, text or lists of numbers; leave the column out")
-        values: NDArray[Any] = column.to_numpy()
-        return values
-
-
-def _is_list(kind: Any) -> bool:
-    kinds = arrow().types
-    return bool(kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_fixed_size_list(kind))
-
-
-def _lists(argument: str, column: Any) -> Any:
-    """Return lists of numbers as an array, of arrays where their lengths differ."""
-    import pyarrow.compute as pc
-
-    inner = column.flatten()  # an absent row has no entry here
-    if _is_list(inner.type):
-        flat = _lists(argument, inner)
-        if flat.dtype.kind == "O":
-            raise InputError(f"{argument} has lists of lists of different length; expected series of (steps, channels)")
-    else:
-        flat = inner.to_numpy(zero_copy_only=False)
-        if flat.dtype.kind not in "biuf":
-            raise InputError(f"{argument} holds lists of {inner.type}, expected lists of numbers; join texts into one")
-    lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
-    there = ~np.isnan(lengths) if lengths.dtype.kind == "f" else np.ones(len(lengths), dtype=bool)
-    steps = lengths[there].astype(np.int64)
-    if len(set(steps.tolist())) == 1 and there.all() and steps[0]:
-        return flat.reshape(len(steps), steps[0], *flat.shape[1:])
-    rows = iter(np.split(flat, np.cumsum(steps)[:-1]))
-    out = np.empty(len(there), dtype=object)
-    for i, here in enumerate(there):
-        out[i] = next(rows) if here else None
-    return out

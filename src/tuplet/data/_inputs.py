@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuplet.data._arrow import PARTS, Splits, arrow, as_table, is_hub, is_table, joined, needs, read_folder, read_table
+from tuplet.data._cells import column_values
 from tuplet.data._columns import as_array, as_strings, is_frame, is_missing, is_series, is_text
-from tuplet.data._grouping import Grouped, column_values, grouped
+from tuplet.data._grouping import Grouped, grouped
 from tuplet.data._join import join, one_column
 from tuplet.data._media import picture_paths, read_pictures
 from tuplet.data._named import RESERVED, Known, from_named
