@@ -17,6 +17,7 @@ from tuplet.cli.data import Convert, Data, Info, Show, Simulate, Verify, data
 from tuplet.cli.demo import Demo, demo
 from tuplet.cli.embed import Embed, embed
 from tuplet.cli.evaluate import Evaluate, evaluate
+from tuplet.cli.search import Index, Search, index, search
 from tuplet.cli.source import Reading
 from tuplet.cli.sweep import Sweep, sweep
 from tuplet.cli.train import Train, train
@@ -28,6 +29,8 @@ Command = (
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Embed, tyro.conf.subcommand("embed")]
+    | Annotated[Index, tyro.conf.subcommand("index")]
+    | Annotated[Search, tyro.conf.subcommand("search")]
     | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[Data, tyro.conf.subcommand("data")]
     | Annotated[Sweep, tyro.conf.subcommand("sweep")]
@@ -39,11 +42,13 @@ RUN: dict[type, Callable[..., None]] = {
     Train: train,
     Evaluate: evaluate,
     Embed: embed,
+    Index: index,
+    Search: search,
     Report: report,
     Data: data,
     Sweep: sweep,
 }
-NAMES = ("demo", "audit", "bench", "train", "evaluate", "embed", "sweep", "report", "data")
+NAMES = ("demo", "audit", "bench", "train", "evaluate", "embed", "index", "search", "sweep", "report", "data")
 
 
 def told(command: type) -> None:

@@ -37,6 +37,8 @@ class Embed(Reading):
     """File to write: .npz, .parquet (needs tuplet[tables]), or .safetensors for search at any size. Columns: id, modality,
     vector, part (train, val or test of the model's own training; empty for other rows), the targets, and row, the place of the
     item; absent.id and absent.modality say what has no row."""
+    keep: tuple[str, ...] = ()
+    """Of a file: other arrays of numbers or texts, one per item, to write beside the targets, such as captions or paths."""
     batch_size: int = 256
     """Rows per forward pass."""
     force: bool = False
@@ -107,7 +109,7 @@ def _file(command: Embed, model: AlignmentModel) -> Iterator[Block]:
             raise InputError(f"{option} is {getattr(command, option)!r}, but the model says how rows are read; leave it out")
     file = Path(command.data.partition("?")[0])
     noted = _noted_target(command.run)
-    named = {*model.encoders, *command.modalities, command.id, command.target, command.group, noted, "sensor"}
+    named = {*model.encoders, *command.modalities, *command.keep, command.id, command.target, command.group, noted, "sensor"}
     columns = {k: how.columns or (k,) for k, how in model.preprocessing.items()}
     arrays = arrays_of(file, named, columns, command.id)
     wanted = command.modalities or tuple(k for k in model.encoders if k in arrays)
@@ -124,8 +126,9 @@ def _file(command: Embed, model: AlignmentModel) -> Iterator[Block]:
             f"{uneven[0]!r} in {command.data} has another number of rows than {wanted[0]!r}, which has {n}; expected arrays "
             f"(n, ...) of the same n items, a single item as row[None]"
         )
-    asked = (command.target, command.group)
-    for option, name in (("id", command.id), ("target", command.target), ("group", command.group)):
+    asked = (command.target, command.group, *command.keep)
+    kept = [("keep", name) for name in command.keep]
+    for option, name in (("id", command.id), ("target", command.target), ("group", command.group), *kept):
         if name is not None and (name not in arrays or arrays[name].shape[:1] != (n,)):
             raise InputError(f"{option} is {name!r}, expected an array of {n} rows in {command.data}")
     id = command.id or ("id" if "id" in arrays and "id" not in (*wanted, *asked) else None)

@@ -94,7 +94,7 @@ class Preprocessing:
         if padded:
             array = filled_ends(array)
         present = present_rows(name, array)
-        if self._of_bytes and array.dtype.kind == "f" and 0 < np.max(array, where=~np.isnan(array), initial=0) <= 1:
+        if self.of_bytes and array.dtype.kind == "f" and 0 < np.max(array, where=~np.isnan(array), initial=0) <= 1:
             raise InputError(
                 f"{name} has pictures of floats up to 1, but those of the training were whole numbers, divided by "
                 f"{self.scale.deviation:g}; give whole numbers from 0 to {self.scale.deviation:g}"
@@ -143,7 +143,7 @@ class Preprocessing:
         return np.moveaxis(array, -1, 1) if self.channels_last else array
 
     @property
-    def _of_bytes(self) -> bool:
+    def of_bytes(self) -> bool:
         """Whether rows are pictures of whole numbers, divided by the largest one."""
         scale = self.scale
         return scale.dtype == np.float32 and not scale.mean.any() and scale.deviation.tolist() in (255, 65535)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tuplet.io import safe_name
 from tuplet.objectives import Objective
 from tuplet.store._exact import Side, scanned
 from tuplet.store.tables import Stored
@@ -30,10 +31,14 @@ class Near:
         except ImportError:
             raise InputError("backend 'faiss' needs faiss; run pip install 'tuplet[search]', or use 'exact'") from None
 
+    def write(self, folder: Path, into: tuple[str, ...], rows: NDArray[np.int64]) -> None:
+        """Build a graph and write it."""
+        import faiss
+
+        faiss.write_index(self.graph(into, rows)[0], str(folder / self.file(into)))
+
     def file(self, into: Sequence[str]) -> str:
         """Name the file of a graph: it depends on the score and on what is searched."""
-        from tuplet.io import safe_name
-
         return safe_name(f"{type(self.objective).__name__} {' '.join(into)}") + ".faiss"
 
     @torch.no_grad()

@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tuplet.objectives import Objective, Pairwise
+from tuplet.objectives import Objective
 from tuplet.store._exact import Best, Side, exact, gathered, reranked
+from tuplet.store._folder import STORE, named, read_note
 from tuplet.store._near import Near
 from tuplet.store.tables import Stored, open_store
 from tuplet.types import InputError, in_range, one_of
@@ -21,8 +22,6 @@ from tuplet.types import InputError, in_range, one_of
 Backend = Literal["exact", "faiss"]
 SAMPLE = 32
 """Stored rows that are searched exactly, too, to measure the recall of a search in two stages."""
-STORE = "store.safetensors"
-"""Of an index folder."""
 
 
 @dataclass(frozen=True)
@@ -219,7 +218,7 @@ def index(
             stay on disk and may be larger than memory.
         backend: ``"exact"`` scores every candidate; ``"faiss"`` (needs tuplet[search]) finds some near the query in a graph of
             ``objective.vectors``, and scores those. When left out: what the folder was made for, or exact.
-        objective: whose score ranks, such as ``Cone()``; the mean cosine when left out.
+        objective: whose score ranks, such as ``Cone()``; when left out that of the folder, or the mean cosine.
         shortlist: candidates per pair of a query's and a stored vector in the first of two stages, at least ``k``.
 
     Returns:
@@ -247,13 +246,15 @@ def index(
         ([['z', 'y']], [[0.8, 0.6]])
     """
     folder = Path(path) if Path(path).is_dir() else None
-    chosen: Any = backend or ("faiss" if folder and any(folder.glob("*.faiss")) else "exact")
+    note: dict[str, Any] = {"backend": "exact", "objective": None} if folder is None else read_note(folder)
+    chosen: Backend = note["backend"] if backend is None else backend
     one_of("backend", chosen, ("exact", "faiss"))
     in_range("shortlist", shortlist, 1)
-    ranking = Pairwise() if objective is None else objective
+    stored = open_store(path if folder is None else folder / STORE)
+    ranking = named(note["objective"], tuple(stored.present), stored.width) if objective is None else objective
     if ranking.score is None:
         raise InputError(f"objective is {type(ranking).__name__}, which has no score; give one that has, such as Pairwise()")
-    return Index(open_store(path if folder is None else folder / STORE), ranking.eval(), chosen, shortlist, folder)
+    return Index(stored, ranking.eval(), chosen, shortlist, folder)
 
 
 def _equal(name: str, column: NDArray[Any], value: Any) -> NDArray[np.bool_]:
