@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from tuplet import load, store
+from tuplet import AlignmentModel, load, store
 from tuplet.cli import main
+from tuplet.cli.search import _pixels
+from tuplet.data import from_arrays
 
 WORDS = ("red", "green", "blue")
 
@@ -55,6 +57,7 @@ def test_words_pictures_and_rows_find_their_like(made, capsys):
         ),
         (("--picture", photo, "--modalities", "weight"), pixels, None),
         (("--like", "item 7"), stored, None),
+        (("--like", "item 7", "--modalities", "weight"), {k: stored[k] for k in ("note", "photo")}, None),
     ):
         capsys.readouterr()
         assert ran("search", emb, *options, "-k", 4, "--json") == 0
@@ -72,6 +75,15 @@ def test_words_pictures_and_rows_find_their_like(made, capsys):
     assert "green thing" in text
     assert "90 items, all of them scored" in text
     assert (made / "sheet.html").read_text().count("data:image/png") == 2
+
+
+def test_a_picture_is_read_as_the_model_was_trained(made):
+    pixels = np.load(made / "my.npz")["photo"]
+    weight = np.arange(90.0)[:, None]
+    for photo in (pixels, np.moveaxis(pixels, 1, -1), pixels / 255, pixels[:, :1]):
+        model = AlignmentModel.for_source(from_arrays({"photo": photo, "weight": weight}))
+        expected = photo[4:5] if photo.shape[1] > 1 else pixels[4:5].mean(axis=1, keepdims=True)
+        assert np.allclose(_pixels(model, "photo", str(made / "4.png")), expected)
 
 
 def test_an_index_folder_gives_the_same_answers(made, capsys):

@@ -109,7 +109,20 @@ def test_the_navigation_names_every_page_once(generated):
 
 @pytest.mark.parametrize(
     "page",
-    ["index", "start", "own_data", "missing", "scale", "logs", "data_formats", "information", "similarity", "cone", "touch"],
+    [
+        "index",
+        "start",
+        "own_data",
+        "missing",
+        "scale",
+        "logs",
+        "data_formats",
+        "information",
+        "similarity",
+        "cone",
+        "touch",
+        "search",
+    ],
 )
 def test_examples_print_what_is_shown(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # examples may write

@@ -79,6 +79,18 @@ def test_equal_scores_come_in_order_of_the_rows(tmp_path, monkeypatch):
     assert index.search({"a": emb.z["b"][50] + emb.z["c"][50]}, 10).rows.tolist() == [list(range(50, 60))]
 
 
+def test_what_float32_cannot_tell_apart_is_told_apart(tmp_path, monkeypatch):
+    monkeypatch.setattr(_exact, "SPARE", 2)
+    emb = space(200, dtype=torch.float64, absent=False)
+    query = emb.z["b"][50] + emb.z["c"][50]
+    for z in (emb.z["b"], emb.z["c"]):
+        z[50:150] = z[50] + torch.arange(100)[:, None] * 1e-11 * query  # ever nearer to the query, the best one last
+    index = store.index(store.write(tmp_path / "emb.safetensors", emb))
+    rows, _ = brute(emb, Pairwise(), {"a": query[None]}, ("b", "c"), 10)
+    assert rows.tolist() == [list(range(149, 139, -1))]
+    assert np.array_equal(index.search({"a": query}, 10).rows, rows)
+
+
 def test_modalities_and_filters(tmp_path):
     emb = space(60)
     words = np.array(["dog", "cat", "owl"])[np.arange(60) % 3]

@@ -117,7 +117,8 @@ def search(command: Search) -> None:
         lines = [[f"{v:.3f}" if k == "score" else _cell(v) for k, v in item.items()] for item in items]
         print(Grid(head, lines, words=len(head)).text())
         how = "all of them scored" if found.recall == 1 else f"{found.recall:.0%} of the exact first {command.k} are found"
-        print(f"{', '.join(sorted(query))} searched in {found.pool} items, {how}; score of {type(made.objective).__name__}")
+        ranked = "the mean cosine" if (name := type(made.objective).__name__) == "Pairwise" else f"the score of {name}"
+        print(f"{', '.join(sorted(query))} searched in {found.pool} items, {how}; ranked by {ranked}")
     if command.out is not None:
         _page(command, items)
         print(f"page: {command.out}")
