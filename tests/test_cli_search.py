@@ -81,7 +81,7 @@ def test_a_picture_is_read_as_the_model_was_trained(made):
     pixels = np.load(made / "my.npz")["photo"]
     weight = np.arange(90.0)[:, None]
     for photo in (pixels, np.moveaxis(pixels, 1, -1), pixels / 255, pixels[:, :1]):
-        model = AlignmentModel.for_source(from_arrays({"photo": photo, "weight": weight}))
+        model = AlignmentModel.for_source(from_arrays({"photo": photo, "weight": weight}, kinds={"photo": "image"}))
         expected = photo[4:5] if photo.shape[1] > 1 else pixels[4:5].mean(axis=1, keepdims=True)
         assert np.allclose(_pixels(model, "photo", str(made / "4.png")), expected)
 

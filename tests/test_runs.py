@@ -24,6 +24,11 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
+def loaded(name):
+    with np.load(name) as file:
+        return dict(file)
+
+
 def ran(*arguments):
     return main([str(a) for a in arguments])
 
@@ -41,13 +46,13 @@ def test_a_file_becomes_a_model_numbers_and_vectors(here, capsys):
     assert "R@1, mean cosine" in card
     assert "chance" in card
     assert ran("embed", "run", "my.npz", "--out", "emb.npz", "--batch-size", 64) == 0
-    table, raw = np.load("emb.npz"), np.load("my.npz")
+    table, raw = loaded("emb.npz"), np.load("my.npz")
     z = tuplet.load("run").encode({"force": raw["force"]}, batch_size=64)["force"]
     own = table["modality"] == "force"
     assert np.array_equal(table["vector"][own], z)
     assert np.array_equal(table["id"][own], np.arange(100))
     assert np.array_equal(table["label"][own], raw["label"])
-    known = {k for k in table.files if not k.startswith("about.")}
+    known = {k for k in table if not k.startswith("about.")}
     assert known == {"id", "modality", "vector", "part", "label", "row", "absent.id", "absent.modality", "absent.row"}
     assert len(table["absent.id"]) == 0
     capsys.readouterr()
@@ -63,10 +68,10 @@ def test_embed_keeps_the_target_that_the_run_was_told(here, capsys):
     assert ran("train", "named.npz", "--target", "act", "--epochs", 40, "--lr", 1, "--out", "run") == 0
     assert " of at most 40 epochs (stopped early), " in capsys.readouterr().out
     assert ran("embed", "run", "named.npz") == 0
-    table = np.load("emb.npz")
+    table = loaded("emb.npz")
     assert (table["act"] == words[table["id"]]).all()
     assert ran("embed", "run", "bare.npz", "--force") == 0
-    assert "act" not in np.load("emb.npz")
+    assert "act" not in loaded("emb.npz")
 
 
 def test_new_rows_of_some_modalities_with_ids_and_absent_rows(here, capsys):
@@ -76,7 +81,7 @@ def test_new_rows_of_some_modalities_with_ids_and_absent_rows(here, capsys):
     x[2] = np.nan
     np.savez("new.npz", force=x, id=np.array(list("vwxyz")), other=np.ones(3))
     assert ran("embed", "runs/train", "new.npz") == 0
-    table = np.load("emb.npz")
+    table = loaded("emb.npz")
     assert table["id"].tolist() == ["v", "w", "y", "z"]
     assert table["vector"].shape == (4, 8)
     assert (table["absent.id"].tolist(), table["absent.modality"].tolist()) == (["x"], ["force"])
@@ -101,7 +106,7 @@ def test_the_part_of_each_row_is_that_of_the_training(here, capsys):
     options = ("--group", "subject", "--target", "label", "--id", "id")
     assert ran("train", "holes.npz", *options, "--epochs", 1, "--out", "run") == 0
     assert ran("embed", "run", "holes.npz") == 0
-    table = np.load("emb.npz")
+    table = loaded("emb.npz")
     split = tuplet.data.read(here / "holes.npz", group="subject", target="label", id="id").split
     for part in ("train", "val", "test"):
         ids = {f"item {99 - i}" for i in getattr(split, part)}
@@ -111,7 +116,7 @@ def test_the_part_of_each_row_is_that_of_the_training(here, capsys):
     assert len(table["id"]) + len(table["absent.id"]) == 200
     np.savez("holes.npz", **{**raw, "sound": raw["sound"] + 1})  # the file has changed: nothing is known of its rows
     assert ran("embed", "run", "holes.npz", "--force") == 0
-    assert set(np.load("emb.npz")["part"].tolist()) == {""}
+    assert set(loaded("emb.npz")["part"].tolist()) == {""}
 
 
 def test_parquet_holds_the_same_table(here, capsys):
@@ -122,7 +127,7 @@ def test_parquet_holds_the_same_table(here, capsys):
     assert ran("train", "holes.npz", "--epochs", 1, "--out", "run") == 0
     for name in ("emb.npz", "emb.parquet"):
         assert ran("embed", "run", "holes.npz", "--out", name) == 0
-    table, found = np.load("emb.npz"), parquet.read_table("emb.parquet")
+    table, found = loaded("emb.npz"), parquet.read_table("emb.parquet")
     assert found.column_names == ["id", "modality", "vector", "part", "label", "row"]
     for k in ("id", "modality", "part", "label"):
         assert found[k].to_pylist() == table[k].tolist()
@@ -147,7 +152,7 @@ def test_a_source_is_embedded_as_it_is_and_only_by_a_model_that_knows_its_scale(
     options = ("--modalities", "fourier", "zernike", "--epochs", 1)
     assert ran("train", "digits", *options, "--out", "run") == 0
     assert ran("embed", "run", "digits") == 0
-    table = np.load("emb.npz")
+    table = loaded("emb.npz")
     assert len(table["id"]) == 2 * 2000
     split = tuplet.data.SOURCES["digits"]().split
     assert set(table["id"][table["part"] == "test"].tolist()) == set(split.test.tolist())
