@@ -13,7 +13,7 @@ TEXT = (Path(__file__).resolve().parents[1] / "README.md").read_text()
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_ten_lines_and_three_commands_work(tmp_path, monkeypatch):
+def test_ten_lines_and_four_commands_work(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (code,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
     names = {}
@@ -23,6 +23,8 @@ def test_ten_lines_and_three_commands_work(tmp_path, monkeypatch):
     assert main([*train.split(), "--epochs", "2"]) == 0
     assert main(embed.split()) == 0
     assert (tmp_path / "emb.npz").stat().st_size > 1000
+    (search,) = re.findall(r"^tuplet (search [^#\n]*)", TEXT, re.M)
+    assert main(search.split()) == 0
 
 
 def test_the_first_page_is_short():

@@ -134,7 +134,6 @@ def test_bad_queries_are_one_line(tmp_path):
         (lambda: index.search({"a": a}, where={"label": 77}), "no item has"),
         (lambda: index.search({"a": a}, where={"label": "dog"}), "number"),
         (lambda: ordered.search({"a": a}, modalities=("a",)), "share"),
-        (lambda: store.index(file, "annoy"), "backend"),
         (lambda: store.index(file, objective=Structure()), "score"),
     ):
         with pytest.raises(InputError, match=message) as error:

@@ -82,4 +82,6 @@ def test_damaged_stores_are_one_line(tmp_path):
             store.write(tmp_path / "new.npz", given, **options)
     with pytest.raises(InputError, match=r"\.parquet"):
         store.write(tmp_path / "new.txt", space(4))
+    with pytest.raises(InputError, match="folder"):
+        store.write(tmp_path, space(4))
     assert not list(tmp_path.glob("new*"))

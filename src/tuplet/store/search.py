@@ -98,15 +98,11 @@ class Index:
                 that is out of range.
         """
         sides, into = self._sides(query, modalities)
-        rows = self._pool(into, where)
-        in_range("k", k, 1)
-        if k > len(rows):
-            kept = f" that pass where={dict(where)}" if where else ""
-            raise InputError(f"k is {k}, but {len(rows)} items have {', '.join(into)}{kept}; ask for at most {len(rows)}")
+        rows = self._pool(into, where, k)
         if self._near is None or where:
             best, recall = exact(self.stored, self.objective, sides, into, rows, k), 1.0
         else:
-            best, recall = self._two_stages(sides, into, k), self.recall(tuple(query), k, modalities=into)
+            best, recall = self._two_stages(sides, into, rows, k), self.recall(tuple(query), k, modalities=into)
         ids = np.where(best.rows < 0, np.zeros(1, self.stored.ids.dtype), self.stored.ids[best.rows])
         return Found(ids, best.scores, best.rows, len(rows), recall)
 
@@ -126,6 +122,7 @@ class Index:
         """
         if self._near is None:
             return 1.0
+        self._known("query", query)
         holders = np.flatnonzero(np.all([self.stored.present[m] for m in query], axis=0))
         asked = holders[np.linspace(0, len(holders) - 1, min(sample, len(holders))).astype(np.int64)]
         if not len(asked):
@@ -133,42 +130,42 @@ class Index:
         sides, into = self._sides(gathered(self.stored, list(query), asked), modalities)
         key = (tuple(sides), into, k, sample)
         if key not in self._recalls:
-            truth = exact(self.stored, self.objective, sides, into, self._pool(into, None), k).rows
-            found = self._two_stages(sides, into, k).rows
+            rows = self._pool(into, None, k)
+            truth = exact(self.stored, self.objective, sides, into, rows, k).rows
+            found = self._two_stages(sides, into, rows, k).rows
             self._recalls[key] = float((truth[:, :, None] == found[:, None, :]).any(axis=2).mean())
         return self._recalls[key]
 
-    def _two_stages(self, query: Side, into: tuple[str, ...], k: int) -> Best:
+    def _two_stages(self, query: Side, into: tuple[str, ...], rows: NDArray[np.int64], k: int) -> Best:
         assert self._near is not None
-        lists = self._near.listed(query, into, self._pool(into, None), k)
+        lists = self._near.listed(query, into, rows, k)
         return reranked(self.stored, self.objective, query, into, lists, k)
 
     def _sides(self, query: Mapping[str, Any], modalities: Sequence[str] | None) -> tuple[Side, tuple[str, ...]]:
         """Check a query and what it is searched in; a modality on both sides gets another name in the query."""
-        known = tuple(self.stored.present)
         if not isinstance(query, Mapping) or not query:
-            raise InputError(
-                f"query is {'empty' if isinstance(query, Mapping) else type(query).__name__}, expected {{modality: vector}}"
-            )
-        for argument, asked in (
-            ("query", tuple(query)),
-            ("modalities", (modalities,) if isinstance(modalities, str) else modalities),
-        ):
-            unknown = sorted(set(asked or ()) - set(known))
-            if unknown or (asked is not None and not asked):
-                raise InputError(f"{argument} names {unknown or 'nothing'}, but the index has {', '.join(known)}")
+            seen = "empty" if isinstance(query, Mapping) else type(query).__name__
+            raise InputError(f"query is {seen}, expected {{modality: vector}}")
+        known = self._known("query", tuple(query))
         sides = {m: self._vectors(m, query[m]) for m in sorted(query)}
         if len({len(z) for z in sides.values()}) > 1:
             raise InputError(f"query has { ({m: len(z) for m, z in sides.items()}) } vectors, expected one number for all")
         free = tuple(m for m in known if m not in sides) or known
-        into = free if modalities is None else (modalities,) if isinstance(modalities, str) else tuple(sorted(set(modalities)))
-        both = sorted(set(sides) & set(into))
+        asked = (modalities,) if isinstance(modalities, str) else free if modalities is None else tuple(sorted(set(modalities)))
+        self._known("modalities", asked)
+        both = sorted(set(sides) & set(asked))
         if both and not self.objective.traits.symmetric:
             raise InputError(
                 f"query and modalities share {both}, which the score of {type(self.objective).__name__} cannot compare; search "
                 f"other modalities"
             )
-        return {f"query {m}" if m in both else m: z for m, z in sides.items()}, into
+        return {f"query {m}" if m in both else m: z for m, z in sides.items()}, asked
+
+    def _known(self, argument: str, names: Sequence[str]) -> tuple[str, ...]:
+        """Refuse modalities that the store lacks; return those that it has."""
+        if (unknown := sorted(set(names) - set(self.stored.present))) or not names:
+            raise InputError(f"{argument} names {unknown or 'nothing'}, but the index has {', '.join(self.stored.present)}")
+        return tuple(self.stored.present)
 
     def _vectors(self, name: str, given: Any) -> Tensor:
         """Check the vectors of a query in one modality, ``(Nq, D)`` in float64."""
@@ -186,8 +183,9 @@ class Index:
             raise InputError(f"query[{name!r}] has a row of zeros, as absent items have; leave those queries out")
         return z
 
-    def _pool(self, into: Sequence[str], where: Mapping[str, Any] | None) -> NDArray[np.int64]:
-        """Find the rows that have all modalities and pass the filter."""
+    def _pool(self, into: Sequence[str], where: Mapping[str, Any] | None, k: int) -> NDArray[np.int64]:
+        """Find the rows that have all modalities and pass the filter; there must be ``k``."""
+        in_range("k", k, 1)
         here = np.all([self.stored.present[m] for m in into], axis=0)
         for name, wanted in (where or {}).items():
             column = self.stored.columns.get(name, self.stored.columns.get(f"target.{name}"))
@@ -205,7 +203,11 @@ class Index:
                     f"where asks for {name} = {', '.join(map(str, values))}, which no item has; it has {some}, ..."
                 )
             here &= passed
-        return np.flatnonzero(here)
+        rows = np.flatnonzero(here)
+        if k > len(rows):
+            kept = f" that pass where={dict(where)}" if where else ""
+            raise InputError(f"k is {k}, but {len(rows)} items have {', '.join(into)}{kept}; ask for at most {len(rows)}")
+        return rows
 
 
 def index(

@@ -153,6 +153,8 @@ def save(stored: Stored, path: str | Path) -> Path:
     file = Path(path)
     if file.suffix.lower() not in (*SUFFIXES, ""):
         raise InputError(f"out is {file}, expected a file that ends with {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
+    if file.is_dir():
+        raise InputError(f"out is {file}, which is a folder; name a file in it")
     vectors = stored.vectors()
     _check(stored, vectors)
     if file.suffix.lower() in (".parquet", ".npz"):
