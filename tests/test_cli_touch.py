@@ -1,18 +1,15 @@
 """`tuplet train --method`: touch, vision and text on towers, from the user's file to vectors."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from transformers import CLIPConfig, CLIPModel
 
 import tuplet
 from tests.fixtures import touch_sets
+from tests.fixtures.clip_folder import clip_folder
 from tuplet.cli import main
 from tuplet.model import read_weights
-from tuplet.nets.tokens import _letters
 
 WORDS = np.array(["rough wood", "soft cloth", "hard glass", "even metal"])
 
@@ -27,18 +24,6 @@ def saved(name, **changes):
     found = {k: v for k, v in (arrays() | {"label": np.arange(40) % 2} | changes).items() if v is not None}
     np.savez(name, **found)
     return name
-
-
-def clip_folder(folder):
-    """Save a tiny CLIP with a vocabulary of single letters."""
-    torch.manual_seed(0)
-    words = [*_letters().values(), *(c + "</w>" for c in _letters().values()), "<|startoftext|>", "<|endoftext|>"]
-    small = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2}
-    text = small | {"vocab_size": len(words), "eos_token_id": 2, "bos_token_id": 0, "max_position_embeddings": 20}
-    config = CLIPConfig(vision_config=small | {"image_size": 16, "patch_size": 8}, text_config=text, projection_dim=4)
-    CLIPModel(config).save_pretrained(folder)
-    Path(folder, "vocab.json").write_text(json.dumps({w: i for i, w in enumerate(words)}))
-    Path(folder, "merges.txt").write_text("#version: 0.2\n")
 
 
 @pytest.fixture(autouse=True)

@@ -26,8 +26,9 @@ class Bench(Reading):
     suite: Annotated[Positional[str], arg(metavar="DATA")]
     """Your data (my.npz, my.csv, a folder, or a source such as blocks?synergy=2; `tuplet data list` names them), compared like
     quickstart. Or a ready comparison: quickstart (six views of digits), missing (quality over the share of missing entries),
-    scaling (time and memory), strategic (when alignment helps an encoder), rss-sim (touch models on simulated sensors), the
-    tables of two papers on stand-ins (ova-ib-sim, uni-oma-sim) or on their data (ova-ib, uni-oma; with --root)."""
+    scaling (time and memory), strategic (when alignment helps an encoder), rss-sim (touch models on simulated sensors), rss
+    (the same on published touch sets; with --root and --tower), the tables of two papers on stand-ins (ova-ib-sim,
+    uni-oma-sim) or on their data (ova-ib, uni-oma; with --root)."""
     seeds: int = 3
     """Number of reported seeds; for scaling, of measured turns; for strategic, of data sets, each trained five times."""
     out: Path | None = None
@@ -43,6 +44,8 @@ class Bench(Reading):
     """Processes, one thread each [default: the number of cores]; for scaling, threads."""
     preset: Literal["small", "paper"] | None = None
     """For the papers' tables: encoders and settings that two cores can train, or the papers' [default: small for stand-ins]."""
+    tower: Path | None = None
+    """For rss: folder of a CLIP that you have, as transformers saves a CLIPModel."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +81,13 @@ def bench(command: Bench) -> None:
         raise InputError(f"fresh is not for this comparison; give {command.suite} another --out instead")
     if command.suite in ready and command.suite != "quickstart" and command.start is not None:
         raise InputError(f"start is {command.start!r}, but {command.suite} has its own; leave it out")
-    if command.suite in STUDIES:
-        run, taken = STUDIES[command.suite]
-        for name in ("only", "preset", "root"):
-            if getattr(command, name) and name not in taken:
-                raise InputError(f"{name} is {getattr(command, name)!r}, but {command.suite} has no such choice; leave it out")
+    run, taken = STUDIES.get(command.suite, (None, ("only", "preset", "root")))
+    for name in ("only", "preset", "root", "tower"):
+        if getattr(command, name) and name not in taken:
+            shown = getattr(command, name)
+            shown = str(shown) if isinstance(shown, Path) else shown
+            raise InputError(f"{name} is {shown!r}, but {command.suite} has no such choice; leave it out")
+    if run is not None:
         run(command)
         return
     if command.suite in ready:
@@ -126,7 +131,7 @@ def report(command: Report) -> None:
     for out in command.runs:
         _refuse_others(out)
     for out in command.runs:
-        own = {"strategic": _publish_strategic, "rss-sim": _publish_rss}.get(Ledger(out).owner()[0])
+        own = {"strategic": _publish_strategic, "rss": _publish_rss, "rss-sim": _publish_rss}.get(Ledger(out).owner()[0])
         if own:
             own(out)
         else:
@@ -182,23 +187,32 @@ def _rss(command: Bench) -> None:
 
     from tuplet.report.progress import Progress
     from tuplet.suites.rss import run_rss
+    from tuplet.suites.rss_plan import Plan, paper_plan
+    from tuplet.suites.rss_recorded import recorded
 
-    out = command.out or Path("runs/rss-sim")
-    workers = command.workers or os.cpu_count() or 1
-    with Progress(f"rss-sim -> {out}") as progress:
-        run_rss(out, seeds=command.seeds, only=command.only, workers=workers, report=progress.advance)
+    simulated, out = command.suite == "rss-sim", command.out or Path("runs") / command.suite
+    plan = Plan() if simulated else paper_plan(recorded(command.root, command.tower))
+    workers = command.workers or (simulated and os.cpu_count()) or 1  # large towers train one after another
+    with Progress(f"{command.suite} -> {out}") as progress:
+        run_rss(out, plan=plan, seeds=command.seeds, only=command.only, workers=workers, report=progress.advance)
     _publish_rss(out)
 
 
 def _publish_rss(out: Path) -> None:
-    from tuplet.suites.rss import read_rss
+    from tuplet.suites.rss import planned, read_rss
     from tuplet.suites.rss_report import write_rss
 
-    _say_where(write_rss(read_rss(out), out))
+    plan = planned(out)
+    _say_where(write_rss(read_rss(out, plan), out, plan=plan))
 
 
-STUDIES = {"scaling": (_scaling, ("only",)), "strategic": (_strategic, ()), "rss-sim": (_rss, ("only",))}
-"""Comparison that is a study of its own -> what runs it, and which of --only, --preset and --root it takes."""
+STUDIES = {
+    "scaling": (_scaling, ("only",)),
+    "strategic": (_strategic, ()),
+    "rss": (_rss, ("only", "root", "tower")),
+    "rss-sim": (_rss, ("only",)),
+}
+"""Comparison that is a study of its own -> what runs it, and which of --only, --preset, --root and --tower it takes."""
 
 
 def _publish_strategic(out: Path) -> None:

@@ -50,20 +50,10 @@ def read_by(tower: Path | None) -> tuple[int, int]:
 
 def words_of(tower: Path | None) -> Tokeniser:
     """Return what turns texts into the ids that a tower reads."""
-    from tuplet.nets import tokeniser
+    from tuplet.nets.tokens import tokeniser, tokeniser_of
 
     length = read_by(tower)[1]
-    if tower is None:
-        return tokeniser("words", length=length, vocabulary=VOCABULARY)
-    if (tower / "vocab.json").is_file():
-        return tokeniser(tower, length=length)
-    try:
-        return tokeniser("open_clip", length=length)
-    except InputError:
-        raise InputError(
-            f"{tower} has no vocab.json and merges.txt to read texts with; copy CLIP's two files into it, or pip install "
-            f"--no-deps open_clip_torch"
-        ) from None
+    return tokeniser("words", length=length, vocabulary=VOCABULARY) if tower is None else tokeniser_of(tower, length)
 
 
 def touch_source(note: dict[str, Any]) -> Source:

@@ -85,6 +85,19 @@ def tokeniser(source: str | Path = "open_clip", *, length: int = 77, vocabulary:
     return Tokeniser(encode, source=place, length=length, vocabulary=vocabulary)
 
 
+def tokeniser_of(tower: Path, length: int) -> Tokeniser:
+    """Make the tokeniser of a tower's folder: by the vocabulary in it, or by that of an installed `open_clip`."""
+    if (tower / "vocab.json").is_file():
+        return tokeniser(tower, length=length)
+    try:
+        return tokeniser("open_clip", length=length)
+    except InputError:
+        raise InputError(
+            f"{tower} has no vocab.json and merges.txt to read texts with; copy CLIP's two files into it, or pip install "
+            f"--no-deps open_clip_torch"
+        ) from None
+
+
 def _byte_pairs(source: str | Path) -> Ids:
     """Read CLIP's vocabulary and build its tokeniser."""
     try:

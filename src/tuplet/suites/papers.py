@@ -103,7 +103,7 @@ def simulated(name: str, preset: PresetName) -> Task:
 
 def recorded(names: Sequence[str], root: str, preset: PresetName) -> tuple[Task, ...]:
     """Make the tasks whose data sets are there."""
-    there = [n for n in names if _place(root, RECORDED[n].folder).exists()]
+    there = [n for n in names if place(root, RECORDED[n].folder).exists()]
     if not there:
         wanted = sorted({RECORDED[n].folder for n in names})
         raise InputError(f"root {root} has none of {wanted}; put each data set into a folder of that name")
@@ -160,10 +160,10 @@ def _stand_in(name: str, preset: PresetName) -> Source:
 def _real(name: str, root: str) -> Source:
     data = RECORDED[name]
     load: Callable[..., Source] = READERS[data.folder].load
-    return load(_place(root, data.folder), **data.options)
+    return load(place(root, data.folder), **data.options)
 
 
-def _place(root: str, folder: str) -> Path:
+def place(root: str, folder: str) -> Path:
     """Return the converted file of a data set if it is there, or else its folder."""
     file = Path(root, f"{folder}.safetensors")
     return file if file.exists() else Path(root, folder)

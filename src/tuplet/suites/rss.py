@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import numpy as np
 import torch
 from torch import nn
 
+from tuplet.io import parse_state
 from tuplet.io.environment import environment
 from tuplet.study._ledger import Ledger
 from tuplet.study._run import Report, run, silent
@@ -19,8 +21,9 @@ from tuplet.study.record import Finding, Record
 from tuplet.study.runner import best_of
 from tuplet.study.suite import TUNING_SEED, Cell
 from tuplet.suites.rss_measure import Number, measure
-from tuplet.suites.rss_plan import NAME, Plan, build
+from tuplet.suites.rss_plan import NAME, Plan, build, paper_plan
 from tuplet.suites.rss_reading import Reading, findings
+from tuplet.suites.rss_recorded import Recorded
 from tuplet.train import TrainConfig, fit
 from tuplet.types import InputError
 
@@ -37,7 +40,11 @@ class Rss:
     seeds: int
     out: Path
     only: Sequence[str] = ()
-    name: str = NAME
+
+    @property
+    def name(self) -> str:
+        """Return the name of the comparison."""
+        return self.plan.name
 
     @property
     def factory(self) -> str:
@@ -52,12 +59,13 @@ class Rss:
     def cells(self, ledger: Ledger) -> list[Cell]:
         """List the base, the trials, and the cells; those that wait for others have no settings yet."""
         ready, found, main = ledger.has(BASE) and self.base.is_dir(), [BASE], self.plan.world.main
+        lrs = self.plan.lrs
         for method in (m for m in self.plan.methods if not self.only or m in self.only or m == "clip"):
             known: dict[str, Any] | None = {}
             if method != "clip":
-                tried = [Cell(main, method, f"trial-{k}", TUNING_SEED, {"lr": lr}) for k, lr in enumerate(self.plan.lrs)]
+                tried = [Cell(main, method, f"trial-{k}", TUNING_SEED, {"lr": lr}) for k, lr in enumerate(lrs) if len(lrs) > 1]
                 found += tried if ready else [replace(c, settings=None) for c in tried]
-                known = best_of(tried, ledger) if ready else None
+                known = (best_of(tried, ledger) if tried else {"lr": lrs[0]}) if ready else None
             for seed in range(self.seeds):
                 mine = [Cell(c, method, "default", seed, known) for c in self.plan.world.corpora]
                 mine += [Cell(main, method, v, seed, known and known | more) for v, more in self._variants(method)]
@@ -70,11 +78,11 @@ class Rss:
     def run(self, cell: Cell) -> list[Record]:
         """Train one model and measure it."""
         began = time.perf_counter()
-        common = Record(NAME, cell.task, cell.entry, cell.variant, cell.seed, cell.settings or {}, "", 0.0)
+        common = Record(self.name, cell.task, cell.entry, cell.variant, cell.seed, cell.settings or {}, "", 0.0)
         common = replace(common, environment=environment())
         if cell == BASE:
-            loss = self.plan.world.make_base(self.base)
-            return [replace(common, metric="training/val", value=loss, higher=False, seconds=_since(began))]
+            made = self.plan.world.make_base(self.base)
+            return [replace(common, metric=made.metric, value=made.value, higher=False, seconds=_since(began))]
         numbers, budget = self._trained(cell)
         if cell.variant.startswith("trial-"):
             score = float(np.mean([n.value for n in numbers if n.metric == "probe/val"]))
@@ -88,20 +96,22 @@ class Rss:
     def _trained(self, cell: Cell) -> tuple[list[Number], dict[str, float]]:
         plan, settings = self.plan, dict(cell.settings or {})
         torch.manual_seed(cell.seed)
-        towers, sensors = plan.world.towers(self.base), len(plan.world.corpora[cell.task])
+        towers, sensors = plan.world.towers(self.base), plan.world.corpora[cell.task]
         lr, batch = settings.pop("lr", 1e-3), settings.pop("batch_size", plan.batch_size)
         config = TrainConfig(epochs=plan.epochs, batch_size=batch, lr=lr, seed=cell.seed)
         frozen = {"levels": 0, "modulate": False, "alpha": 0.0} if cell.entry == "clip" else settings
-        model, objective, config = build(cell.entry, towers, sensors=sensors, settings=frozen, config=config)
+        model, objective, config = build(
+            cell.entry, towers, sensors=len(sensors), settings=frozen, sizes=plan.sizes, config=config
+        )
         sizes = [sum(p.numel() for p in _weights(model, objective) if p.requires_grad or every) for every in (False, True)]
         numbers: list[Number] = []
         if cell.entry != "clip":
             source = plan.world.corpus(cell.task, cell.seed)
             history = fit(model, objective, train=source.train, val=source.val, config=config).history
-            falls = tuple(epoch["val"] for epoch in history)
-            numbers = [Number("training/val", "", falls[-1], items=falls)]
+            falls = tuple(epoch["val"] for epoch in history if "val" in epoch)  # absent where no two rows can be compared
+            numbers = [Number("training/val", "", falls[-1], items=falls)] if falls else []
             numbers += [Number("trainable", "", sizes[0] / sizes[1], pool=sizes[0])]
-        numbers += measure(model, plan.world, plan.head, cell.seed, known=sensors > 1)
+        numbers += measure(model, plan.world, plan.head, cell.seed, known=sensors if len(sensors) > 1 else ())
         return numbers, {"lr": config.lr, "batch_size": config.batch_size, "epochs": config.epochs}
 
     def judge(self, records: Sequence[Record]) -> list[Finding]:
@@ -125,18 +135,32 @@ def run_rss(
     for argument, value in (("seeds", seeds), ("workers", workers)):
         if value < 1:
             raise InputError(f"{argument} is {value}, expected 1 or more")
-    return run(Rss(plan, seeds, out, only), out, workers=workers, report=report)
+    study = Rss(plan, seeds, out, only)
+    return run(study, out, workers=workers, threads=1 if plan.name == NAME else None, report=report)  # large towers want all
+
+
+def planned(out: Path) -> Plan:
+    """Return the plan of a run folder, whose data need not be there any more."""
+    name, factory = Ledger(out).owner()
+    if name == NAME:
+        return Plan()
+    shape = {"root": str, "tower": str, "sets": [str], "side": int, "length": int, "sha256": str}
+    plan = dict(parse_qsl(factory.partition("?")[2])).get("plan", "")
+    found = parse_state(plan, {"world": shape, ...: object}, where=str(out), fix="run it into another folder")["world"]
+    return paper_plan(Recorded(**{**found, "sets": tuple(found["sets"])}))
 
 
 def read_rss(out: Path, plan: Plan | None = None) -> list[Record]:
     """Read the finished cells of a run folder."""
-    ledger = Ledger(out)
-    if ledger.owner() != (NAME, (plan or Plan()).factory):
-        raise InputError(f"{out} holds {ledger.owner()[0]!r} of other settings, expected {NAME!r}; run it into another folder")
-    study = Rss(plan or Plan(), 99, out)
+    ledger, plan = Ledger(out), plan or Plan()
+    if ledger.owner() != (plan.name, plan.factory):
+        raise InputError(
+            f"{out} holds {ledger.owner()[0]!r} of other settings, expected {plan.name!r}; run it into another folder"
+        )
+    study = Rss(plan, 99, out)
     records = [r for c in study.cells(ledger) if c.variant[:6] != "trial-" and ledger.has(c) for r in ledger.get(c)]
     if not records:
-        raise InputError(f"{out} has nothing finished yet; run `tuplet bench {NAME}` first")
+        raise InputError(f"{out} has nothing finished yet; run `tuplet bench {plan.name}` first")
     return records
 
 

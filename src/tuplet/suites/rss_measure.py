@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
-from typing import Protocol, get_args, runtime_checkable
+from pathlib import Path
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from tuplet.data import Rows, Source
 from tuplet.data.source import Part
 from tuplet.evaluate import linear_probe, retrieve, standardise_by
 from tuplet.model import AlignmentModel
+from tuplet.nets.towers import ClipTower
 from tuplet.types import Embeddings
 
 PAIRS = (("touch", "text"), ("text", "touch"), ("touch", "vision"), ("vision", "touch"))
@@ -33,6 +35,16 @@ class Number:
 
 
 @dataclass(frozen=True)
+class Head:
+    """How the linear head of a probe is trained; the defaults are the published ones for Touch and Go."""
+
+    epochs: int = 50
+    batch_size: int = 64
+    lr: float = 2e-4
+    weight_decay: float = 0.05
+
+
+@dataclass(frozen=True)
 class Probed:
     """A set on which heads are trained."""
 
@@ -41,6 +53,8 @@ class Probed:
     targets: tuple[str, ...]
     sensor: int | None = None  # whose rows count; None: all
     modalities: tuple[str, ...] = ("touch",)  # whose features are put side by side, all through one tower
+    head: Head | None = None  # how its heads are trained; None: as those of the other sets
+    relevance: Literal["instance", "group"] = "instance"  # what a search has to find: the same row, or one of its group
 
 
 @runtime_checkable
@@ -57,8 +71,17 @@ class World(Protocol):
         """Return the training set of most tables: that of several sensors."""
         ...
 
-    def sensor_of(self, probed: str) -> str:
-        """Return the sensor of a probe set."""
+    @property
+    def probed(self) -> Mapping[str, str]:
+        """Return probe set -> its sensor."""
+        ...
+
+    def make_base(self, folder: Path) -> Number:
+        """Make or check the towers that every method begins with; return what they reach."""
+        ...
+
+    def towers(self, folder: Path) -> dict[str, ClipTower]:
+        """Return those towers: text, touch and vision."""
         ...
 
     def corpus(self, name: str, seed: int) -> Source:
@@ -74,32 +97,32 @@ class World(Protocol):
         ...
 
     def across(self, seed: int) -> Probed:
-        """Return a set of several sensors, for what they share: transfer, prompts and search."""
+        """Return a set of several sensors, if there is one, for what they share: transfer and search."""
+        ...
+
+    def prompted(self, seed: int) -> list[Probed]:
+        """Return the sets whose classes prompts name."""
         ...
 
     def prompts(self, target: str) -> list[Tensor]:
-        """Return the ids of the sentences of every class of a target of `across`."""
+        """Return the ids of the sentences of every class of a target of `prompted`."""
         ...
 
 
-@dataclass(frozen=True)
-class Head:
-    """How the linear head of a probe is trained; the defaults are the published ones for Touch and Go."""
-
-    epochs: int = 50
-    batch_size: int = 64
-    lr: float = 2e-4
-    weight_decay: float = 0.05
+def numbered(source: Source, names: Sequence[str]) -> Tensor:
+    """Return, for every sensor of a source, its place among some names; -1 for others and, last, for unknown ones."""
+    return torch.tensor([*(names.index(k) if k in names else -1 for k in source.targets["sensor"].names), -1])
 
 
 @torch.no_grad()
-def features(model: AlignmentModel, tower: str, rows: Rows, modality: str, *, known: bool) -> Tensor:
-    """Return what one tower projects the rows of a modality to, before it is scaled to unit length; ``known``: with ids."""
+def features(model: AlignmentModel, tower: str, rows: Rows, modality: str, *, known: Sequence[str]) -> Tensor:
+    """Return what one tower projects the rows of a modality to, before it is scaled to unit length; ``known``: sensors."""
     device, found = next(model.parameters()).device, []
     with model.evaluating():
         for start in range(0, len(rows), 256):
             batch = rows[slice(start, min(start + 256, len(rows)))].map(lambda value: value.to(device))
-            encoded = model.encoders[tower](batch.inputs[modality], batch.aux if known else {})
+            aux = {"sensor": numbered(rows.source, known).to(device)[batch.aux["sensor"]]} if known else {}
+            encoded = model.encoders[tower](batch.inputs[modality], aux)
             found.append(model.projections[tower](encoded.h).float().cpu())
     return torch.cat(found)
 
@@ -145,7 +168,7 @@ def probe(parts: Mapping[str, tuple[Tensor, Tensor]], how: Head, seed: int, metr
 class Seen:
     """The features of a probe set under one model, of every tower and modality that is asked for."""
 
-    def __init__(self, model: AlignmentModel, source: Source, *, known: bool) -> None:
+    def __init__(self, model: AlignmentModel, source: Source, *, known: Sequence[str]) -> None:
         self.model, self.source, self.known = model, source, known
         self.rows: dict[str, Rows] = {part: source.part(part) for part in get_args(Part)}
         self.sensor = {k: r.target["sensor"] for k, r in self.rows.items()}
@@ -154,7 +177,7 @@ class Seen:
     def of(self, tower: str, modality: str) -> dict[str, Tensor]:
         """Return part -> features ``(n, D)``; touch pictures come with their sensor's id where the model knows it."""
         if (tower, modality) not in self._kept:
-            known = self.known and modality == "touch"
+            known = self.known if modality.startswith("touch") else ()
             self._kept[tower, modality] = {
                 k: features(self.model, tower, r, modality, known=known) for k, r in self.rows.items()
             }
@@ -170,8 +193,8 @@ class Seen:
         return dict(zip(x, standardise_by(*((v, self.sensor[k]) for k, v in x.items())), strict=True))
 
 
-def measure(model: AlignmentModel, world: World, how: Head, seed: int, *, known: bool) -> Iterator[Number]:
-    """Measure everything that the tables show."""
+def measure(model: AlignmentModel, world: World, how: Head, seed: int, *, known: Sequence[str]) -> Iterator[Number]:
+    """Measure everything that the tables show; ``known`` are the sensors whose ids the model was trained with."""
     kept: dict[int, Seen] = {}
 
     def seen_of(probed: Probed) -> Seen:
@@ -182,23 +205,29 @@ def measure(model: AlignmentModel, world: World, how: Head, seed: int, *, known:
         each = [seen.of(tower, m) for m in probed.modalities]
         x = {part: torch.cat([f[part] for f in each], dim=1) for part in each[0]}
         for target in probed.targets:
-            yield from probe(seen.labelled(x, target, probed.sensor), how, seed, metric, f"{name} {target}")
+            parts = seen.labelled(x, target, probed.sensor)
+            yield from probe(parts, probed.head or how, seed, metric, f"{name} {target}")
 
     sets = world.probes(seed)
     for probed in sets:
         yield from probe_all(probed, "touch", "probe", probed.name)
-    yield from probe_all(sets[0], "vision", "synergy", "vision tower")
+    for probed in (p for p in sets if p.name == sets[0].name):
+        yield from probe_all(probed, "vision", "synergy", "vision tower")
     for probed in world.pictures(seed):
-        yield from probe_all(probed, "touch", "synergy", "touch tower")
+        yield from probe_all(probed, "touch", "synergy", f"touch tower {probed.name}")
     shared = world.across(seed)
     yield from _sensors(seen_of(shared), shared)
-    yield from zero_shot(seen_of(shared), shared, world)
-    yield from search(seen_of(shared))
+    for probed in world.prompted(seed):
+        yield from zero_shot(seen_of(probed), probed, world)
+    yield from search(seen_of(shared), shared)
 
 
 def _sensors(seen: Seen, shared: Probed) -> Iterator[Number]:
     """Probe the sensor, and every target from one sensor to the others, before and after each sensor is standardised."""
-    touch, count = seen.of("touch", "touch"), len(seen.source.targets["sensor"].names)
+    count = len(seen.source.targets["sensor"].names)
+    if count < 2:
+        return
+    touch = seen.of("touch", "touch")
     for kind, x in (("", touch), (", standardised", seen.even(touch))):
         known = {k: (x[k], seen.sensor[k]) for k in ("train", "test")}
         found = linear_probe(known["train"], known["test"])
@@ -221,22 +250,43 @@ def zero_shot(seen: Seen, shared: Probed, world: World) -> Iterator[Number]:
         with torch.no_grad(), model.evaluating():
             classes = [model.projections["text"](model.encoders["text"](ids, {}).h) for ids in world.prompts(target)]
         names = torch.stack([F.normalize(z, dim=1).mean(dim=0) for z in classes])
-        y = seen.rows["test"].target[target]
-        hits = ((pictures @ F.normalize(names, dim=1).T).argmax(dim=1) == y).double()
+        every = seen.rows["test"].target[target]
+        y = every[every >= 0]
+        hits = ((pictures[every >= 0] @ F.normalize(names, dim=1).T).argmax(dim=1) == y).double()
         yield Number("zero-shot", target, float(hits.mean()), float(y.bincount().max()) / len(y), len(y), tuple(hits.tolist()))
 
 
-def search(seen: Seen) -> Iterator[Number]:
-    """Find test rows of one modality by another, sensor by sensor, and the same contact through another sensor."""
-    z = {k: F.normalize(seen.of(k, k)["test"], dim=1) for k in ("text", "touch", "vision")}
-    sensor = seen.sensor["test"]
+def search(seen: Seen, shared: Probed) -> Iterator[Number]:
+    """Find test rows of one modality by another, sensor by sensor, and what was touched through another sensor."""
+    rows, sensor = seen.rows["test"], seen.sensor["test"]
+    present, group = rows.present, rows.group
+    z = {k: F.normalize(seen.of(k, k)["test"], dim=1) for k in ("text", "touch", "vision") if present[k].any()}
     each = [(sensor == s).nonzero()[:, 0] for s in range(int(sensor.max()) + 1)]
-    for query, found in PAIRS:
-        by = [retrieve(Embeddings.of({query: z[query][r], found: z[found][r]}), (query,), (found,)) for r in each]
-        for k in ("R@1", "R@5"):
+    for query, found in (pair for pair in PAIRS if set(pair) <= set(z)):
+        both = [r[(present[query] & present[found])[r]] for r in each]
+        by = [
+            retrieve(
+                Embeddings.of({query: z[query][r], found: z[found][r]}, group=None if group is None else group[r]),
+                (query,),
+                (found,),
+                relevance=shared.relevance,
+            )
+            for r in both
+            if len(r) > 1
+        ]
+        for k in ("R@1", "R@5") if by else ():
             value, chance = (sum(getattr(b, of)[k] for b in by) / len(by) for of in ("values", "chance"))
             yield Number(f"search/{k}", f"{query} > {found}", value, chance, by[0].pool)
-    pairs = [Embeddings.of({"a": z["touch"][a], "b": z["touch"][b]}) for a, b in permutations(each, 2)]
-    by = [retrieve(emb, ("a",), ("b",)) for emb in pairs]
-    value, chance = (sum(getattr(b, of)["R@1"] for b in by) / len(by) for of in ("values", "chance"))
-    yield Number("invariance", "same contact, other sensor", value, chance, by[0].pool)
+    pairs = [paired for a, b in permutations(each, 2) if len(paired := _paired(z["touch"], group, a, b)) > 1]
+    if by := [retrieve(emb, ("a",), ("b",)) for emb in pairs]:
+        value, chance = (sum(getattr(b, of)["R@1"] for b in by) / len(by) for of in ("values", "chance"))
+        yield Number("invariance", "same contact, other sensor", value, chance, by[0].pool)
+
+
+def _paired(z: Tensor, group: Tensor | None, a: Tensor, b: Tensor) -> Embeddings:
+    """Pair the rows of two sensors: contact by contact where both have the same, or else the mean of every item."""
+    if group is None or torch.equal(group[a], group[b]):
+        return Embeddings.of({"a": z[a], "b": z[b]})
+    both = sorted(set(group[a].tolist()) & set(group[b].tolist()))
+    means = [torch.stack([z[r][group[r] == g].mean(dim=0) for g in both]) if both else z[:0] for r in (a, b)]
+    return Embeddings.of(dict(zip("ab", means, strict=True)))

@@ -18,12 +18,12 @@ Kinds = dict[str, list[tuple[str, str]]]
 """Kind of robustness -> pairs of the training set and the probe set."""
 
 
-def kinds(world: World, seed: int = 0) -> Kinds:
+def kinds(world: World) -> Kinds:
     """Sort pairs by what the touch tower saw: the probed sensor alone (intra), others (cross), or several (multi)."""
     found: Kinds = {"intra": [], "cross": [], "multi": []}
     for corpus, sensors in world.corpora.items():
-        for name in dict.fromkeys(p.name for p in world.probes(seed)):
-            kind = "multi" if len(sensors) > 1 else "intra" if world.sensor_of(name) in sensors else "cross"
+        for name, sensor in world.probed.items():
+            kind = "multi" if len(sensors) > 1 else "intra" if sensor in sensors else "cross"
             found[kind].append((corpus, name))
     return {k: pairs for k, pairs in found.items() if pairs}
 
@@ -33,6 +33,8 @@ class Reading:
 
     def __init__(self, records: Sequence[Record], world: World) -> None:
         self.main, self.kinds = world.main, kinds(world)
+        shown = [r.detail.split() for r in records if r.metric == "synergy" and r.detail.startswith("touch tower")]
+        self.pictured = list(dict.fromkeys(words[2] for words in shown))
         self.found: dict[tuple[str, str, str], list[Record]] = {}
         for r in records:
             self.found.setdefault((r.task, r.entry, r.variant), []).append(r)
@@ -83,9 +85,12 @@ def _percent(values: dict[int, float]) -> str:
     return f"{s.mean:.1f}" + (f" ± {s.sd:.1f}" if s.n > 1 else "")
 
 
-def _grid(head: list[str], lines: list[list[str]], words: int = 1) -> Grid:
-    shown = [line for line in lines if set(line[words:]) != {"-"}]
-    return Grid(head, shown, words=words, marks=_best(shown, words))
+def _grid(head: list[str], lines: list[list[str]], words: int = 1, plain: Sequence[str] = ()) -> Grid:
+    """Leave out rows and columns that nothing was measured of; mark the best of each column but those where more is not."""
+    there = [i for i in range(len(head)) if i < words or any(line[i] != "-" for line in lines)]
+    shown = [[line[i] for i in there] for line in lines if set(line[words:]) - {"-"}]
+    marks = [["" if head[i] in plain else m for i, m in zip(there, row, strict=True)] for row in _best(shown, words)]
+    return Grid([head[i] for i in there], shown, words=words, marks=marks)
 
 
 def _best(lines: list[list[str]], words: int) -> list[list[str]]:
@@ -100,13 +105,18 @@ def _best(lines: list[list[str]], words: int) -> list[list[str]]:
 
 def _robustness(run: Reading) -> Grid:
     head = ["method", "trained, % of weights"]
-    head += [f"{kind}: {a} → {b}" for kind, pairs in run.kinds.items() for a, b in pairs]
+    head += [f"{kind}{_mark(kind, a, b)}: {a} → {b}" for kind, pairs in run.kinds.items() for a, b in pairs]
     lines = []
     for entry, label in LABELS.items():
         share = run.score(run.main, entry, of("trainable"))
         cells = [_percent(run.score(a, entry, probed(b))) for pairs in run.kinds.values() for a, b in pairs]
         lines.append([label, _share(share), *cells])
     return _grid(head, lines, words=2)
+
+
+def _mark(kind: str, corpus: str, probed: str) -> str:
+    """Mark a pair of one sensor but two data sets, which the paper counts as cross."""
+    return " (other set)" if kind == "intra" and corpus != probed else ""
 
 
 def _share(values: dict[int, float]) -> str:
@@ -123,7 +133,7 @@ def _chosen(run: Reading) -> Grid:
 
 
 def _synergy(run: Reading) -> Grid:
-    towers = {"vision tower on touch": "vision", "touch tower on photographs": "touch"}
+    towers = {"vision tower on touch": "vision"} | {f"touch tower on {name}": f"touch tower {name} " for name in run.pictured}
     lines = [
         [label, *(_percent(run.score(run.main, entry, probed(t, "synergy"))) for t in towers.values())]
         for entry, label in LABELS.items()
@@ -144,13 +154,7 @@ def _sensor(run: Reading) -> Grid:
     for entry, label in LABELS.items():
         picks: list[Pick] = [of("sensor", "sensor"), of("sensor", "sensor, standardised"), *map(_transfer, (False, True))]
         lines.append([label, *(_percent(run.score(run.main, entry, pick)) for pick in (*picks, of("invariance")))])
-    return replace_marks(_grid(head, lines), (1, 2))
-
-
-def replace_marks(grid: Grid, columns: Sequence[int]) -> Grid:
-    """Take the marks off columns where more is not better."""
-    marks = [["" if i in columns else m for i, m in enumerate(row)] for row in grid.marks]
-    return Grid(grid.head, grid.lines, words=grid.words, marks=marks)
+    return _grid(head, lines, plain=head[1:3])
 
 
 def _transfer(even: bool) -> Pick:
@@ -192,10 +196,8 @@ def _stability(run: Reading) -> Grid:
         reach, rise = slope(found)
         cells = [_percent(found.get(k, {})) for k in sizes]
         lines.append([LABELS[entry], *cells, _percent(reach), _percent(rise)])
-    return replace_marks(
-        _grid(["method", *(f"batch {k}" for k in sizes), "range", "slope per doubling"], lines),
-        (len(sizes) + 1, len(sizes) + 2),
-    )
+    plain = ["range", "slope per doubling"]
+    return _grid(["method", *(f"batch {k}" for k in sizes), *plain], lines, plain=plain)
 
 
 def _ablations(run: Reading) -> Grid:
@@ -203,7 +205,7 @@ def _ablations(run: Reading) -> Grid:
         "variant",
         "probes",
         "vision tower on touch",
-        "touch tower on photographs",
+        "touch tower on pictures",
         "sensor found",
         "probe on another sensor",
     ]
@@ -212,7 +214,7 @@ def _ablations(run: Reading) -> Grid:
         [name, *(_percent(run.score(run.main, "tlv_core", pick, variant)) for pick in picks)]
         for name, variant in (("as published", "default"), *((v, v) for v in ABLATIONS))
     ]
-    return replace_marks(_grid(head, lines), (4,))
+    return _grid(head, lines, plain=["sensor found"])
 
 
 def findings(run: Reading) -> list[Finding]:

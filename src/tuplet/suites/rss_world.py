@@ -21,7 +21,7 @@ from tuplet.objectives import Pairwise, Temperature
 from tuplet.simulators import touch
 from tuplet.simulators._touch_gel import SENSORS
 from tuplet.simulators._touch_words import HARD, PATTERNS, ROUGH
-from tuplet.suites.rss_measure import Probed
+from tuplet.suites.rss_measure import Number, Probed
 from tuplet.train import TrainConfig, fit
 
 WORDS, LENGTH = 512, 24
@@ -64,9 +64,10 @@ class Simulated:
         """Return the training set of most tables."""
         return "all"
 
-    def sensor_of(self, probed: str) -> str:
-        """Return the sensor of a probe set, which is called so."""
-        return probed
+    @property
+    def probed(self) -> dict[str, str]:
+        """Return probe set -> its sensor, which is called so."""
+        return {"gelsight": "gelsight", "digit": "digit"}
 
     def corpus(self, name: str, seed: int) -> Source:
         """Return a training set; every contact by one sensor."""
@@ -76,7 +77,7 @@ class Simulated:
         """Return two of the sensors, one after the other."""
         shared = self.across(seed)
         names = shared.source.targets["sensor"].names
-        return [replace(shared, name=k, sensor=names.index(k)) for k in ("gelsight", "digit")]
+        return [replace(shared, name=k, sensor=names.index(k)) for k in self.probed]
 
     def pictures(self, seed: int) -> list[Probed]:
         """Return the photographs of the objects, each once."""
@@ -96,6 +97,10 @@ class Simulated:
                 module.load_state_dict({k.removeprefix(head): v for k, v in state.items() if k.startswith(head)})
         return found
 
+    def prompted(self, seed: int) -> list[Probed]:
+        """Return the same set."""
+        return [self.across(seed)]
+
     def prompts(self, target: str) -> list[Tensor]:
         """Return, for every class of a target in the order of its codes, the ids of its sentences."""
         named: dict[str, Mapping[str, Sequence[str]]] = {
@@ -107,7 +112,7 @@ class Simulated:
         encode = tokeniser("words", length=LENGTH, vocabulary=WORDS)
         return [encode([p.format(word) for p in PROMPTS for word in words[k]]) for k in sorted(words)]
 
-    def make_base(self, folder: Path) -> float:
+    def make_base(self, folder: Path) -> Number:
         """Train towers on photographs, white-lit reliefs and sentences of other objects; return the best validation loss."""
         source = _world(self.base_contacts, self.size, (RELIEF,), BASE_SEED, False)
         codes = [source.values[t] for t in TARGETS]
@@ -128,7 +133,7 @@ class Simulated:
             for k, v in module.state_dict().items()
         }
         write_atomic(folder / "towers.safetensors", save(state))
-        return min(epoch["val"] for epoch in run.history)
+        return Number("training/val", "", min(epoch["val"] for epoch in run.history))
 
 
 class Stem(nn.Sequential):
