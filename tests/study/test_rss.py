@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tuplet import InputError
+from tuplet import AlignmentModel, InputError
 from tuplet.study.record import Record
 from tuplet.suites.rss import read_rss, run_rss
 from tuplet.suites.rss_measure import Head, Seen, heads, probe
@@ -43,7 +43,7 @@ def test_a_probe_reports_the_last_epoch_the_chosen_one_and_says_which_one_leaks(
 
 
 def test_features_are_standardised_by_the_training_rows_of_their_sensor():
-    seen = Seen(None, TINY.world.across(0).source, known=())
+    seen = Seen(AlignmentModel.mlp({"touch": (2,)}, dim=2), TINY.world.across(0).source, known=())
     g = torch.Generator().manual_seed(0)
     x = {k: torch.randn(len(s), 3, generator=g) + 5 * s[:, None].float() for k, s in seen.sensor.items()}
     even = seen.even(x)

@@ -7,13 +7,13 @@ import torch
 
 from tests.fixtures import touch_sets
 from tests.fixtures.clip_folder import clip_folder
+from tuplet import AlignmentModel, InputError
 from tuplet.cli import main
 from tuplet.suites.rss import planned, read_rss, run_rss
 from tuplet.suites.rss_measure import Probed, Seen, search
 from tuplet.suites.rss_plan import paper_plan
 from tuplet.suites.rss_reading import Reading, kinds, tables
 from tuplet.suites.rss_recorded import recorded
-from tuplet.types import InputError
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_what_is_found_through_another_sensor_is_the_item(world):
     shared = world.across(0)
     source = shared.source
     whole = replace(source, split=replace(source.split, test=source.split.train))
-    seen = Seen(None, whole, known=())
+    seen = Seen(AlignmentModel.mlp({"touch": (2,)}, dim=2), whole, known=())
     group = source.group[torch.from_numpy(source.split.train)]
     of_item = torch.nn.functional.one_hot(group, int(group.max()) + 1).float()
     for modality in ("text", "touch", "vision"):
