@@ -158,6 +158,7 @@ def test_bad_searches_are_one_line_and_write_nothing(made, capsys, tmp_path):
     ):
         assert ran("index", *arguments, "--out", tmp_path / "new") == 2
         assert message in capsys.readouterr().err
+    (tmp_path / "folder" / "thesis.tex").write_text("mine")
     assert ran("index", emb, "--out", tmp_path / "folder", "--force") == 2
-    assert "no index" in capsys.readouterr().err
+    assert "thesis.tex" in capsys.readouterr().err
     assert sorted(p.name for p in tmp_path.iterdir()) == before

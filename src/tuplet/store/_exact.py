@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -45,10 +46,35 @@ class Best:
             self.rows[q] = np.concatenate([self.rows[q], rows[better]])[order]
 
 
+@dataclass(frozen=True)
+class Pool:
+    """The candidates of a search: rows of a store that have some modalities, and whose score ranks them."""
+
+    stored: Stored
+    objective: Objective
+    into: tuple[str, ...]
+    rows: NDArray[np.int64]  # ascending
+
+    def blocks(self) -> Iterator[tuple[NDArray[np.int64], Side]]:
+        """Read the vectors of all candidates, a block at a time."""
+        size = max(1, BYTES // (8 * self.stored.width * len(self.into)))
+        for start in range(0, len(self.rows), size):
+            some = self.rows[start : start + size]
+            yield some, gathered(self.stored, self.into, some)
+
+    def scores(self, query: Side, candidates: Side) -> NDArray[np.float64]:
+        """Score queries with some candidates in float64, ``(Nq, n)``."""
+        assert self.objective.score is not None
+        found = self.objective.score(query, {m: z.double() for m, z in candidates.items()})
+        if not bool(torch.isfinite(found.sum())) and not bool(torch.isfinite(found).all()):
+            raise InputError("score gave values that are not finite; choose another objective, or embed again")
+        return np.asarray(found.double().numpy())
+
+
 def gathered(stored: Stored, names: Sequence[str], rows: NDArray[np.int64]) -> Side:
     """Read the vectors of some rows, in order of the rows; the mapping of the file ends with the copy."""
     views = stored.vectors()
-    run: Any = slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) and rows[-1] - rows[0] + 1 == len(rows) else rows
+    run: Any = slice(int(rows[0]), int(rows[-1]) + 1) if rows[-1] - rows[0] + 1 == len(rows) else rows
     found = {k: torch.from_numpy(np.array(views[k][run])) for k in names}
     for k, z in found.items():
         if not bool(torch.isfinite(z.sum())) and not bool(torch.isfinite(z).all()):
@@ -56,98 +82,54 @@ def gathered(stored: Stored, names: Sequence[str], rows: NDArray[np.int64]) -> S
     return found
 
 
-def scanned(stored: Stored, names: Sequence[str], rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Side]]:
-    """Read the vectors of rows, a block at a time."""
-    size = max(1, BYTES // (8 * stored.width * len(names)))
-    for start in range(0, len(rows), size):
-        some = rows[start : start + size]
-        yield some, gathered(stored, names, some)
-
-
-def scored(objective: Objective, query: Side, candidates: Side) -> NDArray[np.float64]:
-    """Score queries with candidates in float64, ``(Nq, Nc)``."""
-    assert objective.score is not None
-    found = objective.score(query, {k: z.double() for k, z in candidates.items()})
-    if not bool(torch.isfinite(found.sum())) and not bool(torch.isfinite(found).all()):
-        raise InputError("score gave values that are not finite; choose another objective, or embed again")
-    return np.asarray(found.double().numpy())
-
-
 @torch.no_grad()
-def exact(
-    stored: Stored,
-    objective: Objective,
-    query: Side,
-    into: Sequence[str],
-    rows: NDArray[np.int64],
-    k: int,
-) -> Best:
-    """Find the best ``k`` of some rows for every query, ``query`` in float64."""
-    if not objective.inner:
-        return _scan(stored, objective, query, into, rows, k)
-    best, sure = _inner(stored, objective, query, into, rows, k)
+def exact(pool: Pool, query: Side, k: int) -> Best:
+    """Find the best ``k`` candidates of every query, which is in float64."""
+    if not pool.objective.inner:
+        return _scan(pool, query, k)
+    best, sure = _inner(pool, query, k)
     if not sure.all():  # ties, and gaps that float32 cannot see
         again = np.flatnonzero(~sure)
-        part = _scan(stored, objective, {m: z[again] for m, z in query.items()}, into, rows, k)
+        part = _scan(pool, {m: z[again] for m, z in query.items()}, k)
         best.scores[again], best.rows[again] = part.scores, part.rows
     return best
 
 
-def _scan(
-    stored: Stored,
-    objective: Objective,
-    query: Side,
-    into: Sequence[str],
-    rows: NDArray[np.int64],
-    k: int,
-) -> Best:
+def _scan(pool: Pool, query: Side, k: int) -> Best:
     """Score all candidates in float64."""
     n = len(next(iter(query.values())))
     best = Best(n, k)
-    for some, block in scanned(stored, into, rows):
+    for some, block in pool.blocks():
         step = max(1, SCORES // len(some))
         for first in range(0, n, step):
-            part = {m: z[first : first + step] for m, z in query.items()}
-            best.add(first, scored(objective, part, block), some)
+            best.add(first, pool.scores({m: z[first : first + step] for m, z in query.items()}, block), some)
     return best
 
 
-def _inner(
-    stored: Stored,
-    objective: Objective,
-    query: Side,
-    into: Sequence[str],
-    rows: NDArray[np.int64],
-    k: int,
-) -> tuple[Best, NDArray[np.bool_]]:
+def _inner(pool: Pool, query: Side, k: int) -> tuple[Best, NDArray[np.bool_]]:
     """Scan inner products in float32 and score the first in float64; say for which queries nothing else can be better."""
-    q = objective.vectors(query)[:, 0].float()  # (Nq, D)
-    near, longest = Best(len(q), min(k + SPARE, len(rows))), 0.0
-    for some, block in scanned(stored, into, rows):
-        c = objective.vectors({m: z.float() for m, z in block.items()})[:, 0]  # (n, D)
+    q = pool.objective.vectors(query)[:, 0].float()  # (Nq, D)
+    near, longest = Best(len(q), min(k + SPARE, len(pool.rows))), 0.0
+    for some, block in pool.blocks():
+        c = pool.objective.vectors({m: z.float() for m, z in block.items()})[:, 0]  # (n, D)
         longest = max(longest, float(torch.linalg.vector_norm(c, dim=1).max()))
         step = max(1, SCORES // len(some))
         for first in range(0, len(q), step):
             near.add(first, (q[first : first + step] @ c.mT).numpy(), some)
-    best = reranked(stored, objective, query, into, list(near.rows), k)
+    best = reranked(pool, query, list(near.rows), k)
     # a sum of D products is off by at most D roundings of |q| |c|, the vectors themselves by a few
     error = (q.shape[1] + SPARE) * 2.0**-24 * longest * torch.linalg.vector_norm(q, dim=1).double().numpy()
     sure = best.scores[:, -1] > near.scores[:, -1] + error
-    return best, sure | (near.rows.shape[1] == len(rows))
+    return best, sure | (near.rows.shape[1] == len(pool.rows))
 
 
-def reranked(
-    stored: Stored,
-    objective: Objective,
-    query: Side,
-    into: Sequence[str],
-    lists: Sequence[NDArray[np.int64]],
-    k: int,
-) -> Best:
+@torch.no_grad()
+def reranked(pool: Pool, query: Side, lists: Sequence[NDArray[np.int64]], k: int) -> Best:
     """Score the shortlist of every query in float64, and keep the best ``k``."""
     best = Best(len(lists), k)
     for i, listed in enumerate(lists):
         rows = np.unique(listed)
-        one = {m: z[i : i + 1] for m, z in query.items()}
-        best.add(i, scored(objective, one, gathered(stored, into, rows)), rows)
+        if len(rows):
+            one = {m: z[i : i + 1] for m, z in query.items()}
+            best.add(i, pool.scores(one, gathered(pool.stored, pool.into, rows)), rows)
     return best

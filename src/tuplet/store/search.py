@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tuplet.objectives import Objective
-from tuplet.store._exact import Best, Side, exact, gathered, reranked
+from tuplet.store._exact import Best, Pool, Side, exact, gathered, reranked
 from tuplet.store._folder import STORE, named, read_note
 from tuplet.store._near import Near
 from tuplet.store.tables import Stored, open_store
@@ -59,7 +59,7 @@ class Index:
 
     def __init__(self, stored: Stored, objective: Objective, backend: Backend, shortlist: int, folder: Path | None) -> None:
         self.stored, self.objective, self.backend = stored, objective, backend
-        self._near = Near(stored, objective, shortlist, folder) if backend == "faiss" else None
+        self._near = Near(shortlist, folder) if backend == "faiss" else None
         self._recalls: dict[tuple[Any, ...], float] = {}
 
     def __len__(self) -> int:
@@ -98,13 +98,13 @@ class Index:
                 that is out of range.
         """
         sides, into = self._sides(query, modalities)
-        rows = self._pool(into, where, k)
+        pool = self._pool(into, where, k)
         if self._near is None or where:
-            best, recall = exact(self.stored, self.objective, sides, into, rows, k), 1.0
+            best, recall = exact(pool, sides, k), 1.0
         else:
-            best, recall = self._two_stages(sides, into, rows, k), self.recall(tuple(query), k, modalities=into)
+            best, recall = self._two_stages(pool, sides, k), self.recall(tuple(query), k, modalities=into)
         ids = np.where(best.rows < 0, np.zeros(1, self.stored.ids.dtype), self.stored.ids[best.rows])
-        return Found(ids, best.scores, best.rows, len(rows), recall)
+        return Found(ids, best.scores, best.rows, len(pool.rows), recall)
 
     def recall(
         self, query: Sequence[str], k: int = 10, *, modalities: Sequence[str] | None = None, sample: int = SAMPLE
@@ -130,16 +130,14 @@ class Index:
         sides, into = self._sides(gathered(self.stored, list(query), asked), modalities)
         key = (tuple(sides), into, k, sample)
         if key not in self._recalls:
-            rows = self._pool(into, None, k)
-            truth = exact(self.stored, self.objective, sides, into, rows, k).rows
-            found = self._two_stages(sides, into, rows, k).rows
+            pool = self._pool(into, None, k)
+            truth, found = exact(pool, sides, k).rows, self._two_stages(pool, sides, k).rows
             self._recalls[key] = float((truth[:, :, None] == found[:, None, :]).any(axis=2).mean())
         return self._recalls[key]
 
-    def _two_stages(self, query: Side, into: tuple[str, ...], rows: NDArray[np.int64], k: int) -> Best:
+    def _two_stages(self, pool: Pool, query: Side, k: int) -> Best:
         assert self._near is not None
-        lists = self._near.listed(query, into, rows, k)
-        return reranked(self.stored, self.objective, query, into, lists, k)
+        return reranked(pool, query, self._near.listed(pool, query, k), k)
 
     def _sides(self, query: Mapping[str, Any], modalities: Sequence[str] | None) -> tuple[Side, tuple[str, ...]]:
         """Check a query and what it is searched in; a modality on both sides gets another name in the query."""
@@ -183,7 +181,7 @@ class Index:
             raise InputError(f"query[{name!r}] has a row of zeros, as absent items have; leave those queries out")
         return z
 
-    def _pool(self, into: Sequence[str], where: Mapping[str, Any] | None, k: int) -> NDArray[np.int64]:
+    def _pool(self, into: tuple[str, ...], where: Mapping[str, Any] | None, k: int) -> Pool:
         """Find the rows that have all modalities and pass the filter; there must be ``k``."""
         in_range("k", k, 1)
         here = np.all([self.stored.present[m] for m in into], axis=0)
@@ -207,7 +205,7 @@ class Index:
         if k > len(rows):
             kept = f" that pass where={dict(where)}" if where else ""
             raise InputError(f"k is {k}, but {len(rows)} items have {', '.join(into)}{kept}; ask for at most {len(rows)}")
-        return rows
+        return Pool(self.stored, self.objective, into, rows)
 
 
 def index(
