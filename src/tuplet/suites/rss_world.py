@@ -26,10 +26,6 @@ from tuplet.train import TrainConfig, fit
 
 WORDS, LENGTH = 512, 24
 """Ids and tokens of the tiny text tower."""
-RELIEF = "duragel"
-"""Whose grey pictures under white light the base sees, as a CLIP of the web has seen reliefs."""
-TRAINED = tuple(k for k in SENSORS if k != RELIEF)
-"""Sensors of the comparison, whose lamps are coloured; the base has seen none of them."""
 BASE_SEED, PROBE_SEED = 900, 500
 """Seeds of the worlds that the base and the probes see; those of training sets are the run's."""
 TARGETS = ("family", "roughness", "hardness")
@@ -46,9 +42,9 @@ def configuration(size: int) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Simulated:
-    """Objects pressed on three simulated sensors; every part of it has objects of its own."""
+    """Objects pressed on four simulated sensors; every part of it has objects of its own."""
 
-    contacts: int = 2000
+    contacts: int = 1200
     objects: int = 400
     size: int = 48
     base_contacts: int = 10000
@@ -57,7 +53,7 @@ class Simulated:
     @property
     def corpora(self) -> dict[str, tuple[str, ...]]:
         """Return training set -> its sensors."""
-        return {"gelsight": ("gelsight",), "digit": ("digit",), "all": TRAINED}
+        return {"gelsight": ("gelsight",), "digit": ("digit",), "all": tuple(SENSORS)}
 
     @property
     def main(self) -> str:
@@ -85,7 +81,7 @@ class Simulated:
 
     def across(self, seed: int) -> Probed:
         """Return what is probed; every contact by every sensor."""
-        return Probed("all", _world(self.objects, self.size, TRAINED, PROBE_SEED + seed, True), TARGETS)
+        return Probed("all", _world(self.objects, self.size, tuple(SENSORS), PROBE_SEED + seed, True), TARGETS)
 
     def towers(self, folder: Path) -> dict[str, ClipTower]:
         """Return the three towers of the base."""
@@ -113,8 +109,8 @@ class Simulated:
         return [encode([p.format(word) for p in PROMPTS for word in words[k]]) for k in sorted(words)]
 
     def make_base(self, folder: Path) -> Number:
-        """Train towers on photographs, white-lit reliefs and sentences of other objects; return the best validation loss."""
-        source = _world(self.base_contacts, self.size, (RELIEF,), BASE_SEED, False)
+        """Train towers on photographs, presses and sentences of other objects; return the best validation loss."""
+        source = _world(self.base_contacts, self.size, tuple(SENSORS), BASE_SEED, False)
         codes = [source.values[t] for t in TARGETS]
         # one tower sees both kinds of pictures; objects of one of the 24 descriptions are no negatives of each other
         source = replace(source, group=codes[0] * 4 + codes[1] * 2 + codes[2])
