@@ -43,7 +43,7 @@ def test_a_probe_reports_the_last_epoch_the_chosen_one_and_says_which_one_leaks(
 
 
 def test_features_are_standardised_by_the_training_rows_of_their_sensor():
-    seen = Seen(AlignmentModel.mlp({"touch": (2,)}, dim=2), TINY.world.across(0).source, known=())
+    seen = Seen(AlignmentModel.mlp({"text": (2,), "touch": (2,)}, dim=2), TINY.world.across(0).source, known=())
     g = torch.Generator().manual_seed(0)
     x = {k: torch.randn(len(s), 3, generator=g) + 5 * s[:, None].float() for k, s in seen.sensor.items()}
     even = seen.even(x)

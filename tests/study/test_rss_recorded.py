@@ -70,7 +70,7 @@ def test_what_is_found_through_another_sensor_is_the_item(world):
     shared = world.across(0)
     source = shared.source
     whole = replace(source, split=replace(source.split, test=source.split.train))
-    seen = Seen(AlignmentModel.mlp({"touch": (2,)}, dim=2), whole, known=())
+    seen = Seen(AlignmentModel.mlp({"text": (2,), "touch": (2,)}, dim=2), whole, known=())
     group = source.group[torch.from_numpy(source.split.train)]
     of_item = torch.nn.functional.one_hot(group, int(group.max()) + 1).float()
     for modality in ("text", "touch", "vision"):

@@ -118,7 +118,7 @@ class Recorded:
         """Check that the folder holds the three towers; return how many weights they have."""
         size = sum(p.numel() for t in self.towers(folder).values() for m in (t, t.projection) for p in m.parameters())
         write_atomic(folder / "tower.json", json.dumps({"tower": self.tower, "sha256": self.sha256}).encode())
-        return Number("weights", "", size)
+        return Number("weights", "", float(size))
 
     def towers(self, folder: Path) -> dict[str, ClipTower]:
         """Return the towers; touch begins as a copy of vision."""
