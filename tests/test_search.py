@@ -15,7 +15,16 @@ from tuplet.store import _exact
 
 from .test_store import space
 
+
+class Farthest(Pairwise):
+    """Says that its score is an inner product, which it no longer is."""
+
+    def score(self, query, candidates):
+        return -super().score(query, candidates)
+
+
 SCORES = (
+    Farthest(),
     Pairwise(),
     Symile(),
     Cone(),

@@ -299,8 +299,10 @@ def check_width(modalities: int, dim: int, why: str) -> None:
 
 
 def _direction(z: Tensor) -> Tensor:
-    """Scale rows to unit length, fast where no square underflows; not bit for bit as `unit`."""
+    """Scale rows to unit length, fast where no square underflows; rows of that length stay as they are, as in `unit`."""
     length = torch.linalg.vector_norm(z, dim=1, keepdim=True)
+    if bool(((length - 1).abs() <= 1e-6).all()):
+        return z
     return z / length if bool(((length > 1e-12) & (length < 1e12)).all()) else unit(z)
 
 

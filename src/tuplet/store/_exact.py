@@ -120,6 +120,7 @@ def _inner(pool: Pool, query: Side, k: int) -> tuple[Best, NDArray[np.bool_]]:
     # a sum of D products is off by at most D roundings of |q| |c|, the vectors themselves by a few
     error = (q.shape[1] + SPARE) * 2.0**-24 * longest * torch.linalg.vector_norm(q, dim=1).double().numpy()
     sure = best.scores[:, -1] > near.scores[:, -1] + error
+    sure &= np.abs(best.scores[:, 0] - near.scores[:, 0]) <= error  # a subclass may have a score of its own
     return best, sure | (near.rows.shape[1] == len(pool.rows))
 
 
