@@ -9,7 +9,7 @@ import torch
 
 from tuplet import InputError, store
 from tuplet.evaluate import retrieve
-from tuplet.objectives import Cone, Gram, OneVsAll, Pairwise, Structure, Symile, Triangle, UniAlign
+from tuplet.objectives import CoMM, Cone, Gram, OneVsAll, Pairwise, Structure, Symile, Triangle, UniAlign
 from tuplet.objectives.published import PUBLISHED
 from tuplet.store import _exact
 
@@ -20,7 +20,7 @@ class Farthest(Pairwise):
     """Says that its score is an inner product, which it no longer is."""
 
     def score(self, query, candidates):
-        return -super().score(query, candidates)
+        return 2 - super().score(query, candidates)
 
 
 SCORES = (
@@ -115,8 +115,9 @@ def test_modalities_and_filters(tmp_path):
         found = index.search({"a": a}, len(pool), modalities=("b",), where=where)
         assert sorted(found.rows[0].tolist()) == pool.tolist()
         assert (np.diff(found.scores, axis=1) <= 0).all()
-    own = index.search({"a": a}, 1, modalities=["a"])  # a modality may be searched with itself
-    assert np.allclose(own.scores, 1)
+    for objective, best in ((Pairwise(), 1), (Gram(), 0)):  # a modality may be searched with itself
+        own = store.index(tmp_path / "emb.npz", objective=objective).search({"a": a}, 1, modalities=["a"])
+        assert np.allclose(own.scores, best, atol=1e-6)
     everything = {m: emb.z[m][:1] + 1 for m in "abc"}
     assert index.search(everything, 3).pool == int(torch.stack(list(emb.present.values())).all(dim=0).sum())
 
@@ -126,7 +127,7 @@ def test_bad_queries_are_one_line(tmp_path):
     emb = space(30)
     file = store.write(tmp_path / "emb.npz", emb)
     index, a = store.index(file), torch.ones(8)
-    ordered = store.index(file, objective=Pairwise(pairs="hub"))
+    fused = store.index(file, objective=CoMM(tuple("abc"), 8))
     for call, message in (
         (lambda: index.search({"smell": a}), "smell"),
         (lambda: index.search({}), "empty"),
@@ -142,7 +143,7 @@ def test_bad_queries_are_one_line(tmp_path):
         (lambda: index.search({"a": a}, where={"colour": 1}), "colour"),
         (lambda: index.search({"a": a}, where={"label": 77}), "no item has"),
         (lambda: index.search({"a": a}, where={"label": "dog"}), "number"),
-        (lambda: ordered.search({"a": a}, modalities=("a",)), "share"),
+        (lambda: fused.search({"a": a}, modalities=("a",)), "share"),
         (lambda: store.index(file, objective=Structure()), "score"),
     ):
         with pytest.raises(InputError, match=message) as error:

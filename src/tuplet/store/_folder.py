@@ -32,11 +32,16 @@ def named(name: str | None, modalities: Sequence[str], width: int) -> Objective:
     if name is None:
         return Pairwise()
     objective = build(name, tuple(modalities), width)
-    learned = [k for k, _ in objective.named_parameters() if "tau" not in k]
-    if objective.score is None or learned:
-        why = "is learned with the model; give it to tuplet.store.index(objective=)" if learned else "does not exist"
+    if objective.score is None or learned(objective):
+        why = "does not exist" if objective.score is None else "is learned with the model; give it to tuplet.store.index"
         raise InputError(f"objective is {name!r}, whose score {why}")
     return objective.eval()
+
+
+def learned(objective: Objective) -> bool:
+    """Tell whether a score has weights, beside a temperature: it then knows its modalities by their names."""
+    scoring = getattr(objective.score, "__self__", objective)  # of a sum, the part that scores
+    return any("tau" not in k for k, _ in scoring.named_parameters())
 
 
 def write_index(

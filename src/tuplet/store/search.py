@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tuplet.objectives import Objective
 from tuplet.store._exact import Best, Pool, Side, exact, gathered, reranked
-from tuplet.store._folder import STORE, named, read_note
+from tuplet.store._folder import STORE, learned, named, read_note
 from tuplet.store._near import Near
 from tuplet.store.tables import Stored, open_store
 from tuplet.types import InputError, in_range, one_of
@@ -152,7 +152,7 @@ class Index:
         asked = (modalities,) if isinstance(modalities, str) else free if modalities is None else tuple(sorted(set(modalities)))
         self._known("modalities", asked)
         both = sorted(set(sides) & set(asked))
-        if both and not self.objective.traits.symmetric:
+        if both and learned(self.objective):
             raise InputError(
                 f"query and modalities share {both}, which the score of {type(self.objective).__name__} cannot compare; search "
                 f"other modalities"
