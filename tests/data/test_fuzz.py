@@ -10,9 +10,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import csv, feather, parquet
 
 from tests.fixtures import (
     av_mnist,
@@ -28,7 +30,7 @@ from tests.fixtures import (
 )
 from tuplet.catalog import READERS
 from tuplet.cli import main
-from tuplet.data import Table, write_table
+from tuplet.data import Table, read, write_table
 from tuplet.simulators import digit_parts, espeak
 from tuplet.types import InputError
 
@@ -274,3 +276,30 @@ def test_damaged_tables_end_in_one_line(tmp_path, data):
         lines = ["read"]
     assert len(lines) == 1
     assert total <= 10 * 4 * 8 + 10 * 8  # never more numbers than bytes
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damaged_files_of_a_user_end_in_one_line(tmp_path, data):
+    columns = {
+        "id": [f"r{i}" for i in range(30)],
+        "a.x": np.arange(30.0),
+        "a.y": np.arange(30) % 7,
+        "t": ["cup", None, "ball"] * 10,
+    }
+    columns |= {"walk": [[[1.0, 2.0]] * (i % 3 + 1) for i in range(30)], "label": np.arange(30) % 2}
+    table, kind = pa.table(columns), data.draw(st.sampled_from(["parquet", "feather", "arrow", "csv"]))
+    file = tmp_path / f"a.{kind}"
+    if kind == "csv":
+        csv.write_csv(table.drop_columns(["walk"]), file)
+    elif kind == "parquet":
+        parquet.write_table(table, file)
+    else:
+        feather.write_feather(table, file, compression="zstd" if kind == "feather" else "uncompressed")
+    file.write_bytes(damage(data, file.read_bytes()))
+    try:
+        source = read(file)
+        lines = [f"{len(source.train) + len(source.val) + len(source.test)} rows"]
+    except InputError as error:
+        lines = str(error).encode().splitlines()
+    assert len(lines) == 1

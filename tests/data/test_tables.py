@@ -3,7 +3,9 @@
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import h5py
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -181,6 +183,9 @@ def test_pictures_by_their_paths(tmp_path):
     (tmp_path / "7.PNG").write_bytes(b"no picture")
     refused(lambda: read(tmp_path / "t.csv"), "7.PNG is no readable picture")
     assert read({"photo": [f"a{i}.png" for i in range(N)], "x": X}).modalities["photo"].kind == "text"  # no such files
+    refused(lambda: read({"photo": [Path(f"a{i}.png") for i in range(N)], "x": X}), "60 of 60 pictures do not exist")
+    series = pd.Series(paths[8:], index=IDS[8:])
+    assert whole(read({"photo": series, "x": pd.DataFrame(X, index=IDS)}), "photo")[1].sum() == N - 8
 
 
 def test_bad_tables_are_refused_in_one_line(tmp_path, monkeypatch):
@@ -211,6 +216,13 @@ def test_bad_tables_are_refused_in_one_line(tmp_path, monkeypatch):
     for name, (bytes_, word) in files.items():
         (tmp_path / name).write_bytes(bytes_)
         refused(lambda name=name: read(tmp_path / name), word)
+    codes = pd.DataFrame({"x": X[:, 0], "flag": [None, True] * (N // 2), "code": [f"0{i}" for i in range(N)], "bad": [{}] * N})
+    refused(lambda: read(codes, modalities=["x", "code"]), "60 of 60 values of the column 'code'", "--kind code=text")
+    source = read(codes, modalities=["x", "code", "flag"], kinds={"code": "text"})
+    assert source.modalities["code"].kind == "text"
+    assert whole(source, "flag")[1].tolist() == [False, True] * (N // 2)
+    refused(lambda: read(codes), "'bad' holds struct")
+    refused(lambda: read(pd.DataFrame(X[:, :2], columns=["a", "a"])), "the table", "a")
     odd = frame()
     odd["note"] = [1 if i % 2 else "x" for i in range(N)]
     refused(lambda: read(odd), "the table cannot be read", "give every column values of one type")
@@ -288,6 +300,14 @@ def test_cells_are_joined_by_their_names(tmp_path, monkeypatch):
         for module in ("anndata", "mudata"):
             monkeypatch.setitem(sys.modules, module, None)
         refused(lambda name=name: read(tmp_path / name), "tuplet[omics]")
+    monkeypatch.setitem(sys.modules, "anndata", SimpleNamespace(read_h5ad=lambda path: rna))
+    refused(lambda: read(tmp_path / "a.H5AD"), "cannot be read", "write it again with anndata")
+    for shape in ((N, 6), (10**7, 10**7)):  # the second claims 800 TB
+        with h5py.File(tmp_path / "a.H5AD", "w") as file:
+            file.create_dataset("X", shape=shape, dtype="f8", chunks=(1, 1))
+        if shape == (N, 6):
+            assert sorted(read(tmp_path / "a.H5AD", target="kind").modalities) == ["X", "protein"]
+    refused(lambda: read(tmp_path / "a.H5AD"), "more than half of the free memory")
 
 
 def test_a_trained_model_embeds_tables_by_the_names_of_their_columns(tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MOST = 20_000
 """Rows that are compared with each other, at most."""
-VALUES = 100_000_000
+VALUES = 20_000_000
 """Numbers of a modality that are looked at, at most."""
 FEW = 5
 """A class with fewer rows in a part, or a part with fewer groups, gives coarse figures."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,18 @@ class Grouped:
 
 
 def grouped(
-    where: str, table: Any, *, apart: Iterable[str], wanted: Any = None, folder: Path | None = None, single: str = ""
+    where: str,
+    table: Any,
+    asked: Mapping[str, Any],
+    *,
+    apart: set[str],
+    folder: Path | None = None,
+    single: str = "",
 ) -> Grouped:
     """Group the columns of an Arrow table; ``single`` names the modality that all numbers of the table are."""
-    found, apart = Grouped(), set(apart)
-    table = _named_index(table, apart)
-    names = [str(n) for n in table.column_names]
+    found, wanted = Grouped(), None if single else asked["modalities"]
+    table = _named_index(table, apart, keep=asked["id"] is None)
+    names = table.column_names
     chosen = dict(wanted) if isinstance(wanted, Mapping) else {}
     members = {c: k for k, cs in chosen.items() for c in ([cs] if isinstance(cs, str) else cs)}
     if unknown := [c for c in members if c not in names]:
@@ -48,46 +54,55 @@ def grouped(
     only = None if wanted is None or chosen else set(wanted)
     numbers: dict[str, list[tuple[str, NDArray[Any]]]] = {}
     for name in names:
-        alone = name in apart or name in RESERVED or name.startswith("target.")
-        if chosen and name not in members and not alone:
+        alone = says(name, apart)
+        prefix = re.split(r"[./]", name, maxsplit=1)[0] or name
+        if not alone and ((chosen and name not in members) or not (only is None or {name, prefix} & only)):
             continue
         values = column_values(f"{where}: column {name!r}", table.column(name))
         if values is None:
             found.notes.append(f"{name} has no value in any row and was left out")
             continue
-        if name in members and not alone:
-            numbers.setdefault(members[name], []).append((name, values))
-        elif alone:
+        if alone:
             found.arrays[name] = values
+            continue
+        if values.dtype.kind == "O" and all(v is None or isinstance(v, bool) for v in values):
+            values = np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+        if name in members:
+            numbers.setdefault(members[name], []).append((name, values))
         elif _is_number(values):
-            group = single or re.split(r"[./]", name, maxsplit=1)[0] or name
-            numbers.setdefault(group, []).append((name, values))
-        elif isinstance(values, np.ndarray) and values.dtype.kind in "mM" and (only is None or name not in only):
+            numbers.setdefault(single or prefix, []).append((name, values))
+        elif values.dtype.kind in "mM" and (only is None or name not in only):
             found.notes.append(f"{name} holds dates or times and was left out; give them as numbers to use them")
         else:
             numbers.setdefault(name, []).append((name, values))
     if single:
         numbers = {single if len(numbers) == 1 or k == single else f"{single}.{k}": v for k, v in numbers.items()}
+    texts = [k for k, v in (asked["kinds"] or {}).items() if v == "text"] if isinstance(asked["kinds"], Mapping) else []
     for group, columns in numbers.items():
         if only is None or group in only:
-            _add(found, where, group, columns, folder)
+            _add(found, where, group, columns, folder, text=group in texts)
     _check_width(where, {k: v for k, v in found.columns.items() if wanted is None and v == (k,) and not single})
     return found
 
 
-def _named_index(table: Any, apart: set[str]) -> Any:
+def says(name: str, apart: set[str]) -> bool:
+    """Tell whether a column is a target, a group or an id."""
+    return name in apart or name in RESERVED or name.startswith("target.")
+
+
+def _named_index(table: Any, apart: set[str], *, keep: bool) -> Any:
     """Call the index that pandas wrote "id" where the table has no such column and it names each row once; or drop it."""
     for name in table.column_names:
         if name in INDEX and name not in apart:
             ids = table.column(name)
-            if "id" in table.column_names or ids.null_count or len(ids.unique()) < len(ids):
+            if not keep or "id" in table.column_names or ids.null_count or len(ids.unique()) < len(ids):
                 table = table.drop_columns([name])
             else:
                 table = table.rename_columns(["id" if n == name else n for n in table.column_names])
     return table
 
 
-def _add(found: Grouped, where: str, group: str, columns: list[tuple[str, Any]], folder: Path | None) -> None:
+def _add(found: Grouped, where: str, group: str, columns: list[tuple[str, Any]], folder: Path | None, *, text: bool) -> None:
     """Add one modality."""
     if group in found.arrays:
         raise InputError(f"{where} has columns of the modality {group!r} and a column {group!r}; rename one of them")
@@ -101,7 +116,7 @@ def _add(found: Grouped, where: str, group: str, columns: list[tuple[str, Any]],
         found.arrays[group] = np.column_stack([v for _, v in columns])
         return
     name, values = columns[0]
-    if isinstance(values, np.ndarray) and (is_text(values) or values.dtype.kind == "O"):
+    if values.dtype.kind == "O" and not text:
         files = values.tolist() if isinstance(next((v for v in values if v is not None), ""), bytes) else None
         files = picture_paths(values.tolist(), folder) if files is None else files
         if files is not None:
@@ -109,13 +124,13 @@ def _add(found: Grouped, where: str, group: str, columns: list[tuple[str, Any]],
             found.arrays[group] = read_pictures(f"{where}: column {name!r}", files)
             found.notes.append(f"{group} names pictures, which were read from their files")
             return
-        _check_text(where, name, values)
+        _check_text(where, name, values, group)
     elif _is_number(values):
         found.columns[group] = (name,)
     found.arrays[group] = values
 
 
-def _check_text(where: str, name: str, values: NDArray[Any]) -> None:
+def _check_text(where: str, name: str, values: NDArray[Any], group: str) -> None:
     """Refuse a column of numbers in which some values are words: a fault in the file rather than text."""
     there = [str(v) for v in values.tolist() if v is not None]
     words = [v for v in there if not re.fullmatch(r"\s*[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?\s*", v)]
@@ -123,7 +138,7 @@ def _check_text(where: str, name: str, values: NDArray[Any]) -> None:
         seen = f"such as {words[0][:40]!r} among the others" if words else f"such as {there[0][:40]!r}, as text"
         raise InputError(
             f"{where} has numbers in {len(there) - len(words)} of {len(there)} values of the column {name!r}, {seen}; write "
-            f"plain numbers with a decimal point, and nothing where a value is absent"
+            f"plain numbers with a decimal point, and nothing where a value is absent, or say --kind {group}=text"
         )
 
 
@@ -137,8 +152,8 @@ def _check_width(where: str, alone: Mapping[str, Any]) -> None:
         )
 
 
-def _is_number(values: Any) -> bool:
-    return isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "biuf"
+def _is_number(values: NDArray[Any]) -> bool:
+    return values.ndim == 1 and values.dtype.kind in "biuf"
 
 
 def _seen(values: Any) -> str:

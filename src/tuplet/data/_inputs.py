@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from tuplet.data._arrow import PARTS, Splits, arrow, as_table, is_hub, is_table, joined, needs, read_folder, read_table
 from tuplet.data._cells import column_values
-from tuplet.data._columns import as_array, as_strings, is_frame, is_missing, is_series, is_text
-from tuplet.data._grouping import Grouped, grouped
+from tuplet.data._columns import as_array, as_strings, is_frame, is_series, is_text
+from tuplet.data._grouping import Grouped, grouped, says
 from tuplet.data._join import join, one_column
 from tuplet.data._media import picture_paths, read_pictures
-from tuplet.data._named import RESERVED, Known, from_named
+from tuplet.data._named import Known, from_named
 from tuplet.data._omics import FILES as OMICS
 from tuplet.data._omics import assays, is_annotated, is_multi, read_omics
 from tuplet.data._padding import lengths, spread
@@ -45,12 +45,8 @@ class Inputs:
     def add(self, name: str, values: Any, folder: Path | None = None) -> None:
         """Add one array in any of its forms."""
         argument = f"modalities[{name!r}]"
-        if (
-            is_series(values)
-            and values.dtype.kind == "O"
-            and (uneven(values.to_numpy()) or picture_paths(list(values), folder))
-        ):
-            self.ids[name], values = list(values.index), list(values)
+        if is_series(values) and values.dtype.kind == "O" and (uneven(rows := list(values)) or picture_paths(rows, folder)):
+            self.ids[name], values = list(values.index), rows
         if hasattr(values, "__arrow_c_stream__") and not hasattr(values, "iloc"):  # a column of polars or Arrow
             values = column_values(argument, arrow().chunked_array(values))
         if is_sparse(values):
@@ -66,13 +62,11 @@ class Inputs:
                 f"neither the scaling nor the encoder sees the padding"
             )
             return
-        listed = isinstance(values, list | tuple) and any(isinstance(v, str | Path) for v in values)
-        if listed and all(is_missing(v) or isinstance(v, str | Path) for v in values):
-            paths = picture_paths([None if is_missing(v) else v for v in values], folder)
-            if paths is not None:
-                self.present[name] = np.array([p is not None for p in paths])
-                values = read_pictures(argument, paths)
-                self.notes.append(f"{name} names pictures, which were read from their files")
+        listed = isinstance(values, list | tuple) or (isinstance(values, np.ndarray) and values.dtype.kind in "OU")
+        if listed and self.kinds.get(name) != "text" and (paths := picture_paths(values, folder)) is not None:
+            self.present[name] = np.array([p is not None for p in paths])
+            values = read_pictures(argument, paths)
+            self.notes.append(f"{name} names pictures, which were read from their files")
         self.arrays[name] = values
 
     def _split(self, part: NDArray[np.int64]) -> Split:
@@ -159,8 +153,8 @@ def raw_arrays(path: Path, columns: Mapping[str, Sequence[str]], id: str | None,
         asked["modalities"] = {k: cs for k, cs in columns.items() if set(cs) <= set(x.column_names)} or None
     found = gathered(x, asked, where=str(path), folder=path if path.is_dir() else path.parent)
     frames = {k: v for k, v in found.arrays.items() if is_frame(v)}
-    rows = join({k: v for k, v in found.arrays.items() if k not in frames and not _says(k, apart)}, found.ids, found.present)
-    said = {k: v for k, v in found.arrays.items() if _says(k, apart)} | ({"id": np.array(rows.ids)} if found.ids else {})
+    rows = join({k: v for k, v in found.arrays.items() if k not in frames and not says(k, apart)}, found.ids, found.present)
+    said = {k: v for k, v in found.arrays.items() if says(k, apart)} | ({"id": np.array(rows.ids)} if found.ids else {})
     for name in dict.fromkeys(c for frame in frames.values() for c in frame.columns):
         said[name] = rows.column(name, one_column("target", name, {k: f for k, f in frames.items() if name in f.columns}))
     out = {
@@ -190,10 +184,10 @@ def _one_table(found: Inputs, where: str, x: Any, asked: Mapping[str, Any], fold
         x = x.reset_index(drop=True)
         for c in [c for c in x.columns if any(isinstance(v, np.ndarray) and v.ndim > 1 for v in x[c][:1])]:
             x[c] = x[c].map(lambda v: v.tolist() if isinstance(v, np.ndarray) else v)
-    part = grouped(where, as_table(where, x), apart=_apart(asked), wanted=asked["modalities"], folder=folder)
+    part = grouped(where, as_table(where, x), asked, apart=_apart(asked), folder=folder)
     for k, v in part.arrays.items():
         found.add(k, v, folder)
-        if index is not None and not _says(k, _apart(asked)):
+        if index is not None and not says(k, _apart(asked)):
             found.ids[k] = index
     found.update(part)
 
@@ -203,9 +197,9 @@ def _add_table(found: Inputs, name: str, table: Any, asked: Mapping[str, Any], f
     key, apart = asked["id"] if isinstance(asked["id"], str) else "id", _apart(asked)
     if isinstance(asked["id"], str) and key not in table.column_names:
         raise InputError(f"id is {key!r}, which {name!r} does not have; it has {table.column_names[:40]}")
-    part = grouped(repr(name), table, apart=apart | {key}, folder=folder, single=name)
+    part = grouped(repr(name), table, asked, apart=apart | {key}, folder=folder, single=name)
     ids = part.arrays.pop(key, None)
-    said = {k: part.arrays.pop(k) for k in list(part.arrays) if _says(k, apart)}
+    said = {k: part.arrays.pop(k) for k in list(part.arrays) if says(k, apart)}
     for k, v in part.arrays.items():
         found.add(k, v, folder)
         if ids is not None:
@@ -228,11 +222,6 @@ def _apart(asked: Mapping[str, Any]) -> set[str]:
     """Return the names of columns that a user asks for as target, group or id."""
     more: set[str] = asked.get("apart", set())
     return more | {v for v in (asked["target"], asked["group"], asked["id"]) if isinstance(v, str)}
-
-
-def _says(name: str, apart: set[str]) -> bool:
-    """Tell whether a column is a target, a group or an id."""
-    return name in apart or name in RESERVED or name.startswith("target.")
 
 
 def _add_assay(found: Inputs, name: str, values: Any, asked: Mapping[str, Any]) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tuplet.data._columns import is_missing
 from tuplet.io.memory import check_memory
 from tuplet.types import InputError
 
@@ -20,23 +21,26 @@ PIXELS = 50_000_000
 """A picture has at most so many."""
 
 
-def picture_paths(values: Sequence[Any], folder: Path | None = None) -> list[Path | None] | None:
+def picture_paths(values: Iterable[Any], folder: Path | None = None) -> list[Path | None] | None:
     """Return the paths of texts that all name pictures; None for other texts, and where no file exists."""
-    texts = [v for v in values if v is not None and str(v).strip()]
-    if not texts or not all(isinstance(v, str | Path) and str(v).lower().endswith(PICTURES) for v in texts):
-        return None
-    found = [None if v is None or not str(v).strip() else (folder or Path()) / v for v in values]
+    found: list[Path | None] = []
+    for value in values:
+        absent = is_missing(value) or (isinstance(value, str) and not value)
+        if not absent and not (isinstance(value, str | Path) and str(value).lower().endswith(PICTURES)):
+            return None
+        found.append(None if absent else (folder or Path()) / value)
     try:
         here = [p is None or p.is_file() for p in found]
     except (OSError, ValueError):
         return None
-    there = sum(p is not None and ok for p, ok in zip(found, here, strict=True))
-    if not there and not any(isinstance(v, Path) for v in texts):
+    named = sum(p is not None for p in found)
+    there = sum(here) - (len(found) - named)
+    if not named or (not there and not any(isinstance(v, Path) for v in values)):
         return None
-    if not all(here):
+    if there < named:
         gone = found[here.index(False)]
         raise InputError(
-            f"{len(here) - sum(here)} of {len(texts)} pictures do not exist, such as {str(gone)[:200]!a}; write the paths as "
+            f"{named - there} of {named} pictures do not exist, such as {str(gone)[:200]!a}; write the paths as "
             f"seen from {'here' if folder is None else folder}, or None where a picture is absent"
         )
     return found

@@ -29,7 +29,6 @@ def read_omics(path: Path) -> Any:
     """Read a file of AnnData or MuData."""
     if not path.is_file():
         raise InputError(f"path {path} does not exist; give an .h5ad or .h5mu file")
-    check_memory(str(path), path.stat().st_size, SMALLER)
     try:
         if path.suffix.lower() == ".h5ad":
             from anndata import read_h5ad as read
@@ -38,6 +37,12 @@ def read_omics(path: Path) -> Any:
     except ImportError:
         raise needs(f"reading {path.name}", "omics", "anndata and mudata") from None
     with readable(str(path), "write it again with anndata or mudata"):
+        import h5py
+
+        claimed: list[int] = []
+        with h5py.File(path) as file:
+            file.visititems(lambda _, entry: claimed.append(int(getattr(entry, "nbytes", 0))))
+        check_memory(str(path), sum(claimed), SMALLER)
         return read(path)
 
 
