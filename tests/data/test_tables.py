@@ -18,6 +18,7 @@ from PIL import Image
 from tests.data.test_reading import whole
 from tuplet import InputError
 from tuplet.cli import main
+from tuplet.cli.source import Reading, opened
 from tuplet.data import Preprocessing, read
 
 rng = np.random.default_rng(0)
@@ -81,7 +82,11 @@ def test_every_file_and_frame_of_one_table_gives_the_same_source(tmp_path):
     assert sorted(chosen.modalities) == ["both", "note"]
     moved = read(table.set_index("id"), target={"y": pd.Series(Y, index=IDS)[::-1]}, modalities=["imu", "note"])
     assert (whole(moved, "imu")[2] == Y).all()
-    assert main(["data", "info", str(tmp_path / "d.parquet"), "--modalities", "both=imu.ay,who", "text=note"]) == 0
+    source = opened(str(tmp_path / "d.parquet"), Reading(modalities=("both=imu.ay,who", "text=note")))
+    assert source.preprocessing["both"].columns == ("imu.ay", "who")
+    refused(
+        lambda: opened(str(tmp_path / "d.parquet"), Reading(modalities=("both=imu.ay", "note"))), "'note' beside NAME=COLUMNS"
+    )
 
 
 def test_a_folder_of_tables_and_frames_without_an_index_are_joined_by_id(tmp_path):
@@ -98,6 +103,17 @@ def test_a_folder_of_tables_and_frames_without_an_index_are_joined_by_id(tmp_pat
         np.testing.assert_array_equal(whole(source, "text")[0][10:], whole(text5, "text")[0][10:])
         assert ((whole(source, "force")[2] == 1) == Y).all()
         assert (source.group.numpy()[10:] == np.arange(N)[10:] // 5 - 2).all()
+    moved = frame()[["id", "imu.ax"]].assign(id=np.arange(N)).sample(frac=1, random_state=3)
+    mixed = {"a": moved.reset_index(drop=True), "b": pa.table({"id": list(range(N)), "x": X[:, 0]})}
+    for x, options in (
+        (mixed, {}),
+        (
+            {k: v.rename(columns={"id": "k"}) if k == "a" else v.rename_columns(["k", "x"]) for k, v in mixed.items()},
+            {"id": "k"},
+        ),
+    ):
+        source = read(x, scaling="none", **options)
+        np.testing.assert_array_equal(whole(source, "a")[0], whole(source, "b")[0])
     pair = {"a": pa.table({"x": X[:, 0]}), "b": pa.table({"t": IDS, "label": Y})}
     assert ((whole(read(pair), "a")[2] == 1) == Y).all()  # by position
     refused(lambda: read({**pair, "b": pair["b"][:50]}), "a 60, b 50", "no column 'id'")
@@ -379,7 +395,10 @@ def test_published_data_sets_bring_their_classes_and_parts(tmp_path):
     two = read({k: Hub(parts[k]) for k in ("train", "test")})
     assert [len(p) for p in (two.train, two.val, two.test)] == [29, 7, 12]
     assert "no val part: a fifth of the training rows" in " ".join(two.provenance.notes)
-    refused(lambda: read({"train": Hub(table), "extra": Hub(table)}), "part 'extra'", "validation")
+    (tmp_path / "saved" / "extra").mkdir()
+    pq.write_table(table, tmp_path / "saved" / "extra" / "a.parquet")
+    refused(lambda: read(tmp_path / "saved"), "part 'extra'", "validation")
+    assert sorted(read({"a": Hub(table.select(["spec", "label"])), "b": Hub(table.select(["note"]))}).modalities) == ["a", "b"]
 
 
 def test_a_checkup_names_what_is_wrong_with_the_fix(tmp_path, capsys):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 
 from tuplet.data._cells import column_values
 from tuplet.data._columns import is_text
-from tuplet.data._media import picture_paths, read_pictures
 from tuplet.data._named import RESERVED
 from tuplet.types import InputError
 
@@ -30,19 +28,10 @@ class Grouped:
     arrays: dict[str, Any] = field(default_factory=dict)
     """Modality, or name of a column that stays apart -> values."""
     columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    present: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
-def grouped(
-    where: str,
-    table: Any,
-    asked: Mapping[str, Any],
-    *,
-    apart: set[str],
-    folder: Path | None = None,
-    single: str = "",
-) -> Grouped:
+def grouped(where: str, table: Any, asked: Mapping[str, Any], *, apart: set[str], single: str = "") -> Grouped:
     """Group the columns of an Arrow table; ``single`` names the modality that all numbers of the table are."""
     found, wanted = Grouped(), None if single else asked["modalities"]
     table = _named_index(table, apart, keep=asked["id"] is None)
@@ -80,7 +69,7 @@ def grouped(
     texts = [k for k, v in (asked["kinds"] or {}).items() if v == "text"] if isinstance(asked["kinds"], Mapping) else []
     for group, columns in numbers.items():
         if only is None or group in only:
-            _add(found, where, group, columns, folder, text=group in texts)
+            _add(found, where, group, columns, text=group in texts)
     _check_width(where, {k: v for k, v in found.columns.items() if wanted is None and v == (k,) and not single})
     return found
 
@@ -102,7 +91,7 @@ def _named_index(table: Any, apart: set[str], *, keep: bool) -> Any:
     return table
 
 
-def _add(found: Grouped, where: str, group: str, columns: list[tuple[str, Any]], folder: Path | None, *, text: bool) -> None:
+def _add(found: Grouped, where: str, group: str, columns: list[tuple[str, Any]], *, text: bool) -> None:
     """Add one modality."""
     if group in found.arrays:
         raise InputError(f"{where} has columns of the modality {group!r} and a column {group!r}; rename one of them")
@@ -117,13 +106,6 @@ def _add(found: Grouped, where: str, group: str, columns: list[tuple[str, Any]],
         return
     name, values = columns[0]
     if values.dtype.kind == "O" and not text:
-        files = values.tolist() if isinstance(next((v for v in values if v is not None), ""), bytes) else None
-        files = picture_paths(values.tolist(), folder) if files is None else files
-        if files is not None:
-            found.present[group] = np.array([f is not None for f in files])
-            found.arrays[group] = read_pictures(f"{where}: column {name!r}", files)
-            found.notes.append(f"{group} names pictures, which were read from their files")
-            return
         _check_text(where, name, values, group)
     elif _is_number(values):
         found.columns[group] = (name,)

@@ -81,7 +81,6 @@ class Inputs:
     def update(self, part: Grouped) -> None:
         """Add what is known of the columns of a table."""
         self.columns |= part.columns
-        self.present |= part.present
         self.notes += part.notes
 
     def label(self, name: str, frame: Any, asked: Mapping[str, Any]) -> None:
@@ -98,7 +97,7 @@ class Inputs:
         given["kinds"] = {**self.kinds, **(given["kinds"] or {})} if self.kinds else given["kinds"]
         if self.part is not None and len(set(self.part.tolist())) > 1 and given["split"] is None:
             given["split"] = self._split(self.part)
-        if self.ids:
+        if self.ids and not (isinstance(given["id"], str) and given["id"] in self.arrays):
             given["id"] = {**self.ids, **(given["id"] if isinstance(given["id"], Mapping) else {})}
         return from_named(self.arrays, **given, known=Known(self.present, self.columns, self.notes, self.offered), **about)
 
@@ -106,7 +105,8 @@ class Inputs:
 def gathered(x: Any, asked: Mapping[str, Any], *, where: str = "the table", folder: Path | None = None) -> Inputs:
     """Bring named values in any form, one table, AnnData or MuData to named arrays."""
     found = Inputs(kinds=dict(asked["kinds"]) if isinstance(asked["kinds"], Mapping) else {})
-    if isinstance(x, Mapping) and x and (isinstance(x, Splits) or all(map(is_hub, x.values()))):
+    hub = isinstance(x, Mapping) and x and all(map(is_hub, x.values())) and set(x) <= set(PARTS)
+    if hub or isinstance(x, Splits):
         if unknown := sorted(set(x) - set(PARTS)):
             raise InputError(
                 f"{where} has a part {unknown[0]!r}, expected some of {', '.join(PARTS)}; take one part, or rename it"
@@ -120,14 +120,17 @@ def gathered(x: Any, asked: Mapping[str, Any], *, where: str = "the table", fold
         raise InputError("modalities is a dict of columns, which needs one table; of several arrays or tables, list names")
     if is_multi(x):  # it has labels of its own beside those of its assays
         found.label("obs", x.obs, asked)
-    rows = {}
-    for name, values in (x if isinstance(x, Mapping) else assays(x)).items():
+    rows, key = {}, asked["id"] if isinstance(asked["id"], str) else "id"
+    entries = x if isinstance(x, Mapping) else assays(x)
+    for name, values in entries.items():
         if is_table(values):
             table = as_table(f"modalities[{name!r}]", values)
             rows[name] = table.num_rows
             _add_table(found, name, table, asked, folder)
         elif is_annotated(values):
             _add_assay(found, name, values, asked)
+        elif is_frame(values) and key in values.columns and any(map(is_table, entries.values())):
+            found.arrays[name] = values.set_index(key)
         else:
             found.add(name, values, folder)
     if not found.ids and len(set(rows.values())) > 1:
@@ -184,7 +187,7 @@ def _one_table(found: Inputs, where: str, x: Any, asked: Mapping[str, Any], fold
         x = x.reset_index(drop=True)
         for c in [c for c in x.columns if any(isinstance(v, np.ndarray) and v.ndim > 1 for v in x[c][:1])]:
             x[c] = x[c].map(lambda v: v.tolist() if isinstance(v, np.ndarray) else v)
-    part = grouped(where, as_table(where, x), asked, apart=_apart(asked), folder=folder)
+    part = grouped(where, as_table(where, x), asked, apart=_apart(asked))
     for k, v in part.arrays.items():
         found.add(k, v, folder)
         if index is not None and not says(k, _apart(asked)):
@@ -197,7 +200,7 @@ def _add_table(found: Inputs, name: str, table: Any, asked: Mapping[str, Any], f
     key, apart = asked["id"] if isinstance(asked["id"], str) else "id", _apart(asked)
     if isinstance(asked["id"], str) and key not in table.column_names:
         raise InputError(f"id is {key!r}, which {name!r} does not have; it has {table.column_names[:40]}")
-    part = grouped(repr(name), table, asked, apart=apart | {key}, folder=folder, single=name)
+    part = grouped(repr(name), table, asked, apart=apart | {key}, single=name)
     ids = part.arrays.pop(key, None)
     said = {k: part.arrays.pop(k) for k in list(part.arrays) if says(k, apart)}
     for k, v in part.arrays.items():

@@ -17,24 +17,29 @@ from tuplet.types import InputError
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 """Endings of files that are pictures."""
+MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")
+"""First bytes of files of pictures."""
 PIXELS = 50_000_000
 """A picture has at most so many."""
 
 
-def picture_paths(values: Iterable[Any], folder: Path | None = None) -> list[Path | None] | None:
-    """Return the paths of texts that all name pictures; None for other texts, and where no file exists."""
-    found: list[Path | None] = []
+def picture_paths(values: Iterable[Any], folder: Path | None = None) -> list[Path | bytes | None] | None:
+    """Return the paths of texts that all name pictures, or their bytes; None for other texts, and where no file exists."""
+    found: list[Path | bytes | None] = []
     for value in values:
+        if isinstance(value, bytes) and value.startswith(MAGIC):
+            found.append(value)
+            continue
         absent = is_missing(value) or (isinstance(value, str) and not value)
         if not absent and not (isinstance(value, str | Path) and str(value).lower().endswith(PICTURES)):
             return None
         found.append(None if absent else (folder or Path()) / value)
     try:
-        here = [p is None or p.is_file() for p in found]
+        here = [not isinstance(p, Path) or p.is_file() for p in found]
     except (OSError, ValueError):
         return None
     named = sum(p is not None for p in found)
-    there = sum(here) - (len(found) - named)
+    there = named - here.count(False)
     if not named or (not there and not any(isinstance(v, Path) for v in values)):
         return None
     if there < named:

@@ -122,6 +122,7 @@ def _file(path: Path, asked: dict[str, Any]) -> Source:
     try:
         found = gathered(x, asked, where=str(path), folder=path if path.is_dir() else path.parent)
         about = Provenance(title=path.name, origin=str(path), sha256=checksum(files))
+        del x  # its values were copied
         return found.source(asked, name=path.stem, provenance=about)
     except InputError as error:
         raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
