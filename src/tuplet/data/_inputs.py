@@ -62,7 +62,9 @@ class Inputs:
                 f"neither the scaling nor the encoder sees the padding"
             )
             return
-        listed = isinstance(values, list | tuple) or (isinstance(values, np.ndarray) and values.dtype.kind in "OU")
+        listed = isinstance(values, list | tuple) or (
+            isinstance(values, np.ndarray) and values.dtype.kind in "OU" and values.ndim == 1
+        )
         if listed and self.kinds.get(name) != "text" and (paths := picture_paths(values, folder)) is not None:
             self.present[name] = np.array([p is not None for p in paths])
             values = read_pictures(argument, paths)
