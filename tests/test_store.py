@@ -1,5 +1,7 @@
 """Embeddings on disk: what is read is what was written, and what is damaged is one line."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import torch
@@ -70,6 +72,13 @@ def test_damaged_stores_are_one_line(tmp_path):
                 store.read(file)
             assert "\n" not in str(error.value)
             assert "emb" in str(error.value)
+        rng = np.random.default_rng(0)
+        store.write(file, space(), ids=[f"item {i}" for i in range(40)])
+        content = file.read_bytes()
+        for place in rng.integers(0, len(content), 80):
+            file.write_bytes(content[:place] + bytes([content[place] ^ 0xF0]) + content[place + 1 :])
+            with contextlib.suppress(InputError):  # some bytes are numbers, which may be any
+                store.read(file)
     emb = space(4, absent=False)
     emb.z["a"][1, 2] = torch.nan
     for given, options, message in (

@@ -58,7 +58,8 @@ def embed(command: Embed) -> None:
         raise InputError(f"batch_size is {command.batch_size}, expected a positive number")
     model = load(command.run)
     parts = list(_file(command, model) if is_file(command.data.partition("?")[0]) else _source(command, model))
-    present, vectors, columns = ({k: np.concatenate([p[i][k] for p in parts]) for k in parts[0][i]} for i in range(3))
+    joined = [{k: np.concatenate([part[i][k] for part in parts]) for k in parts[0][i]} for i in range(3) if parts]
+    present, vectors, columns = joined or ({}, {}, {})
     if not any(here.any() for here in present.values()):
         raise InputError(f"{command.data} has no row that is present in any modality of the model; nothing was written")
     ids = columns.pop("id")

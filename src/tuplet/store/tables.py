@@ -211,11 +211,13 @@ def open_store(path: str | Path) -> Stored:
 def _mapped(file: Path) -> tuple[NDArray[Any], dict[str, NDArray[np.bool_]], Columns, dict[str, str]]:
     """Read everything but the vectors of a mapped file."""
     table = Table.open(file)
-    texts = {
-        k.removeprefix(TEXT): np.char.decode(np.ascontiguousarray(v).view(f"S{v.shape[1]}").reshape(-1), "utf-8")
-        for k, v in table.columns.items()
-        if k.startswith(TEXT) and v.dtype == np.uint8 and v.ndim == 2
-    }
+    coded = {k: v for k, v in table.columns.items() if k.startswith(TEXT) and v.dtype == np.uint8 and v.ndim == 2 and v.size}
+    try:
+        texts = {
+            k.removeprefix(TEXT): np.char.decode(np.array(v).view(f"S{v.shape[1]}")[:, 0], "utf-8") for k, v in coded.items()
+        }
+    except UnicodeDecodeError:
+        raise InputError(f"{file} has texts that are no UTF-8; it was overwritten, write it again") from None
     found = {k: np.array(v) for k, v in table.columns.items() if not k.startswith(("z.", TEXT))} | texts
     names = [k.removeprefix("z.") for k in table.columns if k.startswith("z.")]
     if not names or "id" not in found or any(f"present.{k}" not in found for k in names):
