@@ -225,6 +225,7 @@ def test_bad_tables_are_refused_in_one_line(tmp_path, monkeypatch):
             (",".join("abcdefghijklmnop") + "\n" + (",".join("1" * 16) + "\n") * N).encode(),
             "--modalities NAME=a,b,c",
         ),
+        "latin.csv": (b"a,b,t\n" + b"1,2,caf\xe9\n" * N, "no UTF-8 in the column 't'"),
         "utf16.csv": ("a,b\n1,2\n".encode("utf-16"), "UTF-8"),
         "cut.feather": (b"ARROW1" + bytes(50), "cannot be read"),
         "junk.arrow": (b"\xff" * 90, "cannot be read"),
@@ -246,6 +247,7 @@ def test_bad_tables_are_refused_in_one_line(tmp_path, monkeypatch):
         lambda: read(pa.table({"a": X[:, 0], "b": pa.array([[[1.0], [1.0, 2.0]]] * N)})), "lists of lists of different length"
     )
     refused(lambda: read(pa.table({"a": X[:, 0], "b": pa.array([["x"]] * N)})), "lists of string")
+    refused(lambda: read(frame(), target="lable"), "did you mean 'label'?", "'imu.ax'")
     refused(lambda: read(frame(), modalities={"a": ["imu.az"], "b": ["note"]}), "the column 'imu.az'")
     refused(lambda: read(frame(), modalities={"a": ["imu.ax", "note"], "b": ["imu.ay"]}), "its column 'note' holds text")
     refused(lambda: read({"a": X, "b": X}, modalities={"a": ["x"]}), "needs one table")

@@ -144,12 +144,15 @@ def _separated(path: Path, kind: str) -> Any:
     usual = "\t" if kind == ".tsv" else ","
     sign = usual if usual in header else max(usual, ";", "\t", key=header.count)
     convert = csv.ConvertOptions(strings_can_be_null=True, quoted_strings_can_be_null=False)
-    return csv.read_csv(
+    table = csv.read_csv(
         path,
         parse_options=csv.ParseOptions(delimiter=sign, newlines_in_values=True),
         convert_options=convert,
         read_options=csv.ReadOptions(use_threads=False),
     )
+    if broken := [f.name for f in table.schema if arrow().types.is_binary(f.type)]:
+        raise InputError(f"{path} has bytes that are no UTF-8 in the column {broken[0]!r}; save it as UTF-8")
+    return table
 
 
 def _parquet(path: Path) -> Any:

@@ -189,7 +189,9 @@ def _one_table(found: Inputs, where: str, x: Any, asked: Mapping[str, Any], fold
         x = x.reset_index(drop=True)
         for c in [c for c in x.columns if any(isinstance(v, np.ndarray) and v.ndim > 1 for v in x[c][:1])]:
             x[c] = x[c].map(lambda v: v.tolist() if isinstance(v, np.ndarray) else v)
-    part = grouped(where, as_table(where, x), asked, apart=_apart(asked))
+    table = as_table(where, x)
+    part = grouped(where, table, asked, apart=_apart(asked))
+    found.offered += table.column_names[:50]
     for k, v in part.arrays.items():
         found.add(k, v, folder)
         if index is not None and not says(k, _apart(asked)):
@@ -204,6 +206,7 @@ def _add_table(found: Inputs, name: str, table: Any, asked: Mapping[str, Any], f
         raise InputError(f"id is {key!r}, which {name!r} does not have; it has {table.column_names[:40]}")
     part = grouped(repr(name), table, asked, apart=apart | {key}, single=name)
     ids = part.arrays.pop(key, None)
+    found.offered += table.column_names[:50]
     said = {k: part.arrays.pop(k) for k in list(part.arrays) if says(k, apart)}
     for k, v in part.arrays.items():
         found.add(k, v, folder)
