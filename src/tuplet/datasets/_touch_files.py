@@ -73,7 +73,7 @@ def content(
         columns[f"input.{name}"] = _pictures(files, side, (prepare or {}).get(name))
         columns[f"present.{name}"] = np.array([f is not None for f in files])
     for name in sorted({m for row in rows for m in row.text}):
-        columns[f"text.{name}"] = _bytes([row.text.get(name, "") for row in rows], f"{about['name']} has {name}")
+        columns[f"text.{name}"] = text_rows([row.text.get(name, "") for row in rows], f"{about['name']} has {name}")
     if any(row.ids for row in rows):
         if any(row.text.get("text") for row in rows):
             raise InputError(f"{about['name']} has captions in some rows and token ids in others; remove one kind")
@@ -177,13 +177,13 @@ def _pictures(files: Sequence[Path | Pixels | None], side: int, prepare: Prepare
         out = np.zeros((len(rows), 3, side, side), np.uint8)
         for i, row in enumerate(rows):
             if (source := files[row]) is not None:
-                out[i] = _fitted(source, side, prepare)
+                out[i] = fitted(source, side, prepare)
         return out
 
     return Lazy((len(files), 3, side, side), read_rows, np.dtype(np.uint8))
 
 
-def _fitted(source: Path | Pixels, side: int, prepare: Prepare | None) -> Pixels:
+def fitted(source: Path | Pixels, side: int, prepare: Prepare | None) -> Pixels:
     """Open a picture, scale its shorter side and keep the middle, as CLIP does."""
     from PIL import Image, ImageOps
 
@@ -216,7 +216,7 @@ def _mark(files: Sequence[Path | Pixels | None], name: str, digest: Any) -> None
         raise InputError(f"{absent[0]} does not exist{more}; copy the pictures, or take their rows out of the lists")
 
 
-def _bytes(texts: Sequence[str], name: str) -> Pixels:
+def text_rows(texts: Sequence[str], name: str) -> Pixels:
     """Keep texts as UTF-8, a row each, zeros behind."""
     plain = [" ".join(t.replace("\0", " ").split()) for t in texts]
     if (long := max(map(len, plain))) > LONGEST:

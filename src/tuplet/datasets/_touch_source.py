@@ -72,7 +72,7 @@ def assemble(
     for name in pictures:
         inputs[name], present[name] = _picture_column(found, name, n, how, root)
     for name in texts:
-        inputs[name], present[name] = _text_column(found, name, n, how.tokenise, digest, root)
+        inputs[name], present[name] = text_column(found, name, n, how.tokenise, digest, root)
     group = np.unique(np.asarray(found.columns["group"]), return_inverse=True)[1].astype(np.int64)
     split, leaks = _split(found, group, published, values.get(label or ""), how.seed, root)
     source = from_columns(
@@ -208,7 +208,7 @@ def coloured(pictures: Any, colours: str) -> Lazy:
     return Lazy(pictures.shape, read_rows)
 
 
-def _text_column(
+def text_column(
     found: Content, name: str, n: int, tokenise: Tokenise | None, digest: Any, root: Path
 ) -> tuple[Any, NDArray[np.bool_]]:
     """Return token ids, or hashed words, of the texts; each different one is treated once."""
