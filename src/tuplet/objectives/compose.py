@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
 from itertools import combinations
 from typing import Literal
 
@@ -109,7 +110,7 @@ class Objective(nn.Module, ABC):
     def vectors(self, side: dict[str, Tensor]) -> Tensor:
         """Return what an index stores of each row of a side, ``(N, k, D)``: one vector, or ``k`` near which candidates lie."""
         if self.inner:
-            return (sum((_direction(side[k]) for k in sorted(side)), torch.zeros(())) / len(side))[:, None]
+            return (reduce(torch.add, [_direction(side[k]) for k in sorted(side)]) / len(side))[:, None]
         return torch.stack([self._ready(side[k]) for k in sorted(side)], dim=1)
 
     def _ready(self, z: Tensor) -> Tensor:
