@@ -98,6 +98,12 @@ def test_what_float32_cannot_tell_apart_is_told_apart(tmp_path, monkeypatch):
     rows, _ = brute(emb, Pairwise(), {"a": query[None]}, ("b", "c"), 10)
     assert rows.tolist() == [list(range(149, 139, -1))]
     assert np.array_equal(index.search({"a": query}, 10).rows, rows)
+    monkeypatch.setattr(_exact, "_scan", None)  # where there is no doubt, nothing is scanned in float64
+    plain = space(200, absent=False)
+    index = store.index(store.write(tmp_path / "plain.safetensors", plain))
+    rows, _ = brute(plain, Pairwise(), {"a": plain.z["a"].double()}, ("b", "c"), 10)
+    monkeypatch.setattr(_exact, "SPARE", 32)
+    assert np.array_equal(index.search({"a": plain.z["a"]}, 10).rows, rows)
 
 
 def test_modalities_and_filters(tmp_path):
