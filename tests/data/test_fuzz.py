@@ -18,6 +18,7 @@ from pyarrow import csv, feather, parquet
 
 from tests.fixtures import (
     av_mnist,
+    lerobot,
     mujoco_push,
     multibench,
     objectfolder,
@@ -36,6 +37,7 @@ from tuplet.types import InputError
 
 WRITERS = {
     "av_mnist": lambda root: av_mnist.write(root, rows=(28, 14), clips=10),
+    "lerobot": lerobot.write,
     "mosei": lambda root: multibench.write(root / "mosi_data.pkl", "mosi_data", rows=(5, 4, 4), steps=3),
     "mustard": lambda root: multibench.write(root / "sarcasm.pkl", "sarcasm", rows=(6, 4, 4), steps=3, binary=True),
     "mujoco_push": lambda root: mujoco_push.write(root),
@@ -47,7 +49,7 @@ WRITERS = {
     "wearable": lambda root: wearable.write(root),
     "wesad": lambda root: wesad.write(root, (2, 3, 4), labels=(1, 2, 3), block=5.0),
 }
-HERE = sorted({*WRITERS} - {"mujoco_push", "objectfolder", "opinions", "tacquad", "touch_and_go"})
+HERE = sorted({*WRITERS} - {"lerobot", "mujoco_push", "objectfolder", "opinions", "tacquad", "touch_and_go"})
 """Readers without libraries in C; damaged files of the others are read in a process that may crash."""
 PICKLES = ("mosei", "mustard", "wesad")
 OPTIONS = {"av_mnist": {"validation": 7}, "spoken_digits": {"speech": "recorded", "rows": 500}}
@@ -142,7 +144,7 @@ def test_damaged_converted_files_end_in_one_line(made, tmp_path_factory, data):
 def test_damaged_files_of_c_libraries_neither_crash_nor_hang(tmp_path):
     asked = []
     others = ((opinions, 8),) if SPEAKS else ()
-    for fixture, count in ((mujoco_push, 8), (objectfolder, 10), (vision_touch, 2), *others):
+    for fixture, count in ((mujoco_push, 8), (objectfolder, 10), (vision_touch, 2), (lerobot, 8), *others):
         name = fixture.__name__.rpartition(".")[2]
         fixture.write(tmp_path / name)
         asked += [name, str(count)]

@@ -2,7 +2,9 @@
 
 import json
 import sys
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -105,6 +107,36 @@ def test_cameras_are_left_out_with_a_note_or_read_where_their_episode_begins(tmp
             assert asked == [(f"{place}/episode_00000{e}.mp4", t) for e, t in ((4, 0.2), (4, 0.6), (5, 0.1))]
             assert shown == [6, 2, 1]
         monkeypatch.undo()
+
+
+class Film:
+    """Stands for a video of PyAV: eight frames, every 0.1 s, a key frame every third; frame k is grey k."""
+
+    streams = SimpleNamespace(video=[SimpleNamespace(time_base=Fraction(1, 1000))])
+    at = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def seek(self, ticks, *, stream):
+        self.at = 3 * (int(ticks * stream.time_base * 10) // 3)
+
+    def decode(self, stream):
+        for k in range(self.at, 8):
+            yield SimpleNamespace(time=k / 10, to_ndarray=lambda format, k=k: np.full((2, 2, 3), k, np.uint8))
+
+
+def test_a_frame_is_the_one_that_is_shown_at_its_time(monkeypatch):
+    fake = SimpleNamespace(open=lambda file: Film(), FFmpegError=OSError)
+    monkeypatch.setitem(sys.modules, "av", fake)
+    times = [0.0, 0.1001, 0.2999, 0.3, 0.5, 0.7]  # as float32 has them
+    found = [int(p[0, 0, 0]) for p in _lerobot_cameras.decoded(Path("a.mp4"), times, 0.05)]
+    assert found == [0, 1, 3, 3, 5, 7]
+    with pytest.raises(InputError, match=r"a\.mp4 has no readable frame near second 0\.9 \(StopIteration\)"):
+        _lerobot_cameras.decoded(Path("a.mp4"), [0.9], 0.05)
 
 
 def test_faults_are_one_line(tmp_path, monkeypatch):
