@@ -47,6 +47,8 @@ def test_both_layouts_and_the_converted_file_give_the_same_frames(roots, tmp_pat
         names = [s.targets["task"].names[c] for c in s.values["task"].tolist()]
         assert names == [fixture.TASKS[e % 2] for e, _ in FRAMES]
         assert s.values["next_reward"].flatten().tolist() == [float(t == fixture.LENGTHS[e] - 1) for e, t in FRAMES]
+        assert {k: v.kind for k, v in s.targets.items()} == {"next_reward": "real", "next_success": "class", "task": "class"}
+        assert s.values["next_success"].tolist() == [int(t > 1) for _, t in FRAMES]
         assert s.group.unique(return_inverse=True)[1].tolist() == [e for e, _ in FRAMES]
     told = READER.verify(roots["v2.1"])
     assert told[0] == "39 frames in 6 episodes, 10 per second"

@@ -91,7 +91,8 @@ def read(root: Path, *, side: int = 224) -> Content:
         elif dtype == "image":
             columns[place] = stored(name, column_values(name, table[name]), side)
         elif name not in OWN and dtype != "string":
-            columns[place] = _numbers(root, name, column_values(name, table[name]))
+            values = _numbers(root, name, column_values(name, table[name]))
+            columns[place] = values > 0 if dtype == "bool" and place.startswith("value.") else values
     words, codes = _tasks(root, task)
     if len(words) > 1:
         columns |= {"target.task": codes, "text.task": text_rows([words[i] for i in codes], "lerobot has task")}
@@ -118,7 +119,8 @@ def load(
 
     Returns:
         A modality per feature, ``(d,)`` or, of windows, ``(window, d)``; cameras ``(3, side, side)``. Of a set of several
-        tasks, the modality and target ``task``. Targets ``next_reward`` and so on, where they vary. Group = episode.
+        tasks, the modality and target ``task``. Targets ``next_reward`` (real), ``next_success`` (class) and so on, where they
+        vary. Group = episode.
 
     Raises:
         InputError: without the extra ``tables``, for a missing or damaged file, or frames that are not all there.
@@ -158,6 +160,7 @@ meta and data, or copy it again
         inputs,
         checksum=digest.hexdigest(),
         targets=targets,
+        target_kind={k: "real" for k, v in targets.items() if v.dtype.kind == "f"},
         classes=classes,
         group=group[starts],
         present=present,
