@@ -64,6 +64,7 @@ def test_windows_stay_in_their_episode_and_take_the_last_picture(roots):
     want = [(e, t) for e, n in enumerate(fixture.LENGTHS) for t in range(0, n - 3, 2)]
     assert s.modalities["state"].shape == (4, 3)
     assert s.modalities["state"].rate == 10
+    assert s.preprocessing["state"].scale.mean.shape == (3,)  # every number has a scale of its own
     rows = torch.arange(len(want))
     state = s.preprocessing["state"].scale.undo(s.read("state", rows).numpy())
     assert [tuple(v) for v in state[:, 0, :2].round().astype(int)] == want

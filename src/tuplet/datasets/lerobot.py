@@ -31,7 +31,7 @@ from tuplet.data._arrow import joined, read_table
 from tuplet.data._cells import column_values
 from tuplet.data._columns import fits_float32
 from tuplet.data._lazy import Lazy, window_starts, windowed
-from tuplet.data._scaling import Column
+from tuplet.data._scaling import Column, Scaling
 from tuplet.datasets._files import contents, json_in
 from tuplet.datasets._lerobot_cameras import film, stored
 from tuplet.datasets._reader import Content, Reader, opened, spanned
@@ -156,6 +156,7 @@ meta and data, or copy it again
         inputs["task"], present["task"] = _at(text, last), there[last]
         targets["task"], classes["task"] = np.asarray(columns["target.task"])[last], json.loads(found.about["classes.task"])
     rate, series = found.about.get("rate", ""), [k for k, v in inputs.items() if len(v.shape) == 3]
+    scaling: dict[str, Scaling] = {k: "channels" if k in series else "none" for k in (*series, *present)}
     source = from_columns(
         inputs,
         checksum=digest.hexdigest(),
@@ -165,7 +166,7 @@ meta and data, or copy it again
         group=group[starts],
         present=present,
         seed=seed,
-        scaling=dict.fromkeys(present, "none"),
+        scaling=scaling,
         kinds=dict.fromkeys(series, "sequence"),
         rates=dict.fromkeys(series, float(rate)) if rate else None,
         name="lerobot",
