@@ -118,7 +118,7 @@ def search(command: Search) -> None:
         print(Grid(head, lines, words=len(head)).text())
         how = "all of them scored" if found.recall == 1 else f"{found.recall:.0%} of the exact first {command.k} are found"
         ranked = "the mean cosine" if (name := type(made.objective).__name__) == "Pairwise" else f"the score of {name}"
-        print(f"{', '.join(sorted(query))} searched in {found.pool} items, {how}; ranked by {ranked}")
+        print(f"{found.pool} items searched by {', '.join(sorted(query))}, {how}; ranked by {ranked}")
     if command.out is not None:
         _page(command, items)
         print(f"page: {command.out}")

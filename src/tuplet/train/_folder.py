@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,7 @@ def read_progress(folder: Path) -> dict[str, Any]:
     return found
 
 
-def write_card(out: Path, progress: dict[str, Any], history: Sequence[dict[str, float]], measured: str = "") -> None:
+def write_card(out: Path, progress: dict[str, Any], history: Sequence[Mapping[str, float | int]], measured: str = "") -> None:
     """Write the model card."""
     about = read_state(out / CONFIG, _ABOUT, fix="restore it, or train again with --fresh")
     lines = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -48,7 +48,7 @@ def monitor(embed: Embedder, objective: Callable[[Embeddings], Any], batch: Batc
     return found
 
 
-def warn_if_unbalanced(entry: dict[str, float]) -> bool:
+def warn_if_unbalanced(entry: Mapping[str, float | int]) -> bool:
     """Warn when one term of a loss pulls 50 times as hard as another."""
     norms = {k.removeprefix("force/"): v for k, v in entry.items() if k.startswith("force/") and v > 0}
     if not norms:

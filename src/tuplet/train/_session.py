@@ -66,7 +66,7 @@ class Session:
             "rows": len(train),
             "steps": self.total,
         }
-        self.step, self.history, self.sums = 0, list[dict[str, float]](), dict[str, float]()
+        self.step, self.history, self.sums = 0, list[dict[str, float | int]](), dict[str, float]()
         self.best: dict[str, Tensor] | None = None
         self.warned, self.torn = False, False
         torch.manual_seed(config.seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -53,13 +53,13 @@ def lacks_pairs(rows: Rows | None) -> str:
     return "" if paired > 1 else f"{paired} of {len(rows)} validation rows with two modalities"
 
 
-def best_epoch(history: Sequence[dict[str, float]]) -> int | None:
+def best_epoch(history: Sequence[Mapping[str, float | int]]) -> int | None:
     """Find the epoch with the lowest validation loss."""
     losses = [entry.get("val", math.nan) for entry in history]
     finite = [v for v in losses if math.isfinite(v)]
     return losses.index(min(finite)) + 1 if finite else None
 
 
-def exhausted(history: Sequence[dict[str, float]], patience: int | None) -> bool:
+def exhausted(history: Sequence[Mapping[str, float | int]], patience: int | None) -> bool:
     """Tell whether the validation loss has not improved for so many epochs that training stops."""
     return patience is not None and len(history) - (best_epoch(history) or 0) >= patience

@@ -39,7 +39,7 @@ class Run:
 
     model: AlignmentModel
     objective: Callable[[Embeddings], Loss]
-    history: list[dict[str, float]]
+    history: list[dict[str, float | int]]
     steps: int
     seconds: float
     out: Path | None
