@@ -73,7 +73,7 @@ def test_words_pictures_and_rows_find_their_like(made, capsys):
     assert ran("search", emb, "--text", "green thing", "-k", 2, "--out", made / "sheet.html") == 0
     text = capsys.readouterr().out
     assert "green thing" in text
-    assert "90 items, all of them scored" in text
+    assert "90 items searched by note, all of them scored" in text
     assert (made / "sheet.html").read_text().count("data:image/png") == 2
 
 
