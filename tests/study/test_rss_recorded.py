@@ -56,6 +56,7 @@ def test_sets_sensors_heads_and_prompts_are_the_papers(there, world):
     assert [(p.head.lr, p.head.weight_decay) for p in probes[2:]] == [(1e-3, 0.01), (1e-3, 0.05)]
     plan = paper_plan(world)
     assert (plan.head.lr, plan.head.weight_decay, plan.batches, plan.lrs) == (2e-4, 0.05, (8, 16, 32, 128), (2e-4,))
+    assert plan.accelerator == "auto"
     assert set(plan.variants("tlv_core")) >= {"alpha 0.01", "alpha 1", "4 levels", "10 levels", "rank 8", "rank 128", "batch 8"}
     assert len(world.prompts("material")) == 20
     told = {k: world.prompts(k)[0].tolist()[0] for k in ("hardness", "roughness")}

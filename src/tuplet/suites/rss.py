@@ -98,12 +98,14 @@ class Rss:
         torch.manual_seed(cell.seed)
         towers, sensors = plan.world.towers(self.base), plan.world.corpora[cell.task]
         lr, batch = settings.pop("lr", 1e-3), settings.pop("batch_size", plan.batch_size)
-        config = TrainConfig(epochs=plan.epochs, batch_size=batch, lr=lr, seed=cell.seed)
+        config = TrainConfig(epochs=plan.epochs, batch_size=batch, lr=lr, seed=cell.seed, accelerator=plan.accelerator)
         frozen = {"levels": 0, "modulate": False, "alpha": 0.0} if cell.entry == "clip" else settings
         model, objective, config = build(
             cell.entry, towers, sensors=len(sensors), settings=frozen, sizes=plan.sizes, config=config
         )
         sizes = [sum(p.numel() for p in _weights(model, objective) if p.requires_grad or every) for every in (False, True)]
+        if plan.accelerator == "auto" and torch.cuda.is_available():
+            model.to("cuda")  # frozen CLIP, too, which nothing else moves
         numbers: list[Number] = []
         if cell.entry != "clip":
             source = plan.world.corpus(cell.task, cell.seed)

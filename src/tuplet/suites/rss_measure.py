@@ -246,10 +246,12 @@ def _sensors(seen: Seen, shared: Probed) -> Iterator[Number]:
 def zero_shot(seen: Seen, shared: Probed, world: World) -> Iterator[Number]:
     """Classify test pictures by the nearest class, the mean of its sentences."""
     pictures, model = seen.of("touch", "touch")["test"], seen.model
+    device = next(model.parameters()).device
     for target in shared.targets:
         with torch.no_grad(), model.evaluating():
-            classes = [model.projections["text"](model.encoders["text"](ids, {}).h) for ids in world.prompts(target)]
-        names = torch.stack([F.normalize(z, dim=1).mean(dim=0) for z in classes])
+            ids = [sentences.to(device) for sentences in world.prompts(target)]
+            classes = [model.projections["text"](model.encoders["text"](i, {}).h) for i in ids]
+        names = torch.stack([F.normalize(z, dim=1).mean(dim=0) for z in classes]).float().cpu()
         every = seen.rows["test"].target[target]
         y = every[every >= 0]
         hits = ((pictures[every >= 0] @ F.normalize(names, dim=1).T).argmax(dim=1) == y).double()

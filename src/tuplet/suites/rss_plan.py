@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 from tuplet import methods
@@ -67,6 +67,7 @@ class Plan:
     batches: tuple[int, ...] = (8, 16, 32, 128)
     lrs: tuple[float, ...] = (3e-4, 1e-3, 3e-3)  # tried by every method, if they are several
     sizes: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: TINY)  # method -> those that are not its paper's
+    accelerator: Literal["cpu", "auto"] = "cpu"
     head: Head = field(default_factory=lambda: Head(lr=1e-2))
 
     @property
@@ -84,7 +85,7 @@ class Plan:
 
 def paper_plan(world: World) -> Plan:
     """Return the plan with the paper's settings, for real data."""
-    return Plan(world, name="rss", lrs=(2e-4,), sizes={}, head=Head(), ablations=PAPER)
+    return Plan(world, name="rss", lrs=(2e-4,), sizes={}, head=Head(), ablations=PAPER, accelerator="auto")
 
 
 def build(
@@ -115,4 +116,8 @@ def build(
         more = {**sizes.get("tlv_core", {}), "objective": objective, **settings}
         built = methods.tlv_core(towers, sensors=sensors, **more)
     model, loss, theirs = built
-    return model, loss, replace(theirs, **{k: getattr(config, k) for k in ("epochs", "batch_size", "lr", "seed")})
+    return (
+        model,
+        loss,
+        replace(theirs, **{k: getattr(config, k) for k in ("epochs", "batch_size", "lr", "seed", "accelerator")}),
+    )
