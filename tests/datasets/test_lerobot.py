@@ -14,7 +14,7 @@ import torch
 from tests.fixtures import lerobot as fixture
 from tuplet import AlignmentModel, InputError
 from tuplet.catalog import READERS
-from tuplet.data import Table
+from tuplet.data import Table, write_table
 from tuplet.datasets import _lerobot_cameras, lerobot
 from tuplet.nets import tokeniser
 
@@ -167,3 +167,17 @@ def test_faults_are_one_line(tmp_path, monkeypatch):
     refused("is no list of", lambda root: (root / "meta/tasks.jsonl").write_text("[]\n"))
     refused("cannot be read", lambda root: (root / "data/chunk-000/episode_000001.parquet").write_bytes(b"PAR1"))
     refused("tuplet\\[tables\\]", lambda root: monkeypatch.setitem(sys.modules, "pyarrow", None))
+
+
+def test_a_damaged_converted_file_is_refused(roots, tmp_path):
+    table = Table.open(READER.convert(roots["v2.1"], tmp_path / "a.safetensors", side=SIDE))
+    for columns, about in (
+        ({}, {"rate": "many"}),
+        ({}, {"classes.task": "[]"}),
+        ({"value.next_reward": np.zeros(39)}, {}),
+        ({"target.task": None}, {}),
+    ):
+        kept = {k: v for k, v in (dict(table.columns) | columns).items() if v is not None}
+        out = write_table(tmp_path / "b.safetensors", kept, about=table.about | about)
+        with pytest.raises(InputError, match=r"damaged.*convert it again"):
+            READER.load(out, side=SIDE)

@@ -11,9 +11,8 @@ from tuplet import AlignmentModel, InputError
 from tuplet.cli import main
 from tuplet.suites.rss import planned, read_rss, run_rss
 from tuplet.suites.rss_measure import Probed, Seen, search
-from tuplet.suites.rss_plan import paper_plan
 from tuplet.suites.rss_reading import Reading, kinds, tables
-from tuplet.suites.rss_recorded import recorded
+from tuplet.suites.rss_recorded import paper_plan, recorded
 
 
 @pytest.fixture(scope="module")

@@ -187,8 +187,8 @@ def _rss(command: Bench) -> None:
 
     from tuplet.report.progress import Progress
     from tuplet.suites.rss import run_rss
-    from tuplet.suites.rss_plan import Plan, paper_plan
-    from tuplet.suites.rss_recorded import recorded
+    from tuplet.suites.rss_plan import Plan
+    from tuplet.suites.rss_recorded import paper_plan, recorded
 
     simulated, out = command.suite == "rss-sim", command.out or Path("runs") / command.suite
     plan = Plan() if simulated else paper_plan(recorded(command.root, command.tower))

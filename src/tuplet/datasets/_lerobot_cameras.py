@@ -35,9 +35,7 @@ def _fitted(pictures: list[NDArray[np.uint8]], side: int) -> NDArray[np.uint8]:
 
 def film(root: Path, name: str, info: Mapping[str, Any], episode: NDArray[np.int64], time: Times, side: int) -> Lazy:
     """Show the frames of a camera, which lie in videos."""
-    fps = info.get("fps")
-    if not isinstance(fps, int | float) or not fps > 0:
-        raise InputError(f"{root / 'meta/info.json'} has fps {fps!a}, expected frames per second above 0; copy it again")
+    fps = info.get("fps") or 30
     places = _places(root, name, info, np.unique(episode).tolist())
     if absent := [file for file, _ in places.values() if not file.is_file()]:
         raise InputError(f"{absent[0]} does not exist; copy the videos, or take {name!a} out of the features")

@@ -65,7 +65,7 @@ def assemble(
             raise InputError(
                 f"root {root} was converted with {option} {ascii(other)[:40]}, not {stated(value)!a}; convert it again"
             )
-    values, targets = _targets(found, root)
+    values, targets = class_targets(found, root)
     n, digest = len(found.columns["group"]), hashlib.sha256(f"{found.checksum} {how.normalisation}".encode())
     inputs: dict[str, Any] = {}
     present: dict[str, NDArray[np.bool_]] = {}
@@ -133,7 +133,7 @@ def straddling(part: NDArray[Any], group: NDArray[Any]) -> int:
     return int((np.unique(pairs[0], return_counts=True)[1] > 1).sum())
 
 
-def _targets(found: Content, root: Path) -> tuple[dict[str, Codes], dict[str, Target]]:
+def class_targets(found: Content, root: Path) -> tuple[dict[str, Codes], dict[str, Target]]:
     """Check class codes, -1 where a row has none, and the names of their classes."""
     values, targets = {}, {}
     for column in sorted(k for k in found.columns if k.startswith("target.")):

@@ -36,7 +36,7 @@ from tuplet.datasets._files import contents, json_in
 from tuplet.datasets._lerobot_cameras import film, stored
 from tuplet.datasets._reader import Content, Reader, opened, spanned
 from tuplet.datasets._touch_files import text_rows
-from tuplet.datasets._touch_source import Tokenise, text_column
+from tuplet.datasets._touch_source import Tokenise, class_targets, text_column
 from tuplet.io.hdf5 import file_marks
 from tuplet.types import InputError, in_range
 
@@ -99,8 +99,10 @@ def read(root: Path, *, side: int = 224) -> Content:
     left = (
         f"{', '.join(films)}: left out, as cameras stored as video need PyAV; run pip install 'tuplet[video]'" if films else ""
     )
-    rate = info.get("fps")
-    said = {"classes.task": json.dumps(words), "note": left, "rate": str(rate if isinstance(rate, int | float) else "")}
+    rate = info.get("fps", 0)
+    if not isinstance(rate, int | float) or not 0 <= rate < 1e9:
+        raise InputError(f"{file} has fps {str(rate)[:40]!a}, expected frames per second; copy it again")
+    said = {"classes.task": json.dumps(words), "note": left, "rate": str(rate or "")}
     return Content(columns, ABOUT | said | {"option.side": str(side)}, file_marks([file, *files]))
 
 
@@ -139,6 +141,17 @@ meta and data, or copy it again
     if found.about.get("option.side") != str(side):
         raise InputError(f"root {root} was converted with side {found.about.get('option.side')}, not {side}; convert it again")
     columns, group = found.columns, np.asarray(found.columns["group"])
+    try:
+        rate = float(found.about.get("rate") or 0)
+    except ValueError:
+        rate = -1.0
+    if (
+        rate < 0
+        or ("target.task" not in columns
+        and "text.task" in columns)
+        or any(k.startswith("value.") and v.ndim != 2 for k, v in columns.items())
+    ):
+        raise InputError(f"root {root} has damaged columns or a damaged rate; convert it again")
     starts = window_starts(group, window=window, stride=stride)
     last = starts + window - 1
     inputs: dict[str, Column] = {}
@@ -148,14 +161,15 @@ meta and data, or copy it again
         inputs[name] = _at(column, last) if flat else windowed(column, starts, window=window)
     targets = {k.removeprefix("value."): np.asarray(v)[last, 0] for k, v in columns.items() if k.startswith("value.")}
     targets = {k: v for k, v in targets.items() if (v != v[0]).any()}
-    classes: dict[str, list[str]] = {}
+    classes: dict[str, tuple[str, ...]] = {}
     present: dict[str, NDArray[np.bool_]] = {}
     digest = hashlib.sha256(f"{found.checksum} {window} {stride}".encode())
     if "text.task" in columns:
         text, there = text_column(found, "task", len(group), tokenise, digest, root)
         inputs["task"], present["task"] = _at(text, last), there[last]
-        targets["task"], classes["task"] = np.asarray(columns["target.task"])[last], json.loads(found.about["classes.task"])
-    rate, series = found.about.get("rate", ""), [k for k, v in inputs.items() if len(v.shape) == 3]
+        codes, known = class_targets(found, root)
+        targets["task"], classes["task"] = codes["task"][last], known["task"].names
+    series = [k for k, v in inputs.items() if len(v.shape) == 3]
     scaling: dict[str, Scaling] = {k: "channels" if k in series else "none" for k in (*series, *present)}
     source = from_columns(
         inputs,
@@ -168,7 +182,7 @@ meta and data, or copy it again
         seed=seed,
         scaling=scaling,
         kinds=dict.fromkeys(series, "sequence"),
-        rates=dict.fromkeys(series, float(rate)) if rate else None,
+        rates=dict.fromkeys(series, rate) if rate else None,
         name="lerobot",
         provenance=found.provenance(root),
     )

@@ -21,9 +21,9 @@ from tuplet.study.record import Finding, Record
 from tuplet.study.runner import best_of
 from tuplet.study.suite import TUNING_SEED, Cell
 from tuplet.suites.rss_measure import Number, measure
-from tuplet.suites.rss_plan import NAME, Plan, build, paper_plan
+from tuplet.suites.rss_plan import NAME, Plan, build
 from tuplet.suites.rss_reading import Reading, findings
-from tuplet.suites.rss_recorded import Recorded
+from tuplet.suites.rss_recorded import Recorded, paper_plan
 from tuplet.train import TrainConfig, fit
 from tuplet.types import InputError
 

@@ -50,8 +50,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 }
 """Variant of TLV-CoRe -> what it changes."""
 SMALL = (*list(ABLATIONS)[:9], "1 level", "rank 2", "rank 4", "rank 16", "rank 32")
-PAPER = (*list(ABLATIONS)[:9], "4 levels", "6 levels", "8 levels", "10 levels", "rank 8", "rank 16", "rank 64", "rank 128")
-"""Variants on tiny towers, and on those of a CLIP, where 12 levels and rank 32 are the defaults."""
+"""Variants on tiny towers."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +80,6 @@ class Plan:
         if method in COMPARED:
             found |= {f"batch {b}": {"batch_size": b} for b in self.batches}
         return found
-
-
-def paper_plan(world: World) -> Plan:
-    """Return the plan with the paper's settings, for real data."""
-    return Plan(world, name="rss", lrs=(2e-4,), sizes={}, head=Head(), ablations=PAPER, accelerator="auto")
 
 
 def build(

@@ -22,6 +22,7 @@ from tuplet.nets.tokens import Tokeniser, tokeniser_of
 from tuplet.nets.towers import ClipTower, clip
 from tuplet.suites.papers import place
 from tuplet.suites.rss_measure import Head, Number, Probed, numbered
+from tuplet.suites.rss_plan import ABLATIONS, Plan
 from tuplet.types import InputError
 
 GELSIGHT, DIGIT, _, MINI, DURAGEL, TAXIM = SENSORS
@@ -46,6 +47,10 @@ PROMPTS = {
     **dict.fromkeys(("hardness", "roughness"), "the object being touched feels {c}, the surface show sort of {c}ness."),
 }
 """Target -> the sentence of a class, in the words of TLV-Link."""
+
+
+PAPER = (*list(ABLATIONS)[:9], "4 levels", "6 levels", "8 levels", "10 levels", "rank 8", "rank 16", "rank 64", "rank 128")
+"""Variants of TLV-CoRe, whose defaults are 12 levels and rank 32."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,11 @@ class Recorded:
         """Return the towers; touch begins as a copy of vision."""
         vision = clip(self.tower, unit=True)
         return {"text": clip(self.tower, "text"), "touch": deepcopy(vision), "vision": vision}
+
+
+def paper_plan(world: Recorded) -> Plan:
+    """Return the plan with the paper's settings, for real data."""
+    return Plan(world, name="rss", lrs=(2e-4,), sizes={}, head=Head(), ablations=PAPER, accelerator="auto")
 
 
 def recorded(root: Path | None, tower: Path | None) -> Recorded:
