@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
@@ -141,16 +142,9 @@ meta and data, or copy it again
     if found.about.get("option.side") != str(side):
         raise InputError(f"root {root} was converted with side {found.about.get('option.side')}, not {side}; convert it again")
     columns, group = found.columns, np.asarray(found.columns["group"])
-    try:
-        rate = float(found.about.get("rate") or 0)
-    except ValueError:
-        rate = -1.0
-    if (
-        rate < 0
-        or ("target.task" not in columns
-        and "text.task" in columns)
-        or any(k.startswith("value.") and v.ndim != 2 for k, v in columns.items())
-    ):
+    rate = found.about.get("rate", "")
+    wrong = [k for k, v in columns.items() if k.startswith("value.") and v.ndim != 2]
+    if wrong or ("text.task" in columns) != ("target.task" in columns) or not re.fullmatch(r"([0-9]{1,9}(\.[0-9]+)?)?", rate):
         raise InputError(f"root {root} has damaged columns or a damaged rate; convert it again")
     starts = window_starts(group, window=window, stride=stride)
     last = starts + window - 1
@@ -182,7 +176,7 @@ meta and data, or copy it again
         seed=seed,
         scaling=scaling,
         kinds=dict.fromkeys(series, "sequence"),
-        rates=dict.fromkeys(series, rate) if rate else None,
+        rates=dict.fromkeys(series, float(rate)) if rate else None,
         name="lerobot",
         provenance=found.provenance(root),
     )
