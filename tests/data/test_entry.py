@@ -71,6 +71,8 @@ def test_new_rows_that_do_not_fit_say_what_does():
     z = model.encode({"walk": short[:, :5], "a": X[:9]})
     np.testing.assert_allclose(z["walk"], model.encode({"walk": short})["walk"], atol=1e-6)
     assert len(z["a"]) == 9
+    lists = [row[:n] for row, n in zip(WALK, LENGTH, strict=True)]
+    assert np.array_equal(model.encode({"walk": lists})["walk"], model.encode({"walk": WALK})["walk"])
     absent = np.where(np.arange(N)[:, None] < 3, np.nan, X)
     z = model.encode({"a": absent})
     assert (z["a"].any(axis=1) == (np.arange(N) >= 3)).all()
@@ -81,7 +83,6 @@ def test_new_rows_that_do_not_fit_say_what_does():
         ({"image": image / 255}, "whole numbers from 0 to 255"),
         ({"a": B}, r"raw\['a'\] has shape \(60, 3\)"),
         ({"walk": np.concatenate([WALK, WALK], axis=1)}, "cut them to 12 steps"),
-        ({"walk": [row[:n] for row, n in zip(WALK, LENGTH, strict=True)]}, "; fill the ends with zeros or NaN$"),
         ({"a": [row[: 1 + i % 3] for i, row in enumerate(X)]}, "; give every row the shape of the training rows$"),
         ({"note": "cup"}, r"\[text\]"),
         ({"q": X}, "built for"),
@@ -112,7 +113,7 @@ def test_names_say_what_arrays_and_columns_are():
         ({"a": X, "b": B}, {"split": (0.6, 0.2, 0.2)}, r"tuplet.data.Split\("),
         ({"a": X, "b": B, "times": np.arange(7)}, {}, r"has 7 rows.*--modalities a b\)"),
         ({"a": X, "b": B}, {"target": Y}, "dict such as"),
-        (frame, {}, "one entry per modality"),
+        (pd.DataFrame(X, columns=["a", "b", "c", "d", "a"]), {}, "two columns called 'a'"),
     ):
         with pytest.raises(InputError, match=message):
             read(arrays, **options)
@@ -156,11 +157,15 @@ def test_odd_containers_are_read_or_say_how(tmp_path):
         (np.full(N, "2020-01-01", dtype="M8[D]"), "seconds since the first"),
         (X.astype(str), r"call \.astype\(float\)"),
         ([None] * N, "no value in any row"),
-        ([row[: 1 + i % 3] for i, row in enumerate(X)], "different lengths.*padded"),
-        (pd.Series([row[: 1 + i % 3] for i, row in enumerate(X)]), "different lengths.*padded"),
     ):
         with pytest.raises(InputError, match=message):
             read({"a": given, "b": B})
+    uneven = [row[: 1 + i % 3] for i, row in enumerate(X)]
+    for given in (uneven, pd.Series(uneven)):
+        short = read({"a": given, "b": B})
+        assert (short.modalities["a"].kind, short.modalities["a"].shape) == ("padded", (3, 1))
+        assert (rows(short, "a")[np.arange(N) % 3 == 0, 1:] == 0).all()
+    assert sorted(read(pd.DataFrame(X).assign(label=Y)).modalities) == ["0", "1", "2", "3", "4"]
     hot = np.eye(2)[Y]
     with pytest.raises(InputError, match=r"one-hot.*target_kind"):
         read({"a": X, "b": B}, target={"y": hot})

@@ -11,7 +11,7 @@ from tuplet.suites.rss import read_rss, run_rss
 from tuplet.suites.rss_measure import Head, Seen, heads, probe
 from tuplet.suites.rss_plan import Plan
 from tuplet.suites.rss_reading import Reading, findings, kinds, tables
-from tuplet.suites.rss_report import write_rss
+from tuplet.suites.rss_report import _answer, write_rss
 from tuplet.suites.rss_world import Simulated
 
 TINY = Plan(
@@ -92,6 +92,10 @@ def test_claims_follow_the_numbers():
     grid = tables(read(records))["Robustness: accuracy of linear probes, %"]
     best = [line[0] for line, marks in zip(grid.lines, grid.marks, strict=True) if "best" in marks]
     assert best == ["AnyTouch"]
+    assert _answer(read(records)).words.startswith("AnyTouch has the best probes, 90.1 % on average, clearly more")
+    unsure = [replace(r, value=r.value - 0.6 * (r.seed == 0)) if r.entry == "any_touch" else r for r in records]
+    unsure = [replace(r, value=0.69) if r.entry == "tlv_core" and r.metric == "probe" else r for r in unsure]
+    assert _answer(read(unsure)).words.startswith("No method has clearly better probes than frozen CLIP (50.1 %")
     stable = tables(read(records))["Stability: accuracy of probes by the size of batches, %"]
     row = next(line for line in stable.lines if line[0] == "TLV-CoRe")
     assert row[-2].startswith("1.0")  # the range, in points
@@ -113,7 +117,7 @@ def test_a_tiny_run_finishes_resumes_and_is_reported(tmp_path):
     assert len(chosen) == 1
     assert chosen <= set(TINY.lrs)
     page = write_rss(read_rss(tmp_path, TINY), tmp_path, plan=TINY).read_text(encoding="utf-8")
-    assert "Best probes:" in page
+    assert "% on average" in page
     assert "no modulation" in page
     assert page.count("data:image/png") == 30
     with pytest.raises(InputError, match="other settings"):

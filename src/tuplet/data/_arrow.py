@@ -76,6 +76,8 @@ def as_table(what: str, values: Any) -> Any:
             import narwhals as nw
         except ImportError:
             raise needs(f"{what} is a {type(values).__name__}, which", "tables", "narwhals") from None
+        if hasattr(values, "set_axis"):  # pandas numbers columns without a name
+            values = values.set_axis(_once(what, list(map(str, values.columns))), axis=1)
         frame = nw.from_native(values)
         if isinstance(frame, nw.LazyFrame):
             frame = frame.collect()
@@ -84,12 +86,17 @@ def as_table(what: str, values: Any) -> Any:
 
 def checked(what: str, table: Any) -> Any:
     """Refuse a table without rows or with two columns of one name."""
-    names = table.column_names
-    if twice := sorted({n for n in names if names.count(n) > 1}):
-        raise InputError(f"{what} has two columns called {twice[0][:80]!r}; rename one of them")
+    names = _once(what, table.column_names)
     if not table.num_rows or not names:
         raise InputError(f"{what} has {table.num_rows} rows and {len(names)} columns, expected some of both")
     return _named_classes(table)
+
+
+def _once(what: str, names: list[str]) -> list[str]:
+    """Refuse two columns of one name."""
+    if twice := sorted({n for n in names if names.count(n) > 1}):
+        raise InputError(f"{what} has two columns called {twice[0][:80]!r}; rename one of them")
+    return names
 
 
 def _named_classes(table: Any) -> Any:

@@ -49,6 +49,7 @@ class Sheet:
     title: str
     rows: Sequence[tuple[str, str, Sequence[Tile]]]  # label, a short remark, pictures
     wanted: Tile | None = None  # stands beside the title
+    large: bool = False  # whether details matter
 
 
 class Answers(dict[str, str]):

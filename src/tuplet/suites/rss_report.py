@@ -22,7 +22,7 @@ TITLE = {
 }
 ABOUT = (
     "Touch towers are trained on simulated presses, next to photographs and sentences of the same objects, and then frozen. "
-    "All methods begin with one tiny CLIP, trained on photographs, reliefs under white light and sentences of other objects. "
+    "All methods begin with one tiny CLIP, trained on photographs, presses and sentences of other objects. "
     "They get the same epochs and choose their learning rate among the same values, by probes of validation rows of one more "
     "seed. Nothing here compares with the paper's numbers: sensors, objects and towers are ours."
 )
@@ -80,23 +80,27 @@ _BATCHES = "Accuracy of probes over the size of batches; mean over seeds, bands:
 
 
 def _answer(run: Reading) -> Text:
-    """Say in one sentence which method has the best probes, and how well they name the sensor."""
-    means: dict[str, float] = {}
+    """Say in one sentence whether a method has clearly better probes than the frozen base, and whether they name the sensor."""
+    tasks = {task for pairs in run.kinds.values() for task, _ in pairs}
+    scores: dict[str, dict[int, float]] = {}
     for entry in LABELS:
-        scores = [
-            run.score(task, entry, lambda m, _: m == "probe") for task in {t for pairs in run.kinds.values() for t, _ in pairs}
-        ]
-        if all(scores):
-            means[entry] = float(np.mean([v for s in scores for v in s.values()]))
-    if not means:
+        by = [run.score(task, entry, lambda m, _: m == "probe") for task in tasks]
+        if seeds := set.intersection(*map(set, by)):
+            scores[entry] = {seed: float(np.mean([one[seed] for one in by])) for seed in sorted(seeds)}
+    if not scores:
         return Text("Not finished: repeat the command.", look="answer")
-    best = max(means, key=lambda e: means[e])
-    sensor = run.score(run.main, best, lambda m, d: (m, d) == ("sensor", "sensor"))
-    words = f"Best probes: {LABELS[best]}, {100 * means[best]:.1f} % on average"
+    means = {entry: 100 * float(np.mean(list(found.values()))) for entry, found in scores.items()}
+    best = max(means, key=lambda entry: means[entry])
+    words = f"{LABELS[best]} has the best probes, {means[best]:.1f} % on average"
     if best != "clip" and "clip" in means:
-        words += f" (frozen CLIP {100 * means['clip']:.1f} %)"
-    if sensor:
-        words += f"; its features still name the sensor in {100 * np.mean(list(sensor.values())):.0f} %"
+        apart = run.apart(scores[best], scores["clip"])
+        if apart is not None and apart.n > 1 and apart.low > 0:
+            words += f", clearly more than frozen CLIP ({means['clip']:.1f} %)"
+        else:
+            words = f"No method has clearly better probes than frozen CLIP ({means['clip']:.1f} % on average); the best, "
+            words += f"{LABELS[best]}, has {means[best]:.1f} %"
+    if sensor := run.score(run.main, best, lambda m, d: (m, d) == ("sensor", "sensor")):
+        words += f". Its features name the sensor in {100 * np.mean(list(sensor.values())):.0f} %"
     return Text(words + ".", look="answer")
 
 
@@ -113,8 +117,8 @@ def _presses(plan: Plan) -> list[Any]:
         tiles += [_tile(pictures["touch"][contact + k], name) for k, name in enumerate(names)]
         codes = [int(source.values[t][contact]) for t in shared.targets]
         rows.append((", ".join(t.names[c] for t, c in zip(labels, codes, strict=True)), "", tiles))
-    sheet = Sheet("Six objects, seen by a camera and pressed on every sensor", rows)
-    return [[sheet], Text(" ".join(source.provenance.notes))]
+    sheet = Sheet("Six objects, seen by a camera and pressed on every sensor", rows, large=True)
+    return [[sheet], list(source.provenance.notes)]
 
 
 def _tile(picture: np.ndarray, name: str) -> Tile:
