@@ -41,6 +41,7 @@ def test_every_method_trains_and_embeds(capsys, monkeypatch):
         ("tlv_link", []),
         ("any_touch", []),
         ("vit_lens", []),
+        ("uni_touch", []),
     ):
         command = ["train", file, "--method", method, "--epochs", "1", "--batch-size", "8", "--out", method, *more]
         assert main(command) == 0, capsys.readouterr().err

@@ -33,7 +33,7 @@ ALLOWED = {
     "catalog": {"data", "datasets", "simulators"},
     "report": {"io", "data"},
     "train": {"io", "processes", "model", "nets", "objectives", "data", "functional", "diagnose"},
-    "store": {"io", "model", "data", "functional", "objectives"},
+    "store": {"io", "model", "data", "objectives"},
     "evaluate": {"io", "model", "nets", "data", "functional", "diagnose"},
 }
 ALLOWED["methods"] = {"model", "nets", "objectives", "train"}

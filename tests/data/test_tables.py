@@ -198,6 +198,11 @@ def test_pictures_by_their_paths(tmp_path):
     refused(lambda: read(tmp_path / "t.csv"), "0.PNG has 6 x 5 pixels", "7.PNG 4 x 5", "resize")
     (tmp_path / "7.PNG").write_bytes(b"no picture")
     refused(lambda: read(tmp_path / "t.csv"), "7.PNG is no readable picture")
+    # Pillow would hand it to a program of the system
+    (tmp_path / "7.PNG").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 6 5\n%%EndComments\n")
+    refused(lambda: read(tmp_path / "t.csv"), "7.PNG is no readable picture (UnidentifiedImageError")
+    Image.fromarray(np.full((5, 6), 300, np.uint16)).save(tmp_path / "7.PNG")
+    refused(lambda: read(tmp_path / "t.csv"), "7.PNG is a picture of mode I;16", "save it as RGB")
     assert read({"photo": [f"a{i}.png" for i in range(N)], "x": X}).modalities["photo"].kind == "text"  # no such files
     refused(lambda: read({"photo": [Path(f"a{i}.png") for i in range(N)], "x": X}), "60 of 60 pictures do not exist")
     series = pd.Series(paths[8:], index=IDS[8:])

@@ -1,11 +1,13 @@
 """The touch comparison: its probes on data whose answer is known, its verdicts on made records, and one tiny run."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
 import torch
 
 from tuplet import AlignmentModel, InputError
+from tuplet.study._ledger import Ledger
 from tuplet.study.record import Record
 from tuplet.suites.rss import read_rss, run_rss
 from tuplet.suites.rss_measure import Head, Seen, heads, probe
@@ -122,3 +124,6 @@ def test_a_tiny_run_finishes_resumes_and_is_reported(tmp_path):
     assert page.count("data:image/png") == 30
     with pytest.raises(InputError, match="other settings"):
         read_rss(tmp_path)
+    shutil.rmtree(tmp_path / "base")  # what has yet to run says so; what is finished stays
+    assert run_rss(tmp_path, plan=TINY, seeds=2, only=["clip"]) == [r for r in records if r.entry == "clip"]
+    assert "towers.safetensors is gone" in Ledger(tmp_path).errors()[0].read_text(encoding="utf-8")

@@ -116,7 +116,8 @@ def search(command: Search) -> None:
         head = list(items[0])
         lines = [[f"{v:.3f}" if k == "score" else _cell(v) for k, v in item.items()] for item in items]
         print(Grid(head, lines, words=len(head)).text())
-        how = "all of them scored" if found.recall == 1 else f"{found.recall:.0%} of the exact first {command.k} are found"
+        exact = made.backend == "exact" or command.where
+        how = "all of them scored" if exact else f"{found.recall:.0%} of the exact first {command.k} are found"
         ranked = "the mean cosine" if (name := type(made.objective).__name__) == "Pairwise" else f"the score of {name}"
         print(f"{found.pool} items searched by {', '.join(sorted(query))}, {how}; ranked by {ranked}")
     if command.out is not None:

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -35,6 +36,7 @@ TINY: dict[str, dict[str, Any]] = {
     "tlv_link": {"rank": 4},
     "any_touch": {"rank": 4, "decoder": (32, 1, 2)},
     "vit_lens": {"blocks": 2},
+    "uni_touch": {},
 }
 """Method -> sizes that suit such towers."""
 
@@ -59,6 +61,7 @@ def words_of(tower: Path | None) -> Tokeniser:
 def touch_source(note: dict[str, Any]) -> Source:
     """Load touch, vision and text as towers read them: pictures from 0 to 1 and token ids."""
     from tuplet.catalog import READERS, SOURCES
+    from tuplet.datasets._touch_source import in_ids
 
     tower = None if note["tower"] is None else Path(note["tower"])
     how, data = Reading.noted(note["reading"]), note["data"]
@@ -70,20 +73,16 @@ def touch_source(note: dict[str, Any]) -> Source:
         options = dict.fromkeys(("side", "size"), read_by(tower)[0]) | {"normalisation": "none"}
         known = {k: v for k, v in options.items() if k in inspect.signature(load).parameters and f"{k}=" not in text}
         data = "?".join([name, "&".join(x for x in (text, urlencode(known)) if x)]).removesuffix("?")
-        if name in SOURCES or _hashed(source := opened(data, how)):
-            source = opened(data, how, tokenise=lambda texts: words_of(tower)(texts).numpy())  # not of a set that stores ids
+
+        def tokenise(texts: list[str]) -> Any:
+            return words_of(tower)(texts).numpy()
+
+        source = opened(data, how, tokenise=tokenise) if name in SOURCES else in_ids(partial(opened, data, how), tokenise)
     if missing := [k for k in NAMES if k not in source.modalities]:
         raise InputError(
             f"{data} has no {missing[0]!r}, expected the modalities {list(NAMES)}; rename what is called otherwise"
         )
     return source
-
-
-def _hashed(source: Source) -> bool:
-    """Tell whether texts are hashed words, not ids that a data set stores."""
-    from tuplet.data._text import FEATURES
-
-    return "text" in source.modalities and source.modalities["text"].shape == (FEATURES,)
 
 
 def _own(file: Path, how: Reading, tower: Path | None) -> Source:

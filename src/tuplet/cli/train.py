@@ -33,7 +33,7 @@ class Train(Reading):
     align: Literal["auto"] | None = None
     """auto: audit the data first, then train every modality on the target and align the pairs that it helps, in place of
     --objective."""
-    method: Literal["tlv_core", "tlv_link", "any_touch", "vit_lens"] | None = None
+    method: Literal["tlv_core", "tlv_link", "any_touch", "vit_lens", "uni_touch"] | None = None
     """A method for touch, vision and text on towers of CLIP, in place of --objective; ids of sensors are the data's sensor."""
     tower: Path | None = None
     """With --method: folder of a CLIP that you have, with safetensors [default: tiny towers with random weights]."""

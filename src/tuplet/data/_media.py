@@ -21,6 +21,10 @@ MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*
 """First bytes of files of pictures."""
 PIXELS = 50_000_000
 """A picture has at most so many."""
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+"""What files of pictures are read as. For some others, such as EPS, Pillow starts programs of the system."""
+MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
+"""Modes of pictures that become RGB without a loss."""
 
 
 def picture_paths(values: Iterable[Any], folder: Path | None = None) -> list[Path | bytes | None] | None:
@@ -51,12 +55,28 @@ def picture_paths(values: Iterable[Any], folder: Path | None = None) -> list[Pat
     return found
 
 
-def read_pictures(argument: str, given: Sequence[Path | bytes | None]) -> NDArray[np.uint8]:
-    """Read pictures of one size as bytes ``(n, C, H, W)``; absent ones are black."""
+def opened_picture(source: Path | bytes, name: str, formats: tuple[str, ...] = FORMATS) -> tuple[Any, str]:
+    """Open a picture as RGB, and return its mode, too; or say what is wrong with it."""
     try:
         from PIL import Image
     except ImportError:
-        raise InputError(f"{argument} holds pictures, which need Pillow; run pip install 'tuplet[media]'") from None
+        raise InputError(f"{name} is a picture, which needs Pillow; run pip install 'tuplet[media]'") from None
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats) as picture:
+            size, mode = picture.size, picture.mode
+            colours = picture.convert("RGB") if math.prod(size) <= PIXELS and mode in MODES else None
+    except Exception as error:  # Pillow raises what its decoders raise
+        why = f"{type(error).__name__}; expected {' or '.join(formats)}"
+        raise InputError(f"{name[:200]} is no readable picture ({why}); copy it again") from None
+    if math.prod(size) > PIXELS:
+        raise InputError(f"{name} has {size[0]} x {size[1]} pixels; give a smaller one")
+    if colours is None:
+        raise InputError(f"{name} is a picture of mode {mode}, expected {', '.join(MODES)}; save it as RGB")
+    return colours, mode
+
+
+def read_pictures(argument: str, given: Sequence[Path | bytes | None]) -> NDArray[np.uint8]:
+    """Read pictures of one size as bytes ``(n, C, H, W)``; absent ones are black."""
     out: NDArray[np.uint8] | None = None
     first = ""
     modes = set()
@@ -64,16 +84,9 @@ def read_pictures(argument: str, given: Sequence[Path | bytes | None]) -> NDArra
         if entry is None:
             continue
         name = str(entry) if isinstance(entry, Path) else f"row {i}"
-        try:
-            with Image.open(entry if isinstance(entry, Path) else io.BytesIO(entry)) as picture:
-                if picture.width * picture.height > PIXELS:
-                    raise InputError(f"{argument}: {name} has {picture.width} x {picture.height} pixels; give a smaller one")
-                modes.add("L" if picture.mode in ("1", "L") else "RGB")
-                pixels = np.asarray(picture.convert("RGB"), dtype=np.uint8)
-        except InputError:
-            raise
-        except Exception as error:  # Pillow raises what its decoders raise
-            raise InputError(f"{argument}: {name[:200]} is no readable picture ({type(error).__name__})") from None
+        picture, mode = opened_picture(entry, f"{argument}: {name}")
+        modes.add("L" if mode in ("1", "L") else "RGB")
+        pixels = np.asarray(picture, dtype=np.uint8)
         if out is None:
             first = name
             shape = (len(given), 3, *pixels.shape[:2])

@@ -8,8 +8,6 @@ import io
 import json
 import re
 import stat
-import struct
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -20,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from tuplet.data._lazy import Lazy
+from tuplet.data._media import opened_picture
 from tuplet.data.splits import PARTS
 from tuplet.datasets._files import contents
 from tuplet.datasets._reader import Content
@@ -31,8 +30,6 @@ LONGEST = 2000
 """Characters that a text may have."""
 CONTEXT = 77
 """Token ids per text in the files of AnyTouch."""
-MODES = ("1", "L", "P", "RGB", "RGBA")
-"""Modes of pictures that become RGB without a guess."""
 Pixels = NDArray[np.uint8]
 Prepare = Callable[[Any, Path], Any]
 """What crops or turns an opened picture, told which file it comes from."""
@@ -153,25 +150,6 @@ def names_in(folder: Path) -> list[str]:
         raise InputError(f"{folder} cannot be read ({error.strerror}); give the folder that holds it") from None
 
 
-def opened_picture(source: Path | Pixels, formats: tuple[str, ...] = ("PNG", "JPEG")) -> Any:
-    """Open a picture as RGB, or say what is wrong with it."""
-    try:
-        from PIL import Image
-    except ImportError:
-        raise InputError("pillow is not installed; reading pictures needs: pip install 'tuplet[data]'") from None
-    if isinstance(source, np.ndarray):
-        return Image.fromarray(source)
-    broken = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, struct.error, zlib.error, MemoryError)
-    try:
-        with Image.open(source, formats=formats) as image:
-            mode, picture = image.mode, image.convert("RGB")
-    except (*broken, Image.DecompressionBombError, Warning) as error:
-        raise InputError(f"{source} cannot be read as {' or '.join(formats)} ({type(error).__name__}); copy it again") from None
-    if mode not in MODES:
-        raise InputError(f"{source} is a picture of mode {mode}, expected {', '.join(MODES)}; save it as RGB")
-    return picture
-
-
 def _pictures(files: Sequence[Path | Pixels | None], side: int, prepare: Prepare | None) -> Lazy:
     def read_rows(rows: NDArray[np.int64]) -> Pixels:
         out = np.zeros((len(rows), 3, side, side), np.uint8)
@@ -187,9 +165,11 @@ def fitted(source: Path | Pixels, side: int, prepare: Prepare | None) -> Pixels:
     """Open a picture, scale its shorter side and keep the middle, as CLIP does."""
     from PIL import Image, ImageOps
 
-    image = opened_picture(source)
-    if prepare is not None and isinstance(source, Path):
-        image = prepare(image, source)
+    if isinstance(source, Path):
+        image, _ = opened_picture(source, str(source), ("PNG", "JPEG"))
+        image = image if prepare is None else prepare(image, source)
+    else:
+        image = Image.fromarray(source)
     if max(image.size) > 10 * min(image.size):
         raise InputError(f"{source} has {image.width} x {image.height} pixels, expected a picture; copy it again")
     fitted = ImageOps.fit(image, (side, side), method=Image.Resampling.BICUBIC)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tuplet.data import Source, Split, Target, from_columns, split_rows
 from tuplet.data._lazy import Lazy
-from tuplet.data._text import hashed
+from tuplet.data._text import FEATURES, hashed
 from tuplet.data.splits import PARTS
 from tuplet.datasets._reader import Content, opened
 from tuplet.datasets._touch_files import stated
@@ -94,6 +94,13 @@ def assemble(
         aux=("object", "sensor") if "object" in targets else ("sensor",),
         provenance=replace(source.provenance, notes=(*source.provenance.notes, *note)),
     )
+
+
+def in_ids(load: Callable[..., Source], tokenise: Tokenise) -> Source:
+    """Load a set as text towers read it: with the token ids that it stores, or with those of its sentences."""
+    source = load()
+    hashed = "text" in source.modalities and source.modalities["text"].shape == (FEATURES,)
+    return load(tokenise=tokenise) if hashed else source
 
 
 def described(root: Path, read: Callable[[Path], Content]) -> list[str]:

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from tuplet.data import Source, Split, from_columns
 from tuplet.data._lazy import Lazy
+from tuplet.data._media import opened_picture
 from tuplet.data._scaling import Scaling
 from tuplet.data.splits import PARTS
 from tuplet.datasets._files import json_in
 from tuplet.datasets._reader import Content, Reader, Shape, opened, spanned
-from tuplet.datasets._touch_files import opened_picture
 from tuplet.datasets._touch_source import coloured
 from tuplet.io.hdf5 import file_marks
 from tuplet.io.npy import read_npy
@@ -167,7 +167,7 @@ def _pictures(files: list[Path], side: int, *, crop: int | None) -> Lazy:
 def _picture(file: Path, side: int, crop: int | None) -> NDArray[np.uint8]:
     from PIL import Image
 
-    image = opened_picture(file, ("PNG",))
+    image = opened_picture(file, str(file), ("PNG",))[0]
     if crop is not None:
         width, height = image.size
         left, top = (width - crop) // 2, (height - crop) // 2

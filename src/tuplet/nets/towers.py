@@ -95,9 +95,10 @@ class ClipTower(nn.Module):
         if x.ndim != 4 or x.shape[1:] != (3, size, size):
             raise InputError(f"pictures have shape {tuple(x.shape)}, expected (B, 3, {size}, {size}); resize them")
         if self.unit:
-            low, high = (float(v) for v in x.detach().aminmax())
-            if low < 0 or high > 1:
-                raise InputError(f"pictures have values from {low:g} to {high:g}, expected 0 to 1; divide bytes by 255")
+            if not torch.compiler.is_compiling():
+                low, high = (float(v) for v in x.detach().aminmax())
+                if low < 0 or high > 1:
+                    raise InputError(f"pictures have values from {low:g} to {high:g}, expected 0 to 1; divide bytes by 255")
             x = (x - x.new_tensor(MEAN)[:, None, None]) / x.new_tensor(DEVIATION)[:, None, None]
         tokens = self.body.pre_layrnorm(self.body.embeddings(x))
         return tokens, None, lambda h: self.body.post_layernorm(h[:, 0])
@@ -108,7 +109,7 @@ class ClipTower(nn.Module):
         if ids.ndim != 2 or ids.shape[1] > longest:
             raise InputError(f"token ids have shape {tuple(ids.shape)}, expected (B, N) with N at most {longest}; cut the text")
         ids, words = ids.long(), int(self.body.config.vocab_size)  # sources hold numbers as floats
-        if bool(((ids < 0) | (ids >= words)).any()):
+        if not torch.compiler.is_compiling() and bool(((ids < 0) | (ids >= words)).any()):
             low, high = (int(v) for v in ids.aminmax())
             raise InputError(f"token ids go from {low} to {high}, expected 0 to {words - 1}; use the tower's own tokeniser")
         tokens = self.body.embeddings(input_ids=ids)

@@ -20,7 +20,7 @@ from tuplet.study._run import Report, run, silent
 from tuplet.study.record import Finding, Record
 from tuplet.study.runner import best_of
 from tuplet.study.suite import TUNING_SEED, Cell
-from tuplet.suites.rss_measure import Number, measure
+from tuplet.suites.rss_measure import Measuring, Number
 from tuplet.suites.rss_plan import NAME, Plan, build
 from tuplet.suites.rss_reading import Reading, findings
 from tuplet.suites.rss_recorded import Recorded, paper_plan
@@ -58,7 +58,7 @@ class Rss:
 
     def cells(self, ledger: Ledger) -> list[Cell]:
         """List the base, the trials, and the cells; those that wait for others have no settings yet."""
-        ready, found, main = ledger.has(BASE) and self.base.is_dir(), [BASE], self.plan.world.main
+        ready, found, main = ledger.has(BASE), [BASE], self.plan.world.main
         lrs = self.plan.lrs
         for method in (m for m in self.plan.methods if not self.only or m in self.only or m == "clip"):
             known: dict[str, Any] | None = {}
@@ -68,12 +68,9 @@ class Rss:
                 known = (best_of(tried, ledger) if tried else {"lr": lrs[0]}) if ready else None
             for seed in range(self.seeds):
                 mine = [Cell(c, method, "default", seed, known) for c in self.plan.world.corpora]
-                mine += [Cell(main, method, v, seed, known and known | more) for v, more in self._variants(method)]
+                mine += [Cell(main, method, v, seed, known and known | more) for v, more in self.plan.variants(method).items()]
                 found += mine if ready else [replace(c, settings=None) for c in mine]
         return found
-
-    def _variants(self, method: str) -> list[tuple[str, dict[str, Any]]]:
-        return list(self.plan.variants(method).items())
 
     def run(self, cell: Cell) -> list[Record]:
         """Train one model and measure it."""
@@ -84,7 +81,7 @@ class Rss:
             made = self.plan.world.make_base(self.base)
             return [replace(common, metric=made.metric, value=made.value, higher=False, seconds=_since(began))]
         numbers, budget = self._trained(cell)
-        if cell.variant.startswith("trial-"):
+        if _is_trial(cell):
             score = float(np.mean([n.value for n in numbers if n.metric == "probe/val"]))
             numbers = [Number(CRITERION, "", score)]
         common = replace(common, budget=budget, seconds=_since(began))
@@ -113,7 +110,10 @@ class Rss:
             falls = tuple(epoch["val"] for epoch in history if "val" in epoch)  # absent where no two rows can be compared
             numbers = [Number("training/val", "", falls[-1], items=falls)] if falls else []
             numbers += [Number("trainable", "", sizes[0] / sizes[1], pool=sizes[0])]
-        numbers += measure(model, plan.world, plan.head, cell.seed, known=sensors if len(sensors) > 1 else ())
+        measured = Measuring(model, plan.world, plan.head, cell.seed, known=sensors if len(sensors) > 1 else ())
+        numbers += measured.probes()
+        if not _is_trial(cell):
+            numbers += measured.others()
         return numbers, {"lr": config.lr, "batch_size": config.batch_size, "epochs": config.epochs}
 
     def judge(self, records: Sequence[Record]) -> list[Finding]:
@@ -160,10 +160,14 @@ def read_rss(out: Path, plan: Plan | None = None) -> list[Record]:
             f"{out} holds {ledger.owner()[0]!r} of other settings, expected {plan.name!r}; run it into another folder"
         )
     study = Rss(plan, 99, out)
-    records = [r for c in study.cells(ledger) if c.variant[:6] != "trial-" and ledger.has(c) for r in ledger.get(c)]
+    records = [r for c in study.cells(ledger) if not _is_trial(c) and ledger.has(c) for r in ledger.get(c)]
     if not records:
         raise InputError(f"{out} has nothing finished yet; run `tuplet bench {plan.name}` first")
     return records
+
+
+def _is_trial(cell: Cell) -> bool:
+    return cell.variant.startswith("trial-")
 
 
 def _weights(*modules: nn.Module) -> list[nn.Parameter]:

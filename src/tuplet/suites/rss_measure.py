@@ -128,7 +128,7 @@ def features(model: AlignmentModel, tower: str, rows: Rows, modality: str, *, kn
 
 
 def heads(parts: Mapping[str, tuple[Tensor, Tensor]], how: Head, seed: int) -> dict[str, list[float]]:
-    """Train a linear head on frozen features as the papers do; return the accuracy of every epoch on every part."""
+    """Train a linear head on frozen features as the papers do; return the accuracy of every epoch on the other parts."""
     x, y = parts["train"]
     generator = torch.Generator().manual_seed(seed)
     head = nn.Linear(x.shape[1], int(max(y.max() for _, y in parts.values())) + 1)
@@ -138,7 +138,7 @@ def heads(parts: Mapping[str, tuple[Tensor, Tensor]], how: Head, seed: int) -> d
     optimiser = torch.optim.AdamW(head.parameters(), how.lr, betas=(0.9, 0.99), weight_decay=how.weight_decay)
     size = min(how.batch_size, len(x))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, how.epochs * (len(x) // size))
-    found: dict[str, list[float]] = {k: [] for k in parts}
+    found: dict[str, list[float]] = {k: [] for k in parts if k != "train"}
     for _ in range(how.epochs):
         order = torch.randperm(len(x), generator=generator)
         for start in range(0, len(x) - size + 1, size):
@@ -147,7 +147,8 @@ def heads(parts: Mapping[str, tuple[Tensor, Tensor]], how: Head, seed: int) -> d
             F.cross_entropy(head(x[rows]), y[rows]).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
-        for name, (a, b) in parts.items():
+        for name in found:
+            a, b = parts[name]
             with torch.no_grad():
                 found[name].append(float((head(a).argmax(dim=1) == b).double().mean()))
     return found
@@ -193,33 +194,42 @@ class Seen:
         return dict(zip(x, standardise_by(*((v, self.sensor[k]) for k, v in x.items())), strict=True))
 
 
-def measure(model: AlignmentModel, world: World, how: Head, seed: int, *, known: Sequence[str]) -> Iterator[Number]:
-    """Measure everything that the tables show; ``known`` are the sensors whose ids the model was trained with."""
-    kept: dict[int, Seen] = {}
+class Measuring:
+    """Everything that is measured of one model; ``known`` are the sensors whose ids it was trained with."""
 
-    def seen_of(probed: Probed) -> Seen:
-        return kept.setdefault(id(probed.source), Seen(model, probed.source, known=known))
+    def __init__(self, model: AlignmentModel, world: World, how: Head, seed: int, *, known: Sequence[str]) -> None:
+        self.model, self.world, self.how, self.seed, self.known = model, world, how, seed, known
+        self._seen: dict[int, Seen] = {}
 
-    def probe_all(probed: Probed, tower: str, metric: str, name: str) -> Iterator[Number]:
-        seen = seen_of(probed)
+    def seen(self, probed: Probed) -> Seen:
+        """Return the features of a set, which are computed once."""
+        return self._seen.setdefault(id(probed.source), Seen(self.model, probed.source, known=self.known))
+
+    def probes(self) -> Iterator[Number]:
+        """Probe the touch tower on touch: what learning rates are chosen by."""
+        for probed in self.world.probes(self.seed):
+            yield from self._probe(probed, "touch", "probe", probed.name)
+
+    def others(self) -> Iterator[Number]:
+        """Measure all else that the tables show."""
+        sets = self.world.probes(self.seed)
+        for probed in (p for p in sets if p.name == sets[0].name):
+            yield from self._probe(probed, "vision", "synergy", "vision tower")
+        for probed in self.world.pictures(self.seed):
+            yield from self._probe(probed, "touch", "synergy", f"touch tower {probed.name}")
+        shared = self.world.across(self.seed)
+        yield from _sensors(self.seen(shared), shared)
+        for probed in self.world.prompted(self.seed):
+            yield from zero_shot(self.seen(probed), probed, self.world)
+        yield from search(self.seen(shared), shared)
+
+    def _probe(self, probed: Probed, tower: str, metric: str, name: str) -> Iterator[Number]:
+        seen = self.seen(probed)
         each = [seen.of(tower, m) for m in probed.modalities]
         x = {part: torch.cat([f[part] for f in each], dim=1) for part in each[0]}
         for target in probed.targets:
             parts = seen.labelled(x, target, probed.sensor)
-            yield from probe(parts, probed.head or how, seed, metric, f"{name} {target}")
-
-    sets = world.probes(seed)
-    for probed in sets:
-        yield from probe_all(probed, "touch", "probe", probed.name)
-    for probed in (p for p in sets if p.name == sets[0].name):
-        yield from probe_all(probed, "vision", "synergy", "vision tower")
-    for probed in world.pictures(seed):
-        yield from probe_all(probed, "touch", "synergy", f"touch tower {probed.name}")
-    shared = world.across(seed)
-    yield from _sensors(seen_of(shared), shared)
-    for probed in world.prompted(seed):
-        yield from zero_shot(seen_of(probed), probed, world)
-    yield from search(seen_of(shared), shared)
+            yield from probe(parts, probed.head or self.how, self.seed, metric, f"{name} {target}")
 
 
 def _sensors(seen: Seen, shared: Probed) -> Iterator[Number]:

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from tuplet.catalog import READERS
 from tuplet.data import Source, Target
-from tuplet.data._arrow import checksum
-from tuplet.data._text import FEATURES
 from tuplet.datasets._touch_files import SENSORS
+from tuplet.datasets._touch_source import in_ids
 from tuplet.datasets.touch_and_go import CLASSES
 from tuplet.io import write_atomic
+from tuplet.model._towers import checksum
 from tuplet.nets.tokens import Tokeniser, tokeniser_of
 from tuplet.nets.towers import ClipTower, clip
 from tuplet.suites.papers import place
@@ -47,7 +47,6 @@ PROMPTS = {
     **dict.fromkeys(("hardness", "roughness"), "the object being touched feels {c}, the surface show sort of {c}ness."),
 }
 """Target -> the sentence of a class, in the words of TLV-Link."""
-
 
 PAPER = (*list(ABLATIONS)[:9], "4 levels", "6 levels", "8 levels", "10 levels", "rank 8", "rank 16", "rank 64", "rank 128")
 """Variants of TLV-CoRe, whose defaults are 12 levels and rank 32."""
@@ -147,9 +146,7 @@ def recorded(root: Path | None, tower: Path | None) -> Recorded:
     if (low := min(text.levels, vision.levels)) < LEVELS:
         raise InputError(f"tower {tower} has {low} levels, expected {LEVELS} or more, as every published CLIP has")
     length, side = int(text.body.config.max_position_embeddings), int(vision.body.config.image_size)
-    world = Recorded(
-        str(root.resolve()), str(tower.resolve()), there, side, length, checksum(sorted(tower.glob("*.safetensors")))
-    )
+    world = Recorded(str(root.resolve()), str(tower.resolve()), there, side, length, checksum(tower))
     for look in (world.probes, world.pictures):
         look(0)
     for name in world.corpora:
@@ -169,10 +166,7 @@ def _read(world: Recorded, name: str, **options: str) -> Source:
     load: Callable[..., Source] = partial(
         reader.load, _place(world.root, name), side=world.side, normalisation="none", **options
     )
-    source = load()
-    if "text" in source.modalities and source.modalities["text"].shape == (FEATURES,):  # hashed words, not ids that it stores
-        return load(tokenise=lambda texts: _words(world.tower, world.length)(texts).numpy())
-    return source
+    return in_ids(load, lambda texts: _words(world.tower, world.length)(texts).numpy())
 
 
 @cache

@@ -75,7 +75,10 @@ def write_rss(records: Sequence[Record], out: Path, *, plan: Plan | None = None)
     return page
 
 
-_CONVERGENCE = "Validation loss over epochs, as a share of the first epoch's; mean over seeds."
+_CONVERGENCE = (
+    "Validation loss over epochs, as a share of the first epoch's; mean over seeds. It is all of a method's loss: that of "
+    "TLV-CoRe and the rows with its adapters holds the term of the sensor, which rises as the features are turned against it."
+)
 _BATCHES = "Accuracy of probes over the size of batches; mean over seeds, bands: one standard deviation."
 
 

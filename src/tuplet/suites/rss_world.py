@@ -23,6 +23,7 @@ from tuplet.simulators._touch_gel import SENSORS
 from tuplet.simulators._touch_words import HARD, PATTERNS, ROUGH
 from tuplet.suites.rss_measure import Number, Probed
 from tuplet.train import TrainConfig, fit
+from tuplet.types import InputError
 
 WORDS, LENGTH = 512, 24
 """Ids and tokens of the tiny text tower."""
@@ -85,7 +86,9 @@ class Simulated:
 
     def towers(self, folder: Path) -> dict[str, ClipTower]:
         """Return the three towers of the base."""
-        state = load_file(folder / "towers.safetensors")
+        if not (file := folder / "towers.safetensors").is_file():
+            raise InputError(f"{file} is gone, with which this run began; put it back, or give another --out")
+        state = load_file(file)
         found = {k: tower(self.size, "text" if k == "text" else "vision") for k in ("text", "touch", "vision")}
         for t in found.values():
             for name, module in (("body", t.body), ("projection", t.projection)):
