@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from tuplet.io import AnyOf, Between, parse_state
 from tuplet.nets import BridgingAdapter, MaskedTower, Named, SensorModulator, SensorTokens, TowerEncoder, clip
 from tuplet.nets._described import describe
+from tuplet.nets._tower_files import file_sha256
 from tuplet.nets.towers import ClipTower
 from tuplet.types import InputError
 
@@ -160,14 +160,8 @@ def checksum(folder: Path) -> str:
     digest = hashlib.sha256()
     for file in _files(folder):
         about = file.stat()
-        digest.update(_sha256(file, about.st_size, about.st_mtime_ns).encode())
+        digest.update(file_sha256(file, about.st_size, about.st_mtime_ns).encode())
     return digest.hexdigest()
-
-
-@cache
-def _sha256(file: Path, size: int, time: int) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _files(folder: Path) -> list[Path]:

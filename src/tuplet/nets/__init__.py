@@ -5,9 +5,11 @@ from tuplet.nets.augment import Augment
 from tuplet.nets.choice import encoders
 from tuplet.nets.fusion import Fusion
 from tuplet.nets.images import ResNet18, SmallCNN
+from tuplet.nets.local import pretrained
 from tuplet.nets.masked import MaskedTower, SensorTokens, universal_share
 from tuplet.nets.mlp import MLP, Projection, Residual
 from tuplet.nets.named import Named
+from tuplet.nets.raw import Pretrained
 from tuplet.nets.sensor import SensorModulator
 from tuplet.nets.sequence import LSTM, SequenceCNN
 from tuplet.nets.tokens import tokeniser
@@ -24,6 +26,7 @@ __all__ = [
     "Levels",
     "MaskedTower",
     "Named",
+    "Pretrained",
     "Projection",
     "ResNet18",
     "Residual",
@@ -35,6 +38,7 @@ __all__ = [
     "TowerEncoder",
     "clip",
     "encoders",
+    "pretrained",
     "tokeniser",
     "universal_share",
 ]

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, Protocol, cast, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from tuplet.nets._tower_files import check_folder
 from tuplet.types import InputError, one_of
 
 First = Callable[[Tensor], Tensor]
@@ -191,12 +192,7 @@ def clip(
             raise InputError(f"source is a configuration of which CLIP cannot be made: {why}") from None
     else:
         folder = Path(source)
-        if not (folder / "config.json").is_file():
-            raise InputError(f"source {str(folder)!r} has no config.json; give the folder that a CLIPModel was saved to")
-        if not list(folder.glob("*.safetensors")):
-            pickled = [p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt", ".pth", ".ckpt")]
-            what = f"pickled weights ({pickled[0]}), which can run code, and " if pickled else ""
-            raise InputError(f"source {str(folder)!r} has {what}no .safetensors weights; save them with save_pretrained")
+        check_folder(folder)
         with silent_bars():
             model = CLIPModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
     body, projection = (

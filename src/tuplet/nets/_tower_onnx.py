@@ -1,0 +1,72 @@
+"""An ONNX file as a tower, run by onnxruntime; it cannot be trained."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tuplet.nets.raw import Pretrained
+from tuplet.types import InputError
+
+
+class Onnx(Pretrained):
+    """One input of numbers, and the first output: a vector per row, or the mean of its tokens."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self.file = str(file)
+        inputs, outputs = _session(self.file).get_inputs(), _session(self.file).get_outputs()
+        if len(inputs) != 1 or inputs[0].type not in ("tensor(float)", "tensor(double)", "tensor(float16)", "tensor(uint8)"):
+            seen = ", ".join(f"{i.name} {i.type}" for i in inputs)
+            raise InputError(f"tower {self.file!r} reads {seen[:160]}, expected one input of numbers (B, ...)")
+        self.input, self.shape = str(inputs[0].name), tuple(inputs[0].shape)
+        kinds: dict[str, Any] = {"double": np.float64, "float16": np.float16, "uint8": np.uint8}
+        self.kind = kinds.get(inputs[0].type[7:-1], np.float32)
+        last = outputs[0].shape[-1] if outputs[0].shape else 0
+        self.width = last if isinstance(last, int) else 0
+
+    def rows(self, raw: Any) -> NDArray[np.float32]:
+        """Return the numbers, of the shape that the file says; bytes become 0 .. 1 unless it reads bytes."""
+        x = np.asarray(raw).astype(np.float32) if self.kind is np.uint8 else super().rows(raw)
+        wanted = self.shape[1:]
+        if x.ndim != len(self.shape) or any(isinstance(w, int) and w != n for w, n in zip(wanted, x.shape[1:], strict=True)):
+            expected = ", ".join(["n", *(str(w) if isinstance(w, int) else "any" for w in wanted)])
+            raise InputError(f"{self} reads rows ({expected}), but they have shape {x.shape}; resize or reshape them")
+        return x
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the vectors; without a gradient."""
+        rows = x.detach().cpu().numpy().astype(self.kind)
+        step = self.shape[0] if isinstance(self.shape[0], int) else len(rows)
+        parts = []
+        for start in range(0, len(rows), step):
+            some = rows[start : start + step]
+            short = step - len(some)  # the file may read one number of rows only
+            some = np.concatenate([some, np.repeat(some[-1:], short, axis=0)]) if short else some
+            parts.append(_session(self.file).run(None, {self.input: some})[0][: step - short])
+        out = np.concatenate(parts).astype(np.float32)
+        out = out.mean(axis=1) if out.ndim == 3 else out.mean(axis=(2, 3)) if out.ndim == 4 else out
+        return torch.from_numpy(out).to(x.device)
+
+
+@cache
+def _session(file: str) -> Any:
+    """Open a file once; one thread, so that bits do not depend on the machine's load."""
+    try:
+        import onnxruntime as ort
+    except ImportError:
+        raise InputError("ONNX files need onnxruntime; pip install 'tuplet[onnx]'") from None
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 4
+    try:
+        return ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the library raises what its reader raises
+        seen = " ".join(str(error).split())[:160]
+        raise InputError(f"tower {file!r} cannot be read as ONNX ({seen}); export it again") from None
