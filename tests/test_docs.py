@@ -122,6 +122,7 @@ def test_the_navigation_names_every_page_once(generated):
         "cone",
         "touch",
         "search",
+        "inspect",
     ],
 )
 def test_examples_print_what_is_shown(page, tmp_path, monkeypatch):

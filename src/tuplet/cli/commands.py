@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import textwrap
 from collections.abc import Callable
+from inspect import get_annotations, getsource
 from typing import Annotated
 
 import tyro
@@ -17,6 +17,7 @@ from tuplet.cli.data import Convert, Data, Info, Show, Simulate, Verify, data
 from tuplet.cli.demo import Demo, demo
 from tuplet.cli.embed import Embed, embed
 from tuplet.cli.evaluate import Evaluate, evaluate
+from tuplet.cli.inspect import Inspect, inspect
 from tuplet.cli.search import Index, Search, index, search
 from tuplet.cli.source import Reading
 from tuplet.cli.sweep import Sweep, sweep
@@ -29,6 +30,7 @@ Command = (
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Embed, tyro.conf.subcommand("embed")]
+    | Annotated[Inspect, tyro.conf.subcommand("inspect")]
     | Annotated[Index, tyro.conf.subcommand("index")]
     | Annotated[Search, tyro.conf.subcommand("search")]
     | Annotated[Report, tyro.conf.subcommand("report")]
@@ -42,19 +44,20 @@ RUN: dict[type, Callable[..., None]] = {
     Train: train,
     Evaluate: evaluate,
     Embed: embed,
+    Inspect: inspect,
     Index: index,
     Search: search,
     Report: report,
     Data: data,
     Sweep: sweep,
 }
-NAMES = ("demo", "audit", "bench", "train", "evaluate", "embed", "index", "search", "sweep", "report", "data")
+NAMES = ("demo", "audit", "bench", "train", "evaluate", "embed", "inspect", "index", "search", "sweep", "report", "data")
 
 
 def told(command: type) -> None:
     """Annotate the options of a dataclass for tyro, which would show ``(default: None)`` and break lines as the source does."""
-    found = inspect.get_annotations(command)
-    (body,) = ast.parse(textwrap.dedent(inspect.getsource(command))).body
+    found = get_annotations(command)
+    (body,) = ast.parse(textwrap.dedent(getsource(command))).body
     assert isinstance(body, ast.ClassDef)
     for field, text in zip(body.body, body.body[1:], strict=False):
         if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):

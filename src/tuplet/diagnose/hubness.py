@@ -20,6 +20,8 @@ class Hubs:
         skew: population skewness of these counts; 0 for a symmetric spread, large where few candidates are in most lists.
         largest: the largest count.
         never: share of candidates that no query finds.
+        queries: number of queries.
+        places: length of a list.
 
     Example:
         >>> hubs(torch.eye(3), k=1).largest
@@ -30,6 +32,8 @@ class Hubs:
     skew: float
     largest: int
     never: float
+    queries: int
+    places: int
 
 
 def hubs(scores: Float[Tensor, "Q C"], k: int = 10) -> Hubs:
@@ -59,8 +63,13 @@ def hubs(scores: Float[Tensor, "Q C"], k: int = 10) -> Hubs:
         raise InputError(f"scores has shape {tuple(scores.shape)}, expected a finite (Nq, Nc) that is not empty")
     if not 1 <= k <= scores.shape[1]:
         raise InputError(f"k is {k}, expected 1 to {scores.shape[1]}, the number of candidates")
-    n = torch.bincount(scores.topk(k, dim=1).indices.flatten(), minlength=scores.shape[1])
+    found = torch.bincount(scores.topk(k, dim=1).indices.flatten(), minlength=scores.shape[1])
+    return counted(found, k)
+
+
+def counted(n: Int[Tensor, " C"], k: int) -> Hubs:
+    """Describe how often candidates were found."""
     away = n.double() - n.double().mean()
     spread = away.square().mean().sqrt()
     skew = float(away.pow(3).mean() / spread**3) if float(spread) > 0 else 0.0
-    return Hubs(n, skew, int(n.max()), float((n == 0).double().mean()))
+    return Hubs(n, skew, int(n.max()), float((n == 0).double().mean()), int(n.sum()) // k, k)

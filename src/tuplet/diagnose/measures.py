@@ -176,8 +176,9 @@ def modality_auc(emb: Embeddings) -> float:
             gram.diagonal().add_((1e-3 * gram.diagonal().mean()).clamp_min(1e-12))
             plane = torch.linalg.solve(gram, train.mT @ label)
             first, second = (x[1 - fitted :: 2] - centre) @ plane, (y[1 - fitted :: 2] - centre) @ plane
-            above = (first[:, None] > second).double() + 0.5 * (first[:, None] == second).double()
-            values.append(above.mean())
+            second = second.sort().values.contiguous()
+            below = torch.searchsorted(second, first) + torch.searchsorted(second, first, right=True)
+            values.append(below.double().mean() / (2 * len(second)))  # a tie counts one half
     return float(torch.stack(values).mean())
 
 

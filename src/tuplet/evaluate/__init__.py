@@ -5,6 +5,7 @@ from tuplet.evaluate._ranks import rank_metrics
 from tuplet.evaluate.evaluation import Result, evaluate, evaluate_inputs
 from tuplet.evaluate.features import Features, encoded, pixels
 from tuplet.evaluate.fusion import LateFusion, late_fusion
+from tuplet.evaluate.inspection import Inspection, foscttm, inspect
 from tuplet.evaluate.linear import baselines, linear_baseline
 from tuplet.evaluate.predict import predict_subsets
 from tuplet.evaluate.predictor import PredictorConfig
@@ -19,6 +20,7 @@ from tuplet.model.embedding import embed
 
 __all__ = [
     "Features",
+    "Inspection",
     "LateFusion",
     "PredictorConfig",
     "Probe",
@@ -31,6 +33,8 @@ __all__ = [
     "evaluate",
     "evaluate_inputs",
     "few_shot_probe",
+    "foscttm",
+    "inspect",
     "late_fusion",
     "linear_baseline",
     "linear_probe",

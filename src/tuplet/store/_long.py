@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tuplet.data import Table
+from tuplet.data._arrow import FILES
 from tuplet.data._npz import members
 from tuplet.io import write_atomic
 from tuplet.types import InputError
@@ -44,6 +47,26 @@ def save(path: Path, ids: NDArray[Any], present: Present, vectors: Columns, colu
     write_atomic(path, file.getvalue())
 
 
+def kind_of(path: Path) -> str:
+    """Tell a table of items and modalities, as ``parquet`` or ``npz``, from a ``mapped`` file and from what is ``foreign``."""
+    if path.is_dir():
+        return "foreign"
+    with path.open("rb") as file:
+        start = file.read(8)
+    try:
+        if start.startswith(b"PAR1"):
+            import pyarrow.parquet as pq
+
+            return "parquet" if {"modality", "vector"} & set(pq.read_schema(path).names) else "foreign"
+        if start.startswith(b"PK\x03\x04"):
+            return "npz" if {"modality.npy", "vector.npy"} & set(zipfile.ZipFile(path).namelist()) else "foreign"
+    except (ImportError, OSError, ValueError, zipfile.BadZipFile):  # refused where it is read
+        return "parquet" if start.startswith(b"PAR1") else "npz"
+    if path.suffix.lower() in FILES:
+        return "foreign"
+    return "mapped" if any(k.startswith("z.") for k in Table.open(path).columns) else "foreign"
+
+
 def opened(path: Path, parquet: bool) -> tuple[NDArray[Any], Present, Columns, Columns, dict[str, str]]:
     """Read a table: ids, presence, vectors, columns and notes, a row per item."""
     table, absent, about = _read_parquet(path) if parquet else _read_npz(path)
@@ -71,7 +94,10 @@ def opened(path: Path, parquet: bool) -> tuple[NDArray[Any], Present, Columns, C
         mine = table["modality"] == k
         vectors[k][own[mine]], present[k][own[mine]] = table["vector"][mine], True
         if len(np.unique(own[mine])) != mine.sum():
-            raise InputError(f"{path} has an item twice in modality {k!r}; {DAMAGED}")
+            twice = table["id"][mine][np.argmax(np.bincount(own[mine])[own[mine]])].item()
+            raise InputError(
+                f"{path} has {twice!r} twice in modality {k!r}; keep one vector per id and modality, or average them"
+            )
     wide: Columns = {}
     for k in table.keys() - {"modality", "vector", "row"}:
         wide[k] = np.zeros((n, *table[k].shape[1:]), np.result_type(table[k], absent[k]) if k in absent else table[k].dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tuplet.data import Table, write_table
 from tuplet.model import WEIGHTS
 from tuplet.store import _long
+from tuplet.store._foreign import foreign
 from tuplet.types import Embeddings, InputError
 
 Columns = dict[str, NDArray[Any]]
@@ -133,7 +134,7 @@ def read(path: str | Path) -> Embeddings:
     """
     stored = open_store(path)
     z = {k: torch.from_numpy(np.array(v)) for k, v in stored.vectors().items()}
-    columns = {k.removeprefix("target."): torch.from_numpy(_codes(v)) for k, v in stored.columns.items() if k != "group"}
+    columns = {k.removeprefix("target."): torch.from_numpy(codes(v)) for k, v in stored.columns.items() if k != "group"}
     group = stored.columns.get("group")
     whole = stored.ids.dtype.kind == "i"
     return Embeddings(
@@ -141,7 +142,7 @@ def read(path: str | Path) -> Embeddings:
         h=dict(z),
         present={k: torch.from_numpy(v.copy()) for k, v in stored.present.items()},
         index=torch.from_numpy(stored.ids.astype(np.int64)) if whole else torch.arange(len(stored)),
-        group=None if group is None else torch.from_numpy(_codes(group)),
+        group=None if group is None else torch.from_numpy(codes(group)),
         target=columns,
         aux={},
         rows=slice(0, len(stored)),
@@ -172,14 +173,18 @@ def save(stored: Stored, path: str | Path) -> Path:
     return write_table(file, table, about=stored.about)
 
 
-def open_store(path: str | Path) -> Stored:
-    """Open embeddings that `write` or `tuplet embed` wrote, in any of the formats; the first bytes tell which.
+def open_store(path: str | Path, modalities: Sequence[str] | None = None) -> Stored:
+    """Open embeddings, whoever wrote them; the first bytes of a file tell its format.
 
     Args:
-        path: the file.
+        path: a file of `write` or `tuplet embed`, a folder of `tuplet index`, or vectors of another program: a table with the
+            columns ``id``, ``modality`` and ``vector``; a table, an ``.npz`` or a ``.safetensors`` file with floats ``(n, D)``
+            per modality, paired by position, or by arrays ``NAME.id`` where modalities have their own; or a folder of
+            ``NAME.npy`` files, or of ``NAME.parquet`` files, which are joined by a column ``id``.
+        modalities: those to take; all when left out.
 
     Returns:
-        The `Stored`; vectors of a ``.safetensors`` file stay on disk until they are asked for.
+        The `Stored`; vectors of a ``.safetensors`` file that `write` wrote stay on disk until they are asked for.
 
     Raises:
         InputError: if the file is missing, damaged, or no such file.
@@ -192,17 +197,26 @@ def open_store(path: str | Path) -> Stored:
         ['x', 'y']
     """
     file = Path(path)
-    if not file.is_file():
-        what = "is a folder" if file.is_dir() else "is not there"
-        raise InputError(f"{file} {what}; `tuplet embed` and tuplet.store.write write such files")
-    with file.open("rb") as opened:
-        start = opened.read(4)
-    if start in (b"PAR1", b"PK\x03\x04"):
-        ids, present, found, columns, about = _long.opened(file, start == b"PAR1")
-        vectors: Callable[[], Columns] = partial(dict, found)
-    else:
+    if (file / "store.safetensors").is_file():
+        file = file / "store.safetensors"
+    if not file.exists():
+        raise InputError(f"{file} is not there; `tuplet embed` and tuplet.store.write write such files")
+    kind = _long.kind_of(file)
+    about: dict[str, str] = {}
+    if kind == "mapped":
         ids, present, columns, about = _mapped(file)
-        vectors = partial(_views, file, tuple(present))
+        vectors: Callable[[], Columns] = partial(_views, file, tuple(present))
+    else:
+        if kind == "foreign":
+            ids, present, found, columns = foreign(file, modalities)
+        else:
+            ids, present, found, columns, about = _long.opened(file, kind == "parquet")
+        vectors = partial(dict, found)
+    if unknown := sorted(set(modalities or ()) - set(present)):
+        raise InputError(f"modalities names {unknown}, but {file} has {', '.join(present)}")
+    if modalities:
+        present, every = {k: present[k] for k in sorted(set(modalities))}, vectors
+        vectors = lambda: {k: v for k, v in every().items() if k in present}  # noqa: E731
     stored = Stored(ids, present, vectors, columns, about, file)
     _check(stored, vectors(), read=True)
     return stored
@@ -251,7 +265,7 @@ def _numbers(z: torch.Tensor) -> NDArray[Any]:
     return np.asarray((z.float() if z.dtype == torch.bfloat16 else z).detach().cpu().numpy())
 
 
-def _codes(column: NDArray[Any]) -> NDArray[Any]:
+def codes(column: NDArray[Any]) -> NDArray[Any]:
     """Number texts in sorted order, the empty one -1."""
     if column.dtype.kind != "U":
         return column.copy()
