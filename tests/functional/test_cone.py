@@ -193,7 +193,7 @@ def test_compilation_changes_neither_score_nor_gradient():
     torch._dynamo.reset()
     compiled = torch.compile(lambda a, *rest: conic_cosine(a, rest), fullgraph=True, backend="eager")
     for kind in ("independent", "alike", "close"):
-        q, c = draw(4, kind)
+        q, c = draw(3, kind)
         found = []
         for f in (compiled, lambda a, *rest: conic_cosine(a, rest)):
             leaves = [x.clone().requires_grad_() for x in (q, *c)]

@@ -251,7 +251,7 @@ def test_the_robot_tasks_run_on_recorded_data_converted_or_not(tmp_path):
     vision_touch.READER.convert(tmp_path / "vision_touch", tmp_path / "vision_touch.safetensors")
     for which in suite.tasks:
         assert torch.equal(which.load().test[:4].inputs["force"], before.test[:4].inputs["force"])
-    for which in (suite.tasks[0], suite.tasks[-1]):  # the fewest modalities and the most
-        quick = replace(which, budget=replace(which.budget, epochs=1))
-        found = results(quick, Entry("one_vs_all", "O", lambda s, t: OneVsAll(tau=0.1)))
-        assert {(c.metric, c.detail) for c in which.columns} <= set(found)
+    which = suite.tasks[-1]  # with all modalities
+    quick = replace(which, budget=replace(which.budget, epochs=1))
+    found = results(quick, Entry("one_vs_all", "O", lambda s, t: OneVsAll(tau=0.1)))
+    assert {(c.metric, c.detail) for c in which.columns} <= set(found)
