@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from tuplet import InputError, TrainConfig
+from tuplet.audit.pilots import STEPS
 from tuplet.cli import main
 from tuplet.data import from_arrays
 from tuplet.report.words import SENTENCES
-from tuplet.study.record import Record, read_cell
+from tuplet.study.record import Record
 from tuplet.suites.strength_figures import draw_curve
 from tuplet.suites.strengths import Curve
 from tuplet.suites.sweep import Sweep, run_sweep
@@ -102,19 +103,21 @@ def test_command_sweeps_a_file(tmp_path, capsys):
     assert "pair names ['c']" in capsys.readouterr().err
 
 
-def test_a_sweep_has_the_steps_of_an_audit_unless_epochs_are_given(tmp_path):
-    from tuplet.audit.pilots import STEPS
+def test_a_sweep_has_the_steps_of_an_audit_unless_epochs_are_given(tmp_path, monkeypatch):
+    steps = []
 
+    def begun(*_, config, **__):
+        steps.append((config.epochs, config.lr))
+        raise InputError("far enough")
+
+    monkeypatch.setattr("tuplet.suites.sweep.strategic", begun)
     rng = np.random.default_rng(0)
     y = np.arange(60) % 2
     np.savez(tmp_path / "my.npz", a=rng.normal(size=(60, 3)) + y[:, None], b=rng.normal(size=(60, 2)), label=y)
     command = ["sweep", str(tmp_path / "my.npz"), "--pair", "a", "b", "--lambdas", "0", "--seeds", "1"]
-    assert main([*command, "--out", str(tmp_path / "out")]) == 0
-    (record, *_) = read_cell(tmp_path / "out/cells/0.s0.jsonl")
-    assert record.budget["steps"] == STEPS
-    assert record.budget["lr"] == 3e-3
-    assert main([*command, "--epochs", "2", "--out", str(tmp_path / "two")]) == 0
-    assert read_cell(tmp_path / "two/cells/0.s0.jsonl")[0].budget["steps"] == 2
+    assert main([*command, "--out", str(tmp_path / "out")]) == 2
+    assert main([*command, "--epochs", "2", "--out", str(tmp_path / "two")]) == 2
+    assert steps == [(STEPS, 3e-3), (2, 3e-3)]  # an epoch of so few rows is one step
 
 
 def test_another_budget_is_refused_by_its_name(tmp_path):

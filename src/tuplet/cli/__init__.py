@@ -37,7 +37,7 @@ class _Stop:
     """What a signal asks for: the first one unwinds, the second one ends at once."""
 
     def __init__(self) -> None:
-        self.signal = 0
+        self.signal, self.told = 0, False
 
     def listen(self) -> dict[int, Any]:
         """Answer Ctrl-C and SIGTERM; return what answered before."""
@@ -57,7 +57,7 @@ class _Stop:
 
     def hear(self, number: int, frame: FrameType | None) -> None:
         if self.signal:
-            os._exit(128 + number)
+            self.leave()
         places = []
         while frame is not None:
             places.append((frame.f_code.co_filename, frame.f_code.co_qualname))
@@ -73,7 +73,10 @@ class _Stop:
 
     def said(self) -> int:
         """Say that a signal ended the command, if one did, however far the command went after it."""
-        return self.signal and _end("stopped; run the same command again to continue", 128 + self.signal)
+        if self.signal and not self.told:
+            self.told = True
+            _end("stopped; run the same command again to continue", 0)
+        return self.signal and 128 + self.signal
 
     def leave(self) -> NoReturn:
         """End without unwinding: what is on disk is whole at any moment, and workers end with this process."""
