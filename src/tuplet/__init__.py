@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tuplet import data, diagnose, evaluate, functional, information, objectives, store
-    from tuplet.model import AlignmentModel, load
+    from tuplet.model import AlignmentModel, features, load
     from tuplet.train import Recipe, Run, TrainConfig, fit
     from tuplet.types import Batch, Embeddings, InputError, Loss, Traits
 
@@ -22,6 +22,7 @@ __all__ = [
     "data",
     "diagnose",
     "evaluate",
+    "features",
     "fit",
     "functional",
     "information",
@@ -31,7 +32,7 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 _HOMES = {
-    "model": ("AlignmentModel", "load"),
+    "model": ("AlignmentModel", "features", "load"),
     "train": ("Recipe", "Run", "TrainConfig", "fit"),
     "types": ("Batch", "Embeddings", "InputError", "Loss", "Traits"),
 }

@@ -8,8 +8,9 @@ import pytest
 
 from tests.starter import forking
 from tuplet.data import Table
+from tuplet.data._cache import cached
 from tuplet.simulators import simulate
-from tuplet.simulators.episodes import cached, episode_rows, episode_table
+from tuplet.simulators.episodes import episode_rows, episode_table
 from tuplet.simulators.push import Push
 from tuplet.types import InputError
 

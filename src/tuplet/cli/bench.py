@@ -44,8 +44,6 @@ class Bench(Reading):
     """Processes, one thread each [default: the number of cores]; for scaling, threads."""
     preset: Literal["small", "paper"] | None = None
     """For the papers' tables: encoders and settings that two cores can train, or the papers' [default: small for stand-ins]."""
-    tower: Path | None = None
-    """For rss: folder of a CLIP that you have, as transformers saves a CLIPModel."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def bench(command: Bench) -> None:
     ready = sorted([*(k for k in SUITES if k != "own"), *STUDIES])
     if command.suite in ready:
         for name, value in command.given().items():
-            if name != "root":
+            if name not in ("root", "tower"):
                 raise InputError(f"{name} is {value!r}, but {command.suite} is a ready comparison; leave it out")
     elif (named := command.suite.partition("?")[0]) not in (*SOURCES, *READERS) and not is_file(named):
         raise InputError(
@@ -83,7 +81,7 @@ def bench(command: Bench) -> None:
         raise InputError(f"start is {command.start!r}, but {command.suite} has its own; leave it out")
     run, taken = STUDIES.get(command.suite, (None, ("only", "preset", "root")))
     for name in ("only", "preset", "root", "tower"):
-        if getattr(command, name) and name not in taken:
+        if getattr(command, name) and name not in taken and not (name == "tower" and command.suite not in ready):
             shown = getattr(command, name)
             shown = str(shown) if isinstance(shown, Path) else shown
             raise InputError(f"{name} is {shown!r}, but {command.suite} has no such choice; leave it out")
@@ -191,7 +189,7 @@ def _rss(command: Bench) -> None:
     from tuplet.suites.rss_recorded import paper_plan, recorded
 
     simulated, out = command.suite == "rss-sim", command.out or Path("runs") / command.suite
-    plan = Plan() if simulated else paper_plan(recorded(command.root, command.tower))
+    plan = Plan() if simulated else paper_plan(recorded(command.root, Path(command.tower[0]) if command.tower else None))
     workers = command.workers or (simulated and os.cpu_count()) or 1  # large towers train one after another
     with Progress(f"{command.suite} -> {out}") as progress:
         run_rss(out, plan=plan, seeds=command.seeds, only=command.only, workers=workers, report=progress.advance)

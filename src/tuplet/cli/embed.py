@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tyro.conf import Positional
 
-from tuplet.cli.source import Reading, Table, arrays_of, is_file
+from tuplet.cli.source import Reading, Table, arrays_of, is_file, pairs
 from tuplet.errors import InputError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def embed(command: Embed) -> None:
         raise InputError(f"out {command.out} exists; choose another name, or replace the file with --force")
     if command.batch_size < 1:
         raise InputError(f"batch_size is {command.batch_size}, expected a positive number")
-    model = load(command.run)
+    model = load(command.run, towers=pairs("tower", command.tower))
     parts = list(_file(command, model) if is_file(command.data.partition("?")[0]) else _source(command, model))
     joined = [{k: np.concatenate([part[i][k] for part in parts]) for k in parts[0][i]} for i in range(3) if parts]
     present, vectors, columns = joined or ({}, {}, {})

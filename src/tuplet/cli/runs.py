@@ -44,6 +44,7 @@ def read_note(folder: Path) -> dict[str, Any]:
         raise InputError(f"{folder} is not a run folder (no {NOTE}); {fix}")
     note = {"start": "random", "method": None, "tower": None, **read_state(folder / NOTE, schema, fix=fix)}
     note["settings"] = {"tau": None, **note["settings"]}
+    note["reading"] = {"tower": [], **note["reading"]}
     return note
 
 

@@ -41,6 +41,10 @@ class Reading:
     """Of a file: NAME=standard, NAME=channels or NAME=none; several may follow, and a bare word is for all."""
     target_kind: tuple[str, ...] = ()
     """Of a file: NAME=class or NAME=real, where the values of a target shall not decide; a bare word is for all."""
+    tower: tuple[str, ...] = ()
+    """NAME=PATH: a frozen pretrained tower (a local folder of sentence-transformers, transformers or timm, or a .safetensors or
+    .onnx file), whose features of the raw rows are the modality; several may follow. A bare PATH is a CLIP for all, which
+    `tuplet train --method` and `tuplet bench rss` take."""
 
     def given(self) -> dict[str, Any]:
         """Return the options of reading that were given."""
@@ -57,6 +61,7 @@ class Reading:
     def note(self) -> dict[str, Any]:
         """Write all options of reading as JSON values."""
         values = {f.name: getattr(self, f.name) for f in fields(Reading)}
+        values["tower"] = tuple(_absolute(word) for word in self.tower)
         return {k: list(v) if isinstance(v, tuple) else None if v is None else str(v) for k, v in values.items()}
 
     @staticmethod
@@ -68,21 +73,27 @@ class Reading:
 
 ARRAYS = (".npz", ".safetensors")
 """Endings of files of arrays; others are tables."""
-NOTED = {f.name: [str] if f.default == () else AnyOf(None, str) for f in fields(Reading)}
+NOTED: dict[str, Any] = {f.name: [str] if f.default == () else AnyOf(None, str) for f in fields(Reading)}
 """Schema of `Reading.note`."""
+NOTED["tower?"] = NOTED.pop("tower")  # older folders do not have it
 
 
 def opened(name: str, reading: Reading | Path | None = None, *, tokenise: Callable[[list[str]], Any] | None = None) -> Source:
     """Load the data that a command was given; a source of touch turns its texts into numbers as it is told."""
     from tuplet.catalog import READERS, SOURCES
     from tuplet.data import read
+    from tuplet.model import features
 
     how = reading if isinstance(reading, Reading) else Reading(root=reading)
     file, _, text = name.partition("?")
     if "\0" in name:
         raise InputError(f"source is {name[:80]!r}, which has a NUL character in it; give a name or a path")
+    towers = pairs("tower", how.tower)
+    if "" in towers:
+        raise InputError(f"--tower is {towers['']!r}, expected NAME=PATH: say for which modality, such as --tower text=PATH")
     if file in READERS or file in SOURCES:
-        return _catalog(file, text, how, tokenise)
+        source = _catalog(file, text, how, tokenise)
+        return features(source, towers) if towers else source
     try:
         folder = Path(file).is_dir()
     except OSError as error:
@@ -94,8 +105,8 @@ def opened(name: str, reading: Reading | Path | None = None, *, tokenise: Callab
         )
     if how.root is not None:
         raise InputError(f"root is {how.root}, but {file} is a file; leave --root out")
-    kinds = dict(parse_qsl(text, keep_blank_values=True)) | _pairs("kind", how.kind)
-    scaling, target_kind = _pairs("scaling", how.scaling), _pairs("target-kind", how.target_kind)
+    kinds = dict(parse_qsl(text, keep_blank_values=True)) | pairs("kind", how.kind)
+    scaling, target_kind = pairs("scaling", how.scaling), pairs("target-kind", how.target_kind)
     given: dict[str, Any] = {
         "modalities": (Path(file).suffix.lower() not in ARRAYS and _columns(how.modalities)) or how.modalities or None,
         "target": how.target,
@@ -105,7 +116,7 @@ def opened(name: str, reading: Reading | Path | None = None, *, tokenise: Callab
         "scaling": scaling.get("", scaling or None),
         "target_kind": target_kind.get("", target_kind or None),
     }
-    return read(Path(file), **given)
+    return features(Path(file), towers, **given) if towers else read(Path(file), **given)
 
 
 def _columns(given: tuple[str, ...]) -> dict[str, list[str]]:
@@ -157,7 +168,7 @@ def _catalog(name: str, text: str, how: Reading, tokenise: Callable[[list[str]],
     return source.select(how.modalities) if how.modalities else source
 
 
-def _pairs(option: str, given: tuple[str, ...]) -> dict[str, str]:
+def pairs(option: str, given: tuple[str, ...]) -> dict[str, str]:
     """Read NAME=WORD options; a single bare word has the name ''."""
     if len(given) == 1 and "=" not in given[0] and option != "kind":
         return {"": given[0]}
@@ -182,6 +193,12 @@ def _value(text: str) -> int | float | str:
         except ValueError:
             continue
     return text
+
+
+def _absolute(word: str) -> str:
+    """Write the path of a tower so that it is found from any folder."""
+    name, sign, path = word.rpartition("=")
+    return name + sign + str(Path(path).absolute())
 
 
 def is_file(name: str) -> bool:

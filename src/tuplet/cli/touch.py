@@ -64,7 +64,7 @@ def touch_source(note: dict[str, Any]) -> Source:
     from tuplet.datasets._touch_source import in_ids
 
     tower = None if note["tower"] is None else Path(note["tower"])
-    how, data = Reading.noted(note["reading"]), note["data"]
+    how, data = replace(Reading.noted(note["reading"]), tower=()), note["data"]
     name, _, text = data.partition("?")
     if name not in READERS and name not in SOURCES:
         source = _own(Path(name), how, tower)

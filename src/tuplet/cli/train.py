@@ -35,8 +35,6 @@ class Train(Reading):
     --objective."""
     method: Literal["tlv_core", "tlv_link", "any_touch", "vit_lens", "uni_touch"] | None = None
     """A method for touch, vision and text on towers of CLIP, in place of --objective; ids of sensors are the data's sensor."""
-    tower: Path | None = None
-    """With --method: folder of a CLIP that you have, with safetensors [default: tiny towers with random weights]."""
     tau: float | None = None
     """Temperature of the objective [default: the objective's own]; `tuplet bench` finds a good one."""
     epochs: int | None = None
@@ -136,7 +134,7 @@ def _asked(command: Train, first: bool) -> tuple[dict[str, Any], Recipe]:
         "recipe": command.data if python else None,
         "objective": None if python or command.align or command.method else command.objective or "cone",
         "method": command.method,
-        "tower": None if command.tower is None else str(command.tower.absolute()),
+        "tower": str(Path(command.tower[0]).absolute()) if command.method and command.tower else None,
         "start": "random" if (command.align and command.start is None) or command.method else command.start,
         "seed": command.seed,
         "target": command.target,
@@ -147,8 +145,8 @@ def _asked(command: Train, first: bool) -> tuple[dict[str, Any], Recipe]:
         for name in ("objective", "align", "tau", "start", "dim"):
             if (value := getattr(command, name)) is not None:
                 raise InputError(f"--{name} is {value!r}, but --method {command.method} decides that itself; leave it out")
-    if command.tower is not None and command.method is None:
-        raise InputError(f"--tower is {command.tower}, which only --method uses; leave it out, or name a method")
+        if command.tower and ("=" in command.tower[0] or len(command.tower) > 1):
+            raise InputError(f"--tower is {' '.join(command.tower)}, but a method has one CLIP for all; give --tower PATH")
     if command.align and command.objective:
         raise InputError(f"objective is {command.objective!r}, but --align auto makes its own; leave one of them out")
     if command.tau is not None and (command.align or command.objective == "transport"):

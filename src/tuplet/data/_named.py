@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuplet.data._columns import as_array, check_names, is_frame, is_series, is_text
+from tuplet.data._encoded import Encode, encode_rows
 from tuplet.data._hints import with_hints
 from tuplet.data._join import join, one_column
 from tuplet.data._padding import padding_note
@@ -40,6 +41,7 @@ class Known:
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: Sequence[str] = ()
     offered: Sequence[str] = ()
+    rates: Mapping[str, float] = field(default_factory=dict)
 
 
 def from_named(
@@ -52,6 +54,7 @@ def from_named(
     kinds: Mapping[str, Kind] | None = None,
     scaling: Scaling | Mapping[str, Scaling] | None = None,
     target_kind: Mapping[str, str] | str | None = None,
+    encode: Mapping[str, Encode] | None = None,
     split: Split | None = None,
     seed: int = 0,
     name: str = "arrays",
@@ -89,13 +92,15 @@ def from_named(
     for k, kind in (kinds or {}).items():
         one_of("the modality in kinds", k, tuple(sorted(chosen)))
         one_of(f"kinds[{k!r}]", kind, get_args(Kind))
-    guesses, notes = _guesses({k: v for k, v in rows.arrays.items() if k not in (kinds or {})})
+    encode_rows(rows.arrays, rows.present, encode, known.rates)
+    kinds = {k: v for k, v in (kinds or {}).items() if k not in (encode or {})}  # those were of the raw rows
+    guesses, notes = _guesses({k: v for k, v in rows.arrays.items() if k not in kinds})
     notes += tuple(f"{k} holds one value for all rows and was left out" for k in single)
     for k, v in rows.arrays.items():
         if isinstance(v, Sparse):
             continue
         array = as_array(f"modalities[{k!r}]", v)
-        notes += padding_note(k, array[rows.present[k]] if k in rows.present else array, (kinds or {}).get(k))
+        notes += padding_note(k, array[rows.present[k]] if k in rows.present else array, kinds.get(k))
     provenance = provenance or Provenance(title=name)
     source = from_arrays(
         rows.arrays,
@@ -105,15 +110,17 @@ def from_named(
         split=split,
         seed=seed,
         scaling=scaling,
-        kinds={**guesses, **(kinds or {})},
+        kinds={**guesses, **kinds},
         target_kind=target_kind,
         name=name,
         provenance=replace(provenance, notes=(*provenance.notes, *known.notes, *rows.notes, *notes)),
     )
     prepared = {
-        k: replace(p, columns=known.columns.get(k) or _column_names(chosen[k], p)) for k, p in source.preprocessing.items()
+        k: replace(p, columns=known.columns.get(k) or _column_names(chosen[k], p))
+        for k, p in source.preprocessing.items()
+        if k not in (encode or {})
     }
-    return with_hints(replace(source, preprocessing=prepared))
+    return with_hints(replace(source, preprocessing=source.preprocessing | prepared))
 
 
 class _Frames:

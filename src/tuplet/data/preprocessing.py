@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,14 @@ class Modality:
     rate: float | None = None
 
 
+class Weights(NamedTuple):
+    """A frozen tower that raw rows pass first: where its weights lie, their checksum, and which part of a model it is."""
+
+    path: str
+    sha256: str
+    part: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
     """How raw rows of one modality become what its encoder reads.
@@ -50,6 +58,7 @@ class Preprocessing:
         channels_last: whether raw pictures are ``(H, W, C)`` and are turned to ``(C, H, W)``.
         columns: names of the columns, where the rows came as a frame; other frames are brought to this order.
         library: what the counts of a row are scaled to before log1p, where the rows came as a sparse matrix of counts; or 0.
+        tower: the frozen tower whose features the rows are; `apply` takes those, `tuplet.AlignmentModel.encode` raw rows.
 
     Example:
         >>> from tuplet.data import from_arrays
@@ -65,6 +74,7 @@ class Preprocessing:
     channels_last: bool = False
     columns: tuple[str, ...] = ()
     library: float = 0.0
+    tower: Weights | None = None
 
     def apply(self, raw: Any, *, name: str = "rows") -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Treat raw rows exactly as the source did that this comes from.
@@ -183,6 +193,7 @@ class Preprocessing:
             "channels_last": self.channels_last,
             **({"columns": list(self.columns)} if self.columns else {}),
             **({"library": self.library} if self.library else {}),
+            **({"tower": self.tower._asdict()} if self.tower else {}),
         }
 
     @classmethod
@@ -212,7 +223,8 @@ class Preprocessing:
         scale = Scale(mean, deviation, np.float32 if found["precision"] == "float32" else np.float64)
         rate = None if found["rate"] is None else float(found["rate"])
         modality = Modality(tuple(shape), found["dtype"], found["unit"], kind, rate)
-        return cls(modality, scale, found["channels_last"], tuple(columns), float(found.get("library", 0.0)))
+        tower = Weights(**found["tower"]) if "tower" in found else None
+        return cls(modality, scale, found["channels_last"], tuple(columns), float(found.get("library", 0.0)), tower)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Preprocessing) and self.to_json() == other.to_json()
@@ -272,5 +284,6 @@ _STATE = {
     "channels_last": bool,
     "columns?": [str],
     "library?": Between(float, 0),
+    "tower?": {"path": str, "sha256": str, "part": {"", "text", "vision"}},
 }
 """What `Preprocessing.to_json` writes."""

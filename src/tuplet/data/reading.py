@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tuplet.data._arrow import FILES, checksum, is_table
 from tuplet.data._columns import is_frame, plain_text
+from tuplet.data._encoded import Encode
 from tuplet.data._hints import with_hints
 from tuplet.data._inputs import gathered, open_data
 from tuplet.data._named import from_named
@@ -39,6 +40,7 @@ def read(
     scaling: Scaling | Mapping[str, Scaling] | None = None,
     split: Split | None = None,
     target_kind: Mapping[str, str] | str | None = None,
+    encode: Mapping[str, Encode] | None = None,
 ) -> Source:
     """Make a source of your own data.
 
@@ -66,6 +68,8 @@ def read(
         scaling: ``"standard"``, ``"channels"`` or ``"none"``, for all modalities or by name; see `tuplet.data.from_arrays`.
         split: the parts; 60 / 20 / 20 by label and group when left out.
         target_kind: ``"class"`` or ``"real"``, for all targets or by name, where the values shall not decide.
+        encode: modality -> function of its raw rows, and of their samples a second or None, to vectors ``(n, d)`` that take
+            their place; `tuplet.features` gives those of towers.
 
     Returns:
         The source. ``source.provenance.notes`` say what was taken as what, and what you may not have meant.
@@ -89,6 +93,7 @@ def read(
         "scaling": scaling,
         "split": split,
         "target_kind": target_kind,
+        "encode": encode,
     }
     if isinstance(x, str | Path):
         return _file(Path(x), asked)
@@ -135,6 +140,8 @@ def _table(path: Path, **asked: Any) -> Source:
         about = Provenance(title=path.name, origin=str(path), sha256=table.sha256)
         return from_named(table.columns, **asked, name=path.stem, provenance=about)
     target, group = asked.pop("target"), asked["group"]
+    if asked.pop("encode"):
+        raise InputError(f"path {path} is a file of columns; give its source to tuplet.features")
     if isinstance(target, Mapping) or asked.pop("id") is not None or not (group is None or isinstance(group, str)):
         raise InputError(
             f"path {path} names its targets, group and rows itself; give target= and group= as names, and leave id out"
@@ -162,6 +169,7 @@ def from_npz(
     scaling: Scaling | Mapping[str, Scaling] | None = None,
     split: Split | None = None,
     target_kind: Mapping[str, str] | str | None = None,
+    encode: Mapping[str, Encode] | None = None,
     seed: int = 0,
 ) -> Source:
     """Make a source from a file that ``numpy.savez`` wrote.
@@ -179,6 +187,7 @@ def from_npz(
         scaling: for all modalities or by name.
         split: the parts.
         target_kind: ``"class"`` or ``"real"``.
+        encode: functions of raw rows.
         seed: of the split, 60 / 20 / 20, stratified.
 
     Returns:
@@ -217,6 +226,7 @@ def from_npz(
             scaling=scaling,
             split=split,
             target_kind=target_kind,
+            encode=encode,
             seed=seed,
             name=path.stem,
             provenance=Provenance(title=path.name, origin=str(path), sha256=checksum),

@@ -4,6 +4,7 @@ from tuplet.model.alignment import AlignmentModel
 from tuplet.model.closed_form import ClosedFormError, LinearMap, linear_maps
 from tuplet.model.embedding import embed
 from tuplet.model.folder import CONFIG, WEIGHTS, load, opened_weights, read_weights
+from tuplet.model.frozen import features
 
 __all__ = [
     "CONFIG",
@@ -12,6 +13,7 @@ __all__ = [
     "ClosedFormError",
     "LinearMap",
     "embed",
+    "features",
     "linear_maps",
     "load",
     "opened_weights",

@@ -17,6 +17,7 @@ from tuplet.data._columns import texts_of
 from tuplet.data.preprocessing import Preprocessing
 from tuplet.functional.rows import unit
 from tuplet.model.closed_form import ClosedFormError, LinearMap, linear_maps
+from tuplet.model.frozen import Given, through_tower
 from tuplet.nets import MLP, Encoded, Named, Projection, Residual, SensorTokens, encoders, universal_share
 from tuplet.nets.choice import WIDTHS, Paired
 from tuplet.nets.tokens import Tokeniser
@@ -35,6 +36,7 @@ class AlignmentModel(nn.Module):
     Attributes:
         preprocessing: modality -> how raw rows become what its encoder reads, as `encode` needs; set by `for_source` and by
             `tuplet.fit`.
+        towers: modality -> the frozen tower that its raw rows pass first (`tuplet.features`), once it was needed.
         words: modality -> `tuplet.nets.tokeniser` that turns its texts into ids; `encode` then takes texts.
         based: keys of the state that the base of a tower holds; a model folder names that base instead of copying it.
         start: what the encoders began as, ``"random"`` or ``"gcca"``; set by `for_source` and `started`.
@@ -69,6 +71,7 @@ class AlignmentModel(nn.Module):
         self.projections = Named({k: projections[k] for k in sorted(projections)})
         self.bridges = Named(bridges or {})
         self.preprocessing: dict[str, Preprocessing] = {}
+        self.towers: dict[str, Given] = {}
         self.words: dict[str, Tokeniser] = {}
         self.based: frozenset[str] = frozenset()
         self.start: Start = "random"
@@ -199,7 +202,10 @@ class AlignmentModel(nn.Module):
         """Treat raw rows of a modality as its training did, and say which are present; texts become ids where it reads such."""
         if name in self.words and (texts := texts_of(raw)) is not None:
             raw = self.words[name].rows(texts)
-        return self.preprocessing[name].apply(raw, name=argument)
+        how = self.preprocessing[name]
+        if how.tower is not None:
+            raw = through_tower(name, raw, how.tower, self.towers)
+        return how.apply(raw, name=argument)
 
     def _embed(
         self, name: str, inputs: Any, present: Tensor, aux: Mapping[str, Tensor] | None = None

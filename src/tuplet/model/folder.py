@@ -13,6 +13,7 @@ from tuplet.data.preprocessing import Preprocessing
 from tuplet.io import AnyOf, Between, read_state
 from tuplet.model._towers import build_bridges, build_encoder, from_bases, settle
 from tuplet.model.alignment import AlignmentModel
+from tuplet.model.frozen import Given
 from tuplet.nets import tokeniser
 from tuplet.nets._described import build, plain
 from tuplet.types import InputError
@@ -40,6 +41,7 @@ def load(
     encoders: Mapping[str, nn.Module] | None = None,
     projections: Mapping[str, nn.Module] | None = None,
     base: str | Path | None = None,
+    towers: Mapping[str, Given] | None = None,
 ) -> AlignmentModel:
     """Load the model of a run folder, ready to `AlignmentModel.encode`.
 
@@ -48,6 +50,7 @@ def load(
         encoders: modality -> module, for encoders that are no class of this package; they receive their weights.
         projections: likewise.
         base: where the frozen weights of its towers lie now, if the folder that `tuplet.nets.clip` read has moved.
+        towers: modality -> where the tower lies now whose features it was trained on (`tuplet.features`), if that has moved.
 
     Returns:
         The model, in evaluation mode, on the CPU. Nothing in the folder is executed: it names classes of this package and
@@ -68,16 +71,16 @@ def load(
     about: dict[str, Any] = config["modalities"]
     tensors = read_weights(folder)
     own = {"encoder": encoders or {}, "projection": projections or {}}
-    for part, given in own.items():
+    for part, given in {**own, "tower": towers or {}}.items():
         if unknown := sorted(set(given) - set(about)):
             raise InputError(f"{part}s names {unknown}, but the model in {folder} has {sorted(about)}")
     made: dict[str, dict[str, nn.Module]] = {"encoder": {}, "projection": {}}
     bridges = build_bridges(config.get("bridges", {}), str(folder / CONFIG))
-    for part, towers in made.items():
+    for part, modules in made.items():
         for name in sorted(about):
             description = about[name][part]
             if name in own[part]:
-                towers[name] = plain(own[part][name])
+                modules[name] = plain(own[part][name])
             elif description.get("class") == "custom":
                 raise InputError(
                     f"the {part} of {name!r} in {folder} is no class of tuplet ({str(description.get('name'))[:80]}); pass it: "
@@ -85,15 +88,15 @@ def load(
                 )
             elif description.get("class") == "shared":
                 other = description.get("with")
-                if not isinstance(other, str) or other not in towers:
+                if not isinstance(other, str) or other not in modules:
                     raise InputError(
                         f"{folder / CONFIG} shares the {part} of {name!r} with {str(other)[:80]!r}, which is not there"
                     )
-                towers[name] = towers[other]
+                modules[name] = modules[other]
             elif part == "encoder" and description.get("class") in ("TowerEncoder", "MaskedTower"):
-                towers[name] = build_encoder(description, bridges, str(folder / CONFIG))
+                modules[name] = build_encoder(description, bridges, str(folder / CONFIG))
             else:
-                towers[name] = build(description)
+                modules[name] = build(description)
     model = AlignmentModel(made["encoder"], made["projection"], bridges)
     lent = from_bases(model, set(model.state_dict()) - set(tensors), folder, None if base is None else Path(base))
     _fill(model, tensors | lent, folder)
@@ -101,6 +104,7 @@ def load(
     for key, parameter in model.named_parameters():
         if key in lent:
             parameter.requires_grad_(False)
+    model.towers = dict(towers or {})
     model.start = config.get("training", {}).get("start", "random")
     for name, entry in about.items():
         if entry["preprocessing"] is not None:

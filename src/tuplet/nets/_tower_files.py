@@ -67,13 +67,13 @@ def fill(module: nn.Module, file: Path, *, spare: str = "") -> None:
 def fingerprint(path: Path) -> str:
     """Return the SHA-256 of everything in a folder, or in a file, that decides what a tower gives."""
     if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix in READ)
+        top, files = path, sorted(p for p in path.rglob("*") if p.is_file() and p.suffix in READ)
     else:  # an ONNX file may keep its weights beside it
-        files = [path, *sorted(p for p in path.parent.glob(f"{path.name}*") if p != path and p.suffix in READ)]
+        top, files = path.parent, sorted(p for p in path.parent.glob(f"{path.name}*") if p.suffix in READ)
     digest = hashlib.sha256()
     for file in files:
         about = file.stat()
-        digest.update(f"{file.relative_to(path.parent)} {file_sha256(file, about.st_size, about.st_mtime_ns)}\n".encode())
+        digest.update(f"{file.relative_to(top)} {file_sha256(file, about.st_size, about.st_mtime_ns)}\n".encode())
     return digest.hexdigest()
 
 

@@ -102,7 +102,9 @@ class Text(Pretrained):
 
     def rows(self, raw: Any) -> NDArray[np.float32]:
         """Return the ids of tokens, -1 after the end of a text; texts that are too long are cut."""
-        texts = [self.prompt + str(v) for v in raw]
+        if odd := [v for v in raw if not isinstance(v, str)]:
+            raise InputError(f"{self} reads texts, but rows hold {type(odd[0]).__name__}; give it another modality")
+        texts = [self.prompt + v for v in raw]
         pad = "max_length" if self.fixed else True
         out = self.tokeniser(texts, padding=pad, truncation=True, max_length=self.length, return_attention_mask=True)
         ids = np.array(out["input_ids"], dtype=np.float32)

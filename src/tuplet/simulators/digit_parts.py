@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuplet.data import Table
+from tuplet.data._cache import cached
 from tuplet.datasets._files import LARGEST, contents, from_wheel
-from tuplet.simulators.episodes import cached
 from tuplet.simulators.espeak import ACCENTS, VARIANTS, Utterance, library, speak
 from tuplet.simulators.espeak import RATE as SYNTHETIC_RATE
 from tuplet.simulators.sound import clip_features, read_wav

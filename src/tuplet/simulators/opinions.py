@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuplet.data import Source, Split, from_columns, split_rows
+from tuplet.data._cache import cache_folder
 from tuplet.data._lazy import Lazy
 from tuplet.data.splits import PARTS
 from tuplet.datasets._files import padded
 from tuplet.datasets._reader import Content, Needed, Reader, checksum, opened
-from tuplet.simulators.episodes import cache_folder
 from tuplet.simulators.opinion_parts import SITES, WORDS, emoji, sentences, spoken
 from tuplet.types import InputError, in_range, one_of
 

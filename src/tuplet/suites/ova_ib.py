@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Any
 
+from tuplet.data._cache import cache_folder
 from tuplet.objectives import Bottleneck, Objective, OneVsAll
-from tuplet.simulators.episodes import cache_folder
 from tuplet.simulators.opinions import FILE
 from tuplet.study.suite import Entry, Settings, Suite, Task
 from tuplet.suites.claims import ova_ib_claims

@@ -245,7 +245,7 @@ class Session:
             lines = "".join(json.dumps(entry) + "\n" for entry in self._plain())
             write_atomic(self.config.out / "train.jsonl", lines.encode())
 
-    def _plain(self) -> list[dict[str, float | None]]:
+    def _plain(self) -> list[dict[str, float | int | None]]:
         """Write the history as JSON has it: null for what is not defined."""
         return [{k: None if math.isnan(v) else v for k, v in entry.items()} for entry in self.history]
 
