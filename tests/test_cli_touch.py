@@ -106,7 +106,7 @@ def test_bad_input_is_one_line(capsys):
     Path("pickled", "merges.txt").write_text("#version: 0.2\n")
     Path("pickled", "pytorch_model.bin").write_bytes(b"\x80")
     for command, said in (
-        (["train", file, "--tower", "clip"], "which only --method uses"),
+        (["train", file, "--tower", "clip"], "a bare PATH is for --method"),
         (["train", file, *method, "--tau", "0.1"], "decides that itself; leave it out"),
         (["train", file, *method, "--tower", "nowhere"], "config.json is not there; give --tower the folder of a CLIPModel"),
         (["train", file, *method, "--tower", "pickled"], "pickled weights (pytorch_model.bin), which can run code"),

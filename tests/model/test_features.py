@@ -146,7 +146,7 @@ def test_commands(capsys):
     assert np.array_equal(emb.z["text"].numpy(), model.encode({"text": arrays()["text"]})["text"])
     capsys.readouterr()
     for words, match in (
-        (["--tower", "words"], "such as --tower text=PATH"),
+        (["--tower", "words"], "such as --tower text=PATH;"),
         (["--tower", "words=words"], "names 'words'"),
         (["--tower", "text=words", "--method", "tlv_core"], "one CLIP for all"),
     ):

@@ -90,7 +90,9 @@ def opened(name: str, reading: Reading | Path | None = None, *, tokenise: Callab
         raise InputError(f"source is {name[:80]!r}, which has a NUL character in it; give a name or a path")
     towers = pairs("tower", how.tower)
     if "" in towers:
-        raise InputError(f"--tower is {towers['']!r}, expected NAME=PATH: say for which modality, such as --tower text=PATH")
+        raise InputError(
+            f"--tower is {towers['']!r}, expected NAME=PATH, such as --tower text=PATH; a bare PATH is for --method"
+        )
     if file in READERS or file in SOURCES:
         source = _catalog(file, text, how, tokenise)
         return features(source, towers) if towers else source
