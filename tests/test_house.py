@@ -41,6 +41,7 @@ ALLOWED["study"] = {"io", "processes", "report", "evaluate", "train", "data", "m
 ALLOWED["audit"] = ALLOWED["train"] - {"processes"} | {"report", "information", "evaluate", "train"}
 ALLOWED["suites"] = set(ALLOWED) - {"audit", "suites"}
 ALLOWED["demo"] = {"audit", "data", "datasets", "evaluate", "io", "model", "objectives", "report", "train"}
+ALLOWED["sklearn"] = {"data", "evaluate", "model", "objectives", "train"}
 ALLOWED["cli"] = {*ALLOWED, "__init__"}
 ALLOWED["__main__"] = {"cli"}
 ALLOWED["__init__"] = {"data", "diagnose", "evaluate", "functional", "information", "model", "objectives", "store", "train"}

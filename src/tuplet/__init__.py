@@ -45,6 +45,7 @@ _ROOMS = (
     "io",
     "nets",
     "objectives",
+    "sklearn",
     "store",
     "study",
     "suites",

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tyro.conf import Positional
 
-from tuplet.cli.source import Reading, Table, arrays_of, is_file, pairs
+from tuplet.cli.source import Reading, Table, is_file, pairs
 from tuplet.errors import InputError
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ def _noted_target(run: Path) -> str | None:
 
 def _file(command: Embed, model: AlignmentModel) -> Iterator[Block]:
     """Embed raw rows of a file, which may hold any of the model's modalities."""
+    from tuplet.data._inputs import arrays_of
     from tuplet.data._join import row_ids
     from tuplet.store.tables import column_name
 

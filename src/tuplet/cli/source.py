@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-import numpy as np
 from numpy.typing import NDArray
 
 from tuplet.cli.limits import SEED
@@ -208,28 +206,3 @@ def is_file(name: str) -> bool:
     from tuplet.catalog import READERS, SOURCES
 
     return name not in READERS and name not in SOURCES and (bool(Path(name).suffix) or Path(name).is_dir())
-
-
-def arrays_of(
-    file: Path, asked: set[str | None] | None, order: Mapping[str, Sequence[str]] | None = None, id: str | None = None
-) -> Table:
-    """Read the arrays of a file by modality, columns of tables in some order; rows that are marked as absent become NaN."""
-    from tuplet.data import Table as Columns
-    from tuplet.data._inputs import raw_arrays
-    from tuplet.data._npz import members
-
-    if file.suffix.lower() not in ARRAYS:
-        return raw_arrays(file, order or {}, id, {k for k in asked or () if k is not None} - set(order or ()))
-    if file.suffix.lower() == ".npz":
-        return members(file, None if asked is None else {k for k in asked if k is not None})[0]
-    table = Columns.open(file)
-    columns = table.columns
-    found = {k.removeprefix("input."): v for k, v in columns.items() if not k.startswith("present.")}
-    for k in list(found):
-        here = columns.get(f"present.{k}")
-        if here is not None and here.shape == found[k].shape[:1] and not here.all():
-            found[k] = np.where(here.reshape(-1, *[1] * (found[k].ndim - 1)) != 0, found[k], np.nan)
-        words = table.about.get(f"classes.{k.removeprefix('target.')}")
-        if words is not None and k.startswith("target."):
-            found[k] = np.array(json.loads(words))[found[k]]
-    return found

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import numpy as np
 
-from tuplet.cli.source import Reading, arrays_of, opened
+from tuplet.cli.source import Reading, opened
 from tuplet.errors import InputError
 from tuplet.io import read_state
 
@@ -89,6 +89,7 @@ def _own(file: Path, how: Reading, tower: Path | None) -> Source:
     """Read a user's file; its column of sensor ids becomes a target that batches carry in ``aux``."""
     from tuplet.data import read
     from tuplet.data._columns import texts_of
+    from tuplet.data._inputs import arrays_of
 
     if how.kind or how.scaling or how.modalities:
         raise InputError("--method reads touch, vision and text as towers do; leave --kind, --scaling and --modalities out")

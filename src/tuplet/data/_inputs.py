@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from tuplet.data._grouping import Grouped, grouped, says
 from tuplet.data._join import join, one_column
 from tuplet.data._media import picture_paths, read_pictures
 from tuplet.data._named import Known, from_named
+from tuplet.data._npz import members
 from tuplet.data._omics import FILES as OMICS
 from tuplet.data._omics import assays, is_annotated, is_multi, read_omics
 from tuplet.data._padding import lengths, spread
@@ -25,6 +27,7 @@ from tuplet.data._sparse import Sparse, is_sparse
 from tuplet.data.source import Source
 from tuplet.data.splits import PARTS as NAMES
 from tuplet.data.splits import Split
+from tuplet.data.table import Table
 from tuplet.types import InputError
 
 
@@ -150,13 +153,16 @@ def open_data(path: Path) -> tuple[Any, list[Path]]:
     return read_omics(path) if path.suffix.lower() in OMICS else read_table(path), [path]
 
 
-def raw_arrays(path: Path, columns: Mapping[str, Sequence[str]], id: str | None, apart: set[str]) -> dict[str, Any]:
+def raw_arrays(given: Any, columns: Mapping[str, Sequence[str]], id: str | None, apart: set[str]) -> dict[str, Any]:
     """Read what a trained model embeds, columns in the order of its training; rows that are absent become NaN or None."""
-    x, _ = open_data(path)
+    path = given if isinstance(given, Path) else None
+    x = given if path is None else open_data(path)[0]
     asked: dict[str, Any] = {**dict.fromkeys(("modalities", "target", "group", "kinds")), "id": id, "apart": apart}
-    if is_table(x):
-        asked["modalities"] = {k: cs for k, cs in columns.items() if set(cs) <= set(x.column_names)} or None
-    found = gathered(x, asked, where=str(path), folder=path if path.is_dir() else path.parent)
+    if is_table(x) or is_frame(x):
+        names = set(map(str, getattr(x, "column_names", None) or x.columns))
+        asked["modalities"] = {k: cs for k, cs in columns.items() if set(cs) <= names} or None
+    folder = path if path is None or path.is_dir() else path.parent
+    found = gathered(x, asked, where="the table" if path is None else str(path), folder=folder)
     frames = {k: v for k, v in found.arrays.items() if is_frame(v)}
     rows = join({k: v for k, v in found.arrays.items() if k not in frames and not says(k, apart)}, found.ids, found.present)
     said = {k: v for k, v in found.arrays.items() if says(k, apart)} | ({"id": np.array(rows.ids)} if found.ids else {})
@@ -178,6 +184,27 @@ def raw_arrays(path: Path, columns: Mapping[str, Sequence[str]], id: str | None,
             values[~here] = np.nan if numbers else None
         out[k] = values
     return out
+
+
+def arrays_of(
+    file: Path, asked: set[str | None] | None, order: Mapping[str, Sequence[str]] | None = None, id: str | None = None
+) -> dict[str, Any]:
+    """Read the arrays of a file by modality, columns of tables in some order; rows that are marked as absent become NaN."""
+    if file.suffix.lower() not in (".npz", ".safetensors"):
+        return raw_arrays(file, order or {}, id, {k for k in asked or () if k is not None} - set(order or ()))
+    if file.suffix.lower() == ".npz":
+        return members(file, None if asked is None else {k for k in asked if k is not None})[0]
+    table = Table.open(file)
+    columns = table.columns
+    found = {k.removeprefix("input."): v for k, v in columns.items() if not k.startswith("present.")}
+    for k in list(found):
+        here = columns.get(f"present.{k}")
+        if here is not None and here.shape == found[k].shape[:1] and not here.all():
+            found[k] = np.where(here.reshape(-1, *[1] * (found[k].ndim - 1)) != 0, found[k], np.nan)
+        words = table.about.get(f"classes.{k.removeprefix('target.')}")
+        if words is not None and k.startswith("target."):
+            found[k] = np.array(json.loads(words))[found[k]]
+    return found
 
 
 def _one_table(found: Inputs, where: str, x: Any, asked: Mapping[str, Any], folder: Path | None) -> None:
