@@ -81,7 +81,7 @@ class House:
     def is_exported(self, file: str, name: str) -> bool:
         """Tell whether a top-level name of a file is exported by the file's package."""
         folder, _, stem = file.rpartition("/")
-        if name in CALLED.get(folder, ()):
+        if name in CALLED.get(folder, ()) or (not folder and name in listed(self.tree[file])):
             return True
         names = self.exports.get(folder + "/" if folder else "", set())
         whole = self.is_module(folder, stem.removesuffix(".py")) and stem.removesuffix(".py") in names
