@@ -1,0 +1,16 @@
+"""Pictures from a space: a small decoder of our own, decoders of others, and what lies between."""
+
+from tuplet.generate.adapter import EmbeddingAdapter
+from tuplet.generate.decoder import Decoder, DecoderConfig, between, fit_decoder, load_decoder
+from tuplet.generate.external import ExternalDecoder, external
+
+__all__ = [
+    "Decoder",
+    "DecoderConfig",
+    "EmbeddingAdapter",
+    "ExternalDecoder",
+    "between",
+    "external",
+    "fit_decoder",
+    "load_decoder",
+]
