@@ -35,6 +35,7 @@ ALLOWED = {
     "train": {"io", "processes", "model", "nets", "objectives", "data", "functional", "diagnose"},
     "store": {"io", "model", "data", "objectives"},
     "evaluate": {"io", "model", "nets", "data", "functional", "diagnose"},
+    "generate": {"io"},
 }
 ALLOWED["methods"] = {"model", "nets", "objectives", "train"}
 ALLOWED["study"] = {"io", "processes", "report", "evaluate", "train", "data", "model", "objectives"}

@@ -239,7 +239,8 @@ def fit_decoder(
     rate = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda i: min((i + 1) / warm, 0.5 + 0.5 * math.cos(math.pi * i / config.steps))
     )
-    mean: Any = AveragedModel(decoder, multi_avg_fn=get_ema_multi_avg_fn(config.decay))
+    running: Any = get_ema_multi_avg_fn
+    mean: Any = AveragedModel(decoder, multi_avg_fn=running(config.decay))
     losses: list[float] = []
     total, counted, n = 0.0, 0, min(config.batch_size, len(z))
     decoder.train()
@@ -252,7 +253,7 @@ def fit_decoder(
         velocity = decoder((1 - s) * x[rows] + s * noise, level, z[rows], styles[rows], shown)
         loss = mse_loss(velocity, noise - x[rows])
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         rate.step()
         mean.update_parameters(decoder)
@@ -320,6 +321,6 @@ def _check(decoder: Decoder, z: Tensor, style: Tensor) -> None:
         raise InputError("z has rows that are zero or not finite; leave out rows that lack the modality")
     if style.shape != z.shape[:1] or bool(((style < 0) | (style >= decoder.styles)).any()):
         raise InputError(
-            f"style has shape {tuple(style.shape)} and values {style.unique().tolist()[:5]}, expected ({len(z)},) with "
-            f"values from 0 to {decoder.styles - 1}"
+            f"style has shape {tuple(style.shape)}, from {int(style.min())} to {int(style.max())}, expected ({len(z)},), from "
+            f"0 to {decoder.styles - 1}"
         )

@@ -117,8 +117,8 @@ def external(folder: str | Path, kind: Kind, *, adapter: str | Path | None = Non
     if not (folder / "model_index.json").is_file():
         raise InputError(f"folder {str(folder)!r} is no folder of a diffusers pipeline; save one with save_pretrained")
     if pickled := [p for p in folder.rglob("*") if p.suffix in PICKLED]:
-        what = pickled[0].relative_to(folder)
-        raise InputError(f"folder {str(folder)!r} has pickled weights ({what}), which can run code; save it as safetensors")
+        first = pickled[0].relative_to(folder)
+        raise InputError(f"folder {str(folder)!r} has pickled weights ({first}), which can run code; save it as safetensors")
     name = {"kandinsky": "KandinskyV22Pipeline", "unclip": "StableUnCLIPImg2ImgPipeline"}.get(kind, "StableDiffusionPipeline")
     try:
         diffusers().utils.logging.disable_progress_bar()
