@@ -12,7 +12,7 @@ from tuplet.evaluate.predict import predict_subsets
 from tuplet.evaluate.predictor import PredictorConfig
 from tuplet.evaluate.probe import Probe, few_shot_probe, linear_probe, mlp_probe
 from tuplet.evaluate.retrieval import Retrieval, mean_cosine, retrieve
-from tuplet.evaluate.scorers import scorers
+from tuplet.evaluate.scoreboard import scorers
 from tuplet.evaluate.scores import prediction_results
 from tuplet.evaluate.screen import summary
 from tuplet.evaluate.shortlist import Reranked, rerank

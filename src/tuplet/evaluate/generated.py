@@ -115,7 +115,18 @@ def fid(real: Tensor, fake: Tensor, *, extractor: str) -> tuple[str, float]:
 
 
 def diversity(fake: Tensor) -> float:
-    """Return the mean distance between generated rows, ``(M, D)``, over the root of the width."""
+    """Return the mean distance between generated rows over the root of their width.
+
+    Args:
+        fake: ``(M, D)`` features of generated pictures.
+
+    Returns:
+        0 where all are one picture; compare it with that of real ones.
+
+    Example:
+        >>> diversity(torch.tensor([[0.0], [3.0]]))
+        3.0
+    """
     return float(torch.pdist(fake.double()).mean() / fake.shape[1] ** 0.5)
 
 

@@ -2,7 +2,7 @@
 
 from tuplet.generate.adapter import EmbeddingAdapter
 from tuplet.generate.decoder import Decoder, DecoderConfig, between, fit_decoder, load_decoder
-from tuplet.generate.external import ExternalDecoder, external
+from tuplet.generate.pipelines import ExternalDecoder, external
 
 __all__ = [
     "Decoder",

@@ -14,7 +14,7 @@ from tuplet.diagnose import modality_auc, paired_distance, relative_gap
 from tuplet.evaluate import Result, embed
 from tuplet.evaluate.generated import diversity, fid, kid, mmd
 from tuplet.evaluate.predictor import Examples, PredictorConfig, fit_predictor
-from tuplet.evaluate.scorers import scorers
+from tuplet.evaluate.scoreboard import scorers
 from tuplet.functional.rows import unit
 from tuplet.generate import Decoder, DecoderConfig, between, fit_decoder
 from tuplet.model import AlignmentModel
@@ -28,21 +28,13 @@ EXTRACTOR, EPOCHS = "emoji-cnn", 20
 
 @dataclass(frozen=True)
 class Generating(ByKind):
-    """Retrieval and probes as ever, then scorers, gaps, and pictures.
+    """Probes and retrieval, then scorers, gaps, and pictures."""
 
-    Attributes:
-        words: modality of the words that ask.
-        drawn: modalities of pictures; the decoder is told which one to draw, and its samples are compared with the first.
-        steps: of training the decoder.
-        count: pictures per row of the table.
-        euler: steps of the sampler.
-    """
-
-    words: str = "english"
-    drawn: tuple[str, ...] = ("noto", "fluent", "twemoji")
-    steps: int = 800
-    count: int = 128
-    euler: int = 12
+    words: str = "english"  # modality that asks
+    drawn: tuple[str, ...] = ("noto", "fluent", "twemoji")  # styles of the decoder; samples are compared with the first
+    steps: int = 800  # of training the decoder
+    count: int = 128  # pictures per row of the table
+    euler: int = 12  # steps of the sampler
 
     def measure(
         self, model: AlignmentModel, objective: Objective | None, source: Source, task: Task, seed: int
