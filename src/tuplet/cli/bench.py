@@ -27,8 +27,8 @@ class Bench(Reading):
     """Your data (my.npz, my.csv, a folder, or a source such as blocks?synergy=2; `tuplet data list` names them), compared like
     quickstart. Or a ready comparison: quickstart (six views of digits), missing (quality over the share of missing entries),
     scaling (time and memory), strategic (when alignment helps an encoder), rss-sim (touch models on simulated sensors), rss
-    (the same on published touch sets; with --root and --tower), uni-align-sim (search and generation on emoji), the tables of two papers on stand-ins (ova-ib-sim,
-    uni-oma-sim) or on their data (ova-ib, uni-oma; with --root)."""
+    (the same on published touch sets; with --root and --tower), uni-align-sim (search and generation on emoji), the tables of
+    two papers on stand-ins (ova-ib-sim, uni-oma-sim) or on their data (ova-ib, uni-oma; with --root)."""
     seeds: int = 3
     """Number of reported seeds; for scaling, of measured turns; for strategic, of data sets, each trained five times."""
     out: Path | None = None
