@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tuplet import data, diagnose, evaluate, functional, information, objectives, store
+    from tuplet.joining import Joined, join
     from tuplet.model import AlignmentModel, features, load
     from tuplet.train import Recipe, Run, TrainConfig, fit
     from tuplet.types import Batch, Embeddings, InputError, Loss, Traits
@@ -14,6 +15,7 @@ __all__ = [
     "Batch",
     "Embeddings",
     "InputError",
+    "Joined",
     "Loss",
     "Recipe",
     "Run",
@@ -26,12 +28,14 @@ __all__ = [
     "fit",
     "functional",
     "information",
+    "join",
     "load",
     "objectives",
     "store",
 ]
 __version__ = "0.1.0"
 _HOMES = {
+    "joining": ("Joined", "join"),
     "model": ("AlignmentModel", "features", "load"),
     "train": ("Recipe", "Run", "TrainConfig", "fit"),
     "types": ("Batch", "Embeddings", "InputError", "Loss", "Traits"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +71,7 @@ def embed(command: Embed) -> None:
     print(f"columns: {', '.join(('id', 'modality', 'vector', *columns))}")
 
 
-def _parts(command: Embed, n: int) -> NDArray[np.str_]:
+def _parts(command: Embed, n: int) -> NDArray[Any]:
     """Say of each row in which part of the model's own training it was; nothing where the model was trained on other data."""
     from tuplet.cli.runs import NOTE, read_note, source_of
 

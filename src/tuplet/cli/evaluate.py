@@ -76,6 +76,10 @@ def evaluate(command: Evaluate) -> None:
     if command.details:
         print_results(results)
     text = evaluation.summary(results, beside)
+    if note["frozen"] is not None:
+        from tuplet.cli.frozen import told
+
+        text = f"{told(recipe)}\n\n{text}"
     print(text)
     write_card(command.run, progress, _history(command.run), text)
     print(f"now: tuplet embed {command.run} DATA --out emb.npz")
@@ -101,7 +105,7 @@ def _recipe(command: Evaluate, note: dict[str, Any]) -> Recipe:
             f"{command.run} was trained on other data or another split than are read now; its test rows are not known here. "
             f"Give --data for a file that moved; to embed other rows, use `tuplet embed {command.run} DATA`"
         )
-    if note["method"] is not None:
+    if note["method"] is not None or note["frozen"] is not None:
         return replace(recipe, model=load(command.run))
     if note["recipe"] is None and note["start"] == "gcca":
         recipe = replace(recipe, model=_started(command.run, recipe.model))
@@ -119,7 +123,7 @@ def _started(folder: Path, plain: AlignmentModel) -> AlignmentModel:
     return model
 
 
-def _history(folder: Path) -> list[dict[str, float]]:
+def _history(folder: Path) -> list[dict[str, float | int]]:
     """Read the log of a run; a damaged one tells nothing."""
     try:
         lines = (folder / "train.jsonl").read_text(encoding="utf-8").splitlines()

@@ -36,13 +36,13 @@ def read_note(folder: Path) -> dict[str, Any]:
         "target": AnyOf(str, None),
         "reading": NOTED,
         "settings": {k: AnyOf(float, None) for k in ("epochs", "dim", "batch_size", "lr", "tau?")},
-        **dict.fromkeys(("method?", "tower?"), AnyOf(str, None)),
+        **dict.fromkeys(("method?", "tower?", "frozen?"), AnyOf(str, None)),
         "plan": AnyOf([(str, str, float)], None),
     }
     fix = "give the folder that `tuplet train` wrote to"
     if not (folder / NOTE).exists():
         raise InputError(f"{folder} is not a run folder (no {NOTE}); {fix}")
-    note = {"start": "random", "method": None, "tower": None, **read_state(folder / NOTE, schema, fix=fix)}
+    note = {"start": "random", "method": None, "tower": None, "frozen": None, **read_state(folder / NOTE, schema, fix=fix)}
     note["settings"] = {"tau": None, **note["settings"]}
     note["reading"] = {"tower": [], **note["reading"]}
     return note
@@ -66,6 +66,10 @@ def file_recipe(name: str) -> Recipe:
 
 def source_of(note: dict[str, Any]) -> Source:
     """Load the data of a run as its model reads them."""
+    if note["frozen"] is not None:
+        from tuplet.cli.frozen import frozen_source
+
+        return frozen_source(note)[0]
     if note["method"] is None:
         return opened(note["data"], Reading.noted(note["reading"]))
     from tuplet.cli.touch import touch_source
@@ -79,6 +83,10 @@ def data_recipe(note: dict[str, Any], *, say: Callable[[str], None] = lambda lin
         from tuplet.cli.touch import touch_recipe
 
         return touch_recipe(note, say)
+    if note["frozen"] is not None:
+        from tuplet.cli.frozen import frozen_recipe
+
+        return frozen_recipe(note, say)
     from tuplet.objectives import build
     from tuplet.train import Recipe, TrainConfig
     from tuplet.train._validate import lacks_pairs

@@ -105,9 +105,15 @@ def opened(name: str, reading: Reading | Path | None = None, *, tokenise: Callab
         )
     if how.root is not None:
         raise InputError(f"root is {how.root}, but {file} is a file; leave --root out")
+    given = arguments(file, text, how)
+    return features(Path(file), towers, **given) if towers else read(Path(file), **given)
+
+
+def arguments(file: str, text: str, how: Reading) -> dict[str, Any]:
+    """Return the options of reading a file as `tuplet.data.read` takes them."""
     kinds = dict(parse_qsl(text, keep_blank_values=True)) | pairs("kind", how.kind)
     scaling, target_kind = pairs("scaling", how.scaling), pairs("target-kind", how.target_kind)
-    given: dict[str, Any] = {
+    return {
         "modalities": (Path(file).suffix.lower() not in ARRAYS and _columns(how.modalities)) or how.modalities or None,
         "target": how.target,
         "group": how.group,
@@ -116,7 +122,6 @@ def opened(name: str, reading: Reading | Path | None = None, *, tokenise: Callab
         "scaling": scaling.get("", scaling or None),
         "target_kind": target_kind.get("", target_kind or None),
     }
-    return features(Path(file), towers, **given) if towers else read(Path(file), **given)
 
 
 def _columns(given: tuple[str, ...]) -> dict[str, list[str]]:

@@ -35,6 +35,9 @@ class Train(Reading):
     --objective."""
     method: Literal["tlv_core", "tlv_link", "any_touch", "vit_lens", "uni_touch"] | None = None
     """A method for touch, vision and text on towers of CLIP, in place of --objective; ids of sensors are the data's sensor."""
+    frozen: str | None = None
+    """A space that does not move, which the other modalities join: the name of a modality of ready vectors (or of one with a
+    --tower), a model folder, or a file of vectors such as `tuplet embed` writes, joined with the data by id."""
     tau: float | None = None
     """Temperature of the objective [default: the objective's own]; `tuplet bench` finds a good one."""
     epochs: int | None = None
@@ -117,6 +120,13 @@ def train(command: Train) -> None:
     if config.devices == 1 and plan is None:
         said.append(doubt(run.model, recipe.objective, recipe.source.val))
     print("\n".join(line for text in said for line in wrapped(text)))
+    if command.frozen is not None and config.devices == 1:
+        from tuplet.cli.frozen import told
+        from tuplet.train._folder import read_progress, write_card
+
+        text = told(replace(recipe, model=run.model))
+        print(f"\n{text}\n")
+        write_card(command.out, read_progress(command.out), run.history, text)
     print(f"model: {command.out}")
     print(f"now: tuplet evaluate {command.out}")
     print(f"or:  tuplet embed {command.out} DATA --out emb.npz")
@@ -132,8 +142,9 @@ def _asked(command: Train, first: bool) -> tuple[dict[str, Any], Recipe]:
         "schema": 1,
         "data": None if python else file + command.data[len(named) :],
         "recipe": command.data if python else None,
-        "objective": None if python or command.align or command.method else command.objective or "cone",
+        "objective": None if python or command.align or command.method or command.frozen else command.objective or "cone",
         "method": command.method,
+        "frozen": str(Path(command.frozen).absolute()) if command.frozen and Path(command.frozen).exists() else command.frozen,
         "tower": str(Path(command.tower[0]).absolute()) if command.method and command.tower else None,
         "start": "random" if (command.align and command.start is None) or command.method else command.start,
         "seed": command.seed,
@@ -147,6 +158,10 @@ def _asked(command: Train, first: bool) -> tuple[dict[str, Any], Recipe]:
                 raise InputError(f"--{name} is {value!r}, but --method {command.method} decides that itself; leave it out")
         if command.tower and ("=" in command.tower[0] or len(command.tower) > 1):
             raise InputError(f"--tower is {' '.join(command.tower)}, but a method has one CLIP for all; give --tower PATH")
+    if command.frozen is not None:
+        for name in ("objective", "align", "method", "start", "dim"):
+            if (value := getattr(command, name)) is not None:
+                raise InputError(f"--{name} is {value!r}, but --frozen {command.frozen} decides that itself; leave it out")
     if command.align and command.objective:
         raise InputError(f"objective is {command.objective!r}, but --align auto makes its own; leave one of them out")
     if command.tau is not None and (command.align or command.objective == "transport"):
@@ -161,7 +176,17 @@ def _asked(command: Train, first: bool) -> tuple[dict[str, Any], Recipe]:
     if not python:
         recipe = data_recipe(note, say=print if first else lambda line: None)
     else:
-        for name in ("objective", "method", "tau", "start", "dim", "batch_size", "lr", *(f.name for f in fields(Reading))):
+        for name in (
+            "objective",
+            "method",
+            "frozen",
+            "tau",
+            "start",
+            "dim",
+            "batch_size",
+            "lr",
+            *(f.name for f in fields(Reading)),
+        ):
             if getattr(command, name) not in (None, ()):
                 raise InputError(
                     f"--{name.replace('_', '-')} is {getattr(command, name)!r}, but {command.data} is a recipe, which decides "
@@ -186,6 +211,7 @@ def _owned(command: Train, note: dict[str, Any]) -> Plan | None:
         "data",
         "objective",
         "method",
+        "frozen",
         "tower",
         "start",
         "seed",

@@ -75,19 +75,24 @@ def features(
         >>> source.modalities["force"].shape
         (8,)
     """
-    passed = {k: _Passed(k, v, cache) for k, v in towers.items()}
+    passed = {k: Passed(k, v, cache) for k, v in towers.items()}
     reading: dict[str, Any] = {"modalities": modalities, "target": target, "group": group, "id": id}
     reading |= {"kinds": kinds, "scaling": scaling, "split": split, "target_kind": target_kind}
     if isinstance(data, str | Path) and str(data).lower().endswith(".safetensors"):
         data, reading = read(data, **reading), {}
     source = _replaced(data, passed) if isinstance(data, Source) else read(data, **reading, encode=passed)
+    return named(source, passed)
+
+
+def named(source: Source, passed: Mapping[str, Passed]) -> Source:
+    """Note the towers whose features some modalities of a source are."""
     prepared = {k: replace(source.preprocessing[k], tower=p.weights) for k, p in passed.items()}
     notes = (*source.provenance.notes, *(p.said for p in passed.values()))
     provenance = replace(source.provenance, notes=notes)
     return replace(source, preprocessing=source.preprocessing | prepared, provenance=provenance)
 
 
-class _Passed:
+class Passed:
     """The tower of one modality as a function of its raw rows."""
 
     def __init__(self, name: str, given: Given, cache: bool) -> None:
@@ -150,7 +155,7 @@ def tower_for(given: Given, raw: NDArray[Any], known: Weights) -> Pretrained:
     return pretrained(given, part=part)
 
 
-def _replaced(source: Source, passed: Mapping[str, _Passed]) -> Source:
+def _replaced(source: Source, passed: Mapping[str, Passed]) -> Source:
     """Replace modalities of a source."""
     columns, prepared, content = dict(source.columns), dict(source.preprocessing), source.content
     for name, function in passed.items():

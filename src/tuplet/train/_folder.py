@@ -119,7 +119,9 @@ def write_card(out: Path, progress: dict[str, Any], history: Sequence[Mapping[st
         f"{word} {kept[k]:.4f}" for k, word in (("loss", "training"), ("val", "validation")) if kept.get(k) is not None
     )
     started = about.get("training", {}).get("start", "random") == "gcca"
-    start = "as the linear closed form of the training rows (gcca)" if started else "at random"
+    linear = any(m["encoder"]["class"] == "Residual" for m in about["modalities"].values())
+    start = "as ridge regression onto the space" if linear else "at random"
+    start = "as the linear closed form of the training rows (gcca)" if started else start
     text = f"""# Model card
 
 An alignment model trained by tuplet {about["versions"]["tuplet"]}: it embeds every modality below in one space.
