@@ -17,6 +17,7 @@ from tuplet.cli.data import Convert, Data, Info, Show, Simulate, Verify, data
 from tuplet.cli.demo import Demo, demo
 from tuplet.cli.embed import Embed, embed
 from tuplet.cli.evaluate import Evaluate, evaluate
+from tuplet.cli.export import Export, export
 from tuplet.cli.inspect import Inspect, inspect
 from tuplet.cli.search import Index, Search, index, search
 from tuplet.cli.source import Reading
@@ -33,6 +34,7 @@ Command = (
     | Annotated[Inspect, tyro.conf.subcommand("inspect")]
     | Annotated[Index, tyro.conf.subcommand("index")]
     | Annotated[Search, tyro.conf.subcommand("search")]
+    | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[Data, tyro.conf.subcommand("data")]
     | Annotated[Sweep, tyro.conf.subcommand("sweep")]
@@ -47,11 +49,26 @@ RUN: dict[type, Callable[..., None]] = {
     Inspect: inspect,
     Index: index,
     Search: search,
+    Export: export,
     Report: report,
     Data: data,
     Sweep: sweep,
 }
-NAMES = ("demo", "audit", "bench", "train", "evaluate", "embed", "inspect", "index", "search", "sweep", "report", "data")
+NAMES = (
+    "demo",
+    "audit",
+    "bench",
+    "train",
+    "evaluate",
+    "embed",
+    "inspect",
+    "index",
+    "search",
+    "export",
+    "sweep",
+    "report",
+    "data",
+)
 
 
 def told(command: type) -> None:

@@ -11,13 +11,13 @@ from pathlib import Path
 from tuplet.errors import InputError
 from tuplet.io.files import locked
 
-MARKERS = ("run.json", "suite.json", "audit.json", "demo.json", "index.json")
+MARKERS = ("run.json", "suite.json", "audit.json", "demo.json", "index.json", "towers.json")
 """Files by which a folder is known to be a run's."""
 WRITTEN = (
     *MARKERS,
     *("checkpoint.safetensors", "config.json", "model.safetensors", "train.jsonl", "README.md", "samples.json"),
     *("report.html", "table.md", "table.csv", "table.tex", "curve.svg", "retrieval.svg"),
-    *("store.safetensors", "*.faiss"),
+    *("store.safetensors", "*.faiss", "*.onnx", "*.pt2"),
     *("cells/*/*.error.json", "cells/*/*.s*.jsonl", "cells/*.s*.jsonl"),
     *(f"audit/{name}" for name in ("audit.json", "report.html", "table.md", "*.svg")),
     *("records/*.json", *(f"models/*/{name}" for name in ("*.json", "*.jsonl", "*.safetensors", "README.md"))),

@@ -5,6 +5,7 @@ from tuplet.model.closed_form import ClosedFormError, LinearMap, linear_maps
 from tuplet.model.embedding import embed
 from tuplet.model.folder import CONFIG, WEIGHTS, load, opened_weights, read_weights
 from tuplet.model.frozen import features
+from tuplet.model.portable import export
 
 __all__ = [
     "CONFIG",
@@ -13,6 +14,7 @@ __all__ = [
     "ClosedFormError",
     "LinearMap",
     "embed",
+    "export",
     "features",
     "linear_maps",
     "load",

@@ -94,4 +94,4 @@ class LSTM(nn.Module):
         first = torch.where(held, steps, x.shape[1]).amin(dim=1).clamp(max=x.shape[1] - 1)
         moved = (first[:, None] + steps).clamp(max=x.shape[1] - 1)  # the first step of each row comes first
         states: Tensor = self.layers(x.gather(1, moved[..., None].expand_as(x)))[0]
-        return states[torch.arange(len(x), device=x.device), (last - first).clamp(min=0)]
+        return states[torch.arange(x.shape[0], device=x.device), (last - first).clamp(min=0)]

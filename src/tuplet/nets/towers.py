@@ -121,7 +121,7 @@ class ClipTower(nn.Module):
         mask = torch.zeros_like(seen, dtype=tokens.dtype).masked_fill(~seen, torch.finfo(tokens.dtype).min)
         end = int(self.body.config.eos_token_id)  # 2 stands for the largest id, as in CLIP's first configurations
         last = ids.argmax(dim=1) if end == 2 else (ids == end).int().argmax(dim=1)
-        rows = torch.arange(len(ids), device=ids.device)
+        rows = torch.arange(ids.shape[0], device=ids.device)
         return tokens, mask, lambda h: self.body.final_layer_norm(h)[rows, last]
 
     def add_lora(self, *, rank: int, scale: int) -> None:
