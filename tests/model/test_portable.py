@@ -47,9 +47,11 @@ def test_a_tower_with_its_scaling_does_what_the_model_does():
             assert rows.dtype == np.float32
             z = Scaled(model, name)(torch.from_numpy(rows)).numpy()
             assert np.abs(z - model.encode({name: raw})[name]).max() < 1e-5, name
-    steps = torch.tensor([[[0.0, 0], [2, 3], [0, 0], [2, 3], [0, 0]], [[2, 3], [0, 0], [0, 0], [0, 0], [2, 3]]]).numpy()
-    walk = from_arrays({"walk": np.tile(steps, (20, 1, 1)) + 0, "b": np.arange(40.0)[:, None]}, kinds={"walk": "padded"})
-    model = AlignmentModel.for_source(walk, dim=8).eval()  # steps that equal the mean, and silence inside a series
+    rows = [[2.0, 1, 3, 0, 0], [1, 3, 2, 0, 0], [4, 0, 2, 0, 0], [0, 0, 2, 3, 1]]
+    steps = np.repeat(np.array(rows)[..., None], 2, axis=2).astype("f4")
+    walk = from_arrays({"walk": np.tile(steps, (10, 1, 1)), "b": np.arange(40.0)[:, None]}, kinds={"walk": "padded"})
+    model = AlignmentModel.for_source(walk, dim=8).eval()
+    assert model.preprocessing["walk"].scale.mean.tolist() == [2, 2]  # some ends equal the mean, one has silence inside
     z = Scaled(model, "walk")(torch.from_numpy(steps)).numpy()
     assert np.abs(z - model.encode({"walk": steps})["walk"]).max() < 1e-5
 
@@ -107,7 +109,7 @@ def test_what_cannot_be_written_is_refused(tmp_path, monkeypatch):
         with pytest.raises(InputError) as error:
             export(model, tmp_path / "out", **({"format": "torch"} | options))
         assert said in str(error.value)
-    monkeypatch.setattr(portable, "NEAR", 0.0)
+    monkeypatch.setattr(portable, "NEAR", -1.0)
     with pytest.raises(InputError, match="differs from the model by"):
         export(made(), tmp_path / "out", format="torch", modalities=["force"])
     assert not (tmp_path / "out").exists()
