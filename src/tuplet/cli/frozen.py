@@ -20,10 +20,7 @@ def frozen_source(note: dict[str, Any]) -> tuple[Source, tuple[str, ...], Alignm
     """Load the data of a run with the space beside them: the names of the space, and its model if it has one."""
     how, data, space = Reading.noted(note["reading"]), note["data"], note["frozen"]
     if not Path(space).exists():
-        if "" in pairs("scaling", how.scaling):
-            raise InputError(f"--scaling is {how.scaling[0]!r}, but a frozen space is not scaled; say for which: NAME=WORD")
-        file = is_file(data.partition("?")[0])
-        source = opened(data, replace(how, scaling=(*how.scaling, f"{space}=none")) if file else how)
+        source = opened(data, how)
         if space not in source.modalities:
             raise InputError(
                 f"--frozen is {space!r}, expected one of {', '.join(source.modalities)}, a model folder, or a file of vectors"
@@ -32,6 +29,11 @@ def frozen_source(note: dict[str, Any]) -> tuple[Source, tuple[str, ...], Alignm
             raise InputError(
                 f"--frozen is {space!r}, which holds texts, no vectors; add the tower whose space it is: --tower {space}=PATH"
             )
+        scale = source.preprocessing[space].scale
+        if is_file(data.partition("?")[0]) and (scale.mean.any() or (scale.deviation != 1).any()):
+            if "" in pairs("scaling", how.scaling):
+                raise InputError(f"--scaling is {how.scaling[0]!r}, but a frozen space is not scaled; say for which: NAME=WORD")
+            source = opened(data, replace(how, scaling=(*how.scaling, f"{space}=none")))
         return source, (space,), None
     from tuplet.joining._space import joined_source, open_space
 
