@@ -113,7 +113,8 @@ def _file(command: Embed, model: AlignmentModel) -> Iterator[Block]:
     noted = _noted_target(command.run)
     named = {*model.encoders, *command.modalities, *command.keep, command.id, command.target, command.group, noted, "sensor"}
     columns = {k: how.columns or (k,) for k, how in model.preprocessing.items()}
-    arrays = arrays_of(file, named, columns, command.id)
+    rates = {k: how.modality.rate for k, how in model.preprocessing.items()}
+    arrays = arrays_of(file, named, columns, command.id, rates)
     wanted = command.modalities or tuple(k for k in model.encoders if k in arrays)
     if missing := [k for k in wanted if k not in arrays or k not in model.encoders]:
         raise InputError(

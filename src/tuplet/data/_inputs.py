@@ -16,13 +16,14 @@ from tuplet.data._cells import column_values
 from tuplet.data._columns import as_array, as_strings, is_frame, is_series, is_text
 from tuplet.data._grouping import Grouped, grouped, says
 from tuplet.data._join import join, one_column
-from tuplet.data._media import picture_paths, read_pictures
+from tuplet.data._media import picture_paths, read_pictures, sound_paths
 from tuplet.data._named import Known, from_named
 from tuplet.data._npz import members
 from tuplet.data._omics import FILES as OMICS
 from tuplet.data._omics import assays, is_annotated, is_multi, read_omics
 from tuplet.data._padding import lengths, spread
 from tuplet.data._ragged import pad, uneven
+from tuplet.data._sound import read_sounds
 from tuplet.data._sparse import Sparse, is_sparse
 from tuplet.data.source import Source
 from tuplet.data.splits import PARTS as NAMES
@@ -42,13 +43,14 @@ class Inputs:
     columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     offered: list[str] = field(default_factory=list)
+    rates: dict[str, float] = field(default_factory=dict)
     part: NDArray[np.int64] | None = None
     """Part of the split of each row, where the data say it."""
 
     def add(self, name: str, values: Any, folder: Path | None = None) -> None:
         """Add one array in any of its forms."""
         argument = f"modalities[{name!r}]"
-        if is_series(values) and values.dtype.kind == "O" and (uneven(rows := list(values)) or picture_paths(rows, folder)):
+        if is_series(values) and values.dtype.kind == "O" and (uneven(rows := list(values)) or _named(rows, folder)):
             self.ids[name], values = list(values.index), rows
         if hasattr(values, "__arrow_c_stream__") and not hasattr(values, "iloc"):  # a column of polars or Arrow
             values = column_values(argument, arrow().chunked_array(values))
@@ -72,6 +74,13 @@ class Inputs:
             self.present[name] = np.array([p is not None for p in paths])
             values = read_pictures(argument, paths)
             self.notes.append(f"{name} names pictures, which were read from their files")
+        elif listed and self.kinds.get(name) != "text" and (sounds := sound_paths(values, folder)) is not None:
+            self.present[name], self.kinds[name] = np.array([p is not None for p in sounds]), "signal"
+            values, self.rates[name], long = read_sounds(argument, sounds)
+            self.notes.append(
+                f"{name} names sounds, which were read from their files: {self.rates[name]:g} samples a second, {long}, zeros "
+                f"after their ends"
+            )
         self.arrays[name] = values
 
     def _split(self, part: NDArray[np.int64]) -> Split:
@@ -104,7 +113,13 @@ class Inputs:
             given["split"] = self._split(self.part)
         if self.ids and not (isinstance(given["id"], str) and given["id"] in self.arrays):
             given["id"] = {**self.ids, **(given["id"] if isinstance(given["id"], Mapping) else {})}
-        return from_named(self.arrays, **given, known=Known(self.present, self.columns, self.notes, self.offered), **about)
+        known = Known(self.present, self.columns, self.notes, self.offered, self.rates)
+        return from_named(self.arrays, **given, known=known, **about)
+
+
+def _named(rows: list[Any], folder: Path | None) -> bool:
+    """Tell whether texts name files of pictures or sounds."""
+    return picture_paths(rows, folder) is not None or sound_paths(rows, folder) is not None
 
 
 def gathered(x: Any, asked: Mapping[str, Any], *, where: str = "the table", folder: Path | None = None) -> Inputs:
@@ -153,7 +168,13 @@ def open_data(path: Path) -> tuple[Any, list[Path]]:
     return read_omics(path) if path.suffix.lower() in OMICS else read_table(path), [path]
 
 
-def raw_arrays(given: Any, columns: Mapping[str, Sequence[str]], id: str | None, apart: set[str]) -> dict[str, Any]:
+def raw_arrays(
+    given: Any,
+    columns: Mapping[str, Sequence[str]],
+    id: str | None,
+    apart: set[str],
+    rates: Mapping[str, float | None] | None = None,
+) -> dict[str, Any]:
     """Read what a trained model embeds, columns in the order of its training; rows that are absent become NaN or None."""
     path = given if isinstance(given, Path) else None
     x = given if path is None else open_data(path)[0]
@@ -163,6 +184,11 @@ def raw_arrays(given: Any, columns: Mapping[str, Sequence[str]], id: str | None,
         asked["modalities"] = {k: cs for k, cs in columns.items() if set(cs) <= names} or None
     folder = path if path is None or path.is_dir() else path.parent
     found = gathered(x, asked, where="the table" if path is None else str(path), folder=folder)
+    for k, rate in found.rates.items():
+        if (trained := (rates or {}).get(k)) not in (None, rate):
+            raise InputError(
+                f"{k!r} has {rate:g} samples a second, but the model was trained on {trained:g}; resample the sounds"
+            )
     frames = {k: v for k, v in found.arrays.items() if is_frame(v)}
     rows = join({k: v for k, v in found.arrays.items() if k not in frames and not says(k, apart)}, found.ids, found.present)
     said = {k: v for k, v in found.arrays.items() if says(k, apart)} | ({"id": np.array(rows.ids)} if found.ids else {})
@@ -187,11 +213,15 @@ def raw_arrays(given: Any, columns: Mapping[str, Sequence[str]], id: str | None,
 
 
 def arrays_of(
-    file: Path, asked: set[str | None] | None, order: Mapping[str, Sequence[str]] | None = None, id: str | None = None
+    file: Path,
+    asked: set[str | None] | None,
+    order: Mapping[str, Sequence[str]] | None = None,
+    id: str | None = None,
+    rates: Mapping[str, float | None] | None = None,
 ) -> dict[str, Any]:
     """Read the arrays of a file by modality, columns of tables in some order; rows that are marked as absent become NaN."""
     if file.suffix.lower() not in (".npz", ".safetensors"):
-        return raw_arrays(file, order or {}, id, {k for k in asked or () if k is not None} - set(order or ()))
+        return raw_arrays(file, order or {}, id, {k for k in asked or () if k is not None} - set(order or ()), rates)
     if file.suffix.lower() == ".npz":
         return members(file, None if asked is None else {k for k in asked if k is not None})[0]
     table = Table.open(file)

@@ -1,10 +1,10 @@
-"""Pictures that a column or a list names by their paths, or holds as the bytes of their files."""
+"""Files that a column or a list names by their paths, or holds as bytes; and pictures of them."""
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuplet.data._columns import is_missing
+from tuplet.data._sound import SOUNDS, is_wave
 from tuplet.io.memory import check_memory
 from tuplet.types import InputError
 
@@ -29,13 +30,25 @@ MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
 
 def picture_paths(values: Iterable[Any], folder: Path | None = None) -> list[Path | bytes | None] | None:
     """Return the paths of texts that all name pictures, or their bytes; None for other texts, and where no file exists."""
+    return _paths("pictures", PICTURES, lambda start: start.startswith(MAGIC) and not is_wave(start), values, folder)
+
+
+def sound_paths(values: Iterable[Any], folder: Path | None = None) -> list[Path | bytes | None] | None:
+    """Return the paths of texts that all name sounds, or their bytes; None for other texts, and where no file exists."""
+    return _paths("sounds", SOUNDS, is_wave, values, folder)
+
+
+def _paths(
+    what: str, endings: tuple[str, ...], known: Callable[[bytes], bool], values: Iterable[Any], folder: Path | None
+) -> list[Path | bytes | None] | None:
+    """Return paths or bytes of files of one kind."""
     found: list[Path | bytes | None] = []
     for value in values:
-        if isinstance(value, bytes) and value.startswith(MAGIC):
+        if isinstance(value, bytes) and known(value[:12]):
             found.append(value)
             continue
         absent = is_missing(value) or (isinstance(value, str) and not value)
-        if not absent and not (isinstance(value, str | Path) and str(value).lower().endswith(PICTURES)):
+        if not absent and not (isinstance(value, str | Path) and str(value).lower().endswith(endings)):
             return None
         found.append(None if absent else (folder or Path()) / value)
     try:
@@ -49,8 +62,8 @@ def picture_paths(values: Iterable[Any], folder: Path | None = None) -> list[Pat
     if there < named:
         gone = found[here.index(False)]
         raise InputError(
-            f"{named - there} of {named} pictures do not exist, such as {str(gone)[:200]!a}; write the paths as "
-            f"seen from {'here' if folder is None else folder}, or None where a picture is absent"
+            f"{named - there} of {named} {what} do not exist, such as {str(gone)[:200]!a}; write the paths as "
+            f"seen from {'here' if folder is None else folder}, or None where one is absent"
         )
     return found
 

@@ -111,6 +111,7 @@ def from_named(
         seed=seed,
         scaling=scaling,
         kinds={**guesses, **kinds},
+        rates={k: v for k, v in known.rates.items() if k in rows.arrays and k not in (encode or {})},
         target_kind=target_kind,
         name=name,
         provenance=replace(provenance, notes=(*provenance.notes, *known.notes, *rows.notes, *notes)),

@@ -144,6 +144,10 @@ class Preprocessing:
             array = array[:, None]
         if self.modality.kind == "padded" and array.shape[2:] == shape[1:] and array.shape[1] < shape[0]:
             array = np.pad(array, ((0, 0), (0, shape[0] - array.shape[1]), (0, 0)))
+        if self.modality.kind == "signal" and array.ndim == 3 and array.shape[1] == shape[0] and array.shape[2] < shape[1]:
+            gone = np.isnan(array).all(axis=(1, 2)) if array.dtype.kind == "f" else np.zeros(len(array), dtype=bool)
+            array = np.pad(array, ((0, 0), (0, 0), (0, shape[1] - array.shape[2])))  # a sound that ends earlier
+            array = np.where(gone[:, None, None], np.nan, array) if gone.any() else array
         if array.shape[1:] != wanted:
             fix = "; give row[None] for a single row (of a list: [row])" if array.shape == wanted else ""
             longer = self.modality.kind == "padded" and array.shape[2:] == shape[1:]

@@ -47,11 +47,11 @@ def read(
     Args:
         x: one of
 
-            - name -> array, torch tensor, SciPy sparse matrix, list of strings, of paths of pictures, or of series of
+            - name -> array, torch tensor, SciPy sparse matrix, list of strings, of paths of pictures or sounds, of series of
               different length; paired by position.
             - name -> pandas frame or Series, joined by index; or polars frame or Arrow table, joined by a column ``id``. Rows
               that a modality lacks are absent in it, and the same ids in another order give the same pairs.
-            - one frame or table of any kind. Each column of lists, text or paths of pictures is a modality; columns of
+            - one frame or table of any kind. Each column of lists, text or paths of files is a modality; columns of
               numbers are grouped by the part of their name before the first ``.`` or ``/``.
             - AnnData (also as an entry of a dict) or MuData, joined by ``obs_names``, with labels in ``obs``.
             - the path of an ``.npz``, ``.safetensors``, ``.h5ad``, ``.h5mu``, ``.csv``, ``.tsv``, ``.parquet``, ``.feather`` or

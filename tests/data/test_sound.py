@@ -1,0 +1,118 @@
+"""Sounds that a list or a column names by their paths."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from scipy.io import wavfile
+
+from tests.fixtures.towers import sound_folder
+from tuplet import AlignmentModel, InputError, features
+from tuplet.cli import main
+from tuplet.data import read
+from tuplet.data._sound import read_sounds
+from tuplet.nets import pretrained
+
+RATE = 16000
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TUPLET_CACHE", str(tmp_path / "cache"))
+    rng = np.random.default_rng(0)
+    for i in range(30):
+        wavfile.write(f"{i}.wav", RATE, (9000 * rng.normal(size=200 + 5 * i).clip(-3, 3)).astype(np.int16))
+    return tmp_path
+
+
+def table(n=30, gone=(4,)):
+    rng = np.random.default_rng(1)
+    lines = [f"{'' if i in gone else f'{i}.wav'},{','.join(f'{v:.3f}' for v in rng.normal(size=3))}" for i in range(n)]
+    return "\n".join(["sound,imu.a,imu.b,imu.c", *lines])
+
+
+def test_samples_of_every_kind_are_from_minus_one_to_one(tmp_path):
+    wave = np.array([-1.0, -0.5, 0.0, 0.25, 0.5])
+    kinds = {"u1": wave * 128 + 128, "i2": wave * 2**15, "i4": wave * 2**31, "f4": wave, "f8": wave}
+    for kind, values in kinds.items():
+        wavfile.write(tmp_path / f"{kind}.wav", RATE, values.astype(kind))
+    files = [tmp_path / f"{k}.wav" for k in kinds]
+    out, rate, said = read_sounds("x", [*files, None, files[1].read_bytes()])
+    assert rate == RATE
+    assert said == "0.000313 s"
+    np.testing.assert_allclose(out[[0, 1, 2, 3, 4, 6], 0], np.tile(wave, (6, 1)))
+    assert not out[5].any()
+    wavfile.write(tmp_path / "two.wav", RATE, np.array([[1, 2], [3, 4], [5, 6]], dtype=np.float32))
+    assert read_sounds("x", [tmp_path / "two.wav"])[0].tolist() == [[[1, 3, 5], [2, 4, 6]]]
+    with pytest.raises(InputError, match="of different channels"):
+        read_sounds("x", [tmp_path / "two.wav", files[0]])
+
+
+def test_columns_and_lists_of_paths_become_padded_signals(folder):
+    (folder / "my.csv").write_text(table())
+    source = read("my.csv")
+    sound = source.modalities["sound"]
+    assert (sound.shape, sound.kind, sound.rate) == ((1, 345), "signal", RATE)
+    assert torch.equal(source.present["sound"], torch.arange(30) != 4)
+    assert "16000 samples a second, 0.0125 to 0.0216 s" in " ".join(source.provenance.notes)
+    _, raw = wavfile.read("7.wav")
+    rows = source.preprocessing["sound"].scale.undo(source.read("sound", torch.tensor([7])).numpy())[0, 0]
+    np.testing.assert_allclose(rows[: len(raw)], raw / 2**15, atol=1e-6)
+    np.testing.assert_allclose(rows[len(raw) :], 0, atol=1e-6)
+    listed = read({"sound": [None if i == 4 else f"{i}.wav" for i in range(30)], "x": np.arange(30.0)})
+    assert torch.equal(listed.read("sound", torch.arange(30)), source.read("sound", torch.arange(30)))
+    held = [{"bytes": (folder / f"{i}.wav").read_bytes(), "path": "gone"} for i in range(30)]
+    assert read(pa.table({"sound": held, "x": np.arange(30.0)})).modalities["sound"].rate == RATE
+    model = AlignmentModel.for_source(source, dim=8)
+    short = model.encode({"sound": np.stack([raw / 2**15, np.full(len(raw), np.nan)])[:, None]})["sound"]
+    full = np.zeros((1, 1, 345))
+    full[0, 0, : len(raw)] = raw / 2**15
+    np.testing.assert_allclose(short[:1], model.encode({"sound": full})["sound"], atol=1e-6)
+    assert not short[1].any()
+
+
+def test_a_tower_reads_each_sound_over_its_own_length(folder):
+    (folder / "my.csv").write_text(table())
+    tower = pretrained(sound_folder("ears"))
+    source = features("my.csv", {"sound": tower})
+    _, raw = wavfile.read("7.wav")
+    wanted, _ = source.preprocessing["sound"].apply(tower.encode((raw / 2**15).astype(np.float32)[None]))
+    np.testing.assert_allclose(source.read("sound", torch.tensor([7])), wanted, atol=1e-5)
+    assert source.modalities["sound"].rate is None
+    tower.rate = 8000
+    with pytest.raises(InputError, match=r"sound has 16000 samples a second, but .* reads 8000; resample"):
+        features("my.csv", {"sound": tower}, cache=False)
+
+
+def test_faults_name_the_file(folder, capsys):
+    (folder / "my.csv").write_text(table())
+    assert main(["train", "my.csv", "--epochs", "1", "--out", "run"]) == 0
+    assert main(["embed", "run", "my.csv", "--out", "a.npz"]) == 0
+    (folder / "few.csv").write_text(table(8))  # shorter sounds than the longest of the training
+    assert main(["embed", "run", "few.csv", "--out", "b.npz"]) == 0
+    one, two = (np.load(f"{k}.npz") for k in "ab")
+    take = np.isin(one["id"], np.arange(8))
+    np.testing.assert_allclose(one["vector"][take], two["vector"], atol=1e-5)
+    capsys.readouterr()
+    for i in range(8):
+        _, raw = wavfile.read(f"{i}.wav")
+        wavfile.write(f"{i}.wav", 8000, raw)
+    assert main(["embed", "run", "few.csv", "--out", "c.npz"]) == 2
+    assert "trained on 16000" in capsys.readouterr().err
+    for content, match in (
+        (None, "0.wav has 8000 and 8.wav 16000 samples a second; resample"),
+        (np.zeros(0, np.int16), "8.wav has 0 samples"),
+        (np.array([np.nan, 1], np.float32), "8.wav has NaN"),
+        (b"RIFF....", "8.wav is no readable .wav file"),
+    ):
+        if isinstance(content, bytes):
+            (folder / "8.wav").write_bytes(content)
+        elif content is not None:
+            wavfile.write("8.wav", 8000, content)
+        with pytest.raises(InputError, match=match) as caught:
+            read("my.csv")
+        assert "\n" not in str(caught.value)
+    (folder / "8.wav").unlink()
+    with pytest.raises(InputError, match=r"1 of 29 sounds do not exist, such as '8\.wav'"):
+        read("my.csv")
