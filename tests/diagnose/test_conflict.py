@@ -110,3 +110,23 @@ def test_bad_input_is_named():
         conflict(Embeddings.of(emb.z, present={"m0": torch.zeros(6, dtype=torch.bool)}))
     with pytest.raises(InputError, match="tau is 0"):
         conflict(emb, tau=0.0)
+
+
+def test_weights_of_pairs_weigh_pull_push_and_the_bound():
+    emb, shares = embeddings(4, size=7), {"m0": 0.5, "m2": 2.0, "m3": 1.0}
+    found = conflict(emb, anchor="m1", tau=0.2, weights=shares)
+    z = {k: torch.nn.functional.normalize(v.double(), dim=1) for k, v in emb.z.items()}
+    pull = sum(w * z[k] for k, w in shares.items())
+    push = sum(w * torch.softmax(z["m1"] @ z[k].mT / 0.2, dim=1) @ z[k] for k, w in shares.items())
+    torch.testing.assert_close(found.zeta, torch.nn.functional.cosine_similarity(pull, push))
+    torch.testing.assert_close(found.residual, (pull - push).norm(dim=1) / pull.norm(dim=1))
+    torch.testing.assert_close(found.chi, 1 - pull.norm(dim=1) / 3.5)
+    products = {(a, b): (z[a] * z[b]).sum(1) for a in shares for b in shares if a < b}
+    weighted = sum(shares[a] * shares[b] * v for (a, b), v in products.items())
+    mu = weighted / sum(shares[a] * shares[b] for a, b in products)
+    assert found.mu == pytest.approx(float(mu.mean()))
+    torch.testing.assert_close(conflict(emb, weights=dict.fromkeys(("m1", "m2", "m3"), 3.0)).zeta, conflict(emb).zeta)
+    with pytest.raises(InputError, match="every modality but the anchor"):
+        conflict(emb, weights={"m1": 1.0})
+    with pytest.raises(InputError, match="weights of 'm1'"):
+        conflict(emb, weights={"m1": 0.0, "m2": 1.0, "m3": 1.0})

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import TypeCheckError
 
 from tests.contract.cases import embeddings, gradients
+from tests.oracles import uniformity as oracle
 from tests.oracles.uniformity import uniformity as one_uniformity
 from tests.reference import each_case, leaves
 from tuplet import Embeddings, InputError
@@ -84,6 +85,30 @@ def test_temperature_is_the_square_of_the_bandwidth():
     one = one_uniformity(emb.z["m0"].numpy(), tau=0.3)
     assert float(softmax) == pytest.approx(one)
     assert UniAlign().tau == UniAlign().tau_ctr == 0.07
+
+
+def test_bandwidths_pairs_and_weights_of_centroids_are_those_of_loops():
+    z = {k: v.double() for k, v in embeddings(3, size=6).z.items()}
+    emb, x = Embeddings.of(z), [oracle.unit(v.numpy()) for v in z.values()]
+    taus = {"m0": 0.3, "m1": 0.5, "m2": 0.7}
+    found = terms(UniAlign(tau=taus), emb)
+    spread = sum(oracle.uniformity(v, tau=t) for v, t in zip(x, taus.values(), strict=True))
+    assert found["uniformity"] == pytest.approx(2 / 3 * spread)
+    apart = {(i, j): np.mean(np.sum((x[i] - x[j]) ** 2, axis=1)) for i in range(3) for j in range(i + 1, 3)}
+    assert found["alignment"] == pytest.approx(apart[0, 1] / (2 * 0.5**2) + apart[0, 2] / (2 * 0.7**2))
+    # all pairs are the mean over anchors, with one bandwidth and with three
+    for tau in (0.3, taus):
+        anchored = [terms(UniAlign(tau=tau, anchor=a), emb)["alignment"] for a in z]
+        assert terms(UniAlign(tau=tau, pairs="all"), emb)["alignment"] == pytest.approx(np.mean(anchored))
+    literal = terms(UniAlign(weighting="literal", pairs="all"), emb)["alignment"]
+    assert literal == pytest.approx(np.mean([*apart.values()]))
+    shares = {"m0": 1.0, "m1": 0.0, "m2": 3.0}
+    only = {"uniformity": 0.0, "alignment": 0.0, "centroid": 2.0, "tau": 0.4}
+    centroids = oracle.unit(x[0] + 3 * x[2])
+    found = terms(UniAlign(centroid_weights=shares, **only), emb)["centroid"]
+    assert found == pytest.approx(2 * oracle.uniformity(centroids, tau=0.4))
+    one, two = (UniAlign(centroid_weights=w, **only)(emb).total for w in (None, dict.fromkeys(z, 5.0)))
+    torch.testing.assert_close(one, two)
 
 
 def test_alignment_does_not_move_a_detached_anchor():
@@ -190,6 +215,13 @@ def test_scores_by_cosine_and_by_volume():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda e: UniAlign(pairs="all", anchor="m0"), "has no anchor"),
+        (lambda e: UniAlign(tau={"m0": 0.1})(e), "tau names"),
+        (lambda e: UniAlign(tau={"m0": 0.0}), "tau is 0"),
+        (lambda e: UniAlign(tau={"m0": 0.1}, centroid=1.0), "give tau_ctr"),
+        (lambda e: UniAlign(centroid_weights={"m0": -1.0}), "centroid_weights of 'm0'"),
+        (lambda e: UniAlign(centroid_weights={"m0": 0.0}), "all 0"),
+        (lambda e: UniAlign(centroid_weights={"m0": 1.0})(e), "centroid_weights names"),
         (lambda e: UniAlign(anchor="nope")(e), "anchor is 'nope'"),
         (lambda e: UniAlign(tau=0.07, temperature=0.07), "give one, temperature is tau"),
         (lambda e: UniAlign(tau=0.0), "tau is 0"),

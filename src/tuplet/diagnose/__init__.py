@@ -1,6 +1,7 @@
 """Diagnostics of an embedding space."""
 
 from tuplet.diagnose.conflicts import Conflict, conflict
+from tuplet.diagnose.correlation import Dependence, dependence
 from tuplet.diagnose.hubness import Hubs, hubs
 from tuplet.diagnose.measures import (
     alignment,
@@ -19,6 +20,7 @@ from tuplet.diagnose.similarity import Moments, Score, Similarity, cka, cknna, c
 
 __all__ = [
     "Conflict",
+    "Dependence",
     "Hubs",
     "Mixture",
     "Moments",
@@ -30,6 +32,7 @@ __all__ = [
     "cknna",
     "conflict",
     "cycle_knn",
+    "dependence",
     "effective_rank",
     "forces",
     "hubs",

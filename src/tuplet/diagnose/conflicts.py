@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -41,20 +43,23 @@ class Conflict:
 
 
 @torch.no_grad()
-def conflict(emb: Embeddings, *, anchor: str | None = None, tau: float = 0.07) -> Conflict:
+def conflict(
+    emb: Embeddings, *, anchor: str | None = None, tau: float = 0.07, weights: Mapping[str, float] | None = None
+) -> Conflict:
     r"""Measure the conflicts that InfoNCE would meet at the anchor of every row, whatever objective made the space.
 
     .. math::
-        V_i = \sum_{n \ne a} z^n_i, \qquad \Phi_i = \sum_{n \ne a} \sum_k p^{an}_{ik} z^n_k, \qquad
+        V_i = \sum_{n \ne a} w_n z^n_i, \qquad \Phi_i = \sum_{n \ne a} w_n \sum_k p^{an}_{ik} z^n_k, \qquad
         p^{an}_{ik} = \mathrm{softmax}_k(z^a_i \cdot z^n_k / \tau)
 
-    :math:`\zeta = \cos(V, \Phi)`, :math:`\chi = 1 - |V| / (M - 1)`; ``-V + Phi`` over ``tau`` is the gradient of the
+    :math:`\zeta = \cos(V, \Phi)`, :math:`\chi = 1 - |V| / \sum_n w_n`; ``-V + Phi`` over ``tau`` is the gradient of the
     anchor-to-others InfoNCE terms of row ``i``.
 
     Args:
         emb: the embeddings.
         anchor: a modality; the first name in sorted order when left out.
         tau: softmax temperature, > 0; CLIP's 0.07.
+        weights: :math:`w_n` > 0 of the pair of the anchor and each other modality; 1 when left out.
 
     Returns:
         The `Conflict` of every row that has the anchor and another modality. Cost ``M B^2 D``, without graph. Absent members
@@ -66,7 +71,8 @@ def conflict(emb: Embeddings, *, anchor: str | None = None, tau: float = 0.07) -
 
     Source:
         UniAlign, equations 3, 4 and 6 to 8. The mean over pairs in equation 7 must leave the anchor out, as its proof
-        does; with it, per row, the bound is met with equality.
+        does; with it, per row, the bound is met with equality. With weights ``mu`` is the mean of
+        cosines weighted by ``w_m w_n``.
 
     Example:
         >>> e = torch.eye(4)
@@ -80,6 +86,11 @@ def conflict(emb: Embeddings, *, anchor: str | None = None, tau: float = 0.07) -
     if first not in names:
         raise InputError(f"anchor is {anchor!r}, expected one of {list(names)}")
     others = [k for k in names if k != first]
+    share = dict.fromkeys(others, 1.0) if weights is None else dict(weights)
+    if set(share) != set(others):
+        raise InputError(f"weights names {sorted(share)}, expected {others}: every modality but the anchor {first!r}")
+    for name, value in share.items():
+        in_range(f"weights of {name!r}", value, 1e-12)
     if not others:
         raise InputError(f"z has only {first!r}; a conflict needs a modality beside the anchor")
     present = torch.stack([emb.present[k] for k in others])
@@ -90,7 +101,7 @@ def conflict(emb: Embeddings, *, anchor: str | None = None, tau: float = 0.07) -
     present = present[:, rows]
     z = {k: unit(v.double()) for k, v in emb.z.items()}
     q = z[first][rows]
-    pull, push, pushes, weights = torch.zeros_like(q), torch.zeros_like(q), [], []
+    pull, push, pushes, logs = torch.zeros_like(q), torch.zeros_like(q), [], []
     for name, mask in zip(others, present, strict=True):
         logits = (q @ z[name].mT / tau).masked_fill(~emb.present[name], EMPTY)
         mine = torch.arange(len(rows), device=rows.device)
@@ -101,27 +112,29 @@ def conflict(emb: Embeddings, *, anchor: str | None = None, tau: float = 0.07) -
         negatives = logits.logsumexp(dim=1)
         partition = torch.logaddexp(own, negatives)
         direction = logits.softmax(dim=1) @ z[name]
-        pull += z[name][rows] * mask[:, None]
-        share = ((own - partition).exp()[:, None] * z[name][rows], (negatives - partition).exp()[:, None] * direction)
-        push += (share[0] + share[1]) * mask[:, None]
+        pull += share[name] * z[name][rows] * mask[:, None]
+        towards = ((own - partition).exp()[:, None] * z[name][rows], (negatives - partition).exp()[:, None] * direction)
+        push += share[name] * (towards[0] + towards[1]) * mask[:, None]
         pushes.append(direction)
-        weights.append((negatives - partition).masked_fill(~mask, EMPTY))
+        logs.append((negatives - partition + math.log(share[name])).masked_fill(~mask, EMPTY))
     # The negatives' push may be far below 1; a common factor does not change its direction.
-    scaled = torch.stack(weights)
+    scaled = torch.stack(logs)
     scaled = (scaled - scaled.amax(dim=0)).exp() * (scaled > EMPTY / 2)
     negative = torch.einsum("kb,kbd->bd", scaled, torch.stack(pushes))
-    count = present.sum(dim=0)
+    each = q.new_tensor([share[k] for k in others])[:, None] * present  # (M - 1, rows)
+    count, squares = each.sum(dim=0), each.square().sum(dim=0)
     length = torch.linalg.vector_norm(pull, dim=1)
     some = length > 1e-12
     residual = torch.linalg.vector_norm(pull - push, dim=1) / torch.where(some, length, 1.0)
     kept = (length / count).square()
-    pairs = count > 1
+    pairs = present.sum(dim=0) > 1
     return Conflict(
         zeta=_cosine(pull, push),
         zeta_negatives=_cosine(pull, negative),
         residual=torch.where(some, residual, 1.0),
         chi=(1 - kept.sqrt()).clamp_min(0),
-        mu=float(((count * kept - 1) / (count - 1))[pairs].mean()),
+        # |V|^2 is the sum of w_n^2 and of w_m w_n times each cosine
+        mu=float(((count.square() * kept - squares) / (count.square() - squares))[pairs].mean()),
         chi_bound=max(float(1 - kept.mean().sqrt()), 0.0),
     )
 

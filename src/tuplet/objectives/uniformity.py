@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from itertools import combinations
 from typing import Literal
 
 import torch
@@ -33,15 +35,20 @@ class UniAlign(Objective):
 
     Args:
         anchor: the modality that the others are pulled to; the first name in sorted order when left out.
-        tau: Gaussian bandwidth, > 0; 0.07 in the paper, the softmax temperature 0.0049; CLIP's 0.07 is ``tau = 0.265``.
+        pairs: ``"anchor"``, or ``"all"``: alignment of every pair of modalities, averaged over which one is the anchor
+            (appendix C, table 4); no anchor then.
+        tau: Gaussian bandwidth, > 0; 0.07 in the paper, the softmax temperature 0.0049; CLIP's 0.07 is ``tau = 0.265``. Or one
+            per modality (appendix C): :math:`\tau_m` in ``U`` and, with ``"holder"``, :math:`1 / 2\tau_n^2` in alignment.
         temperature: the softmax temperature ``tau**2``, in place of ``tau``.
-        tau_ctr: bandwidth of the centroids' uniformity; ``tau`` when left out. The paper tried 0.01, 0.03 and 0.07.
+        tau_ctr: bandwidth of the centroids' uniformity; ``tau`` when left out, if it is one number. The paper tried 0.01,
+            0.03 and 0.07.
         weighting: ``"holder"``, the weights of the Hoelder divergence (equation 24) for small ``tau``:
             :math:`w_u = (M-1)/M, w_a = 1 / 2\tau^2`; ``"literal"``, equation 13 as printed: :math:`w_u = 1, w_a = 1 / (M-1)`.
         geometry: ``"euclidean"``, or ``"geodesic"``: angles in uniformity and alignment. The volume stays.
         reduction: ``"row"`` (equation 9) or ``"global"``, as in `tuplet.functional.divergence.uniformity`.
         uniformity: :math:`\lambda_u >= 0`.
         alignment: :math:`\lambda_a >= 0`.
+        centroid_weights: :math:`w_m` of equation 11, >= 0, for every modality; equal ones when left out.
         centroid: :math:`\lambda_c >= 0`. By default 0 with ``"holder"`` and 1 with ``"literal"`` (the paper's retrieval; 0.1
             for generation).
         volume: :math:`\lambda_v >= 0`, with the same defaults.
@@ -82,7 +89,8 @@ class UniAlign(Objective):
         self,
         *,
         anchor: str | None = None,
-        tau: float | None = None,
+        pairs: Literal["anchor", "all"] = "anchor",
+        tau: float | Mapping[str, float] | None = None,
         temperature: float | None = None,
         tau_ctr: float | None = None,
         weighting: Literal["holder", "literal"] = "holder",
@@ -90,6 +98,7 @@ class UniAlign(Objective):
         reduction: Literal["row", "global"] = "row",
         uniformity: float = 1.0,
         alignment: float = 1.0,
+        centroid_weights: Mapping[str, float] | None = None,
         centroid: float | None = None,
         volume: float | None = None,
         volume_eps: float = 1e-4,
@@ -100,24 +109,35 @@ class UniAlign(Objective):
         super().__init__()
         if tau is not None and temperature is not None:
             raise InputError(f"tau is {tau} and temperature is {temperature}; give one, temperature is tau**2")
+        one_of("pairs", pairs, ("anchor", "all"))
+        if pairs == "all" and (anchor is not None or detach_anchor):
+            raise InputError("pairs is 'all', which has no anchor; leave out anchor and detach_anchor")
         one_of("weighting", weighting, ("holder", "literal"))
         one_of("geometry", geometry, ("euclidean", "geodesic"))
         one_of("reduction", reduction, ("row", "global"))
         one_of("score_by", score_by, ("cosine", "volume"))
         size_of_block(block_size, 1)  # refused now, if at all
-        self.tau = _bandwidth(tau, temperature)
+        self.taus = {k: _bandwidth(v, None) for k, v in tau.items()} if isinstance(tau, Mapping) else None
+        self.tau = math.nan if isinstance(tau, Mapping) else _bandwidth(tau, temperature)
         self.tau_ctr = self.tau if tau_ctr is None else _bandwidth(tau_ctr, None)
         extra = 0.0 if weighting == "holder" else 1.0
         weights = {"uniformity": uniformity, "alignment": alignment, "centroid": centroid, "volume": volume}
         self.weights = {k: extra if w is None else float(w) for k, w in weights.items()}
         for name, weight in self.weights.items():
             in_range(name, weight, 0)
+        if self.weights["centroid"] and math.isnan(self.tau_ctr):
+            raise InputError("tau has one bandwidth per modality and the centroids have none; give tau_ctr")
+        for name, share in (centroid_weights or {}).items():
+            in_range(f"centroid_weights of {name!r}", share, 0)
+        if centroid_weights is not None and not any(centroid_weights.values()):
+            raise InputError("centroid_weights are all 0; give one of them a weight")
         if not any(self.weights.values()):
             raise InputError("uniformity, alignment, centroid and volume are all 0; give one of them a weight")
         in_range("volume_eps", volume_eps, 0)
         if reduction == "global":
             self.traits = replace(self.traits, rowwise=False)
-        self.anchor, self.weighting = anchor, weighting
+        self.anchor, self.weighting, self.pairs = anchor, weighting, pairs
+        self.centroid_weights = None if centroid_weights is None else {k: float(v) for k, v in centroid_weights.items()}
         self.geometry: Geometry = geometry
         self.reduction: Literal["row", "global"] = reduction
         self.volume_eps, self.detach_anchor, self.score_by = volume_eps, detach_anchor, score_by
@@ -130,6 +150,9 @@ class UniAlign(Objective):
             raise InputError(f"z has {len(emb)} row, UniAlign needs at least 2 to spread out; raise batch_size")
         if self.anchor is not None and self.anchor not in emb.modalities:
             raise InputError(f"anchor is {self.anchor!r}, expected one of {list(emb.modalities)}")
+        for name, given in (("tau", self.taus), ("centroid_weights", self.centroid_weights)):
+            if given is not None and set(given) != set(emb.modalities):
+                raise InputError(f"{name} names {sorted(given)}, but z has {list(emb.modalities)}; give a number for each")
         parts = {
             "uniformity": self._uniformity,
             "alignment": self._alignment,
@@ -145,7 +168,7 @@ class UniAlign(Objective):
         return self._mean_cosine(query, candidates)
 
     def _uniformity(self, emb: Embeddings) -> Tensor:
-        total = torch.stack([self._spread(emb, emb.z[k], rows_with(emb, [k]), self.tau) for k in emb.modalities]).sum()
+        total = torch.stack([self._spread(emb, emb.z[k], rows_with(emb, [k]), self._tau(k)) for k in emb.modalities]).sum()
         if self.weighting == "literal":
             return total
         m = _seen(emb)
@@ -163,7 +186,31 @@ class UniAlign(Objective):
             block_size=size_of_block(self.block_size, len(emb)),
         )
 
+    def _tau(self, name: str) -> float:
+        return self.tau if self.taus is None else self.taus[name]
+
+    def _pull(self, *names: str) -> float:
+        """Return the weight of alignment towards modalities: in the divergence that of their kernels, ``_all`` apart."""
+        return sum(1.0 if self.taus is None or self.weighting == "literal" else 0.5 / self.taus[k] ** 2 for k in names)
+
+    @property
+    def _all(self) -> float:
+        """Divide alignment by what one bandwidth for all contributes."""
+        return 2 * self.tau**2 if self.taus is None and self.weighting == "holder" else 1.0
+
     def _alignment(self, emb: Embeddings) -> Tensor:
+        return self._of_all_pairs(emb) if self.pairs == "all" else self._to_anchor(emb)
+
+    def _of_all_pairs(self, emb: Embeddings) -> Tensor:
+        """Average over anchors: pair ``(m, n)`` is pulled once towards each of the two."""
+        losses = []
+        for a, b in combinations(emb.modalities, 2):
+            apart = squared_distance(emb.z[a], emb.z[b], geometry=self.geometry)
+            losses.append(self._pull(a, b) * row_mean(apart, rows_with(emb, [a, b]), emb.rows))
+        total, m = torch.stack(losses).sum(), _seen(emb)
+        return total / (self._all * m) if self.weighting == "holder" else total / (m * (m - 1)).clamp_min(1)
+
+    def _to_anchor(self, emb: Embeddings) -> Tensor:
         """Pull every modality to its row's anchor: the first that the row has, in this order."""
         first = emb.modalities[0] if self.anchor is None else self.anchor
         whole = rows_with(emb, emb.modalities) is None
@@ -173,14 +220,18 @@ class UniAlign(Objective):
             z, here = emb.z[name], emb.present[name]
             target = hub.detach() if self.detach_anchor else hub
             apart = squared_distance(target, z, geometry=self.geometry)
-            losses.append(row_mean(apart, None if whole else anchored & here, emb.rows))
+            losses.append(self._pull(name) * row_mean(apart, None if whole else anchored & here, emb.rows))
             if not whole:
                 hub, anchored = torch.where(anchored[:, None], hub, z), anchored | here
         total = torch.stack(losses).sum()
-        return total / (2 * self.tau**2) if self.weighting == "holder" else total / (_seen(emb) - 1).clamp_min(1)
+        return total / self._all if self.weighting == "holder" else total / (_seen(emb) - 1).clamp_min(1)
 
     def _centroid(self, emb: Embeddings) -> Tensor:
-        total = torch.stack(_members(emb)).sum(dim=0)
+        members = torch.stack(_members(emb))  # (M, B, D)
+        if self.centroid_weights is not None:
+            shares = [self.centroid_weights[k] for k in emb.modalities]
+            members = members * members.new_tensor(shares)[:, None, None] * (len(shares) / sum(shares))
+        total = members.sum(dim=0)
         long = torch.linalg.vector_norm(total.detach(), dim=1) > SHORTEST
         valid = long if (several := _several(emb)) is None else long & several
         everywhere = not torch.compiler.is_compiling() and bool(valid.all())

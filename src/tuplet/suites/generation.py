@@ -32,9 +32,9 @@ class Generating(ByKind):
 
     words: str = "english"  # modality that asks
     drawn: tuple[str, ...] = ("noto", "fluent", "twemoji")  # styles of the decoder; samples are compared with the first
-    steps: int = 800  # of training the decoder
-    count: int = 128  # pictures per row of the table
-    euler: int = 12  # steps of the sampler
+    steps: int = 600  # of training the decoder
+    count: int = 96  # pictures per row of the table
+    euler: int = 10  # steps of the sampler
 
     def measure(
         self, model: AlignmentModel, objective: Objective | None, source: Source, task: Task, seed: int
