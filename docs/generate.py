@@ -46,6 +46,7 @@ ROOMS |= dict.fromkeys(
         "methods",
         "store",
         "sklearn",
+        "plot",
     ],
     (),
 )

@@ -49,6 +49,7 @@ _ROOMS = (
     "io",
     "nets",
     "objectives",
+    "plot",
     "sklearn",
     "store",
     "study",

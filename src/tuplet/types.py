@@ -12,6 +12,7 @@ from torch import Tensor
 from tuplet.errors import InputError as InputError
 from tuplet.errors import in_range as in_range
 from tuplet.errors import one_of as one_of
+from tuplet.frames import html
 
 Kind = Literal["vector", "sequence", "padded", "image", "signal", "text"]
 """What a row of a modality is: numbers without order, steps ``(T, d)``, steps padded with zeros ``(T, d)``, a picture
@@ -175,6 +176,10 @@ class Embeddings:
 
     def __repr__(self) -> str:
         return _rows_repr("Embeddings", self, {k: v.shape[1:] for k, v in self.z.items()})
+
+    def _repr_html_(self) -> str:
+        rows = [{"modality": k, "width": int(self.z[k].shape[1]), "items": int(self.present[k].sum())} for k in self.modalities]
+        return html(f"{len(self)} items", rows)
 
     @property
     def modalities(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from tuplet.data._scaling import Column
 from tuplet.data._sparse import Sparse
 from tuplet.data.preprocessing import Modality, Preprocessing
 from tuplet.data.splits import PARTS, Split
+from tuplet.frames import html
 from tuplet.types import Batch, InputError, in_range, kind_of, one_of
 
 Part = Literal["train", "val", "test"]
@@ -136,6 +137,16 @@ class Source:
         if notes := len(self.provenance.notes):
             lines.append(f"  {notes} note{'s' * (notes > 1)} in .provenance.notes")
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        kinds = {k: m.kind or kind_of(m.shape) or "" for k, m in self.modalities.items()}
+        gone = {k: int((~v).sum()) for k, v in self.present.items()}
+        rows = [
+            {"modality": k, "shape": " x ".join(map(str, m.shape)), "kind": kinds[k], "unit": m.unit, "absent rows": gone[k]}
+            for k, m in self.modalities.items()
+        ]
+        first, *_ = repr(self).splitlines()
+        return html(f"{first}; target: {', '.join(self.targets) or 'none'}", rows)
 
     def _described(self, name: str) -> str:
         about, here = self.modalities[name], self.present[name]

@@ -18,6 +18,7 @@ from tuplet.evaluate.features import pixels
 from tuplet.evaluate.probe import few_shot_probe, linear_probe, mlp_probe
 from tuplet.evaluate.retrieval import Score, mean_cosine, retrieve
 from tuplet.evaluate.subset import joined, subset_probes, subsets
+from tuplet.frames import Listed
 from tuplet.model import AlignmentModel
 from tuplet.model.embedding import embed
 from tuplet.types import Embeddings, InputError, Loss
@@ -57,7 +58,7 @@ def evaluate(
     part: Literal["train", "val", "test"] = "test",
     which: Sequence[tuple[str, ...]] | None = None,
     relevance: str = "instance",
-) -> list[Result]:
+) -> Listed[Result]:
     """Evaluate a trained model on a source's test rows.
 
     Args:
@@ -70,7 +71,8 @@ def evaluate(
         relevance: as in `retrieve`.
 
     Returns:
-        The results. Retrieval is leave-one-out: each modality from all the others and back.
+        The results, a list; ``.to_frame()`` makes a pandas frame of it. Retrieval is leave-one-out: each modality from all the
+        others and back.
 
     Raises:
         InputError: if the source has no such target, or several and none is named.
@@ -86,25 +88,27 @@ def evaluate(
     parts = {name: embed(model, getattr(source, name)) for name in ("train", "val", "test")}
     own = getattr(objective, "score", None)
     name = target_of_probes(source, target)
-    return [
-        *(
-            probe_results(*[(e.h, e.target[name]) for e in parts.values()], which=which, groups=unit_ids(source, "test"))
-            if name
-            else ()
-        ),
-        *retrieval_results(
-            parts[part],
-            {"cosine": mean_cosine} | ({"own": own} if own else {}),
-            relevance=relevance,
-            groups=unit_ids(source, part),
-        ),
-        *space_results(parts[part]),
-    ]
+    return Listed[Result](
+        (
+            *(
+                probe_results(*[(e.h, e.target[name]) for e in parts.values()], which=which, groups=unit_ids(source, "test"))
+                if name
+                else ()
+            ),
+            *retrieval_results(
+                parts[part],
+                {"cosine": mean_cosine} | ({"own": own} if own else {}),
+                relevance=relevance,
+                groups=unit_ids(source, part),
+            ),
+            *space_results(parts[part]),
+        )
+    )
 
 
 def evaluate_inputs(
     source: Source, *, target: str | None = None, which: Sequence[tuple[str, ...]] | None = None
-) -> list[Result]:
+) -> Listed[Result]:
     """Evaluate the scaled inputs themselves: what probes read without any encoder.
 
     Args:
@@ -136,7 +140,7 @@ def evaluate_inputs(
     )
     if not probed and not found:
         raise InputError(f"{source.name} has no target; inputs of different shapes have nothing else to compare")
-    return [*probed, *found]
+    return Listed[Result]([*probed, *found])
 
 
 def probe_results(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations, permutations
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from tuplet.diagnose import (
 from tuplet.diagnose.hubness import counted
 from tuplet.evaluate._verdict import notes, share, verdict
 from tuplet.evaluate.retrieval import Retrieval, Score, mean_cosine, retrieve
+from tuplet.frames import frame, html
 from tuplet.functional.rows import unit
 from tuplet.types import Embeddings, InputError, in_range
 
@@ -34,7 +36,7 @@ LIST = 10
 """Places in which a candidate counts as found, for hubs."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Inspection:
     """What `inspect` found.
 
@@ -74,6 +76,20 @@ class Inspection:
     def worst(self) -> tuple[Side, Side]:
         """Return the direction between single modalities with the lowest ``R@10``."""
         return min((d for d in self.directions if len(d[0]) == 1), key=lambda d: self.directions[d].values["R@10"])
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the numbers of every direction of search."""
+        return [{"query": "+".join(q), "candidates": c[0], **r.values, "pool": r.pool} for (q, c), r in self.directions.items()]
+
+    def to_frame(self) -> Any:
+        """Return a pandas frame, a row per direction of search."""
+        return frame(self.rows())
+
+    def __repr__(self) -> str:
+        return f"Inspection({self.verdict})"
+
+    def _repr_html_(self) -> str:
+        return html(self.verdict, self.rows())
 
     @property
     def verdict(self) -> str:

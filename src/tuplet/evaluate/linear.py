@@ -7,6 +7,7 @@ from torch import nn
 
 from tuplet.data import Source
 from tuplet.evaluate.evaluation import Result, evaluate, evaluate_inputs, target_of_probes
+from tuplet.frames import Listed
 from tuplet.model import AlignmentModel, linear_maps
 from tuplet.types import InputError
 
@@ -84,5 +85,5 @@ def baselines(source: Source, *, target: str | None = None, dim: int = 64, seed:
                 else evaluate(linear_baseline(source, dim=dim), None, source, target=target)
             )
         except InputError:
-            rows[name] = []
+            rows[name] = Listed()
     return {k: rows[k] for k in ("inputs", "random", "linear")}

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tuplet.frames import Listed
 from tuplet.study._cell import CRITERION, run_cell
 from tuplet.study._ledger import Ledger
 from tuplet.study._run import Report, run, silent
@@ -101,7 +102,7 @@ def run_suite(
     only: Sequence[str] = (),
     workers: int | None = None,
     report: Report = silent,
-) -> list[Record]:
+) -> Listed[Record]:
     """Run the missing cells of a suite.
 
     Args:
@@ -114,7 +115,8 @@ def run_suite(
         report: told after each cell.
 
     Returns:
-        The records of all finished cells of this selection, trials left out, in a fixed order.
+        The records of all finished cells of this selection, trials left out, in a fixed order: a list, of which
+        ``.to_frame()`` makes a pandas frame.
 
     Raises:
         InputError: for an unknown entry, a folder of another suite or with damaged cells, or cells that did not share one
@@ -137,7 +139,7 @@ def run_suite(
         report=report,
         asked=(seeds, only),
     )
-    records = [r for r in found if not r.variant.startswith("trial-")]
+    records = Listed[Record](r for r in found if not r.variant.startswith("trial-"))
     check_budget(records)
     return records
 

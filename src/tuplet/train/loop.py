@@ -6,18 +6,24 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from tuplet.data import Rows
+from tuplet.frames import html
 from tuplet.model import AlignmentModel
+from tuplet.plot import history
 from tuplet.train._frozen import mixes_rows, train_unfrozen
 from tuplet.train._needs import View
 from tuplet.train._session import Session
 from tuplet.train._validate import best_epoch, lacks_pairs
 from tuplet.train.config import TrainConfig
 from tuplet.types import Embeddings, InputError, Loss
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, repr=False)
@@ -53,6 +59,14 @@ class Run:
             parts += [f"{name} {entry[name]:.4g}" for name in ("loss", "val") if name in entry]
         parts += ["stopped by Ctrl-C"] if self.stopped else []
         return f"Run({', '.join(parts)}, {self.seconds:.1f} s{f', out={str(self.out)!r}' if self.out else ''})"
+
+    def _repr_html_(self) -> str:
+        kept = ("epoch", "loss", "val", "seconds")
+        return html(repr(self), [{k: e[k] for k in kept if k in e} for e in self.history[-5:]])
+
+    def plot(self) -> Figure:
+        """Draw training and validation loss by epoch, as a matplotlib figure."""
+        return history(self.history, best=self.best)
 
 
 def fit(
