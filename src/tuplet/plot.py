@@ -110,7 +110,8 @@ def neighbours(emb: Embeddings, query: int, *, modality: str | None = None, k: i
         axis.invert_yaxis()
         place = (rows[order] == query).nonzero()
         said = f"match at place {int(place[0, 0]) + 1} of {len(rows)}" if len(place) else "has no match"
-        axis.set(title=f"{asked} -> {other}: {said}", xlabel="cosine")
+        axis.set_title(f"{asked} -> {other}: {said}", fontsize="small")
+        axis.set_xlabel("cosine")
     return figure
 
 

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 
 from tests.train.toys import model, source
 from tuplet import InputError
-from tuplet.evaluate import evaluate, evaluate_inputs, few_shot_probe, linear_probe, mlp_probe, subset_probes, subsets
+from tuplet.evaluate import evaluate, evaluate_inputs, few_shot_probe, linear_probe, mlp_probe, subset_probes, subsets, summary
+from tuplet.evaluate.evaluation import probe_results
 from tuplet.objectives import OneVsAll
 
 
@@ -128,3 +130,29 @@ def test_evaluate_reports_every_number_with_its_chance_and_pool():
     assert {r.metric for r in evaluate_inputs(s)} == {"probe/linear", "probe/mlp", "probe/few_shot", "subset"}
     with pytest.raises(InputError, match="target is 'nope'"):
         evaluate(model(), None, s, target="nope")
+
+
+def test_unequal_classes_have_measures_that_a_large_class_cannot_flatter():
+    rng = np.random.default_rng(0)
+    y = torch.from_numpy(np.repeat([0, 1, 2], [140, 40, 20]))
+    x = torch.from_numpy(rng.normal(size=(200, 4)) + 0.8 * np.eye(3, 4)[y]).float()
+    train, test = (x[::2], y[::2]), (x[1::2], y[1::2])
+    probe = linear_probe(train, test)
+    hits = torch.from_numpy(probe.items)
+    assert np.isclose(probe.beside["balanced"], np.mean([hits[test[1] == c].mean() for c in range(3)]))
+    assert probe.beside["balanced"] < probe.value
+    standard = (test[0] - train[0].mean(dim=0)) / train[0].std(dim=0, correction=0)
+    scaled = (train[0] - train[0].mean(dim=0)) / train[0].std(dim=0, correction=0)
+    scores = LogisticRegression(C=1 / (0.01 * 100), max_iter=5000).fit(scaled, train[1]).predict_proba(standard)
+    areas = []
+    for c in range(3):
+        own, rest = scores[test[1] == c, c], scores[test[1] != c, c]
+        areas.append((own[:, None] > rest).mean() + 0.5 * (own[:, None] == rest).mean())
+    assert np.isclose(probe.beside["auroc"], np.mean(areas), atol=2e-3)
+    found = {r.metric: r for r in probe_results(*[({"a": a}, b) for a, b in (train, test, test)])}
+    assert found["probe/linear/balanced"].value == probe.beside["balanced"]
+    assert found["probe/linear/balanced"].chance == 1 / 3
+    assert (found["probe/mlp/auroc"].chance, found["probe/mlp/auroc"].pool) == (0.5, 100)
+    assert "linear probe, AUROC" in summary(list(found.values()))
+    for even in (torch.arange(200) % 2, (torch.arange(200) % 5 < 3).long()):  # 120 to 80 is not yet unequal
+        assert linear_probe((x, even), (x, even)).beside == {}

@@ -29,8 +29,8 @@ class Result:
     """One number of an evaluation.
 
     Attributes:
-        metric: ``probe/linear``, ``probe/mlp``, ``probe/few_shot``, ``subset``, ``retrieval/own/R@1``,
-            ``retrieval/cosine/mAP``, ``cosine/mean`` ...
+        metric: ``probe/linear``, ``probe/mlp``, ``probe/few_shot`` (and, of unequal classes, ``probe/linear/balanced`` and
+            ``probe/linear/auroc``), ``subset``, ``retrieval/own/R@1``, ``retrieval/cosine/mAP``, ``cosine/mean`` ...
         value: its value.
         detail: the subset or direction it belongs to (``a+b``, ``a+b->c``), ``mean`` over directions, or empty.
         higher: whether higher is better.
@@ -166,7 +166,12 @@ def probe_results(
     }
     rows = [(metric, "", probe, True) for metric, probe in found.items()]
     rows += [("subset", "+".join(subset), probe, False) for subset, probe in by_subset.items()]
-    return [
+    beside = [
+        Result(f"{metric}/{k}", v, chance=0.5 if k == "auroc" else 1 / len(np.unique(test[1])), pool=len(p.items))
+        for metric, p in found.items()
+        for k, v in p.beside.items()
+    ]
+    return beside + [
         Result(
             metric,
             p.value,

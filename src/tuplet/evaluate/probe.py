@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from tuplet.types import InputError
 
 PENALTY = 0.01
 HIDDEN, BATCH, LR = 128, 128, 2e-3
+UNEQUAL = 1.5
+"""Test rows of the largest class over those of the smallest from which accuracy alone misleads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +30,15 @@ class Probe:
         value: its value.
         chance: the same metric of a predictor that sees no input: the most frequent training class, or the training mean.
         items: float64 ``(n_test,)``: 1 or 0 per row for accuracy, squared error for mse. Their mean is ``value``.
+        beside: where the largest class has more than 1.5 times as many test rows as the smallest: ``balanced`` (mean accuracy
+            of the classes) and ``auroc`` (area under the ROC curve of each class against the rest, averaged; chance 0.5).
     """
 
     metric: str
     value: float
     chance: float
     items: NDArray[np.float64]
+    beside: dict[str, float] = field(default_factory=dict)
 
 
 def linear_probe(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> Probe:
@@ -67,7 +72,9 @@ def linear_probe(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> P
     from sklearn.linear_model import LogisticRegression
 
     fitted = LogisticRegression(C=1 / (PENALTY * len(x)), max_iter=5000, tol=1e-3).fit(x, y.numpy())
-    return _classified(np.asarray(fitted.predict(x_test)), y, y_test)
+    scores = np.zeros((len(x_test), width_of(y)))
+    scores[:, fitted.classes_] = fitted.predict_proba(x_test)
+    return _classified(np.asarray(fitted.predict(x_test)), scores, y, y_test)
 
 
 def mlp_probe(
@@ -128,7 +135,7 @@ def mlp_probe(
         predicted = net(x_test)
     if y.is_floating_point():
         return _regressed(predicted.double().numpy(), y, y_test)
-    return _classified(predicted.argmax(dim=1).numpy(), y, y_test)
+    return _classified(predicted.argmax(dim=1).numpy(), predicted.softmax(dim=1).double().numpy(), y, y_test)
 
 
 def few_shot_probe(
@@ -179,12 +186,23 @@ def _standardised(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> 
     return (x - mean) / deviation, y, (x_test - mean) / deviation, y_test
 
 
-def _classified(predicted: NDArray[np.int64], y: Tensor, y_test: Tensor) -> Probe:
+def _classified(predicted: NDArray[np.int64], scores: NDArray[np.float64], y: Tensor, y_test: Tensor) -> Probe:
     hits = (predicted == y_test.numpy()).astype(np.float64)
     counts = y.bincount()
     common = (counts == counts.max()).nonzero()[:, 0]  # of equally frequent classes, one drawn at random
     chance = float((y_test[:, None] == common).double().mean())
-    return Probe("accuracy", float(hits.mean()), chance, hits)
+    return Probe("accuracy", float(hits.mean()), chance, hits, _beside(predicted, scores, y_test.numpy()))
+
+
+def _beside(predicted: NDArray[np.int64], scores: NDArray[np.float64], y: NDArray[np.int64]) -> dict[str, float]:
+    """Measure what a large class cannot flatter, from classes and scores ``(n, classes)``; nothing where they are even."""
+    from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+
+    classes, counts = np.unique(y, return_counts=True)
+    if len(classes) < 2 or counts.max() <= UNEQUAL * counts.min():
+        return {}
+    areas = [roc_auc_score(y == c, scores[:, c]) for c in classes]
+    return {"balanced": float(balanced_accuracy_score(y, predicted)), "auroc": float(np.mean(areas))}
 
 
 def _regressed(predicted: NDArray[np.float64], y: Tensor, y_test: Tensor) -> Probe:

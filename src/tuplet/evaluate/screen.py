@@ -15,6 +15,8 @@ WIDTH = 80
 """Characters of a line in a terminal."""
 LINES = {
     "probe/linear": "linear probe, all modalities",
+    "probe/linear/balanced": "linear probe, balanced accuracy",
+    "probe/linear/auroc": "linear probe, AUROC",
     "probe/mlp": "MLP probe, all modalities",
     "probe/few_shot": "linear probe, few labels",
     "retrieval/own/R@1": "R@1, the objective's own score",
@@ -41,6 +43,8 @@ LEGEND = {
     "linear": "linear: regularised CCA in closed form",
     "retrieval/own/R@1": "own score: as the objective compares",
     "retrieval/cosine/R@1": "R@1: share of queries whose match is found first",
+    "probe/linear/balanced": "balanced: mean accuracy of the classes",
+    "probe/linear/auroc": "AUROC: area under the ROC curve, class against rest",
     "chance": "chance: by guessing",
     "space/centroid_gap": "gap: between the centres of modalities",
     "space/effective_rank": "directions in use: dimensions that the space fills",
