@@ -2,6 +2,8 @@
 
 ``python benchmarks/generation.py --out DIR [--steps 3000] [--seed 0]`` trains the space (the cone, begun as the closed
 form) and the decoder, which is kept in DIR, and writes ``report.html``: 20 concepts seen in training, then 20 unseen ones.
+The decoder learns every drawing from every vector of its concept, names included. Those of ``uni-align-sim`` learn from the
+vectors of drawings only.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tuplet import Embeddings
+from tuplet import Batch, Embeddings
 from tuplet.data import SOURCES, Source
 from tuplet.datasets.emoji import contents
 from tuplet.evaluate import embed
@@ -52,10 +54,7 @@ def main() -> None:
     if (args.out / "decoder.safetensors").is_file():
         decoder = load_decoder(args.out)
     else:
-        rows, space = source.train[slice(0, len(source.train))], spaces["train"]
-        here = [space.present[k] for k in ARTISTS]
-        z, pictures = (torch.cat([v[k][p] for k, p in zip(ARTISTS, here, strict=True)]) for v in (space.z, rows.inputs))
-        style = torch.cat([torch.full((int(p.sum()),), i) for i, p in enumerate(here)])
+        z, pictures, style = examples(source.train[slice(0, len(source.train))], spaces["train"])
         decoder = Decoder(z.shape[1], styles=len(ARTISTS), widths=(32, 48, 64))
         began = time.perf_counter()
 
@@ -79,6 +78,17 @@ def main() -> None:
         sections=sections,
     )
     print(f"report: {page}")
+
+
+def examples(rows: Batch, space: Embeddings) -> tuple[Tensor, Tensor, Tensor]:
+    """Pair every drawing with every vector of its concept: its own, those of other drawings, those of names."""
+    found = []
+    for i, drawn in enumerate(ARTISTS):
+        for asked in space.modalities:
+            there = space.present[drawn] & space.present[asked]
+            found.append((space.z[asked][there], (255 * rows.inputs[drawn][there]).byte(), torch.full((int(there.sum()),), i)))
+    z, pictures, style = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return z, pictures, style
 
 
 def sheets(source: Source, spaces: dict[str, Embeddings], decoder: Decoder, part: str, guidance: float, seed: int) -> Sheet:

@@ -94,6 +94,26 @@ def test_distance_is_bounded_by_every_start_and_above_the_best_permutation():
             assert best - 1e-12 <= float(match.value) <= float(gromov_value(Kx[None], Ky[None], first)) + 1e-12
 
 
+def test_restarts_come_nearer_to_the_best_permutation_and_keep_masses():
+    gaps = []
+    for seed in range(6):
+        K, L = kernels(2, 6, seed=seed, noise=5.0)
+        best = min(float((K - L[list(o)][:, list(o)]).square().mean()) for o in permutations(range(6)))
+        one, many = (float(gromov_wasserstein(K, L, restarts=r).value) for r in (0, 30))
+        assert best - 1e-9 <= many <= one + 1e-12
+        gaps.append((one - best, many - best))
+    assert sum(m for _, m in gaps) < 0.25 * sum(o for o, _ in gaps)
+    p, q = torch.tensor([0.5, 0.3, 0.2, 0.0]).double(), torch.tensor([0.1, 0.6, 0.3]).double()
+    K, L = kernels(2, 4)[0], kernels(2, 3, seed=1)[1]
+    for coupling in ("gw", "entropic"):
+        found = [gromov_wasserstein(K, L, p=p, q=q, coupling=coupling, restarts=r) for r in (0, 5)]
+        for match in found:
+            torch.testing.assert_close(match.plan.sum(dim=1), p)
+            torch.testing.assert_close(match.plan.sum(dim=0), q)
+        assert found[1].value + found[1].divergence <= found[0].value + found[0].divergence + 1e-9
+        torch.testing.assert_close(gromov_wasserstein(K, L, p=p, q=q, coupling=coupling, restarts=5).plan, found[1].plan)
+
+
 def test_distance_is_zero_from_itself_and_symmetric():
     Kx, Ky = kernels(2, 12)
     assert abs(float(gromov_wasserstein(Kx, Kx).value)) < 1e-14

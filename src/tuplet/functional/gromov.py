@@ -6,7 +6,7 @@ autograd. Rows of mass 0 take no part, which is how kernels of fewer rows join a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -60,6 +60,7 @@ def gromov_wasserstein(
     epsilon: float = 0.001,
     iterations: int = 200,
     tol: float = 1e-9,
+    restarts: int = 0,
 ) -> Matching:
     r"""Squared-loss Gromov-Wasserstein distance between kernels.
 
@@ -82,6 +83,8 @@ def gromov_wasserstein(
             variance of the entries over :math:`\log N`.
         iterations: largest number of assignments or mirror steps.
         tol: gain of the distance (``"gw"``) or change of the plan (``"entropic"``) at which to stop.
+        restarts: further starts, from rows in random orders that are the same in every call; the best plan of all counts. For
+            kernels that are not paired, where one start ends in a poor optimum.
 
     Returns:
         The `Matching`; its value is differentiable in both kernels at a fixed plan (the envelope theorem), and without the
@@ -104,6 +107,7 @@ def gromov_wasserstein(
         (0.0, [1, 2, 0])
     """
     in_range("iterations", iterations, 1)
+    in_range("restarts", restarts, 0)
     one_of("coupling", coupling, ("gw", "entropic", "identity"))
     if not epsilon > 0:
         raise InputError(f"epsilon is {epsilon}, expected a number > 0; it smooths the plan")
@@ -122,17 +126,38 @@ def gromov_wasserstein(
         first = start.detach().double().expand(count, -1, -1) if isinstance(start, Tensor) else start_plan(a, b, start)
         if first.shape[1:] != (a.shape[1], b.shape[1]):
             raise InputError(f"start has shape {tuple(first.shape[1:])}, expected {(a.shape[1], b.shape[1])}")
-        plan = gromov_plan(
-            Kx.detach().double(), Ky.detach().double(), a, b, first, epsilon * (coupling == "entropic"), iterations, tol
-        )
+        smoothing = epsilon * (coupling == "entropic")
+        given = Kx.detach().double(), Ky.detach().double(), a, b
+        plan = gromov_plan(*given, first, smoothing, iterations, tol)
+        for other in _shuffled(a, b, restarts):
+            found = gromov_plan(*given, other, smoothing, iterations, tol)
+            costs = [gromov_value(*given[:2], t) + smoothing * _divergence(t, a, b) for t in (plan, found)]
+            plan = torch.where((costs[1] < costs[0])[:, None, None], found, plan)
     plan = plan.to(Kx.dtype)
     value = gromov_value(Kx, Ky, plan)
     divergence = value.new_zeros(count)
     if coupling == "entropic":
-        product = a[:, :, None] * b[:, None, :]
-        ratio = torch.where(plan > 0, plan / product.clamp_min(1e-30), 1.0)
-        divergence = epsilon * (plan * ratio.log()).sum(dim=(1, 2)).to(value.dtype)
+        divergence = epsilon * _divergence(plan, a, b).to(value.dtype)
     return Matching(value[0], plan[0], divergence[0]) if single else Matching(value, plan, divergence)
+
+
+def _shuffled(p: Tensor, q: Tensor, count: int) -> Iterator[Tensor]:
+    """Draw starts: an order of rows on both sides that are then matched greedily, each full until its mass is used up."""
+    draw = torch.Generator().manual_seed(0)
+    for _ in range(count):
+        left, right = (torch.randperm(m.shape[1], generator=draw).to(m.device) for m in (p, q))
+        upper, lower = p[:, left].cumsum(dim=1), q[:, right].cumsum(dim=1)
+        # mass of a row lies between its cumulated sums; a plan is the overlap of two rows' intervals
+        high = torch.minimum(upper[:, :, None], lower[:, None, :])
+        low = torch.maximum((upper - p[:, left])[:, :, None], (lower - q[:, right])[:, None, :])
+        plan = (high - low).clamp_min(0)
+        yield plan[:, left.argsort()][:, :, right.argsort()]
+
+
+def _divergence(plan: Tensor, p: Tensor, q: Tensor) -> Tensor:
+    """Return KL of plans to the product of their masses, ``(S,)``."""
+    ratio = torch.where(plan > 0, plan / (p[:, :, None] * q[:, None, :]).clamp_min(1e-30), 1.0)
+    return (plan * ratio.log()).sum(dim=(1, 2))
 
 
 def gromov_barycenter(

@@ -229,10 +229,10 @@ def fit_decoder(
     shape = (len(z), decoder.channels, decoder.side, decoder.side)
     if tuple(pictures.shape) != shape:
         raise InputError(f"pictures have shape {tuple(pictures.shape)}, expected {shape}; resize them")
-    x = pictures.float() / (1 if pictures.is_floating_point() else 255)
-    if not bool(((x >= 0) & (x <= 1)).all()):
+    white = 1.0 if pictures.is_floating_point() else 255.0
+    if not bool(((pictures >= 0) & (pictures <= white)).all()):
         raise InputError("pictures have values outside 0 to 1; divide by their largest, or give bytes")
-    x, z = 2 * x - 1, nn.functional.normalize(z.float(), dim=1)
+    z = nn.functional.normalize(z.float(), dim=1)
     draw = torch.Generator().manual_seed(config.seed)
     optimiser = torch.optim.AdamW(decoder.parameters(), lr=config.lr, weight_decay=0.01)
     warm = max(1, config.steps // 20)
@@ -247,11 +247,12 @@ def fit_decoder(
     for step in range(config.steps):
         rows = torch.randperm(len(z), generator=draw)[:n]
         level = torch.randn(n, generator=draw).sigmoid()  # most often in the middle, where learning is hardest
-        noise = torch.randn(x[rows].shape, generator=draw)
+        x = 2 / white * pictures[rows].float() - 1
+        noise = torch.randn(x.shape, generator=draw)
         shown = torch.rand(n, generator=draw) >= config.drop
         s = level[:, None, None, None]
-        velocity = decoder((1 - s) * x[rows] + s * noise, level, z[rows], styles[rows], shown)
-        loss = mse_loss(velocity, noise - x[rows])
+        velocity = decoder((1 - s) * x + s * noise, level, z[rows], styles[rows], shown)
+        loss = mse_loss(velocity, noise - x)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()

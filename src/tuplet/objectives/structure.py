@@ -43,6 +43,7 @@ class Structure(Objective):
         epsilon: smoothing of ``"entropic"``, > 0, in units of squared kernel entries. Above about the variance of the kernels'
             entries over log B nothing is matched.
         rounds: turns between consensus and plans, for ``"gw"`` and ``"entropic"``.
+        restarts: further random starts of each match of an embedding kernel, as in `gromov_wasserstein`.
 
     Raises:
         InputError: for a bad option, learned weights without names, or fewer than two modalities or rows.
@@ -84,6 +85,7 @@ class Structure(Objective):
         entropy: float = 0.01,
         epsilon: float = 0.001,
         rounds: int = 5,
+        restarts: int = 0,
     ) -> None:
         super().__init__()
         for kernel in kernels.values() if isinstance(kernels, Mapping) else [kernels]:
@@ -92,6 +94,7 @@ class Structure(Objective):
         one_of("embedding", embedding, ("rbf", "linear"))
         one_of("coupling", coupling, ("identity", "gw", "entropic"))
         in_range("rounds", rounds, 1)
+        in_range("restarts", restarts, 0)
         for name, value in (("entropy", entropy), ("epsilon", epsilon)):
             if not value > 0:
                 raise InputError(f"{name} is {value}, expected a number > 0")
@@ -109,7 +112,7 @@ class Structure(Objective):
         self.fixed = None if isinstance(weights, str) else dict(weights)
         self.modalities = None if modalities is None else tuple(sorted(modalities))
         self.logits = None if modalities is None else nn.Parameter(torch.zeros(len(modalities)))
-        self.entropy, self.epsilon, self.rounds = entropy, epsilon, rounds
+        self.entropy, self.epsilon, self.rounds, self.restarts = entropy, epsilon, rounds, restarts
         self.traits = Traits(
             symmetric=not self.kernels and self.fixed is None,
             rowwise=False,
@@ -203,7 +206,9 @@ class Structure(Objective):
         p = everyone / everyone.sum().clamp_min(1) * (masses.sum(dim=1, keepdim=True) > 0)
 
         def matched(start: Tensor | Literal["product"]) -> Tensor:
-            found = gromov_wasserstein(C, K, p=p, q=masses, coupling=self.coupling, start=start, epsilon=self.epsilon, tol=1e-9)
+            found = gromov_wasserstein(
+                C, K, p=p, q=masses, coupling=self.coupling, start=start, epsilon=self.epsilon, tol=1e-9, restarts=self.restarts
+            )
             return found.value + found.divergence
 
         own = matched(plans)  # rows matched as the inputs were
