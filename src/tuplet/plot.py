@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from tuplet.diagnose import LayerMap
 from tuplet.functional.rows import unit
 from tuplet.types import Embeddings, InputError, in_range
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["history", "neighbours", "space"]
+__all__ = ["history", "layers", "neighbours", "space"]
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#7f7f7f")
 JOINED = 100
 """Items whose embeddings are joined by a line."""
@@ -112,6 +113,30 @@ def neighbours(emb: Embeddings, query: int, *, modality: str | None = None, k: i
         said = f"match at place {int(place[0, 0]) + 1} of {len(rows)}" if len(place) else "has no match"
         axis.set_title(f"{asked} -> {other}: {said}", fontsize="small")
         axis.set_xlabel("cosine")
+    return figure
+
+
+def layers(found: LayerMap) -> Figure:
+    """Draw which layers of two networks hold the same.
+
+    Args:
+        found: from `tuplet.diagnose.layer_cka`.
+
+    Returns:
+        A matplotlib figure: a row per layer of the first network, a column per layer of the second one.
+
+    Example:
+        >>> from tuplet.diagnose import layer_cka
+        >>> net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh())
+        >>> layers(layer_cka(net, net, [(range(9), torch.randn(9, 4))])).axes[0].get_title()
+        'CKA of layers, 9 rows'
+    """
+    figure, (axis,) = _figure(1, (2.2 + 0.3 * len(found.b), 1.6 + 0.3 * len(found.a)))
+    image = axis.imshow(found.values.numpy(), vmin=0, vmax=1, cmap="viridis")
+    axis.set_xticks(range(len(found.b)), found.b, rotation=90)
+    axis.set_yticks(range(len(found.a)), found.a)
+    axis.set_title(f"CKA of layers, {found.n} rows")
+    figure.colorbar(image, ax=axis)
     return figure
 
 

@@ -3,6 +3,7 @@
 from tuplet.diagnose.conflicts import Conflict, conflict
 from tuplet.diagnose.correlation import Dependence, dependence
 from tuplet.diagnose.hubness import Hubs, hubs
+from tuplet.diagnose.layers import LayerMap, layer_cka
 from tuplet.diagnose.measures import (
     alignment,
     centroid_gap,
@@ -22,6 +23,7 @@ __all__ = [
     "Conflict",
     "Dependence",
     "Hubs",
+    "LayerMap",
     "Mixture",
     "Moments",
     "Score",
@@ -36,6 +38,7 @@ __all__ = [
     "effective_rank",
     "forces",
     "hubs",
+    "layer_cka",
     "lcs_knn",
     "mixture",
     "modality_auc",
