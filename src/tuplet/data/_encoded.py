@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuplet.data._columns import as_array
+from tuplet.data._mapped import Mapped
 from tuplet.data._sparse import Sparse
 from tuplet.types import InputError
 
@@ -28,7 +29,8 @@ def encode_rows(
             raise InputError(f"encode (--tower) names {name!r}, expected some of {sorted(arrays)}")
         if isinstance(arrays[name], Sparse):
             raise InputError(f"modalities[{name!r}] is a sparse matrix, which no tower reads; leave its tower out")
-        raw = as_array(f"modalities[{name!r}]", arrays[name])
+        given = arrays[name]
+        raw = given[:] if isinstance(given, Mapped) else as_array(f"modalities[{name!r}]", given)
         here = present.get(name)
         if here is None or here.all():
             arrays[name] = function(raw, rates.get(name))

@@ -16,6 +16,7 @@ from tuplet.data._cells import column_values
 from tuplet.data._columns import as_array, as_strings, is_frame, is_series, is_text
 from tuplet.data._grouping import Grouped, grouped, says
 from tuplet.data._join import join, one_column
+from tuplet.data._large import Large, in_shares
 from tuplet.data._media import picture_paths, read_pictures, sound_paths
 from tuplet.data._named import Known, from_named
 from tuplet.data._npz import members
@@ -133,6 +134,16 @@ def gathered(x: Any, asked: Mapping[str, Any], *, where: str = "the table", fold
             )
         parts = {k: as_table(f"{where}: {k}", v) for k, v in x.items()}
         x, found.part = joined(where, parts), np.repeat([PARTS[k] for k in parts], [t.num_rows for t in parts.values()])
+    if isinstance(x, Large):
+        part = in_shares(x, asked, _apart(asked))
+        if part is None:
+            _one_table(found, where, read_table(x.path), asked, folder)
+            return found
+        for k, v in part.arrays.items():
+            found.add(k, v, folder)
+        found.offered += list(part.arrays)[:50]
+        found.update(part)
+        return found
     if is_frame(x) or is_table(x):
         _one_table(found, where, x, asked, folder)
         return found

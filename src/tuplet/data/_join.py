@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuplet.data._columns import as_array, is_frame, is_missing, is_series
-from tuplet.data._sparse import Sparse
+from tuplet.data._mapped import ByRow
 from tuplet.types import InputError
 
 Ids = tuple[Any, ...]
@@ -98,7 +98,7 @@ def join(
         place = {row: i for i, row in enumerate(rows)}
         at = np.array([place.get(row, -1) for row in order])
         values, place_of = modalities[name], np.maximum(at, 0)
-        sparse = isinstance(values, Sparse)
+        sparse = isinstance(values, ByRow)
         arrays[name] = values.take(place_of) if sparse else as_array(f"modalities[{name!r}]", values)[place_of]
         if (at < 0).any() or name in given:
             here[name] = (at >= 0) & (given[name][place_of] if name in given else True)
@@ -155,7 +155,7 @@ def _ids(name: str, values: Any, given: Any, shared: str) -> Ids | None:
     if given is None and not (is_frame(values) or is_series(values)):
         return None
     if given is not None and shared:
-        n = len(values) if isinstance(values, Sparse) else len(as_array(f"modalities[{name!r}]", values))
+        n = len(values) if isinstance(values, ByRow) else len(as_array(f"modalities[{name!r}]", values))
         return row_ids(f"id {shared!r}", given, n)
     ids = index_of(values) if given is None else _one_each(f"id[{name!r}]", given, len(values))
     return _complete(f"modalities[{name!r}]", ids)

@@ -16,6 +16,7 @@ from tuplet.data._columns import as_array, check_names, is_frame, is_series, is_
 from tuplet.data._encoded import Encode, encode_rows
 from tuplet.data._hints import with_hints
 from tuplet.data._join import join, one_column
+from tuplet.data._mapped import ByRow, Mapped
 from tuplet.data._padding import padding_note
 from tuplet.data._scaling import Scaling
 from tuplet.data._sparse import Sparse
@@ -97,7 +98,7 @@ def from_named(
     guesses, notes = _guesses({k: v for k, v in rows.arrays.items() if k not in kinds})
     notes += tuple(f"{k} holds one value for all rows and was left out" for k in single)
     for k, v in rows.arrays.items():
-        if isinstance(v, Sparse):
+        if isinstance(v, ByRow):
             continue
         array = as_array(f"modalities[{k!r}]", v)
         notes += padding_note(k, array[rows.present[k]] if k in rows.present else array, kinds.get(k))
@@ -173,7 +174,7 @@ class _Frames:
                 found += [str(c) for c in list(v.columns)[:50]]
             elif (
                 k not in self.keep
-                and not isinstance(v, Sparse)
+                and not isinstance(v, ByRow)
                 and (array := as_array(k, v)).ndim == 1
                 and (not is_text(array) or _repeats(array))
             ):
@@ -239,7 +240,7 @@ def _is_single(values: Any) -> bool:
 def _equal_lengths(chosen: Mapping[str, Any]) -> None:
     """Refuse an array that has other rows than most, and say how to leave it out."""
     plain = {
-        k: v if isinstance(v, Sparse) else as_array(f"modalities[{k!r}]", v)
+        k: v if isinstance(v, ByRow) else as_array(f"modalities[{k!r}]", v)
         for k, v in chosen.items()
         if not (is_frame(v) or is_series(v))
     }
@@ -296,6 +297,8 @@ def _guesses(inputs: Mapping[str, Any]) -> tuple[dict[str, Kind], tuple[str, ...
     for name, values in inputs.items():
         if isinstance(values, Sparse):
             continue
+        if isinstance(values, Mapped):  # its shape and dtype are all that is looked at
+            values = np.broadcast_to(np.zeros((), values.dtype), values.shape)
         array = as_array(f"modalities[{name!r}]", values)
         shape = array.shape[1:]
         if not shape and (is_text(array) or array.dtype.kind in "biu"):

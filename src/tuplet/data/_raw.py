@@ -13,6 +13,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from tuplet.data._columns import as_array, as_numbers, as_strings, is_text
+from tuplet.data._mapped import Mapped
 from tuplet.data._padding import filled_ends
 from tuplet.data._scaling import BLOCK, Column, Scale, Scaling, blocks, fit_array, fit_scale
 from tuplet.data._sparse import Sparse, is_sparse
@@ -158,6 +159,30 @@ class SparseRows(OnDemand):
         return replace(self.array, library=how.library).marked(word)
 
 
+@dataclass(frozen=True)
+class MappedRows(OnDemand):
+    """One modality that lies on disk; rows that are NaN throughout are absent."""
+
+    array: Mapped
+
+    def mask(self, name: str, given: ArrayLike | None) -> Mask:
+        """Tell where the modality is there, by what the user says and by its values, a block at a time."""
+        asked = None if given is None else _asked(name, given, len(self.array))
+        return present_rows(f"modalities[{name!r}]", self.array, asked)
+
+    def fit(
+        self, name: str, present: Mask, train: NDArray[np.int64], word: Scaling | None, unit: str, rate: float | None
+    ) -> tuple[Preprocessing, str, tuple[str, ...]]:
+        """Find the preprocessing from the training rows; whether all are of unit length is looked at in every row."""
+        ready = self.kind in (None, "vector") and word is None and unit_length(self.array, np.flatnonzero(present))
+        prepared, said, notes = super().fit(name, present, train, word if word or ready else "standard", unit, rate)
+        return prepared, said, notes
+
+    def column(self, name: str, present: Mask, how: Preprocessing, word: str) -> Mapped:
+        """Return the column with the checksum of how it is scaled and where it is there."""
+        return self.array.marked(word.encode() + present.tobytes())
+
+
 def on_demand(name: str, column: Column, kind: Kind | None) -> OnDemand:
     """Check one column."""
     shape, dtype = column.shape, column.dtype
@@ -184,6 +209,12 @@ def raw_rows(name: str, values: Any, kind: Kind | None) -> Raw | OnDemand:
         if kind not in (None, "vector"):
             raise InputError(f"kinds[{name!r}] is {kind!r}, but {argument} is a sparse matrix, whose rows are vectors")
         return SparseRows(values if isinstance(values, Sparse) else Sparse.of(argument, values), kind)
+    if isinstance(values, Mapped):
+        last = kind == "image" and values.shape[-1] in (1, 3, 4) and values.shape[1] not in (1, 3, 4)
+        if kind != "padded" and not last:
+            check_kind(name, kind, values.shape[1:])
+            return MappedRows(values, kind)
+        values = values[:]
     array = as_array(argument, values)
     if is_text(array):
         if kind not in (None, "text"):

@@ -158,4 +158,4 @@ def fit_scale(
     # a spread whose squares are too small for float64 is about the width of the range
     deviation = np.where(low == high, 0.0, np.where(deviation == 0, high - low, deviation))
     mean = mean + origin
-    return Scale(mean, deviation) if wide else Scale(mean[0], deviation[0])
+    return Scale(mean, deviation) if wide else Scale(np.asarray(mean[0]), np.asarray(deviation[0]))

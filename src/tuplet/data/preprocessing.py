@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuplet.data._columns import as_numbers, bad_rows, is_frame
+from tuplet.data._mapped import Mapped
 from tuplet.data._padding import filled_ends, lengths, nan_ends_only, spread
 from tuplet.data._ragged import pad, uneven
 from tuplet.data._scaling import BLOCK, Column, Scale, held_steps
@@ -238,7 +239,7 @@ class Preprocessing:
 
 
 def present_rows(
-    argument: str, array: NDArray[Any], given: NDArray[np.bool_] | None = None, *, padded: str = ""
+    argument: str, array: NDArray[Any] | Mapped, given: NDArray[np.bool_] | None = None, *, padded: str = ""
 ) -> NDArray[np.bool_]:
     """Tell which rows are there: those that are not NaN throughout."""
     here = np.ones(len(array), dtype=bool)
@@ -254,7 +255,7 @@ def present_rows(
             partly += bad_rows(nan & seen[:, None])
             infinite += bad_rows(np.isinf(values) & seen[:, None])
         if partly:
-            if padded and nan_ends_only(array):
+            if padded and not isinstance(array, Mapped) and nan_ends_only(array):
                 steps = spread(lengths(array)[0])
                 raise InputError(f"{argument} has NaN at the ends of {partly} of {len(array)} rows ({steps}); {padded}")
             raise InputError(

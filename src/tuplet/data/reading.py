@@ -16,6 +16,7 @@ from tuplet.data._columns import is_frame, plain_text
 from tuplet.data._encoded import Encode
 from tuplet.data._hints import with_hints
 from tuplet.data._inputs import gathered, open_data
+from tuplet.data._large import large
 from tuplet.data._named import from_named
 from tuplet.data._npz import members
 from tuplet.data._omics import FILES as OMICS
@@ -123,7 +124,8 @@ def _file(path: Path, asked: dict[str, Any]) -> Source:
             f"path {str(path)[:200]!a} {what}, expected a folder of tables, or a file that ends in .npz, .safetensors, "
             f"{', '.join((*FILES, *OMICS))}; save arrays with numpy.savez, or read the file with pandas and give the frame"
         )
-    x, files = open_data(path)
+    file = large(path)
+    x, files = open_data(path) if file is None else (file, [path])
     try:
         found = gathered(x, asked, where=str(path), folder=path if path.is_dir() else path.parent)
         about = Provenance(title=path.name, origin=str(path), sha256=checksum(files))

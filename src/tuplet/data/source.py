@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from tuplet.data._columns import positions_in
+from tuplet.data._mapped import ByRow
 from tuplet.data._scaling import Column
-from tuplet.data._sparse import Sparse
 from tuplet.data.preprocessing import Modality, Preprocessing
 from tuplet.data.splits import PARTS, Split
 from tuplet.frames import html
@@ -165,7 +165,7 @@ class Source:
         if self.content:
             digest = hashlib.sha256(f"{self.content} {self.split.sha256} {self.contrast}".encode())
         else:
-            held = [f"{k} {c.checksum}" for k, c in sorted(self.columns.items()) if isinstance(c, Held | Sparse)]
+            held = [f"{k} {c.checksum}" for k, c in sorted(self.columns.items()) if isinstance(c, Held | ByRow)]
             digest = hashlib.sha256("".join([self.split.sha256, *held, "rows" * (self.contrast == "rows")]).encode())
         columns = {f"present {k}": v for k, v in self.present.items()}
         columns |= {f"target {k}": v for k, v in self.values.items()}
