@@ -1,5 +1,7 @@
 """Parquet files that are read in shares: the same source as at once, from a file on disk, in bounded memory."""
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -63,7 +65,7 @@ def test_the_same_source_as_at_once(monkeypatch, options):
     assert shares.split.sha256 == whole.split.sha256
     assert "a few rows at a time" in shares.provenance.notes[0]
     assert read("my.parquet", **options).fingerprint == shares.fingerprint
-    run = fit(None, Pairwise(), train=shares.train, val=shares.val, config=TrainConfig(epochs=1, out="run"))
+    run = fit(None, Pairwise(), train=shares.train, val=shares.val, config=TrainConfig(epochs=1, out=Path("run")))
     back = load("run")
     name = "other" if options else "x"
     raw = np.stack(columns()["x"])[:5]
