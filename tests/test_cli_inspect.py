@@ -106,7 +106,10 @@ def test_every_layout_gives_the_same_numbers(tmp_path, capsys):
     moved = np.random.default_rng(1).permutation(300)
     pd.DataFrame({"id": ids, "vector": list(z["image"])}).to_parquet(folder / "image.parquet")
     pd.DataFrame({"id": ids[moved], "vector": list(z["text"][moved])}).to_parquet(folder / "text.parquet")
-    pd.DataFrame({"id": ids, **{k: list(v) for k, v in z.items()}}).to_parquet(tmp_path / "wide.parquet")
+    more = {"path": ["no.png"] * 300, "year": np.arange(300.0), "label": [f"c{i % 3}" for i in range(300)]}
+    pd.DataFrame({"id": ids, **{k: list(v) for k, v in z.items()}, **more}).to_parquet(tmp_path / "wide.parquet")
+    flat = {f"{k}.{i}": v[:, i].astype("f8") for k, v in z.items() for i in range(16)}
+    pd.DataFrame({"id": ids, **flat, "note": more["label"]}).to_csv(tmp_path / "flat.csv", index=False)
     np.savez(tmp_path / "plain.npz", **z)
     np.savez(tmp_path / "own.npz", image=z["image"], text=z["text"][moved], **{"image.id": ids, "text.id": ids[moved]})
     for k, v in z.items():
@@ -114,14 +117,28 @@ def test_every_layout_gives_the_same_numbers(tmp_path, capsys):
     store.write(tmp_path / "own.safetensors", emb, ids=ids)
     store.write(tmp_path / "long.parquet", emb, ids=ids)
     assert main(["index", str(tmp_path / "plain.npz"), "--out", str(tmp_path / "index")]) == 0
-    seen = set()
-    for name in ("tables", "arrays", "wide.parquet", "plain.npz", "own.npz", "own.safetensors", "long.parquet", "index"):
+    seen = []
+    for name in (
+        "tables",
+        "arrays",
+        "wide.parquet",
+        "flat.csv",
+        "plain.npz",
+        "own.npz",
+        "own.safetensors",
+        "long.parquet",
+        "index",
+    ):
         capsys.readouterr()
         assert main(["inspect", str(tmp_path / name), "--json", str(tmp_path / "r.json")]) == 0, name
         note = json.loads((tmp_path / "r.json").read_text())
-        seen.add(json.dumps(note["scores"]))
+        seen.append([[v for v in entry.values() if isinstance(v, float)] for entry in note["scores"]["test"]])
         assert capsys.readouterr().out.startswith("Usable for search: ")
-    assert len(seen) == 1
+    assert np.allclose(seen, seen[0], atol=1e-5)
+    opened = store.open_store(tmp_path / "wide.parquet")
+    assert {k: v.dtype.kind for k, v in opened.columns.items()} == {"label": "U", "path": "U", "year": "f"}
+    assert main(["search", str(tmp_path / "wide.parquet"), "--like", "i7", "-k", "1", "--modalities", "text"]) == 0
+    assert "i7" in capsys.readouterr().out
     first = note["scores"]["test"][0]
     assert {"main_score", "hf_subset", "languages", "recall_at_1", "ndcg_at_10"} <= set(first)
     assert first["hf_subset"] == "image-text"

@@ -212,7 +212,7 @@ def raw_arrays(
     for k, v in rows.arrays.items():
         own, wanted, here = found.columns.get(k, ()), columns.get(k, ()), rows.present.get(k, np.ones(1, dtype=bool))
         values: Any = v.matrix if isinstance(v, Sparse) else as_array(k, v)
-        if len(own) > 1 and set(wanted) <= set(own):
+        if wanted and len(own) > 1 and set(wanted) <= set(own):
             values = values[:, [own.index(c) for c in wanted]]
         if not here.all():
             values = values.toarray() if isinstance(v, Sparse) else values

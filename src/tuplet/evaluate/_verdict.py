@@ -26,8 +26,6 @@ MARGIN = 10
 
 def verdict(directions: Mapping[Pair, Retrieval]) -> str:
     """Say whether a space is usable for search, and which direction is worst."""
-    worst = min(directions, key=lambda d: directions[d].values["R@10"])
-    r = directions[worst]
     pool = min(d.pool for d in directions.values())
     if pool < FEW:
         return f"Unknown: {pool} items have both modalities of a direction, too few to tell; give {FEW} or more."
@@ -37,6 +35,8 @@ def verdict(directions: Mapping[Pair, Retrieval]) -> str:
             f"Not usable for search: in no direction are matches found more often than by guessing. "
             f"{ADVICE.partition('?')[0].replace('array', 'modality')}?"
         )
+    worst = min(blind or directions, key=lambda d: directions[d].values["R@10"])
+    r = directions[worst]
     said = f"{share(r.values['R@10'])} of the queries find their match among the first 10 of {r.pool:,}"
     if blind:
         return f"Usable for search in part: {arrow(worst)} finds matches no more often than guessing ({said})."

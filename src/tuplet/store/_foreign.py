@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuplet.data import Table
-from tuplet.data._inputs import raw_arrays
+from tuplet.data._inputs import open_data, raw_arrays
 from tuplet.data._join import join
 from tuplet.data._npz import members
 from tuplet.io.npy import parse_npy
@@ -49,7 +49,7 @@ def foreign(path: Path, modalities: Sequence[str] | None = None) -> Parts:
     n = len(next(iter(joined.arrays.values())))
     ids = np.array(joined.ids) if own else arrays.get("id", np.arange(n))
     here = {k: joined.present.get(k, np.ones(n, np.bool_)) & ~np.isnan(v).all(axis=1) for k, v in joined.arrays.items()}
-    found = {k: np.where(here[k][:, None], v, 0).astype(v.dtype, copy=False) for k, v in joined.arrays.items()}
+    found = {k: v if here[k].all() else np.where(here[k][:, None], v, v.dtype.type(0)) for k, v in joined.arrays.items()}
     known = {k: v for k, v in arrays.items() if v.shape == (n,) and v.dtype.kind in "biufU" and k != "id" and not own}
     return ids, dict(sorted(here.items())), dict(sorted(found.items())), known
 
@@ -62,5 +62,9 @@ def _arrays(path: Path) -> Columns:
         return members(path)[0]
     if path.suffix.lower() == ".safetensors":
         return dict(Table.open(path).columns)
-    found: Mapping[str, Any] = raw_arrays(path, {}, None, set())
+    x, _ = open_data(path)
+    fields = {f.name: f.type for t in (x.values() if isinstance(x, Mapping) else [x]) for f in getattr(t, "schema", ())}
+    lists = {k for k, kind in fields.items() if "list" in str(kind)}
+    beside = {k for k, kind in fields.items() if k != "id" and ("string" in str(kind) if not lists else k not in lists)}
+    found: Mapping[str, Any] = raw_arrays(x, {}, None, beside)  # captions, and paths of pictures that nobody asks to read
     return {k: np.asarray(v) for k, v in found.items() if isinstance(v, np.ndarray)}

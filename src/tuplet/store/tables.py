@@ -115,10 +115,10 @@ def write(
 
 
 def read(path: str | Path) -> Embeddings:
-    """Read embeddings that `write` or `tuplet embed` wrote.
+    """Read embeddings that `write`, `tuplet embed` or another program wrote.
 
     Args:
-        path: the file.
+        path: the file or folder, as in `open_store`.
 
     Returns:
         The embeddings, bit for bit; ``h`` is ``z``. Ids that are texts become places 0, 1, ...; texts in other columns become
