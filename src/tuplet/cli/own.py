@@ -25,7 +25,7 @@ _PLAN = {
 }
 
 
-def described(data: str, how: Reading, start: Starts | None = None) -> str:
+def described(data: str, how: Reading, start: Starts | None = None, *, shown: bool = True) -> str:
     """Open the data of a command and write down what a suite needs to know of them."""
     from tuplet.cli.contents import contents
     from tuplet.suites.own import chosen_target
@@ -34,7 +34,8 @@ def described(data: str, how: Reading, start: Starts | None = None) -> str:
     place = str(Path(file).resolve()) + mark + options if Path(file).exists() else data
     source = opened(data, how)
     name = chosen_target(source, how.target)
-    print(contents(source))
+    if shown:
+        print(contents(source))
     if not len(source.val) or not len(source.test) or len(source.train) < 2:
         raise InputError(
             f"{data} has {len(source.train)}, {len(source.val)} and {len(source.test)} rows to train, validate and test, "

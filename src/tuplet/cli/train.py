@@ -29,7 +29,8 @@ class Train(Reading):
     tuplet.Recipe, which then decides everything."""
     objective: str | None = None
     """What aligns: pairwise, sigmoid, cmc, bottleneck, symile, gram, triangle, one_vs_all, cone, uni_align, comm,
-    structure or transport [default: cone]."""
+    structure or transport [default: cone]; or auto: what a finished `tuplet bench` of the same data chose, or else a short one,
+    which also decides --tau and --start."""
     align: Literal["auto"] | None = None
     """auto: audit the data first, then train every modality on the target and align the pairs that it helps, in place of
     --objective."""
@@ -73,6 +74,8 @@ def train(command: Train) -> None:
     from tuplet.train import fit
     from tuplet.train._validate import lacks_pairs
 
+    if command.objective == "auto":
+        command = _decided(command)
     first = int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0  # of several processes, one speaks
     if (command.out / "suite.json").exists():
         raise InputError(f"out {command.out} holds a bench run; choose another folder")
@@ -130,6 +133,18 @@ def train(command: Train) -> None:
     print(f"model: {command.out}")
     print(f"now: tuplet evaluate {command.out}")
     print(f"or:  tuplet embed {command.out} DATA --out emb.npz")
+
+
+def _decided(command: Train) -> Train:
+    """Let a comparison choose the objective."""
+    from tuplet.cli.auto import decided
+
+    for name in ("align", "method", "frozen", "tau", "devices"):
+        if (value := getattr(command, name)) is not None:
+            raise InputError(f"--{name} is {value!r}, but --objective auto decides or excludes that; leave it out")
+    if command.data.endswith(".py") or int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError("--objective auto compares in one process, on data and not on a recipe; name an objective")
+    return decided(command)
 
 
 def _asked(command: Train, first: bool) -> tuple[dict[str, Any], Recipe]:
