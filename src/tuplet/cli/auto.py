@@ -50,7 +50,7 @@ def _compared(command: Train) -> Choice:
     source = opened(command.data, how := Reading.noted(command.note()))
     for folder in (Path("runs/bench") / safe_name(source.name), command.out / "bench"):
         if _is_of(folder, source.fingerprint, sorted(source.modalities)):
-            suite, run_suite(suite, out=folder, seeds=1, only=only, workers=1, report=progress.advance)(folder, SUITES)
+            suite, records = read_run(folder, SUITES)
             if not unfinished(suite, folder)[0]:
                 return _best(suite, records, folder, "chose")
     folder = command.out / "bench"
