@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -14,7 +13,6 @@ from tuplet.cli.source import Reading, opened
 from tuplet.errors import InputError
 
 if TYPE_CHECKING:
-    from tuplet.cli.train import Train
     from tuplet.study import Record, Suite
     from tuplet.types import Start
 
@@ -30,35 +28,29 @@ class Choice(NamedTuple):
     start: Start
 
 
-def decided(command: Train) -> Train:
-    """Replace auto by the best objective on validation rows, its temperature and the start of its encoders."""
-    if (command.out / NOTE).exists() and not command.fresh:  # a run that continues has decided already
-        there = read_note(command.out)
-        found = Choice(there["objective"], there["settings"]["tau"], there["start"])
-    else:
-        found = _compared(command)
-    return replace(command, objective=found.objective, tau=found.tau, start=found.start)
-
-
-def _compared(command: Train) -> Choice:
+def decided(data: str, how: Reading, out: Path, *, start: Start | None, fresh: bool) -> Choice:
+    """Return the best objective on validation rows, its temperature and the start of its encoders."""
+    if (out / NOTE).exists() and not fresh:  # a run that continues has decided already
+        there = read_note(out)
+        return Choice(there["objective"], there["settings"]["tau"], there["start"])
     from tuplet.io import safe_name
     from tuplet.report.progress import Progress
     from tuplet.study.runner import read_run, run_suite, unfinished
     from tuplet.study.suite import load_suite
     from tuplet.suites import SUITES
 
-    source = opened(command.data, how := Reading.noted(command.note()))
-    for folder in (Path("runs/bench") / safe_name(source.name), command.out / "bench"):
+    source = opened(data, how)
+    for folder in (Path("runs/bench") / safe_name(source.name), out / "bench"):
         if _is_of(folder, source.fingerprint, sorted(source.modalities)):
             suite, records = read_run(folder, SUITES)
             if not unfinished(suite, folder)[0]:
                 return _best(suite, records, folder, "chose")
-    folder = command.out / "bench"
-    begin: Start | None = "random" if command.start == "random" else None
-    plan = described(command.data, how, begin, shown=False)
+    folder = out / "bench"
+    begin: Start | None = "random" if start == "random" else None
+    plan = described(data, how, begin, shown=False)
     suite = load_suite(plan)
     if len(suite.tasks) > 1:  # both starts; the one from the closed form is shorter
-        suite = load_suite(described(command.data, how, "gcca", shown=False))
+        suite = load_suite(described(data, how, "gcca", shown=False))
     only = tuple(e.name for e in suite.entries if e.name in SHORT or e.kind == "linear")
     print(f"objective auto: no finished comparison of these data, so a short one of {', '.join(SHORT)} runs first")
     with Progress(f"{suite.title} -> {folder}") as progress:
