@@ -35,7 +35,7 @@ ALLOWED = {
     "report": {"io", "data"},
     "train": {"io", "plot", "processes", "model", "nets", "objectives", "data", "functional", "diagnose"},
     "store": {"io", "model", "data", "objectives"},
-    "plot": {"diagnose", "functional"},
+    "plot": {"diagnose", "functional", "report"},
     "evaluate": {"io", "model", "nets", "data", "functional", "diagnose"},
     "generate": {"io"},
 }

@@ -10,13 +10,13 @@ import torch
 
 from tuplet.diagnose import LayerMap
 from tuplet.functional.rows import unit
+from tuplet.report.ink import COLOURS, figure_of
 from tuplet.types import Embeddings, InputError, in_range
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["history", "layers", "neighbours", "space"]
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#7f7f7f")
 JOINED = 100
 """Items whose embeddings are joined by a line."""
 
@@ -51,7 +51,7 @@ def space(emb: Embeddings, *, rows: int = 2000, seed: int = 0) -> Figure:
     centre = everything.mean(dim=0)
     _, strength, directions = torch.linalg.svd(everything - centre, full_matrices=False)
     places = {k: ((v - centre) @ directions[:2].mT).numpy() for k, v in z.items()}  # (n, 2)
-    figure, (axis,) = _figure(1, (5.2, 4.6))
+    figure, (axis,) = figure_of(1, 1, (5.2, 4.6))
     for i in range(min(JOINED, len(chosen))):
         line = np.array([places[k][i] for k in z if here[k][i]])
         if len(line) > 1:
@@ -99,7 +99,7 @@ def neighbours(emb: Embeddings, query: int, *, modality: str | None = None, k: i
     others = [m for m in emb.modalities if m != asked and bool(emb.present[m].any())]
     if not others:
         raise InputError(f"only {asked!r} has embeddings; there is nothing to search")
-    figure, axes = _figure(len(others), (3.4 * len(others), 0.6 + 0.28 * k))
+    figure, axes = figure_of(1, len(others), (3.4 * len(others), 0.6 + 0.28 * k))
     for axis, other in zip(axes, others, strict=True):
         rows = emb.present[other].nonzero()[:, 0]
         cosine = unit(emb.z[other].detach()[rows].double()) @ unit(emb.z[asked].detach()[query].double())
@@ -131,7 +131,7 @@ def layers(found: LayerMap) -> Figure:
         >>> layers(layer_cka(net, net, [(range(9), torch.randn(9, 4))])).axes[0].get_title()
         'CKA of layers, 9 rows'
     """
-    figure, (axis,) = _figure(1, (2.2 + 0.3 * len(found.b), 1.6 + 0.3 * len(found.a)))
+    figure, (axis,) = figure_of(1, 1, (2.2 + 0.3 * len(found.b), 1.6 + 0.3 * len(found.a)))
     image = axis.imshow(found.values.numpy(), vmin=0, vmax=1, cmap="viridis")
     axis.set_xticks(range(len(found.b)), found.b, rotation=90)
     axis.set_yticks(range(len(found.a)), found.a)
@@ -160,7 +160,7 @@ def history(entries: Sequence[Mapping[str, float | int]], *, best: int | None = 
     """
     if not entries:
         raise InputError("history is empty; train for an epoch first")
-    figure, (axis,) = _figure(1, (5.2, 3.2))
+    figure, (axis,) = figure_of(1, 1, (5.2, 3.2))
     for i, (key, name) in enumerate((("loss", "training"), ("val", "validation"))):
         seen = [(e["epoch"], e[key]) for e in entries if key in e]
         if seen:
@@ -170,10 +170,3 @@ def history(entries: Sequence[Mapping[str, float | int]], *, best: int | None = 
     axis.set(xlabel="epoch", ylabel="loss")
     axis.legend(frameon=False)
     return figure
-
-
-def _figure(panels: int, size: tuple[float, float]) -> tuple[Figure, list[Any]]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, layout="constrained")
-    return figure, list(np.atleast_1d(figure.subplots(1, panels)))

@@ -1,5 +1,6 @@
 """`tuplet export`: a file per tower gives the vectors of the model for raw rows, or is refused and nothing is written."""
 
+import dataclasses
 import json
 import logging
 
@@ -12,6 +13,7 @@ from torch import nn
 from tuplet import AlignmentModel, InputError
 from tuplet.cli import main
 from tuplet.data import from_arrays, read
+from tuplet.data.preprocessing import Weights
 from tuplet.model import export, portable
 from tuplet.model._scaled import Scaled, sample
 
@@ -97,13 +99,16 @@ def test_what_cannot_be_written_is_refused(tmp_path, monkeypatch):
             model.encoders["force"] = encoder
         return model
 
-    unscaled = made()
+    unscaled, behind = made(), made()
     unscaled.preprocessing = {}
+    tower = Weights("/weights/clip", "00")
+    behind.preprocessing["force"] = dataclasses.replace(behind.preprocessing["force"], tower=tower)
     for model, options, said in (
         (made(), {"modalities": ["sound"]}, "modalities names ['sound']"),
         (made(), {"format": "pickle"}, "expected"),
         (unscaled, {}, "does not know how its rows were scaled; leave it out with --modalities note"),
         (made(Aux(4, 8)), {}, "reads the sensor"),
+        (behind, {}, "its rows pass the frozen tower /weights/clip first"),
         (made(Branching(4, 8)), {}, "force cannot be exported ("),
     ):
         with pytest.raises(InputError) as error:

@@ -65,7 +65,9 @@ def inspect(command: Inspect) -> None:
     score = None if command.objective is None else named(command.objective, tuple(stored.present), stored.width).score
     how = {"relevance": command.relevance, "pool": command.pool, "seed": command.seed}
     found = measured(_embeddings(stored, rows), score=score or mean_cosine, **how)  # type: ignore[arg-type]
-    about = f"Part {part}, {len(rows):,} of {len(stored):,} items. " if len(rows) < len(stored) else ""
+    about = (
+        f"Part {part}, {len(rows):,} of {len(stored):,} items (--part all: all of them). " if len(rows) < len(stored) else ""
+    )
     print(screen(found, about))
     if command.json is not None:
         seconds = time.monotonic() - start
