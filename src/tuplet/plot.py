@@ -57,7 +57,8 @@ def space(emb: Embeddings, *, rows: int = 2000, seed: int = 0) -> Figure:
         if len(line) > 1:
             axis.plot(*line.T, color="#999999", linewidth=0.5, alpha=0.6, zorder=0)
     for i, k in enumerate(z):
-        axis.scatter(*places[k][here[k].numpy()].T, s=9, alpha=0.7, linewidths=0, color=COLOURS[i % len(COLOURS)], label=k)
+        x, y = places[k][here[k].numpy()].T
+        axis.scatter(x, y, s=9, alpha=0.7, linewidths=0, color=COLOURS[i % len(COLOURS)], label=k)
     share = strength.square() / strength.square().sum().clamp_min(1e-300)
     names = [f"direction {i + 1} ({100 * float(share[i]):.0f} % of the variance)" for i in range(min(2, len(share)))]
     axis.set(xlabel=names[0], ylabel=names[-1], title=f"{len(emb)} items, {emb.z[emb.modalities[0]].shape[1]} dimensions")
