@@ -26,7 +26,7 @@ def test_auto_compares_once_trains_the_best_and_says_so(here, capsys, monkeypatc
     note = json.loads((here / "run/run.json").read_text())
     assert (note["objective"], note["start"]) == ("pairwise", "gcca")
     trials = {}
-    for file in (here / "run/bench/cells").rglob("pairwise.trial-*.jsonl"):
+    for file in (here / "run-bench/cells").rglob("pairwise.trial-*.jsonl"):
         for line in file.read_text().splitlines():
             record = json.loads(line)
             if record["metric"] == "tuning/score":
@@ -36,11 +36,11 @@ def test_auto_compares_once_trains_the_best_and_says_so(here, capsys, monkeypatc
     assert ran(*command, "--out", "run") == 0  # decided already
     assert "comparison" not in capsys.readouterr().out
     (here / "runs/bench").mkdir(parents=True)
-    (here / "run/bench").rename(here / "runs/bench/my")
-    assert ran(*command, "--out", "again") == 0
+    (here / "run-bench").rename(here / "runs/bench/my")
+    assert ran(*command, "--out", "again", "--fresh") == 0
     assert "the comparison in runs/bench/my" in " ".join(capsys.readouterr().out.split())
     assert json.loads((here / "again/run.json").read_text())["settings"]["tau"] == note["settings"]["tau"]
-    assert not (here / "again/bench").exists()
+    assert not (here / "again-bench").exists()
     for extra in (("--tau", 0.1), ("--align", "auto"), ("--devices", 2)):
         assert ran(*command, "--out", "no", *extra) == 2
         assert "--objective auto" in capsys.readouterr().err

@@ -31,21 +31,20 @@ class Choice(NamedTuple):
 def decided(data: str, how: Reading, out: Path, *, start: Start | None, fresh: bool) -> Choice:
     """Return the best objective on validation rows, its temperature and the start of its encoders."""
     if (out / NOTE).exists() and not fresh:  # a run that continues has decided already
-        there = read_note(out)
-        return Choice(there["objective"], there["settings"]["tau"], there["start"])
+        note = read_note(out)
+        return Choice(note["objective"], note["settings"]["tau"], note["start"])
     from tuplet.io import safe_name
     from tuplet.report.progress import Progress
     from tuplet.study.runner import read_run, run_suite, unfinished
     from tuplet.study.suite import load_suite
     from tuplet.suites import SUITES
 
-    source = opened(data, how)
-    for folder in (Path("runs/bench") / safe_name(source.name), out / "bench"):
-        if _is_of(folder, source.fingerprint, sorted(source.modalities)):
-            suite, records = read_run(folder, SUITES)
-            if not unfinished(suite, folder)[0]:
-                return _best(suite, records, folder, "chose")
-    folder = out / "bench"
+    source, folder = opened(data, how), out.with_name(f"{out.name}-bench")  # beside the run, so that --fresh keeps it
+    for there in (Path("runs/bench") / safe_name(source.name), folder):
+        if _is_of(there, source.fingerprint, sorted(source.modalities)):
+            suite, records = read_run(there, SUITES)
+            if not unfinished(suite, there)[0]:
+                return _best(suite, records, there, "chose")
     begin: Start | None = "random" if start == "random" else None
     plan = described(data, how, begin, shown=False)
     suite = load_suite(plan)
