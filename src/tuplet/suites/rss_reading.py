@@ -223,14 +223,14 @@ def findings(run: Reading) -> list[Finding]:
 
 
 def _judged(claim: str, apart: dict[str, Spread | None], *, higher: bool = True) -> list[Finding]:
-    """Judge differences in points: seen if all are clear in the claimed direction."""
+    """Judge differences in points: seen if all are clear in the claimed direction, the reverse if only others are."""
     known = {k: d for k, d in apart.items() if d is not None}
     if not known:
         return []
     sign = 1 if higher else -1
-    clear = [sign * d.mean > 0 and (d.low > 0 if higher else d.high < 0) for d in known.values()]
-    ways = [sign * d.mean > 0 for d in known.values()]
-    word = "seen" if all(clear) else "partly seen" if any(clear) else "not clear" if all(ways) else "not seen"
+    ends = [sorted((sign * d.low, sign * d.high)) if d.n > 1 else (-np.inf, np.inf) for d in known.values()]
+    clear, against = [low > 0 for low, _ in ends], any(high < 0 for _, high in ends)
+    word = "seen" if all(clear) else "partly seen" if any(clear) else "the reverse is seen" if against else "not told apart"
     told = [f"{k} {d.mean:+.1f}" + (f" [{d.low:+.1f}, {d.high:+.1f}]" if d.n > 1 else "") for k, d in known.items()]
     return [Finding(claim, word, "differences in points, over seeds: " + "; ".join(told))]
 

@@ -46,7 +46,8 @@ HOW_RECORDED = (
     "and heads. Pictures are brought to CLIP's mean and deviation, without augmentation."
 )
 CLAIMS = (
-    "Seen: clear in every comparison, by a 95 % interval over seeds; partly seen: in some; not clear: right sign, no interval."
+    "Seen: clear in every comparison, by a 95 % interval over seeds; partly seen: in some. Not told apart: in none, in either "
+    "direction."
 )
 
 
