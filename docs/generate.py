@@ -45,6 +45,7 @@ ROOMS |= dict.fromkeys(
         "study",
         "methods",
         "store",
+        "joining",
         "sklearn",
         "plot",
     ],

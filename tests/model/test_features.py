@@ -67,20 +67,20 @@ def test_the_cache_gives_the_same_bits_and_computes_once(monkeypatch):
 
 def test_rows_are_joined_before_and_absent_ones_stay_absent():
     data = arrays(40)
-    text = pd.Series(data["text"], index=range(40)).iloc[::-1].iloc[5:]
+    text = pd.Series(data["text"], index=range(40)).iloc[::-1].drop([3, 9, 20, 21, 30])
     touch = pd.DataFrame(data["touch"], index=range(40))
-    source = features({"text": text, "touch": touch}, {"text": "words"})
-    plain = read({"text": text, "touch": touch})
-    assert torch.equal(source.present["text"], plain.present["text"])
-    assert int(source.present["text"].sum()) == 35
+    source = features({"words": text, "touch": touch}, {"words": "words"})
+    plain = read({"words": text, "touch": touch})
+    assert torch.equal(source.present["words"], plain.present["words"])
+    assert int(source.present["words"].sum()) == 35
     how = plain.preprocessing["touch"]
     values = how.scale.undo(joined(plain, "touch"))
     order = [int(((data["touch"] - row) ** 2).sum(axis=1).argmin()) for row in values]
     wanted = pretrained("words").encode(list(data["text"]))[order]
-    here = source.present["text"].numpy()
-    got, _ = source.preprocessing["text"].apply(np.where(here[:, None], wanted, np.nan))
-    np.testing.assert_allclose(joined(source, "text"), got, atol=1e-5)
-    assert not joined(source, "text")[~here].any()
+    here = source.present["words"].numpy()
+    got, _ = source.preprocessing["words"].apply(np.where(here[:, None], wanted, np.nan))
+    np.testing.assert_allclose(joined(source, "words"), got, atol=1e-5)
+    assert not joined(source, "words")[~here].any()
 
 
 def test_a_model_takes_raw_rows_and_finds_its_tower(tmp_path):
@@ -137,10 +137,8 @@ def test_other_rows_than_texts(tmp_path):
 
 def test_commands(capsys):
     np.savez("my.npz", **arrays())
-    assert main(["train", "my.npz", "--tower", "text=words", "--epochs", "2", "--out", "run"]) == 0
+    assert main(["train", "my.npz", "--tower", "text=words", "--epochs", "1", "--start", "random", "--out", "run"]) == 0
     assert "text has 6 features by the frozen tower" in capsys.readouterr().out
-    assert main(["evaluate", "run"]) == 0
-    assert "read from the cache" not in capsys.readouterr().err
     assert main(["embed", "run", "my.npz", "--out", "emb.npz"]) == 0
     emb, model = tuplet.store.read("emb.npz"), load("run")
     assert np.array_equal(emb.z["text"].numpy(), model.encode({"text": arrays()["text"]})["text"])

@@ -16,15 +16,14 @@ from tuplet.data.table import Table
 
 @dataclass(frozen=True, eq=False)
 class Mapped:
-    """Rows of a column of a file, perhaps in another order."""
+    """Rows of a column of a file."""
 
     path: Path
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     checksum: str
-    """Of the file that the values come from, of the column, and of the order."""
-    order: NDArray[np.int64] | None = None
+    """Of the file that the values come from, and of the column."""
 
     @classmethod
     def of(cls, path: Path, name: str, checksum: str) -> Mapped:
@@ -37,12 +36,11 @@ class Mapped:
 
     def __getitem__(self, rows: Any) -> NDArray[Any]:
         # mapped anew and copied, so that no page stays in memory that was read once
-        return np.array(Table.open(self.path).columns[self.name][rows if self.order is None else self.order[rows]])
+        return np.array(Table.open(self.path).columns[self.name][rows])
 
-    def take(self, rows: ArrayLike) -> Mapped:
-        """Return some rows in an order, still on disk."""
-        at = (np.arange(len(self)) if self.order is None else self.order)[np.asarray(rows)]
-        return replace(self.marked(at.tobytes()), order=at, shape=(len(at), *self.shape[1:]))
+    def take(self, rows: ArrayLike) -> NDArray[Any]:
+        """Return some rows in an order, in memory."""
+        return self[np.asarray(rows)]
 
     def marked(self, more: bytes) -> Mapped:
         """Return the column with a checksum that also covers something else."""
