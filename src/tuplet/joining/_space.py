@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from tuplet.data import Source, Table
@@ -182,7 +183,7 @@ def _as_trained(source: Source, model: AlignmentModel, old: Sequence[str]) -> So
     columns, prepared = dict(source.columns), dict(source.preprocessing)
     for name in old:
         how, present = model.preprocessing[name], source.present[name].numpy()
-        flat = source.read(name, source.present[name].nonzero().flatten().new_tensor(range(len(present)))).numpy()
+        flat = source.read(name, torch.arange(len(present))).numpy()
         rows = flat.reshape(len(flat), *how.modality.shape)
         columns[name] = Raw(rows, how.modality.kind).column(name, present, replace(how, scale=prepared[name].scale), "none")
         prepared[name] = how

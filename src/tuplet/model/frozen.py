@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -23,9 +24,12 @@ from tuplet.data._scaling import Scaling
 from tuplet.data.preprocessing import Weights
 from tuplet.data.source import Held
 from tuplet.data.splits import Split
+from tuplet.io.pace import Pace
 from tuplet.nets import Pretrained, pretrained
 from tuplet.types import InputError, Kind
 
+EVERY = 10.0
+"""Seconds between two lines that say how far a tower has come."""
 BLOCK = 2**24
 """Bytes of rows that are read at a time for their checksum."""
 Given = str | Path | nn.Module
@@ -124,8 +128,16 @@ class Passed:
 
 def encoded(name: str, tower: Pretrained, raw: Any) -> NDArray[np.float32]:
     """Run a tower on raw rows of a modality."""
+    pace, said = Pace(), time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal said
+        if time.monotonic() - said >= EVERY:
+            said = time.monotonic()
+            print(f"{name}: {done:,} of {total:,} rows through the tower{pace.left(done, total)}", file=sys.stderr, flush=True)
+
     try:
-        return tower.encode(raw)
+        return tower.encode(raw, tell=tell)
     except InputError as error:
         raise InputError(f"modalities[{name!r}]: {error}") from None
 

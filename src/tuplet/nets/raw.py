@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -58,12 +58,13 @@ class Pretrained(nn.Module):
         """Return the vectors ``(B, width)`` of rows as `rows` gives them."""
         raise NotImplementedError
 
-    def encode(self, raw: Any, *, batch_size: int = 32) -> NDArray[np.float32]:
+    def encode(self, raw: Any, *, batch_size: int = 32, tell: Callable[[int, int], None] | None = None) -> NDArray[np.float32]:
         """Return the vectors of raw rows, in evaluation mode and without a gradient.
 
         Args:
             raw: a list of texts, or an array ``(n, ...)``. A row that is None, an empty text or NaN throughout is absent.
             batch_size: rows per forward pass.
+            tell: called with the rows that are done and their number, after each pass.
 
         Returns:
             float32 ``(n, width)``; NaN where a row is absent.
@@ -88,6 +89,8 @@ class Pretrained(nn.Module):
                 if not start:
                     out = np.full((len(here), z.shape[1]), np.nan, np.float32)
                 out[some] = z
+                if tell is not None:
+                    tell(start + len(some), len(order))
         self.width = out.shape[1]
         return out
 
