@@ -123,6 +123,7 @@ def test_the_navigation_names_every_page_once(generated):
         "touch",
         "search",
         "inspect",
+        "generation",
     ],
 )
 def test_examples_print_what_is_shown(page, tmp_path, monkeypatch):
