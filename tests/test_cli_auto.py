@@ -33,12 +33,17 @@ def test_auto_compares_once_trains_the_best_and_says_so(here, capsys, monkeypatc
                 trials[record["settings"]["tau"]] = record["value"]
     assert len(trials) == 3
     assert trials[note["settings"]["tau"]] == max(trials.values())  # by validation rows, not by the report's test rows
-    assert ran(*command, "--out", "run") == 0  # decided already
-    assert "comparison" not in capsys.readouterr().out
+    assert ran(*command, "--out", "run") == 0
+    assert "run before" in " ".join(capsys.readouterr().out.split())
+    assert ran("train", "my.npz", "--objective", "gram", "--epochs", 1, "--out", "other") == 0
+    (here / "run-bench").rename(here / "other-bench")
+    assert ran(*command, "--out", "other") == 2  # another run's folder is not taken for what auto chose
+    assert "holds a run with objective = gram" in capsys.readouterr().err
+    (here / "other-bench").rename(here / "run-bench")
     (here / "runs/bench").mkdir(parents=True)
     (here / "run-bench").rename(here / "runs/bench/my")
     assert ran(*command, "--out", "again", "--fresh") == 0
-    assert "the comparison in runs/bench/my" in " ".join(capsys.readouterr().out.split())
+    assert "the comparison in runs/bench/my (run before)" in " ".join(capsys.readouterr().out.split())
     assert json.loads((here / "again/run.json").read_text())["settings"]["tau"] == note["settings"]["tau"]
     assert not (here / "again-bench").exists()
     for extra in (("--tau", 0.1), ("--align", "auto"), ("--devices", 2)):

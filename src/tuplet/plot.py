@@ -42,6 +42,8 @@ def space(emb: Embeddings, *, rows: int = 2000, seed: int = 0) -> Figure:
         ['30 items, 8 dimensions']
     """
     in_range("rows", rows, 1)
+    if not isinstance(emb, Embeddings):
+        raise InputError(f"emb is {emb!r:.60}, expected Embeddings; read a file with tuplet.store.read(path)")
     chosen = torch.from_numpy(np.random.default_rng(seed).permutation(len(emb))[:rows])
     z = {k: unit(emb.z[k].detach()[chosen].double()).cpu() for k in emb.modalities}
     here = {k: emb.present[k][chosen].cpu() for k in z}

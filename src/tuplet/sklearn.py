@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from tuplet.data import Split, read
 from tuplet.data._inputs import arrays_of, raw_arrays
 from tuplet.evaluate.evaluation import retrieval_results
 from tuplet.evaluate.retrieval import mean_cosine
-from tuplet.model import AlignmentModel
+from tuplet.model import AlignmentModel, ClosedFormError
 from tuplet.objectives import build
 from tuplet.train import TrainConfig, fit
 from tuplet.types import Embeddings, InputError, Start
@@ -39,7 +39,7 @@ class Aligner(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         batch_size: rows per step.
         lr: peak learning rate.
         tau: temperature of a named objective; its own when left out.
-        start: ``"random"`` or ``"gcca"``, as in `AlignmentModel.for_source`.
+        start: ``"random"`` or ``"gcca"``, as in `AlignmentModel.for_source`; ``"auto"`` is ``"gcca"`` where the rows allow it.
         modalities: how the columns of one array ``(n, columns)`` are divided: name -> slice or column numbers, or a number of
             blocks of about equal width. Of a frame, name -> names of columns; of anything else, the names to take.
         random_state: seed of everything random.
@@ -70,7 +70,7 @@ class Aligner(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         batch_size: int = 128,
         lr: float = 1e-3,
         tau: float | None = None,
-        start: Start = "random",
+        start: Start | Literal["auto"] = "auto",
         modalities: Columns | Sequence[str] | int = 2,
         random_state: int = 0,
     ) -> None:
@@ -91,7 +91,13 @@ class Aligner(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         source = read(x, modalities=names)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.random_state)
-            model = AlignmentModel.for_source(source, dim=self.dim, start=self.start)
+            try:
+                model = AlignmentModel.for_source(source, dim=self.dim, start="gcca" if self.start == "auto" else self.start)
+            except ClosedFormError:
+                if self.start != "auto":
+                    raise
+                torch.manual_seed(self.random_state)
+                model = AlignmentModel.for_source(source, dim=self.dim)
         objective = self.objective
         if isinstance(objective, str):
             objective = build(objective, tuple(sorted(source.modalities)), self.dim, tau=self.tau)

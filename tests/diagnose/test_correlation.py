@@ -70,6 +70,11 @@ def test_too_few_rows_and_flat_modalities_are_one_line():
         (lambda: dependence(Embeddings.of({"a": x, "b": x}), dims=5), "lower dims"),
         (lambda: dependence(Embeddings.of({"a": x[:9], "b": x[:9]}), dims=4), "lower dims"),
         (lambda: dependence(flat, dims=1), "'b' varies in fewer than 1"),
+        (lambda: dependence(Embeddings.of({"a": x, "b": x.clone()}), dims=2), "leave out copies"),
+        (
+            lambda: dependence(Embeddings.of({"a": x[:, :2], "b": x[:, 2:], "c": x[:, :2] + x[:, 2:]}), dims=2),
+            "leave out copies",
+        ),
     ):
         with pytest.raises(InputError, match=said):
             call()

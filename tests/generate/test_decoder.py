@@ -70,6 +70,8 @@ def test_adapters_bring_back_scale_and_map():
     assert exact.error < 1e-6
     noisy = EmbeddingAdapter.fit(own, torch.randn(200, 7), "ridge")
     assert 0.85 < noisy.error <= 1 + 1e-9  # the penalty is large where nothing can be learned
+    dead = EmbeddingAdapter.fit(own * torch.tensor([0.0, 1, 1, 1, 1]), torch.randn(200, 5))
+    assert dead(torch.eye(5)).abs().max() < 20  # a dimension that pictures do not use is not blown up by words
     reference = 2 + 3 * torch.randn(200, 5)
     made = EmbeddingAdapter.fit(own, reference)(own)
     torch.testing.assert_close(made.mean(0), reference.mean(0), rtol=1e-4, atol=1e-4)
@@ -91,6 +93,7 @@ def test_bad_input_is_one_line():
         (lambda: fit_decoder(decoder, z, pictures[:, :, :4]), r"pictures have shape \(4, 3, 4, 8\)"),
         (lambda: fit_decoder(decoder, z, 2 + pictures), "outside 0 to 1"),
         (lambda: between(z, z, along="line"), "along is 'line'"),
+        (lambda: between(z, -z), "opposite"),
         (lambda: EmbeddingAdapter.fit(z, z[:, :2]), "choose how='ridge'"),
         (lambda: EmbeddingAdapter.fit(z, z[:2]), "same two or more pictures"),
         (lambda: load_decoder(__import__("pathlib").Path("no")), "has no decoder.json"),

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from tuplet.cli.own import described
-from tuplet.cli.runs import NOTE, read_note
 from tuplet.cli.source import Reading, opened
 from tuplet.errors import InputError
 
@@ -28,11 +27,8 @@ class Choice(NamedTuple):
     start: Start
 
 
-def decided(data: str, how: Reading, out: Path, *, start: Start | None, fresh: bool) -> Choice:
+def decided(data: str, how: Reading, out: Path, *, start: Start | None) -> Choice:
     """Return the best objective on validation rows, its temperature and the start of its encoders."""
-    if (out / NOTE).exists() and not fresh:  # a run that continues has decided already
-        note = read_note(out)
-        return Choice(note["objective"], note["settings"]["tau"], note["start"])
     from tuplet.io import safe_name
     from tuplet.report.progress import Progress
     from tuplet.study.runner import read_run, run_suite, unfinished
@@ -44,7 +40,7 @@ def decided(data: str, how: Reading, out: Path, *, start: Start | None, fresh: b
         if _is_of(there, source.fingerprint, sorted(source.modalities)):
             suite, records = read_run(there, SUITES)
             if not unfinished(suite, there)[0]:
-                return _best(suite, records, there, "chose")
+                return _best(suite, records, there, "run before")
     begin: Start | None = "random" if start == "random" else None
     plan = described(data, how, begin, shown=False)
     suite = load_suite(plan)
@@ -54,7 +50,7 @@ def decided(data: str, how: Reading, out: Path, *, start: Start | None, fresh: b
     print(f"objective auto: no finished comparison of these data, so a short one of {', '.join(SHORT)} runs first")
     with Progress(f"{suite.title} -> {folder}") as progress:
         run_suite(suite, out=folder, seeds=1, only=only, workers=1, report=progress.advance)
-    return _best(*read_run(folder, SUITES), folder, "a short one, chose")
+    return _best(*read_run(folder, SUITES), folder, "a short one")
 
 
 def _is_of(folder: Path, fingerprint: str, modalities: list[str]) -> bool:
@@ -70,6 +66,7 @@ def _is_of(folder: Path, fingerprint: str, modalities: list[str]) -> bool:
 
 def _best(suite: Suite, records: list[Record], folder: Path, how: str) -> Choice:
     """Return the entry with the best score on validation rows among those that `tuplet train` can be told."""
+    from tuplet.evaluate.screen import wrapped
     from tuplet.objectives import PUBLISHED
     from tuplet.study._answer import trial_scores
     from tuplet.study._report import write_report
@@ -89,5 +86,6 @@ def _best(suite: Suite, records: list[Record], folder: Path, how: str) -> Choice
     begun = "begun as the linear closed form" if best.start == "gcca" else "from scratch"
     page = write_report(suite, records, folder)
     tau = "" if best.tau is None else f" at tau {best.tau:g}"
-    print(f"objective auto: the comparison in {folder}, {how} {best.objective}{tau}, {begun}, by validation rows ({page})")
+    line = f"objective auto: {best.objective}{tau}, {begun}, by validation rows of the comparison in {folder} ({how})"
+    print("\n".join([*wrapped(line), f"report: {page}"]))
     return best

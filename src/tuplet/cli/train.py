@@ -144,7 +144,7 @@ def _decided(command: Train) -> Train:
             raise InputError(f"--{name} is {value!r}, but --objective auto decides or excludes that; leave it out")
     if command.data.endswith(".py") or int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InputError("--objective auto compares in one process, on data and not on a recipe; name an objective")
-    found = decided(command.data, Reading.noted(command.note()), command.out, start=command.start, fresh=command.fresh)
+    found = decided(command.data, Reading.noted(command.note()), command.out, start=command.start)
     return replace(command, objective=found.objective, tau=found.tau, start=found.start)
 
 

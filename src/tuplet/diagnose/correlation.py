@@ -21,7 +21,8 @@ class Dependence:
         total: :math:`\mathrm{TC} = \sum_m H(z^m) - H(z)`: what is counted once for every modality that repeats it.
         dual: :math:`\mathrm{DTC} = H(z) - \sum_m H(z^m | z^{-m})`: what two modalities or more share, each part once.
         one_vs_all: modality -> :math:`I(z^m; z^{-m})`; they sum up to TC + DTC.
-        lower, upper: the sandwich :math:`\frac1M \sum_m I \le \mathrm{DTC} \le \frac{M-1}M \sum_m I`.
+        lower, upper: the sandwich :math:`\frac1M \sum_m I \le \mathrm{DTC} \le \frac{M-1}M \sum_m I`. It holds for the truth;
+            estimates near 0 may lie outside by their noise.
         rows, dims: rows with all modalities, and principal components per modality.
 
     Example:
@@ -60,7 +61,7 @@ def dependence(emb: Embeddings, *, dims: int | None = None) -> Dependence:
         sees is not seen.
 
     Raises:
-        InputError: for fewer than two modalities, or too few rows for ``dims``.
+        InputError: for fewer than two modalities, too few rows for ``dims``, or a modality that follows exactly from others.
 
     Source:
         OVA-IB, equations 13 to 15; the expected log determinant of a Wishart matrix, Anderson (2003), section 7.5.
@@ -95,6 +96,12 @@ def dependence(emb: Embeddings, *, dims: int | None = None) -> Dependence:
         parts.append(found / found.std(dim=0))
     x = torch.cat(parts, dim=1)  # (n, M dims)
     covariance = x.mT @ x / (n - 1)
+    least = 1e-6 if any(emb.z[k].dtype != torch.float64 for k in names) else 1e-10
+    if float(torch.linalg.eigvalsh(covariance)[0]) < least:
+        raise InputError(
+            f"one of {list(names)} follows exactly from the others, so what they share is infinite; leave out copies and "
+            "sums of others"
+        )
     blocks = [list(range(i * dims, (i + 1) * dims)) for i in range(m)]
     whole = _log_det(covariance, list(range(m * dims)), n)
     own = [_log_det(covariance, b, n) for b in blocks]

@@ -6,6 +6,7 @@ autograd. Rows of mass 0 take no part, which is how kernels of fewer rows join a
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
@@ -83,8 +84,8 @@ def gromov_wasserstein(
             variance of the entries over :math:`\log N`.
         iterations: largest number of assignments or mirror steps.
         tol: gain of the distance (``"gw"``) or change of the plan (``"entropic"``) at which to stop.
-        restarts: further starts, from rows in random orders that are the same in every call; the best plan of all counts. For
-            kernels that are not paired, where one start ends in a poor optimum.
+        restarts: further starts; the best plan of all counts. First the product (the pairing if ``start`` is the product), then
+            rows in random orders, the same in every call. For kernels that are not paired: one start may end in a poor optimum.
 
     Returns:
         The `Matching`; its value is differentiable in both kernels at a fixed plan (the envelope theorem), and without the
@@ -129,7 +130,8 @@ def gromov_wasserstein(
         smoothing = epsilon * (coupling == "entropic")
         given = Kx.detach().double(), Ky.detach().double(), a, b
         plan = gromov_plan(*given, first, smoothing, iterations, tol)
-        for other in _shuffled(a, b, restarts):
+        second: Literal["pairing", "product"] = "pairing" if start == "product" and paired else "product"
+        for other in itertools.islice(itertools.chain([start_plan(a, b, second)], _shuffled(a, b, restarts)), restarts):
             found = gromov_plan(*given, other, smoothing, iterations, tol)
             costs = [gromov_value(*given[:2], t) + smoothing * _divergence(t, a, b) for t in (plan, found)]
             plan = torch.where((costs[1] < costs[0])[:, None, None], found, plan)

@@ -70,7 +70,9 @@ class EmbeddingAdapter:
         if how == "norm":
             scale, shift = y.norm(dim=1).mean().expand(z.shape[1]), torch.zeros_like(y[0])
         elif how == "moments":
-            scale = y.std(0, correction=0) / z.std(0, correction=0).clamp_min(1e-12)
+            spread = z.std(0, correction=0)
+            dead = spread < 1e-6 * spread.square().mean().sqrt()  # nothing to scale: the mean of the reference stands there
+            scale = torch.where(dead, 0.0, y.std(0, correction=0) / torch.where(dead, 1.0, spread))
             shift = y.mean(0) - z.mean(0) * scale
         else:
             scale, shift = _ridge(z, y)

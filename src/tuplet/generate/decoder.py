@@ -285,7 +285,7 @@ def between(a: Tensor, b: Tensor, weight: float = 0.5, *, along: str = "mean") -
         ``(N, D)`` of unit length.
 
     Raises:
-        InputError: for another word, shapes that differ, or a weight outside 0 to 1.
+        InputError: for another word, shapes that differ, a weight outside 0 to 1, or rows that are opposite.
 
     Example:
         >>> between(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]), along="slerp")
@@ -297,6 +297,8 @@ def between(a: Tensor, b: Tensor, weight: float = 0.5, *, along: str = "mean") -
             "'mean' or 'slerp', one shape, and a weight from 0 to 1"
         )
     a, b = (nn.functional.normalize(x, dim=1) for x in (a, b))
+    if bool(((a + b).norm(dim=1) < 1e-3).any()):
+        raise InputError("a row of one set is opposite to that of the other: there is no way between them; leave it out")
     if along == "slerp":
         angle = 2 * torch.atan2((a - b).norm(dim=1, keepdim=True), (a + b).norm(dim=1, keepdim=True))
         far = angle > 1e-4  # nearer ones lie on a line
