@@ -35,7 +35,14 @@ def ran(*arguments):
 
 def test_a_file_becomes_a_model_numbers_and_vectors(here, capsys):
     assert ran("train", "my.npz", "--epochs", 2, "--out", "run") == 0
+    assert "nothing was trained" not in capsys.readouterr().out
+    before = (here / "run/model.safetensors").read_bytes()
+    assert ran("train", "my.npz", "--epochs", 2, "--out", "run") == 0
+    assert "run was finished before: nothing was trained" in capsys.readouterr().out
+    assert (here / "run/model.safetensors").read_bytes() == before
+    assert ran("train", "my.npz", "--epochs", 2, "--out", "run", "--fresh") == 0
     text = capsys.readouterr().out
+    assert "nothing was trained" not in text
     assert len(text.splitlines()) < 15
     assert "tuplet evaluate run" in text
     assert ran("evaluate", "run") == 0

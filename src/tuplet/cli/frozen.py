@@ -21,6 +21,8 @@ def frozen_source(note: dict[str, Any]) -> tuple[Source, tuple[str, ...], Alignm
     how, data, space = Reading.noted(note["reading"]), note["data"], note["frozen"]
     if not Path(space).exists():
         source = opened(data, how)
+        if space not in source.modalities and (Path(space).suffix or "/" in space):
+            raise InputError(f"--frozen is {space!r}, which is not there; check the path")
         if space not in source.modalities:
             raise InputError(
                 f"--frozen is {space!r}, expected one of {', '.join(source.modalities)}, a model folder, or a file of vectors"

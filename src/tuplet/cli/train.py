@@ -107,6 +107,7 @@ def train(command: Train) -> None:
             with locked(command.out):
                 _owned(command, note)
                 write_atomic(command.out / NOTE, json.dumps({**note, "plan": plan}).encode())
+    done = first and not command.fresh and _finished(command.out)
     run = fit(recipe.model, recipe.objective, train=recipe.source.train, val=recipe.source.val, config=config)
     if not first:
         return
@@ -120,6 +121,8 @@ def train(command: Train) -> None:
         epochs = f"{len(run.history)} of at most {config.epochs} epochs (stopped early)"
     kept = f"epoch {run.best} is the best: {losses}" if run.best else losses
     said = [f"{epochs}, {run.steps} steps, {run.seconds:.1f} s; {kept}"]
+    if done:
+        said.insert(0, f"{command.out} was finished before: nothing was trained.")
     if config.devices == 1 and plan is None:
         said.append(doubt(run.model, recipe.objective, recipe.source.val))
     print("\n".join(line for text in said for line in wrapped(text)))
@@ -133,6 +136,14 @@ def train(command: Train) -> None:
     print(f"model: {command.out}")
     print(f"now: tuplet evaluate {command.out}")
     print(f"or:  tuplet embed {command.out} DATA --out emb.npz")
+
+
+def _finished(out: Path) -> bool:
+    """Tell whether an earlier call trained to its end."""
+    from tuplet.model import WEIGHTS
+    from tuplet.train._folder import read_progress
+
+    return (out / WEIGHTS).exists() and bool(read_progress(out)["finished"])
 
 
 def _decided(command: Train) -> Train:

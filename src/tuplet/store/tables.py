@@ -130,7 +130,7 @@ def read(path: str | Path) -> Embeddings:
     Example:
         >>> read("nowhere.npz")
         Traceback (most recent call last):
-        tuplet.types.InputError: nowhere.npz is not there; `tuplet embed` and tuplet.store.write write such files
+        tuplet.types.InputError: nowhere.npz is not there; check the path
     """
     stored = open_store(path)
     z = {k: torch.from_numpy(np.array(v)) for k, v in stored.vectors().items()}
@@ -200,7 +200,7 @@ def open_store(path: str | Path, modalities: Sequence[str] | None = None) -> Sto
     if (file / "store.safetensors").is_file():
         file = file / "store.safetensors"
     if not file.exists():
-        raise InputError(f"{file} is not there; `tuplet embed` and tuplet.store.write write such files")
+        raise InputError(f"{file} is not there; check the path")
     kind = _long.kind_of(file)
     about: dict[str, str] = {}
     if kind == "mapped":
