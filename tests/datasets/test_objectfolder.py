@@ -26,7 +26,10 @@ def test_three_senses_of_one_instance_are_in_one_row(root):
         batch = getattr(s, part)[:]
         wanted = [(name, i) for name, numbers in content.items() for i in numbers]
         assert len(batch) == len(wanted)
-        sounds = batch.inputs["audio"] * s.preprocessing["audio"].scale.deviation + s.preprocessing["audio"].scale.mean
+        mean, deviation = (
+            torch.as_tensor(v) for v in (s.preprocessing["audio"].scale.mean, s.preprocessing["audio"].scale.deviation)
+        )
+        sounds = batch.inputs["audio"] * deviation + mean
         for row, (name, i) in enumerate(wanted):
             for sense in ("vision", "touch"):
                 colour = torch.tensor([int(name) * 10, i * 10, 0]) / 255

@@ -83,7 +83,7 @@ def bench(command: Bench) -> None:
     for name in ("only", "preset", "root", "tower"):
         if getattr(command, name) and name not in taken and not (name == "tower" and command.suite not in ready):
             shown = getattr(command, name)
-            shown = str(shown) if isinstance(shown, Path) else shown
+            shown = shown[0] if name == "tower" else str(shown) if isinstance(shown, Path) else shown
             raise InputError(f"{name} is {shown!r}, but {command.suite} has no such choice; leave it out")
     if run is not None:
         run(command)

@@ -6,7 +6,6 @@ autograd. Rows of mass 0 take no part, which is how kernels of fewer rows join a
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
@@ -130,8 +129,7 @@ def gromov_wasserstein(
         smoothing = epsilon * (coupling == "entropic")
         given = Kx.detach().double(), Ky.detach().double(), a, b
         plan = gromov_plan(*given, first, smoothing, iterations, tol)
-        second: Literal["pairing", "product"] = "pairing" if start == "product" and paired else "product"
-        for other in itertools.islice(itertools.chain([start_plan(a, b, second)], _shuffled(a, b, restarts)), restarts):
+        for other in _others(a, b, "pairing" if paired and start == "product" else "product", restarts):
             found = gromov_plan(*given, other, smoothing, iterations, tol)
             costs = [gromov_value(*given[:2], t) + smoothing * _divergence(t, a, b) for t in (plan, found)]
             plan = torch.where((costs[1] < costs[0])[:, None, None], found, plan)
@@ -143,10 +141,13 @@ def gromov_wasserstein(
     return Matching(value[0], plan[0], divergence[0]) if single else Matching(value, plan, divergence)
 
 
-def _shuffled(p: Tensor, q: Tensor, count: int) -> Iterator[Tensor]:
-    """Draw starts: an order of rows on both sides that are then matched greedily, each full until its mass is used up."""
+def _others(p: Tensor, q: Tensor, second: Literal["pairing", "product"], count: int) -> Iterator[Tensor]:
+    """Give further starts: a plain one, then rows in random orders that are matched one after the other, by their masses."""
+    if not count:
+        return
+    yield start_plan(p, q, second)
     draw = torch.Generator().manual_seed(0)
-    for _ in range(count):
+    for _ in range(count - 1):
         left, right = (torch.randperm(m.shape[1], generator=draw).to(m.device) for m in (p, q))
         upper, lower = p[:, left].cumsum(dim=1), q[:, right].cumsum(dim=1)
         # mass of a row lies between its cumulated sums; a plan is the overlap of two rows' intervals
