@@ -18,7 +18,7 @@ def test_a_vector_and_a_style_decide_what_is_drawn(tmp_path):
     pictures = torch.zeros(64, 3, 8, 8)
     pictures[torch.arange(64), style * 2] = bright[:, None, None]
     decoder = Decoder(4, styles=2, side=8, widths=(16, 16, 16))
-    losses = fit_decoder(decoder, z, pictures, style, config=DecoderConfig(steps=100, batch_size=32, lr=1e-2, decay=0.9))
+    losses = fit_decoder(decoder, z, pictures, style, config=DecoderConfig(steps=70, batch_size=32, lr=1e-2, decay=0.9))
     assert len(losses) == 20
     assert losses[-1] < 0.6 * losses[0]
     asked = torch.tensor([0, 0, 1, 1])

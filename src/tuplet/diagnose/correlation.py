@@ -67,8 +67,8 @@ def dependence(emb: Embeddings, *, dims: int | None = None) -> Dependence:
         OVA-IB, equations 13 to 15; the expected log determinant of a Wishart matrix, Anderson (2003), section 7.5.
 
     Example:
-        >>> x = torch.randn(500, 3, generator=torch.Generator().manual_seed(0))
-        >>> found = dependence(Embeddings.of({"a": x[:, :2], "b": x[:, 1:]}), dims=2)
+        >>> x = torch.randn(500, 4, generator=torch.Generator().manual_seed(0))
+        >>> found = dependence(Embeddings.of({"a": x[:, :2], "b": x[:, :2] + x[:, 2:]}), dims=2)
         >>> found.lower <= found.dual <= found.upper and abs(found.total - found.dual) < 1e-9
         True
     """
