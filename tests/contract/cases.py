@@ -164,8 +164,8 @@ CASES = {
         scores=False,
     ),
     "structure-entropic": Case(
-        lambda **o: Structure(coupling="entropic", epsilon=0.006, rounds=2, **o),
-        lambda z: transport_oracle.structure(z, coupling="entropic", epsilon=0.006, rounds=2),
+        lambda **o: Structure(coupling="entropic", epsilon=0.006, rounds=1, **o),
+        lambda z: transport_oracle.structure(z, coupling="entropic", epsilon=0.006, rounds=1),
         sizes=(2, 3),
         blind=turned,
         contrasts=False,

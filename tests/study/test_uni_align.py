@@ -15,10 +15,10 @@ from tuplet.suites.uni_align import CLAIMS, WORDS, uni_align_claims, uni_align_s
 
 
 def small():
-    """Shrink the suite to two epochs, a decoder of two steps and twelve pictures a row."""
+    """Shrink the suite to two epochs, a decoder of two steps and six pictures a row."""
     suite = uni_align_sim()
     (task,) = suite.tasks
-    protocol = replace(task.protocol, steps=2, count=12, euler=1)
+    protocol = replace(task.protocol, steps=2, count=6, euler=1)
     few = ("english", "fluent", "noto", "twemoji")
     return replace(suite, tasks=(replace(task, modalities=few, budget=replace(task.budget, epochs=1), protocol=protocol),))
 
@@ -32,7 +32,7 @@ def test_a_cell_has_every_column(monkeypatch):
     assert {(c.metric, c.detail) for c in suite.tasks[0].columns} <= there
     by = {(r.metric, r.detail): r for r in found}
     ceiling = by["generate/found again", WORDS.replace("words", "picture (ceiling)")]
-    assert (ceiling.pool, ceiling.chance) == (12, 1 / 12)
+    assert (ceiling.pool, ceiling.chance) == (6, 1 / 6)
     assert by["generate/kid", "real, unseen"].value < 0.5 * by["generate/kid", WORDS].value  # noise is far, real is near
 
 
