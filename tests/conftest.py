@@ -1,5 +1,6 @@
 """Shared by all tests: one thread, and which tests another run has done."""
 
+import gc
 import os
 import signal
 
@@ -25,6 +26,7 @@ def pytest_collection_modifyitems(config, items):
         config.hook.pytest_deselected(items=done)
         items[:] = [i for i in items if i not in set(done)]
     slow = {i.path for i in items if i.get_closest_marker("slow")}
+    gc.freeze()  # what is imported stays: it need not be looked through again and again
     items.sort(key=lambda i: i.path not in slow)  # the longest first: one that starts last leaves a core without work
 
 

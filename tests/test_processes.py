@@ -49,20 +49,19 @@ if __name__ == "__main__":
     pool = Workers(2)
     for _ in range(2):
         pool.submit(time.sleep, 600)
-    if sys.argv[1] == "late":
-        pool.submit(os.getpid)  # waits behind the others
-        time.sleep(float(sys.argv[2]))
+    pool.submit(os.getpid)  # waits behind the others
+    time.sleep(float(sys.argv[1]))
     print(*pool._processes, flush=True)
     time.sleep(600)
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("wait", [0.0, 4.0])  # while the workers start, and while they work
+@pytest.mark.parametrize("wait", [0.0, 2.0])  # while the workers start, and while they work
 def test_workers_end_when_their_parent_is_killed(tmp_path, wait):
     (tmp_path / "parent.py").write_text(PARENT, encoding="utf-8")
     with subprocess.Popen(
-        [sys.executable, str(tmp_path / "parent.py"), "late", str(wait)],
+        [sys.executable, str(tmp_path / "parent.py"), str(wait)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

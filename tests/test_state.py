@@ -48,7 +48,7 @@ def made(tmp_path_factory):
 
 
 def forms(good):
-    """Yield damaged texts of a JSON file: raw ones, and each key removed or of three other types, in turn."""
+    """Yield damaged texts of a JSON file: raw ones, and each key removed or of two other types, in turn."""
     yield from RAW
     content = json.loads(good)
     for i, key in enumerate(content):
@@ -59,8 +59,8 @@ def forms(good):
 
 
 def in_turn(values, i):
-    """Pick three of some values, others for each ``i``."""
-    return [values[(3 * i + j) % len(values)] for j in range(3)]
+    """Pick two of some values, others for each ``i``."""
+    return [values[(2 * i + j) % len(values)] for j in range(2)]
 
 
 def answer(command, capsys):

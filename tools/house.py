@@ -52,11 +52,31 @@ class House:
 
     def __init__(self, root: Path = ROOT) -> None:
         self.root = root
-        self.text = {p.relative_to(root).as_posix(): p.read_text() for p in sorted(root.rglob("*.py"))}
-        self.tree = {name: ast.parse(text) for name, text in self.text.items()}
-        self.length = {name: len(text.splitlines()) for name, text in self.text.items()}
-        self.total = sum(self.length.values())
-        self.median = statistics.median(self.length.values())
+
+    @cached_property
+    def text(self) -> dict[str, str]:
+        """Text per file."""
+        return {p.relative_to(self.root).as_posix(): p.read_text() for p in sorted(self.root.rglob("*.py"))}
+
+    @cached_property
+    def tree(self) -> dict[str, ast.Module]:
+        """Syntax tree per file."""
+        return {name: ast.parse(text) for name, text in self.text.items()}
+
+    @cached_property
+    def length(self) -> dict[str, int]:
+        """Lines per file."""
+        return {name: len(text.splitlines()) for name, text in self.text.items()}
+
+    @property
+    def total(self) -> int:
+        """Lines of all files."""
+        return sum(self.length.values())
+
+    @property
+    def median(self) -> float:
+        """Lines of the middle file."""
+        return statistics.median(self.length.values())
 
     @cached_property
     def rooms(self) -> Counter[str]:
@@ -152,6 +172,11 @@ class House:
         return found
 
     @cached_property
+    def statements(self) -> dict[str, list[ast.Import | ast.ImportFrom]]:
+        """Import statements per file, those inside functions included."""
+        return {f: [n for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom)] for f, tree in self.tree.items()}
+
+    @cached_property
     def imports(self) -> dict[str, set[str]]:
         """File -> files of the package that it imports, those under TYPE_CHECKING included."""
 
@@ -164,9 +189,9 @@ class House:
                         break
 
         found: dict[str, set[str]] = {}
-        for file, tree in self.tree.items():
+        for file, nodes in self.statements.items():
             seen = found.setdefault(file, set())
-            for node in ast.walk(tree):
+            for node in nodes:
                 if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "tuplet":
                     seen.update(resolve(node.module or "", [a.name for a in node.names]))
                 elif isinstance(node, ast.Import):

@@ -157,7 +157,7 @@ def test_the_gradient_of_close_members_is_bounded():
 def test_between_cones_is_the_best_of_all_pairs_of_faces():
     """On a pair of faces the only maximum is the first singular pair; it counts if both mixtures are non-negative."""
     missed = 0
-    for seed in range(5):
+    for seed in range(3):
         rng = np.random.default_rng(seed)
         left, right = (rng.normal(size=(k, 5)) + rng.choice([0.0, 0.7]) for k in rng.integers(2, 4, size=2))
         left, right = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (left, right))

@@ -96,10 +96,10 @@ def test_distance_is_bounded_by_every_start_and_above_the_best_permutation():
 
 def test_restarts_come_nearer_to_the_best_permutation_and_keep_masses():
     gaps = []
-    for seed in range(4):
-        K, L = kernels(2, 6, seed=seed, noise=5.0)
-        best = min(float((K - L[list(o)][:, list(o)]).square().mean()) for o in permutations(range(6)))
-        one, many = (float(gromov_wasserstein(K, L, restarts=r).value) for r in (0, 12))
+    for seed in range(3):
+        K, L = kernels(2, 5, seed=seed, noise=5.0)
+        best = min(float((K - L[list(o)][:, list(o)]).square().mean()) for o in permutations(range(5)))
+        one, many = (float(gromov_wasserstein(K, L, restarts=r).value) for r in (0, 8))
         assert best - 1e-9 <= many <= one + 1e-12
         gaps.append((one - best, many - best))
     assert sum(m for _, m in gaps) < 0.5 * sum(o for o, _ in gaps)

@@ -110,7 +110,10 @@ def test_a_command_runs_resumes_and_is_reported(there, world, tmp_path, monkeypa
 
 def test_training_on_several_sensors_is_measured(world, tmp_path):
     world = replace(world, sets=("tacquad", "touch_and_go"))
-    plan = replace(paper_plan(world), methods=("clip", "tlv_core"), epochs=1, ablations=("4 levels",), batches=())
+    paper = paper_plan(world)
+    plan = replace(
+        paper, head=replace(paper.head, epochs=2), methods=("clip", "tlv_core"), epochs=1, ablations=("4 levels",), batches=()
+    )
     records = run_rss(tmp_path, plan=plan, seeds=1)
     assert run_rss(tmp_path, plan=plan, seeds=1) == records
     trained = {(r.task, r.variant): r for r in records if r.entry == "tlv_core" and r.metric == "trainable"}
