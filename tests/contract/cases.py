@@ -125,6 +125,11 @@ CASES = {
     "one-vs-all-own": Case(
         lambda **o: OneVsAll(tau=0.1, negatives="own", **o), lambda z: oracle.one_vs_all(z, tau=0.1, negatives="own")
     ),
+    "one-vs-all-penalised": Case(
+        lambda **o: OneVsAll(tau=0.1, sign="penalise", **o),
+        lambda z: oracle.one_vs_all(z, tau=0.1) + oracle.opposed(z, tau=0.1),
+        sizes=(3,),
+    ),
     "cone": Case(Cone, oracle.cone),
     "cone-minimal": Case(lambda **o: Cone(tau=0.2, beta=0.5, **o), lambda z: oracle.cone(z, tau=0.2, beta=0.5)),
     # alignment that stops at the anchor has no gradient to check by differences: see test_uniformity

@@ -150,6 +150,29 @@ def cmc(z, *, tau=0.1):
     return np.mean([nt_xent(z[i], z[j], tau) for i in range(m) for j in range(i + 1, m)])
 
 
+def mv_infonce(z, *, tau=0.1):
+    z, total = [unit(x) for x in z], 0.0
+    for i in range(len(z[0])):
+        pull = sum(np.exp(z[a][i] @ z[b][i] / tau) for a in range(len(z)) for b in range(len(z)) if a != b)
+        everything = sum(
+            np.exp(z[a][i] @ z[b][j] / tau)
+            for a in range(len(z))
+            for b in range(len(z))
+            for j in range(len(z[0]))
+            if (j, b) != (i, a)
+        )
+        total += np.log(everything / pull)
+    return total / len(z[0])
+
+
+def mv_dhel(z, *, tau=0.2):
+    z, total, n = [unit(x) for x in z], 0.0, len(z[0])
+    for i in range(n):
+        total += sum(np.log(sum(np.exp(x[i] @ x[j] / tau) for j in range(n) if j != i)) for x in z)
+        total -= np.log(sum(np.exp(z[a][i] @ z[b][i] / tau) for a in range(len(z)) for b in range(a)))
+    return total / n
+
+
 def comm(a, b, *, tau=0.1):
     return np.mean([(nt_xent(x, b[-1], tau) + nt_xent(y, a[-1], tau)) / 2 for x, y in zip(a, b, strict=True)])
 

@@ -16,6 +16,7 @@ from tuplet.objectives.comm import CoMM
 from tuplet.objectives.compose import Objective
 from tuplet.objectives.cone import Cone
 from tuplet.objectives.gram import Gram
+from tuplet.objectives.multi_view import MVDHEL, MVInfoNCE
 from tuplet.objectives.one_vs_all import OneVsAll
 from tuplet.objectives.pairwise import Pairwise
 from tuplet.objectives.sigmoid_pairwise import SigmoidPairwise
@@ -28,11 +29,13 @@ from tuplet.types import InputError
 
 __all__ = [
     "CMC",
+    "MVDHEL",
     "PUBLISHED",
     "Bottleneck",
     "CoMM",
     "Cone",
     "Gram",
+    "MVInfoNCE",
     "OneVsAll",
     "Pairwise",
     "Published",
@@ -128,6 +131,8 @@ PUBLISHED: dict[str, Published] = {
         note="SigLIP for any number of views; the bias is learned, the temperature is not",
     ),
     "cmc": _row("CMC", CMC, 0.1, 0.03, 0.07, note="NT-Xent: negatives from both views of a pair"),
+    "mv_infonce": _row("MV-InfoNCE", MVInfoNCE, 0.1, 0.03, 0.07, note="one logarithm per tuple, pairs pooled inside it"),
+    "mv_dhel": _row("MV-DHEL", MVDHEL, 0.2, 0.1, 0.4, note="pull of whole tuples, spread of each view apart"),
     "bottleneck": _row("Pairwise + IB", Bottleneck, {"tau": 0.07, "beta": 1.0}, *BETAS),
     "symile": _row("Symile", Symile, 0.07, 0.03, 0.1, note="n negatives"),
     "symile_n_squared": _row(
@@ -142,6 +147,16 @@ PUBLISHED: dict[str, Published] = {
         note="all B^(M-1) negatives; affordable with three views",
     ),
     "gram": _row("GRAM", Gram, 0.07, 0.03, 0.1),
+    "gram_penalised": _row(
+        "GRAM + sign",
+        Gram,
+        0.07,
+        0.03,
+        0.1,
+        fixed={"sign": "penalise"},
+        small=None,
+        note="opposite matches cost: GRAM alone is blind to sign",
+    ),
     "triangle": _row("TRIANGLE", Triangle, 0.07, 0.03, 0.1, sizes=(3,)),
     "one_vs_all": _row("OVA-IB", OneVsAll, {"tau": 0.01, "beta": 1.0}, *BETAS, small={"tau": 0.1}),
     "one_vs_all_sufficiency": _row(
@@ -153,6 +168,15 @@ PUBLISHED: dict[str, Published] = {
         fixed={"beta": 0.0},
         small=None,
         note="without minimality: blind to sign",
+    ),
+    "one_vs_all_penalised": _row(
+        "OVA-IB + sign",
+        OneVsAll,
+        {"tau": 0.01, "beta": 1.0},
+        *BETAS,
+        fixed={"sign": "penalise"},
+        small=None,
+        note="opposite matches cost: OVA-IB alone is blind to sign",
     ),
     "cone": _row("Cone (ours)", Cone, 0.1, 0.05, 0.2, note="against the best non-negative mixture of the other views"),
     "uni_align": _row(
