@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from itertools import combinations
 
 import torch
@@ -142,10 +143,9 @@ class MVDHEL(_MultiView):
         energies = []
         for name in emb.modalities:
             z = emb.z[name]
-            scaled = z / tau
             energies.append(
                 contrast(
-                    lambda q, c, x=scaled, z=z: cut(x, q) @ cut(z, c).mT,
+                    partial(_inner, z / tau, z),
                     z.new_zeros(len(z)),  # the loss is then the log-sum-exp over the other rows
                     rows=emb.rows,
                     valid=valid,
@@ -158,3 +158,7 @@ class MVDHEL(_MultiView):
             )
         pull = row_mean(self._pull(emb, tau), valid, emb.rows, counted)
         return {"energy": torch.stack(energies).sum(), "alignment": -pull}
+
+
+def _inner(x: Tensor, y: Tensor, queries: slice, candidates: slice) -> Tensor:
+    return cut(x, queries) @ cut(y, candidates).mT
