@@ -17,6 +17,7 @@ from tuplet.cli.data import Convert, Data, Info, Show, Simulate, Verify, data
 from tuplet.cli.demo import Demo, demo
 from tuplet.cli.embed import Embed, embed
 from tuplet.cli.evaluate import Evaluate, evaluate
+from tuplet.cli.explore import Explore, explore
 from tuplet.cli.export import Export, export
 from tuplet.cli.inspect import Inspect, inspect
 from tuplet.cli.search import Index, Search, index, search
@@ -32,6 +33,7 @@ Command = (
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Embed, tyro.conf.subcommand("embed")]
     | Annotated[Inspect, tyro.conf.subcommand("inspect")]
+    | Annotated[Explore, tyro.conf.subcommand("explore")]
     | Annotated[Index, tyro.conf.subcommand("index")]
     | Annotated[Search, tyro.conf.subcommand("search")]
     | Annotated[Export, tyro.conf.subcommand("export")]
@@ -47,6 +49,7 @@ RUN: dict[type, Callable[..., None]] = {
     Evaluate: evaluate,
     Embed: embed,
     Inspect: inspect,
+    Explore: explore,
     Index: index,
     Search: search,
     Export: export,
@@ -62,6 +65,7 @@ NAMES = (
     "evaluate",
     "embed",
     "inspect",
+    "explore",
     "index",
     "search",
     "export",

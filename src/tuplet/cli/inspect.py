@@ -61,10 +61,10 @@ def inspect(command: Inspect) -> None:
     in_range("pool", command.pool, 2)
     start = time.monotonic()
     stored = open_store(command.emb, command.modalities or None)
-    part, rows = _part(stored, command.part)
+    part, rows = part_of(stored, command.part)
     score = None if command.objective is None else named(command.objective, tuple(stored.present), stored.width).score
     how = {"relevance": command.relevance, "pool": command.pool, "seed": command.seed}
-    found = measured(_embeddings(stored, rows), score=score or mean_cosine, **how)  # type: ignore[arg-type]
+    found = measured(embeddings(stored, rows), score=score or mean_cosine, **how)  # type: ignore[arg-type]
     about = (
         f"Part {part}, {len(rows):,} of {len(stored):,} items (--part all: all of them). " if len(rows) < len(stored) else ""
     )
@@ -79,7 +79,7 @@ def inspect(command: Inspect) -> None:
         print(f"page: {command.out}")
 
 
-def _part(stored: Stored, asked: str | None) -> tuple[str, NDArray[np.int64]]:
+def part_of(stored: Stored, asked: str | None) -> tuple[str, NDArray[np.int64]]:
     """Choose the items of a part; those that a model was trained on would flatter it."""
     column = stored.columns.get("part")
     parts = [] if column is None else [str(v) for v in np.unique(column) if str(v)]
@@ -91,7 +91,7 @@ def _part(stored: Stored, asked: str | None) -> tuple[str, NDArray[np.int64]]:
     return name, np.flatnonzero(column == name)
 
 
-def _embeddings(stored: Stored, rows: NDArray[np.int64]) -> Embeddings:
+def embeddings(stored: Stored, rows: NDArray[np.int64]) -> Embeddings:
     """Hand out the vectors where they lie, without reading all of a mapped file."""
     import torch
 
