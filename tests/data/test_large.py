@@ -115,3 +115,19 @@ def test_a_damaged_large_file_is_one_line(monkeypatch, tmp_path):
     with pytest.raises(tuplet.InputError, match=r"my.parquet") as caught:
         read("my.parquet")
     assert "\n" not in str(caught.value)
+
+
+def test_a_folder_of_parts_is_one_large_file(monkeypatch, tmp_path):
+    table = pa.table(columns())
+    whole, _ = both(monkeypatch, columns())
+    Path("parts").mkdir()
+    for i, (first, rows) in enumerate(((0, 40), (40, 70), (110, 40))):
+        parquet.write_table(table.slice(first, rows), f"parts/part-{i}.parquet", row_group_size=30)
+    shares = read("parts")
+    assert [k for k, c in shares.columns.items() if isinstance(c, Mapped)] == [k for k in shares.modalities if k != "text"]
+    rows = torch.randperm(150, generator=torch.Generator().manual_seed(0))
+    for k in whole.modalities:
+        np.testing.assert_allclose(shares.read(k, rows), whole.read(k, rows), atol=1e-6, err_msg=k)
+    assert shares.split.sha256 == whole.split.sha256
+    parquet.write_table(table.slice(110, 40).drop(["x"]), "parts/part-2.parquet")
+    assert _large.large(Path("parts")) is None  # other columns: tables of their own

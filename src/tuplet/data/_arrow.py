@@ -189,14 +189,14 @@ def read_folder(folder: Path) -> tuple[Any, list[Path]]:
     if (folder / "dataset_dict.json").is_file():  # a saved data set of several parts
         found = {p.name: read_folder(p) for p in sorted(folder.iterdir()) if p.is_dir()}
         return Splits({k: table for k, (table, _) in found.items()}), [p for _, files in found.values() for p in files]
-    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in FILES and not p.name.startswith((".", "_")))
+    files = tables_in(folder)
     if not files:
         raise InputError(
             f"path {folder} is a directory without a table; expected files that end in one of {', '.join(FILES)}, or, of real "
             f"data, a reader's name with --root {folder}"
         )
     tables = {p: read_table(p) for p in files}
-    if len(files) > 1 and len({_plain(p.stem) for p in files}) == 1 and _parts(list(tables.values())):
+    if len(files) > 1 and one_name(files) and _parts(list(tables.values())):
         return joined(str(folder), tables), files
     words = [re.split(r"[-_.]", p.stem)[0].lower() for p in files]
     if len(files) > 1 and set(words) <= set(PARTS) and "train" in words and _parts(list(tables.values())):
@@ -207,9 +207,14 @@ def read_folder(folder: Path) -> tuple[Any, list[Path]]:
     return {p.stem: table for p, table in tables.items()} if len(files) > 1 else tables[files[0]], files
 
 
-def _plain(stem: str) -> str:
-    """Return the name of a file without what numbers a part of a table."""
-    return "part" if re.match(r"part[-_.]", stem) else re.sub(r"\d+", "#", stem)
+def tables_in(folder: Path) -> list[Path]:
+    """List the files of a folder that hold tables."""
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in FILES and not p.name.startswith((".", "_")))
+
+
+def one_name(files: list[Path]) -> bool:
+    """Tell whether files have one name, apart from what numbers the parts of a table."""
+    return len({"part" if re.match(r"part[-_.]", p.stem) else re.sub(r"\d+", "#", p.stem) for p in files}) == 1
 
 
 def _parts(tables: list[Any]) -> bool:

@@ -137,7 +137,7 @@ def gathered(x: Any, asked: Mapping[str, Any], *, where: str = "the table", fold
     if isinstance(x, Large):
         part = in_shares(x, asked, _apart(asked))
         if part is None:
-            _one_table(found, where, read_table(x.path), asked, folder)
+            _one_table(found, where, open_data(x.path)[0], asked, folder)
             return found
         for k, v in part.arrays.items():
             found.add(k, v, folder)

@@ -1,4 +1,4 @@
-"""Parquet files that are large: a few rows are read at a time, and numbers go to a file that is mapped into memory."""
+"""Large Parquet files, or folders of parts: a few rows are read at a time, and numbers go to a file mapped into memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuplet.data._arrow import arrow, checked, checksum, readable
+from tuplet.data._arrow import arrow, checked, checksum, one_name, readable, tables_in
 from tuplet.data._cache import cached
 from tuplet.data._grouping import INDEX, Grouped, grouped
 from tuplet.data._mapped import Mapped
@@ -24,34 +24,40 @@ SHARE = 2**24
 
 @dataclass(frozen=True)
 class Large:
-    """A Parquet file that is not read at once."""
+    """A Parquet file, or a folder of files that are parts of one table, that is not read at once."""
 
     path: Path
+    files: tuple[Path, ...]
 
     def shares(self, columns: tuple[str, ...] | None) -> Iterator[Any]:
         """Read some columns, a few rows at a time, as tables."""
         from pyarrow import parquet
 
-        with parquet.ParquetFile(self.path, pre_buffer=False, buffer_size=2**20) as file:
-            about = file.metadata
-            size = sum(max(0, about.row_group(i).total_byte_size) for i in range(about.num_row_groups))
-            step = max(1, SHARE * about.num_rows // max(1, size))
-            for batch in file.iter_batches(batch_size=step, columns=columns and list(columns), use_threads=False):
-                yield checked(str(self.path), arrow().Table.from_batches([batch]))
+        for path in self.files:
+            with parquet.ParquetFile(path, pre_buffer=False, buffer_size=2**20) as file:
+                step = max(1, SHARE * file.metadata.num_rows // max(1, _size(file.metadata)))
+                for batch in file.iter_batches(batch_size=step, columns=columns and list(columns), use_threads=False):
+                    yield checked(str(path), arrow().Table.from_batches([batch]))
 
 
 def large(path: Path) -> Large | None:
-    """Tell whether a path is a Parquet file with so many values that it is read in shares."""
-    if path.suffix.lower() != ".parquet" or not path.is_file():
+    """Tell whether a path is Parquet, or a folder of its parts, with so many values that it is read in shares."""
+    files = tables_in(path) if path.is_dir() else [path]
+    if not files or any(p.suffix.lower() != ".parquet" or not p.is_file() for p in files) or not one_name(files):
         return None
     arrow()
     from pyarrow import parquet
 
     with readable(str(path), "write the .parquet file again"):
-        about = parquet.read_metadata(path)
-        names = about.schema.to_arrow_schema().names
-        size = sum(max(0, about.row_group(i).total_byte_size) for i in range(about.num_row_groups))
-        return Large(path) if size > LARGE and not set(names) & set(INDEX) else None
+        found = [parquet.read_metadata(p) for p in files]
+        first, *others = [about.schema.to_arrow_schema() for about in found]
+        alike = all(first.equals(other) for other in others) and not set(first.names) & set(INDEX)
+        return Large(path, tuple(files)) if alike and sum(map(_size, found)) > LARGE else None
+
+
+def _size(about: Any) -> int:
+    """Count the bytes of a file's values."""
+    return sum(max(0, about.row_group(i).total_byte_size) for i in range(about.num_row_groups))
 
 
 def in_shares(file: Large, asked: Mapping[str, Any], apart: set[str]) -> Grouped | None:
@@ -97,7 +103,7 @@ def _on_disk(
         for share in file.shares(columns[name]):
             yield grouped(str(file.path), share, own, apart=apart).arrays[name].astype(wide[name], copy=False)
 
-    sha256 = checksum([file.path])
+    sha256 = checksum(list(file.files))
     key = {"file": sha256, "columns": json.dumps(columns, sort_keys=True), "dtypes": str(sorted(map(str, wide.values())))}
     made = cached("rows", key, lambda: {k: rows(k) for k in wide})
     found.notes.append(f"{file.path.name} is large: {', '.join(wide)} are read from {made}, a few rows at a time")

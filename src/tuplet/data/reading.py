@@ -125,7 +125,7 @@ def _file(path: Path, asked: dict[str, Any]) -> Source:
             f"{', '.join((*FILES, *OMICS))}; save arrays with numpy.savez, or read the file with pandas and give the frame"
         )
     file = large(path)
-    x, files = open_data(path) if file is None else (file, [path])
+    x, files = open_data(path) if file is None else (file, list(file.files))
     try:
         found = gathered(x, asked, where=str(path), folder=path if path.is_dir() else path.parent)
         about = Provenance(title=path.name, origin=str(path), sha256=checksum(files))
