@@ -62,7 +62,7 @@ def numbers(value, path=""):
 def measure(folder):
     """Name -> number of everything that is frozen."""
     sweep = Sweep(("a", "b"), strengths=(1.0,), seeds=2, config=TrainConfig(epochs=2, batch_size=30))
-    tiny = {"seeds": (0, 1), "strengths": (1.0,), "steps": 4, "permutations": 20, "bootstrap": 20}
+    tiny = {"seeds": (0, 1), "strengths": (1.0,), "steps": 4, "permutations": 20, "bootstrap": 20, "folds": 1}
     found = {
         "suite": records(run_suite(suite(), out=folder / "suite", seeds=1, workers=1)),
         "sweep": records(run_sweep(source(), sweep, out=folder / "sweep")),

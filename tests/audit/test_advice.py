@@ -237,7 +237,6 @@ def test_pairs_that_look_like_shuffled_rows_are_sent_to_the_pairing_first():
 
 def test_no_answer_for_any_pair_is_said_once():
     for word, said in (("unknown", "Unknown for all 2 pairs: a + b, a + c."), ("no", "Align none of 2 pairs. No: ")):
-        pairs = [
-            SimpleNamespace(pair=("a", k), advice=SimpleNamespace(word=word, verdict="unclear", strength=0.0)) for k in "bc"
-        ]
+        advice = SimpleNamespace(word=word, verdict="unclear", strength=0.0, probability=None)
+        pairs = [SimpleNamespace(pair=("a", k), advice=advice) for k in "bc"]
         assert conclusion(Audit("made", "", "label", {}, pairs, {}, 0.0, {})).startswith(said)

@@ -135,8 +135,8 @@ def test_digits_have_fifteen_pairs():
 
 def test_command_audits_a_users_file(tmp_path, capsys):
     rng = np.random.default_rng(1)
-    y = np.arange(120) % 2
-    np.savez(tmp_path / "my.npz", a=y[:, None] + rng.normal(size=(120, 2)), b=rng.normal(size=(120, 3)), label=y)
+    y = np.arange(60) % 2
+    np.savez(tmp_path / "my.npz", a=y[:, None] + rng.normal(size=(60, 2)), b=rng.normal(size=(60, 3)), label=y)
     command = ["audit", str(tmp_path / "my.npz"), "--steps", "3", "--seeds", "2", "--out", str(tmp_path / "out")]
     assert main(command) == 0
     shown = capsys.readouterr().out

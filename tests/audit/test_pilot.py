@@ -26,7 +26,7 @@ def test_of_a_missing_row_the_other_modality_counts():
     hidden = x.copy()
     hidden[::5] = np.nan
     source = from_arrays({"a": hidden, "b": x, "c": x}, targets={"label": np.arange(90) % 3})
-    found = pilot(source, ("a", "b"), strengths=(1.0,), seeds=(0, 1), steps=2)
+    found = pilot(source, ("a", "b"), strengths=(1.0,), seeds=(0, 1), steps=2, folds=1)
     assert sorted(found.scores) == ["a", "b"]
     assert np.isfinite(found.gain).all()
     assert found.rows == len(source.val)
@@ -68,13 +68,15 @@ def test_at_most_some_rows_are_trained_on_and_judged_by(monkeypatch):
     source = blocks.load(rows=400)
     of = Pilots(
         source,
+        folds=1,
         target="label",
         strengths=(1.0,),
         seeds=(0, 1),
         steps=10,
         config=TrainConfig(batch_size=8),
     )
-    assert (len(of.train), len(of.val), of.config.epochs) == (40, 40, 2)
+    ((train, held),) = of.judging.parts
+    assert (len(train), len(held), of.config.epochs) == (40, 40, 2)
 
 
 @pytest.mark.parametrize("n", [3, 200])

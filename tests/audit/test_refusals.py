@@ -59,25 +59,32 @@ def test_a_refused_command_leaves_no_file_and_the_corrected_one_runs(tmp_path, c
 
 def test_a_verdict_out_of_reach_is_said_first(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    few = "No verdict is possible: "
-    rows = "20 validation rows hold both modalities, and a verdict needs 50 (about 250 rows in all); "
-    groups = "the validation rows come from 2 groups, and a verdict needs 10 (about 50 groups in all)"
-    for n, begins in ((300, few + groups), (100, few + rows + groups)):
+    few = "No verdict is possible: 48 rows outside the test part hold both modalities, and a verdict needs 50 (about 63 rows"
+    for n, begins in ((300, "5 folds over 8 groups (2 more kept for the test): each is judged once"), (60, few)):
         write(tmp_path, n=n, group=np.arange(n) // (n // 10))
         assert main(["audit", "my.npz", "--seeds", "2", "--steps", "2", "--out", str(n)]) == 0
-        assert " ".join(capsys.readouterr().out.split()).startswith(begins)
+        assert (shown := " ".join(capsys.readouterr().out.split())).startswith(begins)
+        assert ("5 folds over 8 groups (240 rows)" in shown) == ("held-out" in shown) == (n == 300)
+        assert json.loads((tmp_path / f"{n}" / "audit.json").read_text())["settings"]["folds"] == (5 if n == 300 else 1)
+    write(tmp_path, n=60, group=np.arange(60) // 15)
+    assert main(["audit", "my.npz", "--out", "four"]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "come from 3 groups (1 more kept for the test), expected 4 or more" in line
+    assert "Give rows of 5 groups or more in all" in line
+    assert not (tmp_path / "four").exists()
 
 
 def test_limits_count_rows_and_groups_per_pair():
     rng = np.random.default_rng(0)
     x = {k: rng.normal(size=(600, 2)) for k in "abc"}
-    x["c"][::2] = np.nan
-    x["c"][: 600 // 2] = np.nan
+    x["c"][:550] = np.nan
     source = from_arrays(x, targets={"label": np.arange(600) % 2})
     (said,) = limits(source, asked(source))
     assert said.startswith("No verdict is possible on a + c, b + c: ")
-    here = int(source.val[slice(0, 120)].present["c"].sum())
-    assert f": {here} validation rows hold both modalities, and a verdict needs 50 (about 250 rows" in said
+    here = sum(int(rows.present["c"].sum()) for rows in (source.train, source.val))
+    assert f": {here} rows outside the test part hold both modalities, and a verdict needs 50 (about 63 rows" in said
+    (said,) = limits(source, asked(source, pairs=[("b", "c")], folds=1))
+    assert said.startswith("No verdict is possible: ")
     assert limits(source, asked(source, pairs=[("b", "a")])) == []
     grouped = from_arrays({k: x[k] for k in "ab"}, targets={"label": np.arange(600) % 2}, group=np.arange(600) // 6)
     assert limits(grouped, asked(grouped)) == []

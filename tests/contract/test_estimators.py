@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from tuplet.information import PID, batch, clustered, counted, gaussian, neural_batch
+from tuplet.information import PID, batch, clustered, counted, gaussian, gaussian_copula, neural_batch
 from tuplet.information.pid import PARTS
 
 CLEAR = 1 + (0.1 * np.log2(0.1) + 0.9 * np.log2(0.9))  # bits of a fair bit seen through 10 % of flips
@@ -60,6 +60,7 @@ ESTIMATORS = {
         tests=False,
     ),
     "gaussian": Case(gaussian, numbers, LINEAR, tests=False),
+    "gaussian copula": Case(partial(gaussian_copula, permutations=80, bootstrap=40), numbers, LINEAR, rows=300, draws=2),
 }
 named = pytest.mark.parametrize("name", ESTIMATORS)
 

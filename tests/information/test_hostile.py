@@ -42,6 +42,7 @@ def test_hostile_input_is_refused_in_one_line_or_decomposed():
             ("discrete", lambda x: room.discrete(x)),
             ("components", lambda x: room.components(x)),
             ("gaussian", lambda x: room.gaussian(GOOD, GOOD, x)),
+            ("gaussian_copula", lambda x: room.gaussian_copula(x, GOOD, GOOD, permutations=2, bootstrap=2)),
             ("gaussian_covariance", lambda x: room.gaussian_covariance(x, sizes=(1, 1, 1))),
             ("union_information", lambda x: room.union_information(x, x)),
             ("from_posteriors", lambda x: room.from_posteriors(x, SURE, SURE, CLASSES, bootstrap=4)),

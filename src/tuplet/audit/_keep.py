@@ -40,6 +40,8 @@ TRIED = {
     "fitted": {...: float},
     "chance": float,
     "groups": AnyOf(None, Between(int, 0)),
+    "folds?": Between(int, 1),
+    "bar?": AnyOf(None, float),
 }
 """A `tuplet.audit.Pilot` in the file."""
 _NUMBER = AnyOf(None, float)

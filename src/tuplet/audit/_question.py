@@ -10,17 +10,14 @@ from typing import Any
 
 import torch
 
-from tuplet.audit.advice import FEW, FEW_GROUPS
+from tuplet.audit._folds import FEW, FEW_GROUPS, LEAST_GROUPS, check_folds, folds_for, lacks
 from tuplet.audit.pilots import STEPS, STRENGTHS
-from tuplet.data import Source
+from tuplet.data import Rows, Source
 from tuplet.data._targets import target_of
 from tuplet.train._fits import check_rows, rows_with
 from tuplet.train._rows import sample
 from tuplet.train.config import TrainConfig
 from tuplet.types import InputError, in_range
-
-LEAST_GROUPS = 4
-"""Two to find codes on and two to count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +41,7 @@ def asked(
     config: TrainConfig | None = None,
     permutations: int = 100,
     bootstrap: int = 60,
+    folds: int | None = None,
 ) -> Question:
     """Check every argument of `tuplet.audit.audit`."""
     names = sorted(source.modalities)
@@ -85,6 +83,7 @@ def asked(
     for pair in wanted:
         check_rows(present, pair)
         _check_groups(source, pair)
+    check_folds(folds, source)
     return Question(
         target,
         tuple(dict.fromkeys(wanted)),
@@ -95,6 +94,7 @@ def asked(
             "steps": steps,
             "permutations": permutations,
             "bootstrap": bootstrap,
+            "folds": folds_for(source, target) if folds is None else folds,
             "batch_size": config.batch_size,
             "lr": config.lr,
             "weight_decay": config.weight_decay,
@@ -103,46 +103,41 @@ def asked(
 
 
 def _check_groups(source: Source, pair: tuple[str, str]) -> None:
-    """Refuse a pair whose rows come from so few groups that they cannot be split and resampled by group."""
-    held = set[int]()
-    for part in (source.train, source.val):
-        rows = sample(part)
-        ids = rows.group
-        if ids is None:
-            return
-        held |= set(ids[rows.present[pair[0]] & rows.present[pair[1]]].tolist())
-    if len(held) < LEAST_GROUPS:
+    """Refuse a pair whose rows come from so few groups that nothing is known of how much groups differ."""
+    if source.group is None:
+        return
+    held = lacks((sample(source.train), sample(source.val)), pair)
+    if held is not None and held[1] < LEAST_GROUPS:
+        tested = len(torch.unique(source.group[source.test.positions]))
         raise InputError(
-            f"training and validation rows of {pair[0]!r} and {pair[1]!r} come from {len(held)} groups, expected "
-            f"{LEAST_GROUPS} or more; give rows of more groups, or leave the group out if rows are independent of each other"
+            f"training and validation rows of {pair[0]!r} and {pair[1]!r} come from {held[1]} groups ({tested} more kept for "
+            f"the test), expected {LEAST_GROUPS} or more: so few do not show how much groups differ. Give rows of "
+            f"{LEAST_GROUPS + 1} groups or more in all, or leave the group out if rows are independent of each other"
         )
 
 
 def limits(source: Source, question: Question) -> list[str]:
     """Say which verdicts the data cannot give, however long the audit runs."""
     source = source.labelled(question.target)
-    val = sample(source.val)
-    present, ids = val.present, val.group
-    share = len(source.val) / max(sum(len(part) for part in (source.train, source.val, source.test)), 1)
+    two = sample(source.train), sample(source.val)
+    whole = sum(len(part) for part in (source.train, source.val, source.test))
     said: dict[str, list[str]] = {}
-    for a, b in question.pairs:
-        here = present[a] & present[b]
-        rows = int(here.sum())
-        drawn = None if ids is None else len(torch.unique(ids[here]))
-        reasons = []
+    for pair in question.pairs:
+        parts: tuple[Rows, ...] = two
+        least, name = LEAST_GROUPS, "rows outside the test part"
+        found = lacks(parts, pair)
+        if found is None and question.settings["folds"] == 1:
+            parts, least, name = two[1:], FEW_GROUPS, "validation rows"
+            found = lacks(parts, pair, least)
+        if found is None:
+            continue
+        (rows, groups), reasons = found, []
         if rows < FEW:
-            reasons.append(
-                f"{rows} validation rows hold both modalities, and a verdict needs {FEW} "
-                f"(about {math.ceil(round(FEW / share, 6)) if share else 5 * FEW} rows in all)"
-            )
-        if drawn is not None and drawn < FEW_GROUPS:
-            reasons.append(
-                f"the validation rows come from {drawn} group{'s' * (drawn != 1)}, and a verdict needs {FEW_GROUPS} "
-                f"(about {math.ceil(round(FEW_GROUPS / share, 6)) if share else 5 * FEW_GROUPS} groups in all), since "
-                "rows of one group say nothing about other groups"
-            )
-        if reasons:
-            said.setdefault("; ".join(reasons), []).append(f"{a} + {b}")
+            needed = math.ceil(round(FEW * whole / max(sum(map(len, parts)), 1), 6))
+            reasons.append(f"{rows} {name} hold both modalities, and a verdict needs {FEW} (about {needed} rows in all)")
+        if source.group is not None and groups < least:
+            reasons.append(f"the {name} come from {groups} group{'s' * (groups != 1)}, and a verdict needs {least}")
+        said.setdefault("; ".join(reasons), []).append(" + ".join(pair))
     every = len(question.pairs)
     return [
         f"No verdict is possible{'' if len(pairs) == every else ' on ' + ', '.join(pairs)}: {why}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tuplet.audit._figures import information_figure, pilot_figure, similarity_figure
-from tuplet.audit._words import HEAD, WORDS, answer, baseline, conclusion, legend, parts_of, row, verify
+from tuplet.audit._words import HEAD, WORDS, answer, baseline, conclusion, judged, legend, parts_of, row, verify
 from tuplet.audit.run import Audit, PairAudit
 from tuplet.information import consistency as disagreements
 from tuplet.io.environment import environment
@@ -24,6 +24,7 @@ BITS = (
     "number in brackets was not found above chance by both models and cluster codes. What both miss in one modality looks "
     "unique to the other."
 )
+EACH = "each row was judged once, by models that saw no row of its group; every group counts the same; "
 PROBABLE = (
     "yes and no: probability 0.9 or more; perhaps and rather not: 0.7 or more; unknown: too few rows, or a pilot too noisy "
     "to tell; check the pairing: nothing shows that equal rows belong together."
@@ -38,17 +39,17 @@ BARS = (
 SIMILAR = (
     "Mutual kNN: share of the ten nearest neighbours that two encoders agree on. CKA: agreement of all distances between "
     "rows; 0 unrelated, 1 the same up to rotation and scale. Dots: representations of separately trained encoders on "
-    "validation rows. Grey: 95 % of shuffled pairs, which share nothing."
+    "rows that they were not trained on. Grey: 95 % of shuffled pairs, which share nothing."
 )
 _SHORT = ("pair", "align?", "change [80 %]", "shared")
 
 
 def write_report(audit: Audit, out: str | Path, *, given: str = "") -> Path:
     """Write report.html."""
-    rows, several = audit.rows, len(audit.pairs) > 1
+    several = len(audit.pairs) > 1
     about = (
         f"The answer is about the accuracy of each modality's own encoder on {audit.target}. It comes from short trainings "
-        f"of small encoders on {rows['train']} rows, judged on {rows['val']} validation rows; test rows were not used. If "
+        f"of small encoders on {judged(audit)}; {EACH * (audit.settings.get('folds', 1) > 1)}test rows were not used. If "
         "you need a shared space, for retrieval for example, align anyway and read here what it costs. A verdict needs a "
         "probability of 0.7, so among many pairs some are wrong: check with `tuplet sweep`."
     )
@@ -95,7 +96,7 @@ def summary(audit: Audit, *, given: str = "") -> str:
     pairs = sorted(audit.pairs, key=lambda p: (WORDS.index(p.advice.word), -max(p.advice.curve.mean)))
     lines = [
         conclusion(audit),
-        f"Data: {audit.source}, target {audit.target}, {audit.rows['train']} training and {audit.rows['val']} validation rows",
+        f"Data: {audit.source}, target {audit.target}, {judged(audit)}",
     ]
     if pairs:
         lines.append(Grid(_SHORT, [_short(p) for p in pairs[:LINES]], words=4).text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Sequence
 
@@ -24,7 +25,8 @@ LR, BATCH = 3e-3, 128
 def answer(found: PairAudit) -> str:
     """Answer for one pair whether to align it, with the measured change."""
     advice, (a, b) = found.advice, found.pair
-    what, unit = ("validation accuracy", "points") if _classes(found) else ("validation R2", "hundredths")
+    what, unit = ("accuracy", "points") if _classes(found) else ("R2", "hundredths")
+    what = f"{'validation' if found.pilot.folds == 1 else 'held-out'} {what}"
     mean, low, high, at = _change(found)
     change = f"{what} {mean:+.1f} {unit}, 80 % interval {low:+.1f} to {high:+.1f}"
     if advice.verdict == "unpaired":
@@ -33,13 +35,14 @@ def answer(found: PairAudit) -> str:
             f"shared bits were found, and separately trained encoders are no more alike than on shuffled rows."
         )
     said = SENTENCES[advice.word].format(f"{a} and {b}")
+    full = "".join(f" {e}" for e in advice.evidence if e.endswith("nothing to gain."))
     if advice.verdict == "helps":
         guess = " This is a guess: check it with a sweep." * (advice.word == "perhaps")
-        return f"{said}, at strength {at:g} ({change}).{guess}"
+        return f"{said}, at strength {at:g} ({change}; {_probability(found)}).{guess}"
     if advice.verdict == "unclear":
         short = [e for e in advice.evidence if "too few" in e or "No encoder is surely" in e]
-        return f"{said}. " + (short[0] if short else f"The pilot is too noisy (at strength {at:g}: {change}).")
-    return f"{said}. At strength {at:g}: {change}."
+        return f"{said}. " + (short[0] if short else f"The pilot is too noisy (at strength {at:g}: {change}).") + full
+    return f"{said}. At strength {at:g}: {change}{'; ' * bool(chance := _probability(found))}{chance}.{full}"
 
 
 def conclusion(audit: Audit) -> str:
@@ -52,7 +55,11 @@ def conclusion(audit: Audit) -> str:
     said = [f"Align {count or 'none'} of {len(audit.pairs)} pairs."]
     for word in WORDS:
         there = [p for p in audit.pairs if p.advice.word == word]
-        names = [" + ".join(p.pair) + (f" (strength {p.advice.strength:g})" if p.advice.strength else "") for p in there]
+        names = []
+        for p in there:
+            strength = f"strength {p.advice.strength:g}" if p.advice.strength else ""
+            more = ", ".join(filter(None, (strength, _probability(p))))
+            names.append(" + ".join(p.pair) + (f" ({more})" if more else ""))
         shown = ", ".join(names) if len(names) <= 4 else f"{len(names)} pairs"
         if len(there) == len(audit.pairs) and word == "unknown":
             return f"Unknown for all {len(there)} pairs{f': {shown}' if len(names) <= 4 else ''}."
@@ -95,7 +102,8 @@ def legend(audit: Audit, *, short: bool = False) -> str:
     if not audit.pairs:
         return ""
     unit = "points of accuracy" if _classes(audit.pairs[0]) else "hundredths of R2"
-    change = f"change: {unit} on validation rows at that strength of alignment [80 % interval]"
+    held = "validation" if audit.pairs[0].pilot.folds == 1 else "held-out"
+    change = f"change: {unit} on {held} rows at that strength of alignment [80 % interval]"
     if short:
         return f"{change}; shared: bits about {audit.target} in both, in (brackets) if not surely there"
     return (
@@ -123,6 +131,23 @@ def parts_of(pid: PID) -> Sequence[str]:
     """Write the four parts of a decomposition, those in brackets that were not found."""
     there = pid.significant or dict.fromkeys(PARTS, True)
     return [f"{getattr(pid, k):.2f}" if there[k] else f"({max(getattr(pid, k), 0.0):.2f})" for k in PARTS]
+
+
+def judged(audit: Audit) -> str:
+    """Say how many rows train and judge: two parts, or folds."""
+    rows, folds = audit.rows, audit.settings.get("folds", 1)
+    if folds == 1 or not audit.pairs:
+        return f"{rows['train']} training and {rows['val']} validation rows"
+    tried = audit.pairs[0].pilot
+    over = f"{tried.rows} rows" if tried.groups is None else f"{tried.groups} groups ({tried.rows} rows)"
+    return f"{folds} folds over {over}"
+
+
+def _probability(found: PairAudit) -> str:
+    """Say how probable the answer is."""
+    chance = found.advice.probability
+    of = {"helps": "of a gain ", "hurts": "of a loss "}.get(found.advice.verdict, "")
+    return "" if chance is None else f"probability {of}{min(math.floor(100 * chance) / 100, 0.99):.2f}"  # never seem above it
 
 
 def _classes(found: PairAudit) -> bool:

@@ -15,7 +15,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tuplet.audit.pilots import Pilot
+from tuplet.audit._folds import FEW, FEW_GROUPS, LEAST_GROUPS
+from tuplet.audit.pilots import Matrix, Pilot
 from tuplet.information import PID
 
 Verdict = Literal["helps", "hurts", "no difference", "unclear", "unpaired"]
@@ -29,10 +30,8 @@ SURE = 0.7
 """And this posterior probability of its sign."""
 FIRM = 0.9
 """Below this probability the advice is a guess, and is worded as one."""
-FEW = 50
-"""With fewer validation rows nothing is said."""
-FEW_GROUPS = 10
-"""With fewer groups of validation rows neither: how much groups differ is not known."""
+FULL = 0.995
+"""Accuracy that reads 100 %: nothing is left to gain."""
 SAME = 1.5
 """No difference: more likely than not, no strength up to 1 changes accuracy by this many points."""
 
@@ -138,6 +137,12 @@ class Advice:
     evidence: tuple[str, ...]
 
     @property
+    def probability(self) -> float | None:
+        """Return how probable the answer is; None where the pilot's curve does not answer."""
+        same = self.curve.same if self.curve.same >= 0.5 else None
+        return {"helps": self.curve.helps, "hurts": self.curve.hurts, "no difference": same}.get(self.verdict)
+
+    @property
     def word(self) -> str:
         """Return the answer to "should I align?" in a word or two, as every report gives it."""
         if self.verdict == "helps":
@@ -169,21 +174,24 @@ def advise(
         >>> advise(("a", "b"), None, None, tried).verdict
         'helps'
     """
-    curve = gain_curve(tried.gain, tried.covariance, tried.strengths)
+    curve = gain_curve(tried.gain, _widened(tried), tried.strengths)
     verdict = judge(curve)
     evidence = [_said_by_pilot(curve, tried)]
     objective = "Pairwise(tau=0.07)"
+    if tried.metric == "accuracy" and (alone := min(sum(v[0]) / len(v[0]) for v in tried.scores.values())) >= FULL:
+        evidence.append(f"Both are at {100 * alone:.0f} % without alignment: nothing to gain.")
+    least = FEW_GROUPS if tried.folds == 1 else LEAST_GROUPS
     if tried.rows < FEW:
         verdict = "unclear"
-        evidence.append(f"{tried.rows} validation rows are too few: below {FEW} nothing is concluded.")
-    elif tried.groups is not None and tried.groups < FEW_GROUPS:
+        evidence.append(f"{tried.rows} judged rows are too few: below {FEW} nothing is concluded.")
+    elif tried.groups is not None and tried.groups < least:
         verdict = "unclear"
-        evidence.append(f"{tried.groups} groups of validation rows are too few: below {FEW_GROUPS} nothing is concluded.")
+        evidence.append(f"{tried.groups} groups of judged rows are too few: below {least} nothing is concluded.")
     else:
-        best, least, drawn = _bound(tried)
-        if not best > least:
+        best, bar, drawn = _bound(tried)
+        if not best > bar:
             verdict = "no difference" if pid is not None and _there(pid, "synergy") else "unclear"
-            has, from_ = math.floor(100 * best + 1e-6) / 100, math.ceil(100 * least - 1e-6) / 100  # never seem above it
+            has, from_ = math.floor(100 * best + 1e-6) / 100, math.ceil(100 * bar - 1e-6) / 100  # never seem above it
             evidence.append(
                 f"No encoder is surely above the best constant prediction ({tried.chance:.2f}): the best has {has:.2f}, and "
                 f"{drawn} can tell it only from {from_:.2f}."
@@ -235,7 +243,19 @@ def _bound(tried: Pilot) -> tuple[float, float, str]:
     """Return the best mean score, what it must exceed (chance and two standard errors), and of what these are the errors."""
     n, drawn = (tried.rows, "rows") if tried.groups is None else (tried.groups, "groups of rows")
     best = max(sum(row) / len(row) for scores in tried.scores.values() for row in scores)
+    if tried.bar is not None:
+        return best, tried.bar, f"{n} {drawn}"
     return best, tried.chance + 2 * math.sqrt(tried.chance * (1 - tried.chance) / n), f"{n} {drawn}"
+
+
+def _widened(tried: Pilot) -> Matrix:
+    """Enlarge a covariance so that its 80 % intervals, and a probability of 0.9, are those of a t distribution over groups."""
+    from scipy.special import ndtri, stdtrit
+
+    if tried.groups is None:
+        return tried.covariance
+    factor = float(stdtrit(max(tried.groups - 1, 1), FIRM) / ndtri(FIRM)) ** 2
+    return [[factor * v for v in row] for row in tried.covariance]
 
 
 def _there(pid: PID, part: str) -> bool:
@@ -251,7 +271,8 @@ def _said_by_pilot(curve: Curve, tried: Pilot) -> str:
     shown = dict.fromkeys([curve.best, 1.0] if curve.best else [1.0])
     measured = ", ".join(f"{g:+.1f} at {s:g}" for s, g in zip(tried.strengths, tried.gain, strict=True) if s)
     changes = " and ".join(f"{at(strength)} at strength {strength:g}" for strength in shown)
-    rows = f"{tried.rows} validation rows" + ("" if tried.groups is None else f" in {tried.groups} groups")
+    of = "" if tried.groups is None else f" in {tried.groups} groups"
+    rows = f"{tried.rows} validation rows{of}" if tried.folds == 1 else f"{tried.folds} folds over {tried.rows} rows{of}"
     return (
         f"Short trainings ({len(tried.seeds)} seeds, {rows}) changed {what} by this many {unit}, by strength: {measured}. The "
         f"estimate, which leaves 0 only as far as the noise of these numbers allows, is {changes} [80 % interval]."

@@ -1,28 +1,29 @@
-"""A pilot: what `tuplet.train.strategic` does with a few strengths and seeds, for a short time, judged on validation rows."""
+"""A pilot: what `tuplet.train.strategic` does with a few strengths and seeds, for a short time, judged on other rows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from tuplet.audit._folds import check_folds, judging
 from tuplet.audit._keep import tuples
 from tuplet.data import Source
-from tuplet.evaluate._units import by_group
 from tuplet.functional._measures import hits, shares_of_r2
 from tuplet.train._many import Many, Member
-from tuplet.train._rows import groups, some
 from tuplet.train.config import TrainConfig
-from tuplet.types import Batch, InputError
+from tuplet.types import InputError
 
 Matrix = Sequence[Sequence[float]]
 TAU = 0.07
 STRENGTHS = (0.0, 0.3, 1.0, 3.0)
 STEPS = 300
+WIDEST = 1 << 24
+"""Numbers that the batches of models trained side by side hold, at most; of wide modalities, folds are trained in turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,10 @@ class Pilot:
         fitted: modality -> mean outcome on training rows at strength 0; far above validation, it is overfitting.
         chance: what the best constant prediction reaches on those rows: the share of the most frequent class, or 0.
         groups: number of groups (subjects, clips) among those rows; None where every row is a draw of its own.
+        folds: 1 if those rows are one part. Otherwise each row is judged once, by models that saw no row of its group; a
+            group then counts as much as any other in scores and gain, however many rows it has.
+        bar: what the best mean score must exceed to be surely above ``chance``, by a t interval over groups; None where
+            rows are counted.
     """
 
     strengths: tuple[float, ...]
@@ -52,6 +57,8 @@ class Pilot:
     fitted: dict[str, float]
     chance: float = 0.0
     groups: int | None = None
+    folds: int = 1
+    bar: float | None = None
 
     def __post_init__(self) -> None:
         """Check that all numbers are of the same strengths and seeds."""
@@ -78,8 +85,9 @@ def pilot(
     steps: int = STEPS,
     config: TrainConfig | None = None,
     part: Literal["val", "test"] = "val",
+    folds: int | None = None,
 ) -> Pilot:
-    """Train a pair a few times at a few strengths and compare validation outcomes, paired by row and seed.
+    """Train a pair a few times at a few strengths and compare outcomes on other rows, paired by row and seed.
 
     Args:
         source: the data.
@@ -90,16 +98,19 @@ def pilot(
         steps: of every training; epochs are rounded up.
         config: batch size, learning rate, weight decay, warm-up.
         part: rows to judge by. A choice made by test rows is no longer tested by them: ``"test"`` is for verifying one.
+        folds: 1 judges by that part. More: training and validation rows are judged in so many folds of whole groups. None
+            chooses 5 (or one per group, if fewer) where the validation part has fewer than 50 rows or 10 groups.
 
     Returns:
         The `Pilot`.
 
     Raises:
-        InputError: for fewer than two seeds, or as `tuplet.train.strategic`.
+        InputError: for fewer than two seeds, more folds than groups, or as `tuplet.train.strategic`.
 
     Notes:
         At most `ROWS` training rows, and as many to judge by. Encoders of the preset ``"small"``, InfoNCE at temperature 0.07
-        on three-layer projections, no dropout: equal to `tuplet.train.strategic` up to rounding, which a test holds.
+        on three-layer projections, no dropout: equal to `tuplet.train.strategic` up to rounding, which a test holds. Folds
+        are trained side by side, for as many steps each. Inputs stay scaled by the training part.
 
     Example:
         >>> from tuplet.simulators import blocks
@@ -109,8 +120,9 @@ def pilot(
     """
     if len(seeds) < 2:
         raise InputError(f"seeds has {len(seeds)} entry, expected two or more: one says nothing of the spread")
-    of = Pilots(source.select(pair), target=target, strengths=strengths, seeds=seeds, steps=steps, config=config, part=part)
-    return of.pilot(pair)
+    check_folds(folds, source)
+    given: dict[str, Any] = {"target": target, "strengths": strengths, "seeds": seeds, "steps": steps, "config": config}
+    return Pilots(source.select(pair), part=part, folds=folds, **given).pilot(pair)
 
 
 class Pilots:
@@ -126,61 +138,112 @@ class Pilots:
         steps: int,
         config: TrainConfig | None = None,
         part: Literal["val", "test"] = "val",
+        folds: int | None = None,
     ) -> None:
         self.source, self.target, self.seeds = source.labelled(target), target, tuple(seeds)
         self.levels = tuple(sorted({0.0, *map(float, strengths)}))
-        self.train, self.val = some(self.source.train), some(getattr(self.source, part))
+        self.judging = judging(self.source, target, part=part, folds=folds)
         config = TrainConfig(lr=3e-3) if config is None else config
-        size = min(config.batch_size, len(self.train))
-        self.config = replace(config, epochs=-(-steps // (len(self.train) // size)), batch_size=size)
+        rows = min(len(train) for train, _ in self.judging.parts)
+        size = min(config.batch_size, rows)
+        self.config = replace(config, epochs=-(-steps // (rows // size)), batch_size=size)
         self.alone = cache(self._alone)
 
     def pilot(self, pair: tuple[str, str]) -> Pilot:
         """Train a pair at every strength above 0, and compare with its encoders alone."""
         aligned = self._trained(pair, self.levels[1:])
         alone = {k: self.alone(k) for k in sorted(pair)}
+        held, folds = self.judging.held, len(self.judging.parts)
         outcomes = {  # modality -> (strengths, seeds, rows)
-            k: torch.cat([outcome, self._outcomes(aligned, k, self.val)]) for k, (_, outcome, _) in alone.items()
+            k: torch.cat([outcome, self._outcomes(aligned, k, self.levels[1:])]) for k, (_, outcome, _) in alone.items()
         }
         change = torch.stack(list(outcomes.values())).nanmean(dim=0)  # nan where missing
         there = ~change.isnan().any(dim=(0, 1))
         change = 100 * (change - change[:1])[:, :, there]
-        ids = groups(self.source, self.val)
-        ids = None if ids is None else ids[there]
-        drawn = change.mean(dim=1) if ids is None else torch.tensor([by_group(c, ids) for c in change.mean(dim=1)])
+        ids = None if self.judging.units is None else self.judging.units[held]
+        drawn = by_unit(change, None if ids is None else ids[there], equal=folds > 1)  # (strengths, seeds, units)
         classes = self.source.targets[self.target].kind == "class"
-        y = self.val.target[self.target]
+        y = self.judging.rows.target[self.target][held]
+        constant = torch.zeros(int(y.max()) + 1 if classes else 1, len(y))  # outcomes of the constant predictions
+        if classes:
+            constant.scatter_(0, y[None], 1.0)
+        constant = by_unit(constant, ids, equal=folds > 1)
+        best = constant[constant.mean(dim=1).argmax()]
+        scores = {k: by_unit(v, ids, equal=folds > 1) for k, v in outcomes.items()}
         return Pilot(
             strengths=self.levels,
             seeds=self.seeds,
             metric="accuracy" if classes else "r2",
-            scores={k: tuples(v.nanmean(dim=2).tolist()) for k, v in outcomes.items()},
-            gain=tuples(change.mean(dim=(1, 2)).tolist()),
-            covariance=tuples((_covariance(drawn) + _covariance(change.mean(dim=2))).tolist()),
+            scores={k: tuples(v.nanmean(dim=2).tolist()) for k, v in scores.items()},
+            gain=tuples(drawn.mean(dim=(1, 2)).tolist()),
+            covariance=tuples((_covariance(drawn.mean(dim=1)) + _covariance(drawn.mean(dim=2))).tolist()),
             rows=change.shape[2],
             fitted={k: fitted for k, (fitted, _, _) in alone.items()},
-            chance=float(y.bincount().max()) / len(y) if classes else 0.0,
-            groups=None if ids is None else drawn.shape[1],
+            chance=float(best.mean()),
+            groups=None if ids is None else drawn.shape[2],
+            folds=folds,
+            bar=None if ids is None else _bar(scores, best),
         )
 
-    def _trained(self, names: tuple[str, ...], levels: Sequence[float]) -> Many:
-        members = [Member(names, level, seed) for level in levels for seed in self.seeds]
-        many = Many(self.source, members, target=self.target, tau=TAU)
-        many.fit(self.train, self.config)
-        return many
+    def _trained(self, names: tuple[str, ...], levels: Sequence[float]) -> list[Many]:
+        """Train some modalities at some strengths; the models of each fold, of several folds side by side."""
+        rows, count = self.judging.rows, len(self.judging.parts)
+        width = sum(rows.inputs[k][0].numel() for k in names)
+        together = max(1, WIDEST // (width * self.config.batch_size * len(levels) * len(self.seeds)))
+        found: list[Many] = []
+        while len(found) < count:
+            folds = range(count)[len(found) : len(found) + together]
+            members = [Member(names, level, seed, fold) for fold in folds for level in levels for seed in self.seeds]
+            many = Many(self.source, members, target=self.target, tau=TAU)
+            many.fit(rows, self.config, folds=[train for train, _ in self.judging.parts])
+            found += [many] * len(folds)
+        return found
 
-    def _alone(self, name: str) -> tuple[float, Tensor, Tensor]:
-        """Train one modality without alignment: mean outcome on training rows, outcomes, and ``h`` of the first seed."""
-        many = self._trained((name,), (0.0,))
-        fitted, outcomes = (self._outcomes(many, name, rows) for rows in (self.train, self.val))
-        return float(fitted.nanmean()), outcomes, many.read(many.members[0], name, self.val.inputs[name])[1]
+    def _alone(self, name: str) -> tuple[float, Tensor, list[Tensor]]:
+        """Train one modality without alignment: mean outcome on training rows, outcomes, the first seed's ``h`` by fold."""
+        trained = self._trained((name,), (0.0,))
+        first = [Member((name,), 0.0, self.seeds[0], fold) for fold in range(len(trained))]
+        inputs = self.judging.rows.inputs[name]
+        h = [
+            many.read(member, name, inputs[held])[1]
+            for many, member, (_, held) in zip(trained, first, self.judging.parts, strict=True)
+        ]
+        fitted = self._outcomes(trained, name, (0.0,), fitted=True)
+        return float(fitted.nanmean()), self._outcomes(trained, name, (0.0,)), h
 
-    def _outcomes(self, many: Many, name: str, batch: Batch) -> Tensor:
-        """Return ``(strengths, seeds, rows)`` outcomes, nan where the modality is missing."""
-        out = torch.stack([many.read(m, name, batch.inputs[name])[0] for m in many.members])
-        y = batch.target[self.target]
-        found = shares_of_r2(out, y) if y.is_floating_point() else hits(out, y)
-        return torch.where(batch.present[name], found, torch.nan).view(-1, len(self.seeds), len(batch))
+    def _outcomes(self, trained: list[Many], name: str, levels: Sequence[float], *, fitted: bool = False) -> Tensor:
+        """Return ``(strengths, seeds, rows)`` outcomes of held rows, or of those trained on; nan where one is missing."""
+        rows, out = self.judging.rows, []
+        parts = [train if fitted else held for train, held in self.judging.parts]
+        for fold, (many, at) in enumerate(zip(trained, parts, strict=True)):
+            read = [many.read(m, name, rows.inputs[name][at])[0] for m in many.members if m.fold == fold]
+            out.append(torch.stack(read))
+        at = torch.cat(parts)
+        y, said = rows.target[self.target][at], torch.cat(out, dim=1)
+        found = shares_of_r2(said, y) if y.is_floating_point() else hits(said, y)
+        return torch.where(rows.present[name][at], found, torch.nan).view(len(levels), len(self.seeds), len(at))
+
+
+def by_unit(outcomes: Tensor, ids: Tensor | None, *, equal: bool) -> Tensor:
+    """Gather ``(..., rows)`` outcomes into one per group, of the same mean; ``equal``: a large group counts as any other."""
+    if ids is None:
+        return outcomes
+    codes = torch.unique(ids, return_inverse=True)[1]
+    found = outcomes.new_zeros(2, *outcomes.shape[:-1], int(codes.max()) + 1)
+    found.index_add_(-1, codes, torch.stack([outcomes.nan_to_num(), (~outcomes.isnan()).to(outcomes.dtype)]))
+    sums, rows = found  # rows that are there
+    share = rows if equal else rows.sum(-1, keepdim=True) / (rows > 0).sum(-1, keepdim=True)
+    return torch.where(rows > 0, sums / share, torch.nan)
+
+
+def _bar(scores: dict[str, Tensor], constant: Tensor) -> float | None:
+    """Return what the best mean score must exceed: the constant prediction and a one-sided 97.5 % t interval over groups."""
+    from scipy.special import stdtrit
+
+    best = max((row for v in scores.values() for row in v.nanmean(dim=1)), key=lambda row: float(row.nanmean()))
+    above = (best - constant)[~best.isnan()].double()
+    n = len(above)
+    return float(constant.mean() + stdtrit(n - 1, 0.975) * above.std() / n**0.5) if n > 1 else None
 
 
 def _covariance(samples: Tensor) -> Tensor:

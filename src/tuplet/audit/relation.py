@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tuplet.audit.advice import FEW
+from tuplet.audit._folds import FEW
 from tuplet.data import Source
 from tuplet.diagnose.score import shuffles_of
 from tuplet.diagnose.similarity import Score, cka, mutual_knn

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from tuplet.data import Source
 from tuplet.diagnose.similarity import similarity
 from tuplet.information import PID
 from tuplet.train._fits import LEAST
-from tuplet.train._rows import groups
 from tuplet.train.config import TrainConfig
 from tuplet.types import Batch
 
@@ -94,6 +93,7 @@ def audit(
     config: TrainConfig | None = None,
     permutations: int = 100,
     bootstrap: int = 60,
+    folds: int | None = None,
     out: str | Path | None = None,
     report: Callable[[int, int, str], None] | None = None,
 ) -> Audit:
@@ -109,6 +109,7 @@ def audit(
         config: of the pilot: batch size, learning rate, weight decay.
         permutations: of the target, for the nulls of the decomposition.
         bootstrap: resamples, for its intervals.
+        folds: of the pilot, as in `pilot`: None chooses, and ``settings["folds"]`` says what.
         out: folder that keeps every finished piece, so that a stopped audit continues; None keeps nothing.
         report: called with pieces done, pieces in all, and what was done.
 
@@ -148,6 +149,7 @@ def audit(
         config=config,
         permutations=permutations,
         bootstrap=bootstrap,
+        folds=folds,
     )
     target, config, settings = question.target, question.config, question.settings
     source = source.labelled(target)
@@ -164,8 +166,9 @@ def audit(
         if report is not None:
             report(done, total, what)
 
-    pilots = Pilots(source, target=target, strengths=strengths, seeds=seeds, steps=steps, config=config)
-    both = _labelled(pilots)
+    folds = settings["folds"]
+    pilots = Pilots(source, target=target, strengths=strengths, seeds=seeds, steps=steps, config=config, folds=folds)
+    both = replace(pilots.judging.rows, group=pilots.judging.units)
     side = cache(partial(_side, both, target))
 
     def parts(first: str, others: tuple[str, ...]) -> PID:
@@ -199,19 +202,6 @@ def audit(
     )
 
 
-def _labelled(pilots: Pilots) -> Batch:
-    """Training and validation rows, with the groups that the split keeps whole."""
-    batches, target = [pilots.train, pilots.val], pilots.target
-    gathered = [groups(pilots.source, b) for b in batches]
-    return Batch(
-        inputs={k: torch.cat([b.inputs[k] for b in batches]) for k in batches[0].inputs},
-        present={k: torch.cat([b.present[k] for b in batches]) for k in batches[0].inputs},
-        index=torch.cat([b.index for b in batches]),
-        group=None if gathered[0] is None else torch.cat([g for g in gathered if g is not None]),
-        target={target: torch.cat([b.target[target] for b in batches])},
-    )
-
-
 def _rows_with(batch: Batch, names: Sequence[str]) -> tuple[int, ...]:
     """List the rows that have all these modalities."""
     return tuple(torch.stack([batch.present[k] for k in names]).all(dim=0).nonzero()[:, 0].tolist())
@@ -225,10 +215,12 @@ def _side(both: Batch, target: str, names: tuple[str, ...], rows: tuple[int, ...
 
 
 def _compared(pilots: Pilots, a: str, b: str) -> Numbers:
-    """Compare the encoders that the pilot trained without alignment, on validation rows."""
-    here = (pilots.val.present[a] & pilots.val.present[b]).nonzero()[:, 0]
-    h = [pilots.alone(k)[2][here] for k in (a, b)]
-    scores = similarity(*h, k=min(10, len(here) - 1))
+    """Compare the encoders that one fold trained without alignment, on the rows that it holds out."""
+    present = pilots.judging.rows.present
+    here = [(present[a] & present[b])[held].nonzero()[:, 0] for _, held in pilots.judging.parts]
+    fold = max(range(len(here)), key=lambda f: len(here[f]))
+    h = [pilots.alone(k)[2][fold][here[fold]] for k in (a, b)]
+    scores = similarity(*h, k=min(10, len(h[0]) - 1))
     found = {}
     for name, score in scores.items():
         low, high = (math.nan, math.nan) if score.null is None else (score.null.low, score.null.high)  # does not vary

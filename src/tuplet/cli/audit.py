@@ -41,6 +41,7 @@ class Audit(Reading):
 def audit(command: Audit) -> None:
     """Audit a source, print the essentials and say where the report is."""
     from tuplet.audit import audit as run
+    from tuplet.audit._folds import announced
     from tuplet.audit._question import asked as question
     from tuplet.audit._question import limits
     from tuplet.audit._report import summary, write_report
@@ -61,8 +62,11 @@ def audit(command: Audit) -> None:
         "seeds": range(command.seeds),
         "steps": command.steps,
     }
-    if short := limits(source, question(source, **asked)):
+    about = question(source, **asked)
+    if short := limits(source, about):
         print(_fitted("\n".join([*short, "Everything else is still measured."])))
+    if (folds := about.settings["folds"]) > 1:
+        print(_fitted(announced(source.labelled(about.target), folds)))
     print(contents(source), file=sys.stderr)
     out = command.out or Path("runs/audit") / safe_name(source.name)
     if command.fresh:

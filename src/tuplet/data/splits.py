@@ -141,14 +141,30 @@ def _split_groups(n: int, labels: ArrayLike | None, group: NDArray[np.int64], sh
     groups = int(group.max()) + 1
     if groups < 3:
         raise InputError(f"a part would be empty: {groups} groups for three parts; give more groups, or pass split=")
-    codes = _codes(labels, n)
+    home, filled = _placed(_codes(labels, n), group, shares, seed, seen=True)
+    if not filled.all():
+        raise InputError("a part would be empty: some classes occur in one group only; give more groups, or pass split=")
+    return replace(Split.of(home[group]), seed=seed)
+
+
+def folds_of(group: NDArray[np.int64], labels: ArrayLike | None, folds: int, *, seed: int = 0) -> NDArray[np.int64]:
+    """Give every row the fold of its group (codes 0, 1 ..), so that folds are about equal in rows and in classes."""
+    codes = _codes(labels, len(group))
+    return _placed(codes, group, np.full(folds, 1 / folds), seed, seen=False)[0][group]
+
+
+def _placed(
+    codes: NDArray[np.int64], group: NDArray[np.int64], shares: NDArray[np.float64], seed: int, *, seen: bool
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Place whole groups in parts, the largest first; ``seen``: part 0 gets every class. Also say which parts are filled."""
+    groups = int(group.max()) + 1
     counts = np.zeros((groups, int(codes.max()) + 1), dtype=np.int64)  # rows of each class in each group
     np.add.at(counts, (group, codes), 1)
     order = np.random.default_rng(seed).permutation(groups)
     order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
     last = np.array([np.flatnonzero(column)[-1] for column in counts[order].T])  # step at which a class is seen last
     total = counts.sum(axis=0)
-    placed = np.zeros((3, len(total)), dtype=np.int64)
+    placed = np.zeros((len(shares), len(total)), dtype=np.int64)
     home = np.empty(groups, dtype=np.int64)
     for step, g in enumerate(order):
         # the part whose squared distance to its shares shrinks most when it receives this group
@@ -156,13 +172,11 @@ def _split_groups(n: int, labels: ArrayLike | None, group: NDArray[np.int64], sh
         empty = placed.sum(axis=1) == 0
         if groups - step <= empty.sum():
             surplus[~empty] = np.inf
-        unseen = (last == step) & (placed[0] == 0)  # a class that train would never see
+        unseen = seen & (last == step) & (placed[0] == 0)  # a class that train would never see
         s = 0 if unseen.any() else int(surplus.argmin())
         placed[s] += counts[g]
         home[g] = s
-    if not placed.any(axis=1).all():
-        raise InputError("a part would be empty: some classes occur in one group only; give more groups, or pass split=")
-    return replace(Split.of(home[group]), seed=seed)
+    return home, placed.any(axis=1)
 
 
 def _codes(labels: ArrayLike | None, n: int) -> NDArray[np.int64]:

@@ -8,6 +8,7 @@ from tuplet.information.neural import neural_batch
 from tuplet.information.normal import gaussian, gaussian_covariance
 from tuplet.information.pid import PID
 from tuplet.information.points import Pointwise, pointwise
+from tuplet.information.ranked import gaussian_copula
 from tuplet.information.several import Disagreement, Pairs, consistency, pairs
 from tuplet.information.union import union_information
 
@@ -25,6 +26,7 @@ __all__ = [
     "discrete",
     "from_posteriors",
     "gaussian",
+    "gaussian_copula",
     "gaussian_covariance",
     "neural_batch",
     "pairs",

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from tuplet.information.pid import PARTS, TERMS
 from tuplet.types import InputError
 
 Codes = NDArray[np.int64]
 Counts = NDArray[np.float64]
+Draws = dict[str, NDArray[np.float64]]  # part or term -> its value in each of ``T`` draws
 
 
 def tables(x1: Codes, x2: Codes, y: Codes, sizes: tuple[int, int, int]) -> Counts:
@@ -67,6 +69,31 @@ def resampled(
     held = csr_matrix((np.ones(len(y)), (code, cell)), shape=(len(names), cells))
     weights = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws).astype(np.float64)
     return np.asarray(weights @ held, dtype=np.float64).reshape(draws, *sizes)
+
+
+def nulls(
+    raw: Draws, free: Draws, given: list[Draws] | None, gap: float
+) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
+    """The decisive null of each part and term, and Holm's p-value of each part."""
+    # part -> the sources that labels stay with in its further nulls; and the terms that it cannot do without
+    of_part = {"redundancy": [], "unique1": [1], "unique2": [0], "synergy": [0, 1]}
+    terms = {"redundancy": TERMS[:2], "unique1": TERMS[:1], "unique2": TERMS[1:2]}
+    null: dict[str, dict[str, float]] = {}
+    for name in (*TERMS, *PARTS):
+        nulls = [free[name], *(given[i][name] for i in of_part.get(name, []) if given)]
+        shown = max(nulls, key=lambda draws: float(draws.mean()))
+        slack = gap if name in PARTS else 1e-9  # what solver and rounding may differ by
+        p = [(1 + int((draws >= raw[name][0] - slack).sum())) / (1 + len(draws)) for draws in nulls]
+        null[name] = {
+            "raw": float(raw[name][0]),
+            "mean": float(shown.mean()),
+            "quantile": float(np.quantile(shown, 0.95)),
+            "p": max([*p, *(null[t]["p"] for t in terms.get(name, ()))]),
+        }
+    adjusted = holm({name: null[name]["p"] for name in PARTS})
+    for name, p_holm in adjusted.items():
+        null[name]["p_holm"] = p_holm
+    return null, adjusted
 
 
 def holm(p: dict[str, float]) -> dict[str, float]:

@@ -9,12 +9,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from tuplet.functional._given import states
-from tuplet.information._draws import Codes, Counts, holm, intervals, relabelled, resampled, tables
+from tuplet.information._draws import Codes, Counts, Draws, intervals, nulls, relabelled, resampled, tables
 from tuplet.information.finite import Components, components
 from tuplet.information.pid import PARTS, PID, TERMS, Units, nats_in, of_union
 from tuplet.types import InputError, in_range
 
-Draws = dict[str, NDArray[np.float64]]  # part or term -> its value in each of ``T`` draws
 SPARSE = 5.0  # samples per cell below which a warning is given
 
 
@@ -112,9 +111,9 @@ def counted(
     raw = _solved(observed, units, min(gap, 1e-6))
     free, boot = _split(_solved(np.concatenate([over_all, again]), units, gap), [permutations, bootstrap])
     best = _corrected(raw, free, [_information(g, units) for g in given], _entropy(cy, units))
-    null, p = _nulls(raw, free, None, gap)
+    null, p = nulls(raw, free, None, gap)
     if min(p.values()) <= level:  # else no further null can make anything significant
-        null, p = _nulls(raw, free, _split(_solved(np.concatenate(given), units, gap), [permutations] * 2), gap)
+        null, p = nulls(raw, free, _split(_solved(np.concatenate(given), units, gap), [permutations] * 2), gap)
     interval = intervals(best, boot, level) if bootstrap else None
     return PID(
         **best,
@@ -183,31 +182,6 @@ def _corrected(raw: Draws, free: Draws, given: list[NDArray[np.float64]], entrop
 def _above_chance(value: float, chance: float, most: float) -> float:
     room = most - chance
     return max(0.0, (value - chance) / room * most) if room > 1e-9 else 0.0
-
-
-def _nulls(
-    raw: Draws, free: Draws, given: list[Draws] | None, gap: float
-) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
-    """The decisive null of each part and term, and Holm's p-value of each part."""
-    # part -> the sources that labels stay with in its further nulls; and the terms that it cannot do without
-    of_part = {"redundancy": [], "unique1": [1], "unique2": [0], "synergy": [0, 1]}
-    terms = {"redundancy": TERMS[:2], "unique1": TERMS[:1], "unique2": TERMS[1:2]}
-    null: dict[str, dict[str, float]] = {}
-    for name in (*TERMS, *PARTS):
-        nulls = [free[name], *(given[i][name] for i in of_part.get(name, []) if given)]
-        shown = max(nulls, key=lambda draws: float(draws.mean()))
-        slack = gap if name in PARTS else 1e-9  # what solver and rounding may differ by
-        p = [(1 + int((draws >= raw[name][0] - slack).sum())) / (1 + len(draws)) for draws in nulls]
-        null[name] = {
-            "raw": float(raw[name][0]),
-            "mean": float(shown.mean()),
-            "quantile": float(np.quantile(shown, 0.95)),
-            "p": max([*p, *(null[t]["p"] for t in terms.get(name, ()))]),
-        }
-    adjusted = holm({name: null[name]["p"] for name in PARTS})
-    for name, p_holm in adjusted.items():
-        null[name]["p_holm"] = p_holm
-    return null, adjusted
 
 
 def _warnings(n: int, observed: Counts, permutations: int, level: float) -> tuple[str, ...]:

@@ -49,26 +49,10 @@ def gaussian(
         (0.5, 0.0)
     """
     in_range("ridge", ridge, 0)
-    given = {"target": target, "first": first, "second": second}
-    columns: list[Tensor] = []
-    for name, value in given.items():
-        rows = numbers(name, value).detach().double().cpu()
-        rows = rows[:, None] if rows.ndim == 1 else rows
-        n = len(columns[0]) if columns else len(rows) if rows.ndim else 0
-        if rows.ndim != 2 or not rows.numel() or len(rows) != n:
-            raise InputError(f"{name} has shape {tuple(rows.shape)}, expected (n, d) with the n = {n} rows of target")
-        if not bool(rows.isfinite().all()):
-            raise InputError(f"{name} has NaN or infinite values; drop those rows or fill them first")
-        columns.append(rows)
-    stacked = torch.cat(columns, dim=1)
-    covariance = torch.cov(stacked.mT)
-    scale = covariance.diagonal().clone()
-    scale[scale <= 0] = 1.0
-    covariance = covariance + torch.diag(ridge * scale)
+    columns = columns_of(target, first, second)
+    covariance, n = covariance_of(torch.cat(columns, dim=1), ridge), len(columns[0])
     dy, d1, d2 = (c.shape[1] for c in columns)
-    d = dy + d1 + d2
-    few = f"{n} samples for {d} dimensions: informations are overstated; reduce the dimensions or compare with permuted targets"
-    warnings = (few,) if n < FEW * d else ()
+    warnings = few(n, dy + d1 + d2)
     return _decompose(covariance, (dy, d1, d2), units, gap, samples=n, warnings=warnings)
 
 
@@ -107,6 +91,35 @@ def gaussian_covariance(covariance: Array, *, sizes: tuple[int, int, int], units
         (0.0, 0.2075)
     """
     return _decompose(numbers("covariance", covariance).detach().double().cpu(), sizes, units, gap)
+
+
+def columns_of(target: Array, first: Array, second: Array) -> list[Tensor]:
+    """Read samples as ``(n, d)`` float64 matrices, the target first."""
+    columns: list[Tensor] = []
+    for name, value in {"target": target, "first": first, "second": second}.items():
+        rows = numbers(name, value).detach().double().cpu()
+        rows = rows[:, None] if rows.ndim == 1 else rows
+        n = len(columns[0]) if columns else len(rows) if rows.ndim else 0
+        if rows.ndim != 2 or not rows.numel() or len(rows) != n:
+            raise InputError(f"{name} has shape {tuple(rows.shape)}, expected (n, d) with the n = {n} rows of target")
+        if not bool(rows.isfinite().all()):
+            raise InputError(f"{name} has NaN or infinite values; drop those rows or fill them first")
+        columns.append(rows)
+    return columns
+
+
+def covariance_of(rows: Tensor, ridge: float) -> Tensor:
+    """Return the sample covariance, every variance enlarged by a share of its own."""
+    covariance = torch.cov(rows.mT)
+    scale = covariance.diagonal().clone()
+    scale[scale <= 0] = 1.0
+    return covariance + torch.diag(ridge * scale)
+
+
+def few(n: int, d: int) -> tuple[str, ...]:
+    """Warn of few samples."""
+    said = f"{n} samples for {d} dimensions: informations are overstated; reduce the dimensions, or see `gaussian_copula`"
+    return (said,) if n < FEW * d else ()
 
 
 def _decompose(

@@ -37,11 +37,12 @@ class Member:
     names: tuple[str, ...]
     strength: float
     seed: int = 0
+    fold: int = 0  # of the rows that it trains on
 
     @property
     def copy(self) -> Member:
         """What a modality's weights depend on: without alignment, not on its partner."""
-        return self if self.strength else Member((), 0.0, self.seed)
+        return self if self.strength else Member((), 0.0, self.seed, self.fold)
 
 
 class Tower(nn.Module):
@@ -99,27 +100,39 @@ class Many:
         """Find a member's copy of a modality."""
         return self.copies[name].index(member.copy)
 
-    def fit(self, rows: Batch, config: TrainConfig, report: Callable[[int], None] = lambda epoch: None) -> None:
-        """Train with AdamW, as `tuplet.train.fit` without clipping; ``report`` hears of every epoch done."""
+    def fit(
+        self,
+        rows: Batch,
+        config: TrainConfig,
+        report: Callable[[int], None] = lambda epoch: None,
+        *,
+        folds: Sequence[Tensor] | None = None,
+    ) -> None:
+        """Train with AdamW, as `tuplet.train.fit` without clipping; ``folds``: rows by fold; ``report`` hears of epochs."""
         every = [p for weights in self.weights.values() for p in weights.values()]
         matrices, vectors = [p for p in every if p.ndim > 2], [p for p in every if p.ndim <= 2]  # one more for copies
         groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(groups, lr=config.lr, fused=True)
-        n = len(rows)
+        parts = [torch.arange(len(rows))] if folds is None else folds
+        n = min(map(len, parts))  # the smallest says how long an epoch is
         size = min(config.batch_size, n)
         per_epoch = n // size
-        total, step = per_epoch * config.epochs, 0
-        for epoch in range(config.epochs):
-            order = {seed: order_of(n, seed=seed, epoch=epoch) for seed in {m.seed for m in self.members}}
-            for start in range(0, per_epoch * size, size):
-                for group in optimizer.param_groups:
-                    group["lr"] = learning_rate(step, total, config)
-                loss = self._loss(rows, {seed: at[start : start + size] for seed, at in order.items()})
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                step += 1
-            report(epoch + 1)
+        total, order = per_epoch * config.epochs, dict[tuple[int, int], Tensor]()
+        for step in range(total):
+            at = {}
+            for seed, fold in {(m.seed, m.fold) for m in self.members}:
+                epoch, begun = divmod(step, len(parts[fold]) // size)
+                if not begun:
+                    order[seed, fold] = parts[fold][order_of(len(parts[fold]), seed=seed, epoch=epoch)]
+                at[seed, fold] = order[seed, fold][begun * size : (begun + 1) * size]
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(step, total, config)
+            loss = self._loss(rows, at)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            if (step + 1) % per_epoch == 0:
+                report((step + 1) // per_epoch)
         if not all(bool(p.isfinite().all()) for p in every):
             raise InputError(f"the loss is not finite with lr = {config.lr:g}; lower lr or the strengths")
 
@@ -139,18 +152,18 @@ class Many:
         each = [_called(tower, {k: p[i] for k, p in weights.items()}, x[i]) for i in range(len(x))]
         return tuple(torch.stack(parts) for parts in zip(*each, strict=True))
 
-    def _loss(self, rows: Batch, at: Mapping[int, Tensor]) -> Tensor:
-        """Sum the losses of all members; ``at`` holds the rows of this step by seed."""
+    def _loss(self, rows: Batch, at: Mapping[tuple[int, int], Tensor]) -> Tensor:
+        """Sum the losses of all members; ``at`` holds the rows of this step by seed and fold."""
         y, z, losses = rows.target[self.target], {}, []
         for name, copies in self.copies.items():
-            here = torch.stack([at[c.seed] for c in copies])  # (copies, size)
+            here = torch.stack([at[c.seed, c.fold] for c in copies])  # (copies, size)
             out, flat, _ = self._call(name, rows.inputs[name][here])
             z[name] = unit(flat)
             losses.append(_task(out, y[here], rows.present[name][here]))
         if aligned := [m for m in self.members if m.strength]:
             a, b = (torch.stack([z[m.names[i]][self.place(m, m.names[i])] for m in aligned]) for i in (0, 1))
-            both = [(rows.present[m.names[0]] & rows.present[m.names[1]])[at[m.seed]] for m in aligned]
-            kin = None if rows.group is None else torch.stack([rows.group[at[m.seed]] for m in aligned])
+            both = [(rows.present[m.names[0]] & rows.present[m.names[1]])[at[m.seed, m.fold]] for m in aligned]
+            kin = None if rows.group is None else torch.stack([rows.group[at[m.seed, m.fold]] for m in aligned])
             contrast = Contrast.apply(a, b, torch.stack(both), kin, self.tau)
             losses.append((torch.tensor([m.strength for m in aligned]) * contrast).sum())
         return torch.stack(losses).sum()
