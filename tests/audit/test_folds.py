@@ -132,7 +132,7 @@ def test_four_groups_are_enough_for_a_verdict_that_is_as_sure_as_it_says():
     widened = (1.6377 / 1.2816) ** 2 * np.array(
         tried.covariance
     )  # 0.9 quantiles of t with three degrees of freedom, and normal
-    curve = gain_curve(tried.gain, widened, tried.strengths)
+    curve = gain_curve(tried.gain, widened.tolist(), tried.strengths)
     np.testing.assert_allclose(advise(("a", "b"), None, None, tried).curve.high, curve.high, atol=1e-3)
     three = drawn(np.array([[0.0, 6, 8], [0, 7, 9], [0, 5, 8]]))
     assert advise(("a", "b"), None, None, three).word == "unknown"
