@@ -176,7 +176,7 @@ def _placed(
         s = 0 if unseen.any() else int(surplus.argmin())
         placed[s] += counts[g]
         home[g] = s
-    return home, placed.any(axis=1)
+    return home, np.asarray(placed.sum(axis=1) > 0)
 
 
 def _codes(labels: ArrayLike | None, n: int) -> NDArray[np.int64]:
