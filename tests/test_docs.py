@@ -107,12 +107,14 @@ def test_the_navigation_names_every_page_once(generated):
     assert sorted(named) == sorted({str(p.relative_to(DOCS)) for p in PAGES} | made)
 
 
+@pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec:FutureWarning")  # pytorch-lightning with a new PyTorch
 @pytest.mark.parametrize(
     "page",
     [
         "index",
         "start",
         "own_data",
+        "fields",
         "missing",
         "scale",
         "logs",
@@ -124,6 +126,7 @@ def test_the_navigation_names_every_page_once(generated):
         "search",
         "inspect",
         "generation",
+        "loops",
     ],
 )
 def test_examples_print_what_is_shown(page, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import contextlib
 
+import anndata
 import numpy as np
 import pytest
 import torch
@@ -94,3 +95,22 @@ def test_damaged_stores_are_one_line(tmp_path):
     with pytest.raises(InputError, match="folder"):
         store.write(tmp_path, space(4))
     assert not list(tmp_path.glob("new*"))
+
+
+def test_other_programs_read_the_vectors_as_cells(tmp_path):
+    emb = space()
+    ids = [f"cell {i}" for i in range(40)]
+    file = store.write(tmp_path / "emb.h5ad", emb, ids=ids, columns={"type": np.array(["B", "T"] * 20)})
+    cells = anndata.read_h5ad(file)
+    assert cells.obs_names.tolist() == ids
+    assert cells.obs["type"].tolist() == ["B", "T"] * 20
+    for k, z in emb.z.items():
+        here = emb.present[k].numpy()
+        np.testing.assert_array_equal(cells.obsm[f"X_{k}"][here], z.numpy()[here])
+        assert np.isnan(cells.obsm[f"X_{k}"][~here]).all()
+    back = open_store(file)
+    assert back.ids.tolist() == ids
+    assert back.columns["type"].tolist() == ["B", "T"] * 20
+    for k, z in emb.z.items():
+        assert back.present[k].tolist() == emb.present[k].tolist()
+        np.testing.assert_array_equal(back.vectors()[k], z.numpy())

@@ -34,7 +34,8 @@ class Embed(Reading):
     """What to embed: a file (my.npz, my.csv ...) or folder with rows as they were before training, or the source that the
     model was trained on."""
     out: Path = Path("emb.npz")
-    """File to write: .npz, .parquet (needs tuplet[tables]), or .safetensors for search at any size. Columns: id, modality,
+    """File to write: .npz, .parquet (needs tuplet[tables]), .safetensors for search at any size, or .h5ad, which other programs
+    read: .obsm["X_<modality>"] beside .obs (needs tuplet[omics]). Columns: id, modality,
     vector, part (train, val or test of the model's own training; empty for other rows), the targets, and row, the place of the
     item; absent.id and absent.modality say what has no row."""
     keep: tuple[str, ...] = ()
@@ -68,7 +69,8 @@ def embed(command: Embed) -> None:
     found, gone = (sum(int((here == there).sum()) for here in present.values()) for there in (True, False))
     width = next(iter(vectors.values())).shape[1]
     print(f"{found} vectors of {width} numbers ({counted}{f', {gone} absent' if gone else ''}) -> {command.out}")
-    print(f"columns: {', '.join(('id', 'modality', 'vector', *columns))}")
+    cells = [".obs_names", *(f'.obsm["X_{k}"]' for k in vectors), *(f'.obs["{k}"]' for k in columns)]
+    print(f"columns: {', '.join(cells if command.out.suffix == '.h5ad' else ('id', 'modality', 'vector', *columns))}")
 
 
 def _parts(command: Embed, n: int) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -43,7 +44,9 @@ def read_omics(path: Path) -> Any:
         with h5py.File(path) as file:
             file.visititems(lambda _, entry: claimed.append(int(getattr(entry, "nbytes", 0))))
         check_memory(str(path), sum(claimed), SMALLER)
-        return read(path)
+        with warnings.catch_warnings():  # about their own versions
+            warnings.simplefilter("ignore")
+            return read(path)
 
 
 def assays(x: Any) -> dict[str, Any]:

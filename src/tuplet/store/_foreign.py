@@ -13,6 +13,7 @@ from tuplet.data import Table
 from tuplet.data._inputs import open_data, raw_arrays
 from tuplet.data._join import join
 from tuplet.data._npz import members
+from tuplet.data._omics import is_annotated
 from tuplet.io.npy import parse_npy
 from tuplet.types import InputError
 
@@ -64,8 +65,17 @@ def _arrays(path: Path) -> Columns:
     if path.suffix.lower() == ".safetensors":
         return dict(Table.open(path).columns)
     x, _ = open_data(path)
+    if is_annotated(x):  # what other programs computed of cells; absent rows are NaN
+        spaces = {k.removeprefix("X_"): np.asarray(v) for k, v in x.obsm.items()}
+        return spaces | {"id": x.obs_names.to_numpy("U")} | {k: _words(v) for k, v in x.obs.items()}
     fields = {f.name: f.type for t in (x.values() if isinstance(x, Mapping) else [x]) for f in getattr(t, "schema", ())}
     lists = {k for k, kind in fields.items() if "list" in str(kind)}
     beside = {k for k, kind in fields.items() if k != "id" and ("string" in str(kind) if not lists else k not in lists)}
     found: Mapping[str, Any] = raw_arrays(x, {}, None, beside)  # captions, and paths of pictures that nobody asks to read
     return {k: np.asarray(v) for k, v in found.items() if isinstance(v, np.ndarray)}
+
+
+def _words(column: Any) -> NDArray[Any]:
+    """Return a column of a frame as numbers or texts."""
+    values = np.asarray(column)
+    return values if values.dtype.kind in "biuf" else values.astype("U")

@@ -62,7 +62,7 @@ def kind_of(path: Path) -> str:
             return "npz" if {"modality.npy", "vector.npy"} & set(zipfile.ZipFile(path).namelist()) else "foreign"
     except (ImportError, OSError, ValueError, zipfile.BadZipFile):  # refused where it is read
         return "parquet" if start.startswith(b"PAR1") else "npz"
-    if path.suffix.lower() in FILES:
+    if path.suffix.lower() in (*FILES, ".h5ad"):
         return "foreign"
     return "mapped" if any(k.startswith("z.") for k in Table.open(path).columns) else "foreign"
 

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from tuplet.data import Table, write_table
 from tuplet.model import WEIGHTS
-from tuplet.store import _long
+from tuplet.store import _cells, _long
 from tuplet.store._foreign import foreign
 from tuplet.types import Embeddings, InputError
 
 Columns = dict[str, NDArray[Any]]
-SUFFIXES = (".safetensors", ".parquet", ".npz")
+SUFFIXES = (".safetensors", ".parquet", ".h5ad", ".npz")
 FIXED = ("id", "modality", "vector", "row", "part", "group")
 """Columns with a meaning of their own; a target of that name is called ``target.<name>``."""
 TEXT = "text."
@@ -158,8 +158,8 @@ def save(stored: Stored, path: str | Path) -> Path:
         raise InputError(f"out is {file}, which is a folder; name a file in it")
     vectors = stored.vectors()
     _check(stored, vectors)
-    if file.suffix.lower() in (".parquet", ".npz"):
-        _long.save(file, stored.ids, stored.present, vectors, stored.columns, stored.about)
+    if kind := {".parquet": _long, ".npz": _long, ".h5ad": _cells}.get(file.suffix.lower()):
+        kind.save(file, stored.ids, stored.present, vectors, stored.columns, stored.about)
         return file
     table: Columns = {f"z.{k}": v for k, v in vectors.items()} | {f"present.{k}": v for k, v in stored.present.items()}
     for name, column in {"id": stored.ids, **{f"column.{k}": v for k, v in stored.columns.items()}}.items():
