@@ -310,8 +310,8 @@ def test_cells_are_joined_by_their_names(tmp_path, monkeypatch):
     assert {k: m.shape for k, m in read(two, group="donor").modalities.items()} == {"Gene": (4,), "Peak": (2,)}
     with warnings.catch_warnings(), pd.option_context("future.infer_string", False):  # mudata writes no strings of Arrow
         warnings.simplefilter("ignore")
-        kinds = pd.DataFrame({"kind": np.where(Y, "B", "T")})
-        parts = {k: Cells(v.X, list(v.obs_names), kinds[: len(v)], list(v.var_names)) for k, v in multi.mod.items()}
+        known = {"rna": pd.DataFrame({"kind": np.where(Y, "B", "T")}), "protein": pd.DataFrame(index=range(35))}
+        parts = {k: Cells(v.X, list(v.obs_names), known[k], list(v.var_names)) for k, v in multi.mod.items()}
         mudata.MuData(parts).write_h5mu(tmp_path / "m.h5mu")
     files = read(tmp_path / "m.h5mu", target="kind", scaling={"protein": "none"})
     assert {k: int(v.sum()) for k, v in files.present.items()} == {"protein": 35, "rna": N}
