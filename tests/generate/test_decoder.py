@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from torch.nn.functional import normalize
 
 from tuplet import InputError
-from tuplet.generate import Decoder, DecoderConfig, EmbeddingAdapter, between, fit_decoder, load_decoder
+from tuplet.generate import Decoder, DecoderConfig, EmbeddingAdapter, between, closed_form, fit_decoder, load_decoder
+from tuplet.generate._closed_form import kernel, left_out
 
 TINY = {"side": 8, "widths": (8, 8, 8)}
 
@@ -17,10 +19,8 @@ def test_a_vector_and_a_style_decide_what_is_drawn(tmp_path):
     bright = torch.tensor([0.25, 0.9])[torch.arange(64) % 2]
     pictures = torch.zeros(64, 3, 8, 8)
     pictures[torch.arange(64), style * 2] = bright[:, None, None]
-    decoder = Decoder(4, styles=2, side=8, widths=(16, 16, 16))
-    losses = fit_decoder(decoder, z, pictures, style, config=DecoderConfig(steps=70, batch_size=32, lr=1e-2, decay=0.9))
-    assert len(losses) == 20
-    assert losses[-1] < 0.6 * losses[0]
+    decoder = Decoder(4, styles=2, side=8, widths=(8, 8, 8))
+    assert len(fit_decoder(decoder, z, pictures, style, config=DecoderConfig(steps=20, batch_size=8))) == 20
     asked = torch.tensor([0, 0, 1, 1])
     made = decoder.sample(torch.eye(4)[[0, 1, 0, 1]], style=asked, steps=8).mean(dim=(2, 3))
     red, blue = made[:, 0], made[:, 2]
@@ -32,10 +32,55 @@ def test_a_vector_and_a_style_decide_what_is_drawn(tmp_path):
     few, many = decoder.sample(z[:2], steps=2, seed=3), decoder.sample(z[:5], steps=2, seed=3)
     torch.testing.assert_close(few, many[:2])
     torch.testing.assert_close(decoder.sample(5 * z[:2], steps=2, seed=3), few)
-    assert not torch.allclose(decoder.sample(z[:2], steps=2, seed=3, guidance=3), few)
+    assert not torch.allclose(decoder.sample(z[:2], steps=2, seed=3, guidance=3.0), few)
     (tmp_path / "d/decoder.safetensors").write_bytes(b"short")
     with pytest.raises(InputError, match="does not hold the weights"):
         load_decoder(tmp_path / "d")
+    (tmp_path / "d/decoder.json").write_text('{"dim": 4, "side": 8, "channels": 3, "styles": 2, "widths": [8, 8, 8]}')
+    with pytest.raises(InputError, match=r"schema is missing.*fit the decoder anew"):
+        load_decoder(tmp_path / "d")
+
+
+def test_what_was_seen_is_recalled_and_the_rest_is_learned_from_what_was_left_out():
+    torch.manual_seed(0)
+    z, pictures = normalize(torch.randn(24, 12), dim=1), torch.rand(12, 3, 8, 8).repeat(2, 1, 1, 1)
+    group = torch.arange(12).repeat(2)
+    decoder = Decoder(12, **TINY)
+    fit_decoder(decoder, z, pictures, group=group, config=DecoderConfig(steps=2, batch_size=4))
+    far = torch.cdist(decoder.sample(z, steps=2).flatten(1), pictures[:12].flatten(1))
+    assert torch.equal(far.argmin(dim=1), group)
+    other = decoder.sample(normalize(torch.randn(24, 12), dim=1), steps=2).flatten(1)
+    assert far.amin(dim=1).max() < torch.cdist(other, pictures[:12].flatten(1)).min()  # a vector that is new is no copy
+    components, near = decoder.closed.fit(z, 2 * pictures.flatten(1) - 1, torch.zeros(24).long(), group, 0)
+    out = decoder.closed.picture(components, torch.zeros(24).long()) / 2 + 0.5
+    assert (torch.cdist(out, pictures[:12].flatten(1)).argmin(dim=1) == group).float().mean() < 0.5  # the concept is left out
+    assert near.max() < 0.999
+
+
+def test_leaving_out_is_fitting_again():
+    torch.manual_seed(0)
+    z, y, group = normalize(torch.randn(30, 4).double(), dim=1), torch.randn(30, 5).double(), torch.arange(30) % 7
+    k = kernel(z, z, 0.6)
+    weights, out = left_out(k, y, group, 0.1)
+    torch.testing.assert_close(k @ weights + 0.1 * weights, y)
+    for g in range(7):
+        own, rest = group == g, group != g
+        inner = torch.linalg.solve(k[rest][:, rest] + 0.1 * torch.eye(int(rest.sum())), y[rest])
+        torch.testing.assert_close(out[own], kernel(z[own], z[rest], 0.6) @ inner)
+
+
+def test_more_rows_than_the_closed_form_holds(monkeypatch):
+    monkeypatch.setattr(closed_form, "ROWS", 10)
+    torch.manual_seed(0)
+    z, flat, style = normalize(torch.randn(30, 6), dim=1), torch.rand(30, 12), torch.arange(30) % 2
+    form = closed_form.ClosedForm(6, 12, 2)
+    components, near = form.fit(z, flat, style, torch.arange(30) // 2, 0)
+    assert form.owner.bincount().tolist() == [10, 10]
+    held = (form.predicted(z, style)[1] > 0.99).nonzero().squeeze(1)
+    assert len(held) == 20
+    assert near.max() < 0.99
+    rest = torch.ones(30).index_fill(0, held, 0).nonzero().squeeze(1)
+    torch.testing.assert_close(components[rest], form.predicted(z[rest], style[rest])[0])
 
 
 def test_the_same_seed_gives_the_same_decoder():
@@ -53,8 +98,8 @@ def test_between_two_vectors():
     torch.manual_seed(0)
     a, b = (torch.nn.functional.normalize(torch.randn(5, 6, dtype=torch.float64), dim=1) for _ in range(2))
     for along in ("mean", "slerp"):
-        torch.testing.assert_close(between(a, b, 0, along=along), a)
-        torch.testing.assert_close(between(3 * a, b, 1, along=along), b)
+        torch.testing.assert_close(between(a, b, 0.0, along=along), a)
+        torch.testing.assert_close(between(3 * a, b, 1.0, along=along), b)
         torch.testing.assert_close(between(a, a, 0.3, along=along), a)
     torch.testing.assert_close(between(a, b), between(a, b, along="slerp"))  # both are the middle
     angle = torch.acos((a * b).sum(1))
@@ -92,6 +137,7 @@ def test_bad_input_is_one_line():
         (lambda: decoder.sample(z, steps=0), "steps is 0"),
         (lambda: fit_decoder(decoder, z, pictures[:, :, :4]), r"pictures have shape \(4, 3, 4, 8\)"),
         (lambda: fit_decoder(decoder, z, 2 + pictures), "outside 0 to 1"),
+        (lambda: fit_decoder(decoder, z, pictures, group=z[0]), r"group has shape \(4,\) of torch.float32"),
         (lambda: between(z, z, along="line"), "along is 'line'"),
         (lambda: between(z, -z), "opposite"),
         (lambda: EmbeddingAdapter.fit(z, z[:, :2]), "choose how='ridge'"),
