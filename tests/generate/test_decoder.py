@@ -5,7 +5,8 @@ import torch
 from torch.nn.functional import normalize
 
 from tuplet import InputError
-from tuplet.generate import Decoder, DecoderConfig, EmbeddingAdapter, between, closed_form, fit_decoder, load_decoder
+from tuplet.generate import Decoder, DecoderConfig, EmbeddingAdapter, between, fit_decoder, load_decoder
+from tuplet.generate import _closed_form as closed_form
 from tuplet.generate._closed_form import kernel, left_out
 
 TINY = {"side": 8, "widths": (8, 8, 8)}
