@@ -59,6 +59,22 @@ def test_hubs_are_those_recorded():
                 assert found.never == (d[f"hub_{kind}/N_{k}"] == 0).mean()
 
 
+def test_equal_scores_share_places():
+    g = torch.Generator().manual_seed(0)
+    for scores in (torch.randint(0, 3, (9, 6), generator=g).double(), torch.zeros(9, 6).double()):
+        for k in (1, 3, 6):
+            times = torch.zeros(6)
+            for _ in range(300):
+                order = torch.randperm(6, generator=g)  # the first of equals, in a random order
+                first = order[scores[:, order].sort(dim=1, descending=True, stable=True).indices[:, :k]]
+                times += torch.bincount(first.flatten(), minlength=6) / 300
+            found = hubs(scores, k=k)
+            assert torch.allclose(found.occurrence.float(), times, atol=0.4)
+            assert (found.queries, found.places) == (9, k)
+    assert torch.allclose(hubs(scores, k=3).occurrence, torch.full((6,), 4.5).double())
+    assert hubs(scores, k=3).skew == 0
+
+
 def test_metrics_under_three_tie_rules():
     for name, d in stored("ties"):
         for side, scores, relevant in (

@@ -59,7 +59,7 @@ def tables(found: Inspection, arrow: str = " -> ") -> list[tuple[str, str, Grid]
     for (q, c), r in found.directions.items():
         hubs = found.hubs.get((q[0], c[0])) if len(q) == 1 else None
         name = "+".join(cut(k, NAME) for k in q) + arrow + cut(c[0], NAME)
-        about = ["", ""] if hubs is None else [f"{hubs.skew:.1f}", f"{hubs.largest}"]
+        about = ["", ""] if hubs is None else [f"{hubs.skew:.1f}", f"{hubs.largest:.0f}"]
         rows.append([name, *_ranks(r.values), f"{r.pool}", *about])
     if chance := len({r.pool for r in found.directions.values()}) == 1:
         rows.append(["by guessing", *_ranks(next(iter(found.directions.values())).chance), "", "", ""])

@@ -89,7 +89,7 @@ def notes(
         (a, b), h = max(crowd.items(), key=lambda item: item[1].largest / item[1].queries)
         more = f", and {len(crowd) - 1} more directions have hubs" if len(crowd) > 1 else ""
         yield (
-            f"Hubs: in {a} -> {b}, one item is among the first {h.places} of {h.largest:,} of {h.queries:,} queries, and "
+            f"Hubs: in {a} -> {b}, one item is among the first {h.places} of {h.largest:,.0f} of {h.queries:,} queries, and "
             f"{share(h.never)} of the items are never found{more}. `tuplet.evaluate.refine.csls` lowers hubs."
         )
     for k, s in spread.items():

@@ -20,7 +20,7 @@ from tuplet.diagnose import (
     relative_gap,
     uniformity,
 )
-from tuplet.diagnose.hubness import counted
+from tuplet.diagnose.hubness import counted, occurrences
 from tuplet.evaluate._verdict import notes, share, verdict
 from tuplet.evaluate.retrieval import Retrieval, Score, mean_cosine, retrieve
 from tuplet.frames import frame, html
@@ -252,13 +252,12 @@ def _looked(name: str, z: Tensor, here: Tensor) -> tuple[int, int]:
 def _hubs(emb: Embeddings, query: str, candidate: str, score: Score) -> Hubs:
     """Count in how many queries' first places every candidate is, some queries at a time."""
     rows = (emb.present[query] & emb.present[candidate]).nonzero()[:, 0]
-    times = torch.zeros(len(rows), dtype=torch.int64)
+    times, k = torch.zeros(len(rows), dtype=torch.float64), min(LIST, len(rows))
     right = {candidate: emb.z[candidate][rows].double()}
     for start in range(0, len(rows), BLOCK):
         scores = score({query: emb.z[query][rows[start : start + BLOCK]].double()}, right).detach()
-        first = scores.topk(min(LIST, len(rows)), dim=1).indices.flatten().cpu()
-        times += torch.bincount(first, minlength=len(rows))
-    return counted(times, min(LIST, len(rows)))
+        times += occurrences(scores, k).cpu()
+    return counted(times, k, len(rows))
 
 
 def _pair(emb: Embeddings, a: str, b: str) -> dict[str, float]:

@@ -76,6 +76,6 @@ def scorers(
         found += [
             Result("scorer/R@1", r.values["R@1"], name, True, r.chance["R@1"], r.pool, tuple(map(float, r.items["R@1"]))),
             Result("scorer/hub skew", spread.skew, name, False, pool=r.pool),
-            Result("scorer/largest hub", float(spread.largest), name, False, pool=r.pool),
+            Result("scorer/largest hub", spread.largest, name, False, pool=r.pool),
         ]
     return found
