@@ -1,14 +1,20 @@
-"""`tuplet index` and `tuplet search`: words, pictures and stored rows find what they should; bad input is one line."""
+"""`tuplet index`, `tuplet search` and `tuplet serve`: words, pictures, sounds and stored rows find what they should."""
 
+import io
 import json
+import socket
+import sys
+import wave
 
 import numpy as np
 import pytest
 
-from tuplet import AlignmentModel, load, store
+from tuplet import AlignmentModel, Embeddings, InputError, load, store
 from tuplet.cli import main
-from tuplet.cli.search import _pixels
-from tuplet.data import from_arrays
+from tuplet.cli.search import desk_of
+from tuplet.data import from_arrays, read
+from tuplet.data._inputs import arrays_of
+from tuplet.store._ask import Desk, Raw, pixels
 
 WORDS = ("red", "green", "blue")
 
@@ -44,7 +50,7 @@ def test_words_pictures_and_rows_find_their_like(made, capsys):
     emb, photo = made / "emb.safetensors", made / "4.png"  # a green one
     model = load(made / "run")
     words = model.encode({"note": ["green thing"]})
-    pixels = model.encode({"photo": np.load(made / "my.npz")["photo"][4:5]})
+    photos = model.encode({"photo": np.load(made / "my.npz")["photo"][4:5]})
     opened = store.open_store(emb)
     stored = {k: np.array(v[7]) for k, v in opened.vectors().items()}
     index = store.index(emb)
@@ -52,10 +58,10 @@ def test_words_pictures_and_rows_find_their_like(made, capsys):
         (("--text", "green thing"), words, None),
         (
             ("--text", "note=green thing", "--picture", photo, "--where", "label=green thing", "label=mauve"),
-            words | pixels,
+            words | photos,
             {"label": "green thing"},
         ),
-        (("--picture", photo, "--modalities", "weight"), pixels, None),
+        (("--picture", photo, "--modalities", "weight"), photos, None),
         (("--like", "item 7"), stored, None),
         (("--like", "item 7", "--modalities", "weight"), {k: stored[k] for k in ("note", "photo")}, None),
     ):
@@ -63,7 +69,8 @@ def test_words_pictures_and_rows_find_their_like(made, capsys):
         assert ran("search", emb, *options, "-k", 4, "--json") == 0
         seen = json.loads(capsys.readouterr().out)
         into = ("weight",) if "--modalities" in options else None
-        found = index.search(query, 4, where=where, modalities=into)
+        found = index.search(query, 4, where=where, modalities=into, without=7 if "--like" in options else None)
+        assert 7 not in found.rows or "--like" not in options
         assert [i["row"] for i in seen["found"]] == found.rows[0].tolist()
         assert [i["id"] for i in seen["found"]] == found.ids[0].tolist()
         assert np.allclose([i["score"] for i in seen["found"]], found.scores[0])
@@ -78,12 +85,17 @@ def test_words_pictures_and_rows_find_their_like(made, capsys):
 
 
 def test_a_picture_is_read_as_the_model_was_trained(made):
-    pixels = np.load(made / "my.npz")["photo"]
+    stored = np.load(made / "my.npz")["photo"]
     weight = np.arange(90.0)[:, None]
-    for photo in (pixels, np.moveaxis(pixels, 1, -1), pixels / 255, pixels[:, :1]):
+    for photo in (stored, np.moveaxis(stored, 1, -1), stored / 255, stored[:, :1]):
         model = AlignmentModel.for_source(from_arrays({"photo": photo, "weight": weight}, kinds={"photo": "image"}))
-        expected = photo[4:5] if photo.shape[1] > 1 else pixels[4:5].mean(axis=1, keepdims=True)
-        assert np.allclose(_pixels(model, "photo", str(made / "4.png")), expected)
+        expected = photo[4:5] if photo.shape[1] > 1 else stored[4:5].mean(axis=1, keepdims=True)
+        assert np.allclose(pixels(model, "photo", made / "4.png"), expected)
+
+    (made / "kept.csv").write_text(f"photo,path\n{made}/4.png,{made}/5.png\n")
+    arrays = arrays_of(made / "kept.csv", {"path"}, {"photo": ("photo",)})
+    assert arrays["photo"].shape == (1, 3, 8, 8)
+    assert arrays["path"].tolist() == [f"{made}/5.png"]  # a column to keep is no modality
 
 
 def test_an_index_folder_gives_the_same_answers(made, capsys):
@@ -162,3 +174,153 @@ def test_bad_searches_are_one_line_and_write_nothing(made, capsys, tmp_path):
     assert ran("index", emb, "--out", tmp_path / "folder", "--force") == 2
     assert "thesis.tex" in capsys.readouterr().err
     assert sorted(p.name for p in tmp_path.iterdir()) == before
+
+
+def recording(samples, rate=800, channels=1):
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setparams((channels, 2, rate, 0, "NONE", ""))
+        file.writeframes(np.asarray(samples, "<i2").tobytes())
+    return out.getvalue()
+
+
+def test_a_sound_is_read_as_the_model_was_trained(tmp_path):
+    rng = np.random.default_rng(0)
+    samples = rng.integers(-20_000, 20_000, (30, 160))
+    for i, one in enumerate(samples):
+        (tmp_path / f"{i}.wav").write_bytes(recording(one))
+    names = [tmp_path / f"{i}.wav" for i in range(30)]
+    model = AlignmentModel.for_source(read({"noise": names, "weight": rng.normal(size=(30, 2))}), dim=8)
+    z = model.encode({"noise": (samples / 2**15)[:, None].astype("f4")})["noise"]
+    made = store.write(tmp_path / "emb.npz", Embeddings.of({"noise": z, "weight": rng.normal(size=(30, 8)).astype("f4")}))
+    desk = Desk(store.index(made))
+    desk.__dict__["model"] = model
+    for given in (names[3], names[3].read_bytes()):
+        found = desk.ask([Raw("sound", given)], modalities=["noise"], k=2)["found"]
+        assert found[0]["row"] == 3
+        assert np.isclose(found[0]["score"], 1)
+    assert desk.ask([Raw("sound", recording(samples[4, :100]))], modalities=["noise"], k=30)  # a shorter one
+    for content, message in (
+        (recording(samples[4], rate=900), "900 samples a second"),
+        (recording(np.tile(samples[4], 2)), "at most 1 x 160"),
+        (recording(samples[4], channels=2), "2 x 80"),
+        (b"no sound", "no readable .wav"),
+        (b" ", "sound is empty"),
+    ):
+        with pytest.raises(InputError, match=message):
+            desk.ask([Raw("sound", content)])
+    with pytest.raises(InputError, match="no modalities of picture; search with like"):
+        desk.ask([Raw("picture", b"x")])
+
+
+@pytest.fixture
+def client(made):
+    service = pytest.importorskip("tuplet.store._service")
+    from fastapi.testclient import TestClient
+
+    desk = desk_of(made / "emb.safetensors", None, None)
+    return TestClient(service.application(desk, largest=20_000, hosts=("localhost",)), base_url="http://localhost")
+
+
+def form(fields, files=()):
+    parts = [(k, (None, str(v))) for k, values in fields.items() for v in (values if isinstance(values, list) else [values])]
+    return parts + [(k, v if isinstance(v, tuple) else ("file", v)) for k, v in dict(files).items()]
+
+
+def test_the_service_gives_the_answers_of_the_command(made, client, capsys):
+    photo = made / "4.png"
+    for arguments, fields, files in (
+        (("--text", "green thing"), {"text": "green thing"}, {}),
+        (("--text", "note=red thing", "--picture", photo), {"text.note": "red thing"}, {"picture.photo": photo.read_bytes()}),
+        (
+            ("--like", "item 7", "--modalities", "weight", "note", "-k", 3),
+            {"like": "item 7", "modalities": ["weight", "note"], "k": 3},
+            {},
+        ),
+        (
+            ("--picture", photo, "--where", "label=red thing", "label=mauve"),
+            {"where": ["label=red thing", "label=mauve"]},
+            {"picture": photo.read_bytes()},
+        ),
+    ):
+        capsys.readouterr()
+        assert ran("search", made / "emb.safetensors", *arguments, "--json") == 0
+        expected = json.loads(capsys.readouterr().out)
+        replies = [client.post("/search", files=form(fields, files))]
+        replies += [] if files else [client.get("/search", params=fields)]
+        for reply in replies:
+            answer = reply.json()
+            assert answer.pop("said").startswith(f"{answer['pool']} items searched by {', '.join(expected['query'])}, all of")
+            assert answer == expected
+    about = client.get("/about").json()
+    assert about["reads"] == {"note": {"kind": "text", "size": None}, "photo": {"kind": "picture", "size": [8, 8]}}
+    assert about["filters"]["label"] == sorted(f"{w} thing" for w in WORDS)
+    assert about["picture"] == "path"
+    assert client.get("/picture/4").content.startswith(b"\x89PNG")
+    page = client.get("/")
+    assert "img-src 'self'" in page.headers["content-security-policy"]
+    assert "http" not in page.text  # nothing from elsewhere
+
+
+def test_bad_requests_are_one_line_and_open_no_file(made, client):
+    for fields, files, status, message in (
+        ({"k": 3}, {}, 400, "query is empty"),
+        ({"text": " "}, {}, 400, "text is empty"),
+        ({"text": "x", "k": "0"}, {}, 400, "k is 0"),
+        ({"text": "x", "k": "91"}, {}, 400, "at most 90"),
+        ({"like": "item 1", "k": "90"}, {}, 400, "89 other items"),
+        ({"text": "x", "k": "-1"}, {}, 400, "whole number"),
+        ({"text": "x", "k": "1e3"}, {}, 400, "whole number"),
+        ({"text": "x", "modalities": "smell"}, {}, 400, "smell"),
+        ({"text.smell": "x"}, {}, 400, "not 'smell'; name one of note"),
+        ({"sound.note": "x"}, {}, 400, "sound.note is a text"),
+        ({"text": ["x", "y"]}, {}, 400, "twice"),
+        ({"text": "x", "where": "colour=red"}, {}, 400, "colour"),
+        ({"text": "x", "where": "red"}, {}, 400, "NAME=VALUE"),
+        ({"like": "../../etc/passwd"}, {}, 400, "no id"),
+        ({"picture": str(made / "4.png")}, {}, 400, "send the file itself"),
+        ({"text": "x", "model": str(made / "run")}, {}, 400, "names 'model'"),
+        ({"text": "x", "index": "/etc"}, {}, 400, "names 'index'"),
+        ({}, {"picture": ("../../4.png", b"no picture")}, 400, "no readable picture"),
+        ({}, {"picture": b""}, 400, "picture is empty"),
+        ({}, {"picture": (made / "large.png").read_bytes()}, 400, "resize it"),
+        ({}, {"text": b"words"}, 400, "text is a file"),
+        ({}, {"picture": b"x" * 20_001}, 413, "more than 20000 bytes"),
+        ({"text": ["x"] * 200}, {}, 400, "cannot be read"),
+    ):
+        reply = client.post("/search", files=form(fields, files))
+        assert reply.status_code == status, (fields, files, reply.text)
+        assert message in reply.json()["error"], reply.text
+        assert "\n" not in reply.json()["error"]
+    endless = client.post(
+        "/search", content=(b"x" * 5000 for _ in range(100)), headers={"content-type": "multipart/form-data; boundary=x"}
+    )
+    assert endless.status_code == 413
+    assert client.post("/search", content=b"text=x").status_code == 415
+    for path in ("/picture/90", "/picture/-1", "/picture/..%2f..%2fetc%2fpasswd", "/etc/passwd", "/../emb.safetensors"):
+        assert client.get(path).status_code in (404, 422), path
+    assert client.get("/", headers={"host": "elsewhere.org"}).status_code == 400
+
+
+def test_serve_says_where_it_listens_and_what_it_needs(made, capsys, monkeypatch):
+    uvicorn = pytest.importorskip("uvicorn")
+    seen = []
+    monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: seen.extend(sockets))
+    assert ran("serve", made / "emb.safetensors", "--port", 0) == 0
+    address, port = seen[0].getsockname()
+    assert address == "127.0.0.1"
+    out = capsys.readouterr().out.splitlines()
+    assert out[1].startswith(f"http://127.0.0.1:{port} ")
+    assert out[2] == f"curl -F text.note=note -F k=1 http://127.0.0.1:{port}/search"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for options, message in (
+            (("--port", taken.getsockname()[1]), "choose another with --port"),
+            (("--port", 70_000), "port is 70000"),
+            (("--model", made / "nowhere"), "holds no model.safetensors"),
+        ):
+            assert ran("serve", made / "emb.safetensors", *options) == 2
+            assert message in capsys.readouterr().err
+    seen.pop().close()
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert ran("serve", made / "emb.safetensors") == 2
+    assert "needs uvicorn; run pip install 'tuplet[serve]'" in capsys.readouterr().err

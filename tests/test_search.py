@@ -51,6 +51,7 @@ def test_exact_search_is_brute_force_from_any_modalities(tmp_path, monkeypatch, 
     monkeypatch.setattr(_exact, "SPARE", 3)
     emb = space(113)
     index = store.index(store.write(tmp_path / "emb.safetensors", emb), objective=objective)
+    other = store.index(tmp_path / "emb.safetensors", objective=objective, kept=4 * 8 * 250)  # two or three sets fit
     g = torch.Generator().manual_seed(1)
     fresh = {m: torch.randn(5, 8, generator=g, dtype=torch.float64) for m in "abc"}
     fresh = {m: torch.nn.functional.normalize(z, dim=1) for m, z in fresh.items()}
@@ -64,6 +65,14 @@ def test_exact_search_is_brute_force_from_any_modalities(tmp_path, monkeypatch, 
         assert np.array_equal(found.ids, rows)
         assert found.pool == int(torch.stack([emb.present[m] for m in into]).all(dim=0).sum())
         assert found.recall == 1
+        for _ in range(2):
+            assert np.array_equal(other.search(query, 7).rows, rows), asked
+        some = {"k": 5, "where": {"label": [0, 3]}, "without": int(rows[0, 0])}
+        found, wanted = other.search(query, **some), index.search(query, **some)
+        assert np.array_equal(found.rows, wanted.rows)
+        assert np.array_equal(found.scores, wanted.scores)
+        assert rows[0, 0] not in found.rows
+        assert sum(4 * z.numel() for _, z in other._kept.held.values()) <= 4 * 8 * 250
         one = index.search({m: z[3].numpy() for m, z in query.items()}, 7)
         assert np.array_equal(one.rows[0], rows[3])
 
@@ -199,6 +208,10 @@ def test_two_stages_rank_exactly_and_say_what_they_miss(tmp_path, monkeypatch):
         assert np.allclose(found.scores[:, 0][kept[:, 0]], exact.scores[:, 0][kept[:, 0]], atol=1e-7)
         assert least - 0.1 <= found.recall <= 1
         assert np.array_equal(index.search(query, 5, where={"label": 1}).rows, truth.search(query, 5, where={"label": 1}).rows)
+        assert 9 in index.search({"a": emb.z["b"][9] + emb.z["c"][9]}, 10).rows
+        assert 9 not in index.search({"a": emb.z["b"][9] + emb.z["c"][9]}, 10, without=9).rows
         wide = store.index(file, "faiss", objective=objective, shortlist=400).search(query, 10)
         assert wide.recall == 1
         assert np.array_equal(wide.rows, exact.rows)
+        few = [i.search({"a": emb.z["a"][:1]}, 399, without=9).rows for i in (index, truth)]
+        assert np.array_equal(*few)

@@ -21,6 +21,7 @@ from tuplet.cli.explore import Explore, explore
 from tuplet.cli.export import Export, export
 from tuplet.cli.inspect import Inspect, inspect
 from tuplet.cli.search import Index, Search, index, search
+from tuplet.cli.serve import Serve, serve
 from tuplet.cli.source import Reading
 from tuplet.cli.sweep import Sweep, sweep
 from tuplet.cli.train import Train, train
@@ -36,6 +37,7 @@ Command = (
     | Annotated[Explore, tyro.conf.subcommand("explore")]
     | Annotated[Index, tyro.conf.subcommand("index")]
     | Annotated[Search, tyro.conf.subcommand("search")]
+    | Annotated[Serve, tyro.conf.subcommand("serve")]
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[Data, tyro.conf.subcommand("data")]
@@ -52,6 +54,7 @@ RUN: dict[type, Callable[..., None]] = {
     Explore: explore,
     Index: index,
     Search: search,
+    Serve: serve,
     Export: export,
     Report: report,
     Data: data,
@@ -68,6 +71,7 @@ NAMES = (
     "explore",
     "index",
     "search",
+    "serve",
     "export",
     "sweep",
     "report",

@@ -1,4 +1,4 @@
-"""The ``tuplet index`` and ``tuplet search`` commands: embeddings on disk, asked with words, pictures or stored rows."""
+"""The ``tuplet index`` and ``tuplet search`` commands: embeddings on disk, asked with words, pictures, sounds or ids."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from tyro.conf import Positional, arg
 
 from tuplet.errors import InputError
 
 if TYPE_CHECKING:
-    from tuplet.model import AlignmentModel
-    from tuplet.store import Found, Stored
+    from tuplet.store._ask import Desk
 
 WIDEST = 40
 """Characters of a cell."""
@@ -40,16 +38,18 @@ class Index:
 
 @dataclass(frozen=True)
 class Search:
-    """Search embeddings with words, a picture or a stored row; several of these are one query together."""
+    """Search embeddings with words, a picture, a sound or a stored row; several of these are one query together."""
 
     index: Positional[Path]
     """A folder of `tuplet index`, or embeddings as `tuplet embed` writes them."""
-    text: str | None = None
-    """Words to search with; NAME=WORDS where the model reads several modalities of text."""
-    picture: str | None = None
+    text: tuple[str, ...] = ()
+    """Words to search with, in quotes; NAME=WORDS, once each, where the model reads several modalities of text."""
+    picture: tuple[str, ...] = ()
     """A picture file to search with; NAME=FILE where the model reads several modalities of pictures."""
+    sound: tuple[str, ...] = ()
+    """A .wav file to search with; NAME=FILE where the model reads several modalities of sound."""
     like: str | None = None
-    """The id of a stored item to search with; its modalities that are not searched are the query."""
+    """The id of a stored item to search with; its modalities that are not searched are the query. It is not found itself."""
     k: Annotated[int, arg(aliases=("-k",))] = 10
     """Items to find."""
     modalities: tuple[str, ...] = ()
@@ -59,7 +59,7 @@ class Search:
     objective: str | None = None
     """Whose score ranks, such as cone [default: that of the index, or the mean cosine]."""
     model: Path | None = None
-    """Folder of the model that reads words and pictures [default: the one that made the embeddings]."""
+    """Folder of the model that reads words, pictures and sounds [default: the one that made the embeddings]."""
     json: bool = False
     """Print JSON."""
     out: Path | None = None
@@ -91,130 +91,41 @@ def index(command: Index) -> None:
 
 def search(command: Search) -> None:
     """Search, and print what was found."""
-    from tuplet.store import index as opened
-    from tuplet.store._folder import named
+    from tuplet.store._ask import said
 
     if command.out is not None and command.out.suffix.lower() != ".html":
         raise InputError(f"out is {command.out}, expected a file that ends with .html")
-    made = opened(command.index)
-    if command.objective is not None:
-        ranking = named(command.objective, tuple(made.stored.present), made.stored.width)
-        made = opened(command.index, objective=ranking)
-    query = _like(command, made.stored) | _raw(command, made.stored)
-    if not query:
-        raise InputError("the query is empty; give --text, --picture or --like")
-    found = made.search(query, command.k, modalities=command.modalities or None, where=_where(command.where))
-    items = _items(found, made.stored)
+    desk = desk_of(command.index, command.objective, command.model)
+    given = (("text", command.text), ("picture", command.picture), ("sound", command.sound))
+    raw = [desk.split(kind, one) for kind, texts in given for one in texts]
+    answer = desk.ask(raw, like=command.like, k=command.k, modalities=command.modalities, where=command.where)
+    items = answer["found"]
     if command.json:
         import json
 
-        about = {"query": sorted(query), "objective": type(made.objective).__name__, "pool": found.pool, "recall": found.recall}
-        print(json.dumps(about | {"found": items}, ensure_ascii=False))
+        print(json.dumps(answer, ensure_ascii=False))
     else:
         from tuplet.report import Grid
 
         head = list(items[0])
         lines = [[f"{v:.3f}" if k == "score" else _cell(v) for k, v in item.items()] for item in items]
         print(Grid(head, lines, words=len(head)).text())
-        exact = made.backend == "exact" or command.where
-        how = "all of them scored" if exact else f"{found.recall:.0%} of the exact first {command.k} are found"
-        ranked = "the mean cosine" if (name := type(made.objective).__name__) == "Pairwise" else f"the score of {name}"
-        print(f"{found.pool} items searched by {', '.join(sorted(query))}, {how}; ranked by {ranked}")
+        print(said(desk, answer, command.k, bool(command.where)))
     if command.out is not None:
         _page(command, items)
         print(f"page: {command.out}")
 
 
-def _where(given: tuple[str, ...]) -> dict[str, list[str]]:
-    """Read the filters, column -> values that pass."""
-    wanted: dict[str, list[str]] = {}
-    for text in given:
-        name, sign, value = text.partition("=")
-        if not (name and sign):
-            raise InputError(f"where is {text!r}, expected NAME=VALUE such as label=dog")
-        wanted.setdefault(name, []).append(value)
-    return wanted
+def desk_of(path: Path, objective: str | None, model: Path | None, kept: int = 0) -> Desk:
+    """Open what `tuplet search` and `tuplet serve` ask."""
+    from tuplet.store import index as opened
+    from tuplet.store._ask import Desk
+    from tuplet.store._folder import named
 
-
-def _like(command: Search, stored: Stored) -> dict[str, NDArray[Any]]:
-    """Take the vectors of a stored item as the query."""
-    if command.like is None:
-        return {}
-    rows = np.flatnonzero(stored.ids.astype(np.str_) == command.like)
-    if not len(rows):
-        some = ", ".join(map(str, stored.ids[:5].tolist()))
-        raise InputError(f"like is {command.like!r}, which is no id of {command.index}; its ids are {some}, ...")
-    row = int(rows[0])
-    here = [k for k, present in stored.present.items() if present[row]]
-    views = stored.vectors()
-    return {k: np.array(views[k][row]) for k in [k for k in here if k not in command.modalities] or here}
-
-
-def _raw(command: Search, stored: Stored) -> dict[str, NDArray[Any]]:
-    """Embed words and a picture with the model of the embeddings."""
-    given = {kind: text for kind, text in (("text", command.text), ("picture", command.picture)) if text is not None}
-    if not given:
-        return {}
-    from tuplet.model import load
-
-    folder = command.model or Path(stored.about.get("model", ""))
-    if command.model is None and not (stored.about.get("model") and folder.is_dir()):
-        raise InputError(f"{command.index} names no model that is still there; give its folder with --model")
-    stored.check_model(folder)
-    model = load(folder)
-    raw: dict[str, Any] = {}
-    for kind, text in given.items():
-        if not text.strip():
-            raise InputError(f"{kind} is empty; give some")
-        names = [k for k in model.encoders if k in stored.present and _reads(model, k) == kind]
-        name, sign, rest = text.partition("=")
-        if not (sign and name in names):
-            if len(names) != 1:
-                some = f"give --{kind} NAME=..., with one of {', '.join(names)}" if names else "search with --like"
-                raise InputError(f"the model in {folder} reads {len(names) or 'no'} modalities of {kind}; {some}")
-            name, rest = names[0], text
-        raw[name] = [rest] if kind == "text" else _pixels(model, name, rest)
-    return {k: z[0] for k, z in model.encode(raw).items()}
-
-
-def _reads(model: AlignmentModel, name: str) -> str:
-    """Say whether a modality of a model is text, pictures or something else."""
-    if name in model.words:
-        return "text"
-    modality = model.preprocessing[name].modality if name in model.preprocessing else None
-    if modality is None or modality.kind == "text":
-        return "text" if modality else ""
-    pictured = modality.kind == "image" or (modality.kind is None and len(modality.shape) == 3 and modality.shape[0] in (1, 3))
-    return "picture" if pictured else ""
-
-
-def _pixels(model: AlignmentModel, name: str, file: str) -> NDArray[Any]:
-    """Read a picture as the rows that a modality of the model was trained on."""
-    from tuplet.data._media import read_pictures
-
-    if not Path(file).is_file():
-        raise InputError(f"picture is {file}, which is not there")
-    rows: NDArray[Any] = read_pictures("picture", [Path(file)])
-    how = model.preprocessing[name]
-    channels, height, width = how.modality.shape
-    if rows.shape[2:] != (height, width):
-        seen = f"{rows.shape[3]} x {rows.shape[2]}"
-        raise InputError(f"picture {file} has {seen} pixels, but {name!r} was trained on {width} x {height}; resize it")
-    if rows.shape[1] != channels:
-        rows = np.repeat(rows[:, :1], channels, axis=1) if rows.shape[1] == 1 else rows.mean(axis=1, keepdims=True)
-    rows = np.moveaxis(rows, 1, -1) if how.channels_last else rows
-    return rows if how.of_bytes else rows / 255  # pictures that were no bytes are numbers up to 1
-
-
-def _items(found: Found, stored: Stored) -> list[dict[str, Any]]:
-    """List what was found, with all that the store knows of it."""
-    items = []
-    for place, row in enumerate(found.rows[0].tolist(), 1):
-        if row >= 0:
-            known = {k: v[row].tolist() for k, v in stored.columns.items() if k != "part" or (v != "").any()}
-            score = float(found.scores[0, place - 1])
-            items.append({"place": place, "score": score, "id": stored.ids[row].item(), "row": row, **known})
-    return items
+    made = opened(path, kept=kept)
+    if objective is not None:
+        made = opened(path, objective=named(objective, tuple(made.stored.present), made.stored.width), kept=kept)
+    return Desk(made, model)
 
 
 def _cell(value: Any) -> str:
@@ -236,7 +147,8 @@ def _page(command: Search, items: list[dict[str, Any]]) -> None:
         tiles = [Tile(_thumbnail(i[pictured]), str(i["id"]), f"{i['score']:.2f}") for i in items]
         parts.append([Sheet("Found, best first", [("", "", tiles)])])
     parts.append(Grid(columns, [[_cell(i[k]) for k in columns] for i in items], words=len(columns)))
-    asked = [f"{k} {v}" for k, v in (("text", command.text), ("picture", command.picture), ("like", command.like)) if v]
+    given = {"text": command.text, "picture": command.picture, "sound": command.sound, "like": command.like and (command.like,)}
+    asked = [f"{k} {' '.join(v)}" for k, v in given.items() if v]
     write_page(command.out, title=f"Search: {', '.join(asked)}", sections=[Section("", parts)])
 
 

@@ -261,8 +261,11 @@ def _one_table(found: Inputs, where: str, x: Any, asked: Mapping[str, Any], fold
     part = grouped(where, table, asked, apart=_apart(asked))
     found.offered += table.column_names[:50]
     for k, v in part.arrays.items():
+        if says(k, _apart(asked)):
+            found.arrays[k] = v  # a label, or a column to keep, which may name pictures
+            continue
         found.add(k, v, folder)
-        if index is not None and not says(k, _apart(asked)):
+        if index is not None:
             found.ids[k] = index
     found.update(part)
 

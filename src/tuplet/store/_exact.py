@@ -54,6 +54,7 @@ class Pool:
     objective: Objective
     into: tuple[str, ...]
     rows: NDArray[np.int64]  # ascending
+    kept: Kept | None = None
 
     def blocks(self) -> Iterator[tuple[NDArray[np.int64], Side]]:
         """Read the vectors of all candidates, a block at a time."""
@@ -62,6 +63,20 @@ class Pool:
             some = self.rows[start : start + size]
             yield some, gathered(self.stored, self.into, some)
 
+    def prepared(self) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
+        """Give the vector ``(n, D)`` in float32 that stands for each candidate of an inner product, a block at a time."""
+        held = None if self.kept is None else self.kept.of(self)
+        if held is None:
+            for some, block in self.blocks():
+                yield some, self.objective.vectors({m: z.float() for m, z in block.items()})[:, 0]
+            return
+        every, vectors = held
+        size = max(1, BYTES // (4 * self.stored.width))
+        for start in range(0, len(self.rows), size):
+            some = self.rows[start : start + size]
+            at: Any = slice(start, start + size) if len(every) == len(self.rows) else np.searchsorted(every, some)
+            yield some, vectors[at]
+
     def scores(self, query: Side, candidates: Side) -> NDArray[np.float64]:
         """Score queries with some candidates in float64, ``(Nq, n)``."""
         assert self.objective.score is not None
@@ -69,6 +84,27 @@ class Pool:
         if not bool(torch.isfinite(found.sum())) and not bool(torch.isfinite(found).all()):
             raise InputError("score gave values that are not finite; choose another objective, or embed again")
         return np.asarray(found.double().numpy())
+
+
+class Kept:
+    """What `Pool.prepared` gives, kept in memory between searches: the latest of it, up to some bytes."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.held: dict[tuple[str, ...], tuple[NDArray[np.int64], Tensor]] = {}
+
+    def of(self, pool: Pool) -> tuple[NDArray[np.int64], Tensor] | None:
+        """Return the rows of all items that have the modalities of a pool, and their vectors; None if these are too large."""
+        if pool.into not in self.held:
+            every = np.flatnonzero(np.all([pool.stored.present[m] for m in pool.into], axis=0))
+            size = 4 * len(every) * pool.stored.width
+            if size > self.most:
+                return None
+            while size + sum(4 * z.numel() for _, z in self.held.values()) > self.most:
+                del self.held[next(iter(self.held))]
+            whole = Pool(pool.stored, pool.objective, pool.into, every)
+            self.held[pool.into] = every, torch.cat([c for _, c in whole.prepared()])
+        return self.held[pool.into]
 
 
 def gathered(stored: Stored, names: Sequence[str], rows: NDArray[np.int64]) -> Side:
@@ -110,8 +146,7 @@ def _inner(pool: Pool, query: Side, k: int) -> tuple[Best, NDArray[np.bool_]]:
     """Scan inner products in float32 and score the first in float64; say for which queries nothing else can be better."""
     q = pool.objective.vectors(query)[:, 0].float()  # (Nq, D)
     near, longest = Best(len(q), min(k + SPARE, len(pool.rows))), 0.0
-    for some, block in pool.blocks():
-        c = pool.objective.vectors({m: z.float() for m, z in block.items()})[:, 0]  # (n, D)
+    for some, c in pool.prepared():
         longest = max(longest, float(torch.linalg.vector_norm(c, dim=1).max()))
         step = max(1, SCORES // len(some))
         for first in range(0, len(q), step):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tuplet.objectives import Objective
-from tuplet.store._exact import Best, Pool, Side, exact, gathered, reranked
+from tuplet.store._exact import Best, Kept, Pool, Side, exact, gathered, reranked
 from tuplet.store._folder import STORE, learned, named, read_note
 from tuplet.store._near import Near
 from tuplet.store.tables import Stored, open_store
@@ -57,9 +57,12 @@ class Index:
         backend: ``"exact"`` or ``"faiss"``.
     """
 
-    def __init__(self, stored: Stored, objective: Objective, backend: Backend, shortlist: int, folder: Path | None) -> None:
+    def __init__(
+        self, stored: Stored, objective: Objective, backend: Backend, shortlist: int, folder: Path | None, kept: int = 0
+    ) -> None:
         self.stored, self.objective, self.backend = stored, objective, backend
         self._near = Near(shortlist, folder) if backend == "faiss" else None
+        self._kept = Kept(kept)
         self._recalls: dict[tuple[Any, ...], float] = {}
 
     def __len__(self) -> int:
@@ -79,6 +82,7 @@ class Index:
         *,
         modalities: Sequence[str] | None = None,
         where: Mapping[str, Any] | None = None,
+        without: int | None = None,
     ) -> Found:
         """Find the items that match queries best.
 
@@ -89,6 +93,7 @@ class Index:
             modalities: to search; all that the query does not use when left out, or all where it uses all. Only items that have
                 every one of them are candidates.
             where: column -> value, or a list of values, that a candidate must have.
+            without: row of an item that is not to be found, such as the one whose vectors the query is.
 
         Returns:
             The `Found`.
@@ -98,11 +103,11 @@ class Index:
                 that is out of range.
         """
         sides, into = self._sides(query, modalities)
-        pool = self._pool(into, where, k)
+        pool = self._pool(into, where, k, without)
         if self._near is None or where:
             best, recall = exact(pool, sides, k), 1.0
         else:
-            best, recall = self._two_stages(pool, sides, k), self.recall(tuple(query), k, modalities=into)
+            best, recall = self._two_stages(pool, sides, k, without), self.recall(tuple(query), k, modalities=into)
         ids = np.where(best.rows < 0, np.zeros(1, self.stored.ids.dtype), self.stored.ids[best.rows])
         return Found(ids, best.scores, best.rows, len(pool.rows), recall)
 
@@ -135,9 +140,11 @@ class Index:
             self._recalls[key] = float((truth[:, :, None] == found[:, None, :]).any(axis=2).mean())
         return self._recalls[key]
 
-    def _two_stages(self, pool: Pool, query: Side, k: int) -> Best:
+    def _two_stages(self, pool: Pool, query: Side, k: int, without: int | None = None) -> Best:
         assert self._near is not None
-        return reranked(pool, query, self._near.listed(pool, query, k), k)
+        whole = pool if without is None else self._pool(pool.into, None, k)  # a graph holds all items
+        listed = self._near.listed(whole, query, k if without is None else k + 1)
+        return reranked(pool, query, [rows[rows != without] for rows in listed], k)
 
     def _sides(self, query: Mapping[str, Any], modalities: Sequence[str] | None) -> tuple[Side, tuple[str, ...]]:
         """Check a query and what it is searched in; a modality on both sides gets another name in the query."""
@@ -181,7 +188,7 @@ class Index:
             raise InputError(f"query[{name!r}] has a row of zeros, as absent items have; leave those queries out")
         return z
 
-    def _pool(self, into: tuple[str, ...], where: Mapping[str, Any] | None, k: int) -> Pool:
+    def _pool(self, into: tuple[str, ...], where: Mapping[str, Any] | None, k: int, without: int | None = None) -> Pool:
         """Find the rows that have all modalities and pass the filter; there must be ``k``."""
         in_range("k", k, 1)
         here = np.all([self.stored.present[m] for m in into], axis=0)
@@ -202,14 +209,23 @@ class Index:
                 )
             here &= passed
         rows = np.flatnonzero(here)
+        rows = rows if without is None else rows[rows != without]
         if k > len(rows):
             kept = f" that pass where={dict(where)}" if where else ""
-            raise InputError(f"k is {k}, but {len(rows)} items have {', '.join(into)}{kept}; ask for at most {len(rows)}")
-        return Pool(self.stored, self.objective, into, rows)
+            others = "" if without is None else "other "
+            raise InputError(
+                f"k is {k}, but {len(rows)} {others}items have {', '.join(into)}{kept}; ask for at most {len(rows)}"
+            )
+        return Pool(self.stored, self.objective, into, rows, self._kept)
 
 
 def index(
-    path: str | Path, backend: Backend | None = None, *, objective: Objective | None = None, shortlist: int = 200
+    path: str | Path,
+    backend: Backend | None = None,
+    *,
+    objective: Objective | None = None,
+    shortlist: int = 200,
+    kept: int = 0,
 ) -> Index:
     """Open embeddings for search.
 
@@ -220,6 +236,8 @@ def index(
             ``objective.vectors``, and scores those. When left out: what the folder was made for, or exact.
         objective: whose score ranks, such as ``Cone()``; when left out that of the folder, or the mean cosine.
         shortlist: candidates per pair of a query's and a stored vector in the first of two stages, at least ``k``.
+        kept: bytes of candidates that stay in memory between exact searches by an inner product, such as the mean cosine; they
+            are then prepared once.
 
     Returns:
         The `Index`.
@@ -250,11 +268,12 @@ def index(
     chosen: Backend = note["backend"] if backend is None else backend
     one_of("backend", chosen, ("exact", "faiss"))
     in_range("shortlist", shortlist, 1)
+    in_range("kept", kept, 0)
     stored = open_store(path if folder is None else folder / STORE)
     ranking = named(note["objective"], tuple(stored.present), stored.width) if objective is None else objective
     if ranking.score is None:
         raise InputError(f"objective is {type(ranking).__name__}, which has no score; give one that has, such as Pairwise()")
-    return Index(stored, ranking.eval(), chosen, shortlist, folder)
+    return Index(stored, ranking.eval(), chosen, shortlist, folder, kept)
 
 
 def _equal(name: str, column: NDArray[Any], value: Any) -> NDArray[np.bool_]:

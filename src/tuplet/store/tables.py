@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ class Stored:
         """Return the number of items."""
         return len(self.ids)
 
-    @property
+    @cached_property
     def width(self) -> int:
         """Return ``D``."""
         return int(next(iter(self.vectors().values())).shape[1])
