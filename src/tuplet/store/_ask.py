@@ -141,8 +141,8 @@ def _where(given: Sequence[str]) -> dict[str, list[str]]:
     return wanted
 
 
-def _plain(value: NDArray[Any]) -> Any:
-    """Return a value as JSON has it, which lacks NaN and infinity."""
+def _plain(value: Any) -> Any:
+    """Return a scalar or an array of NumPy as JSON has it, which lacks NaN and infinity."""
     if value.dtype.kind == "f" and not np.isfinite(value).all():
         return np.where(np.isfinite(value), value.astype(object), np.array(None)).tolist()
     return value.tolist()
