@@ -135,6 +135,7 @@ def test_a_handful_of_rows_says_nothing_and_a_guess_is_called_one():
     said = spoken(guess, tried([0, 0.6, 1, 1, 0.5], 1.5))
     assert said.startswith("Aligning a and b may help, at strength ")
     assert "check it with a sweep" in said
+    assert f"probability of a gain {guess.curve.helps - 0.005:.2f}" in said
     i = guess.curve.strengths.index(guess.strength)
     assert f"{guess.curve.mean[i]:+.1f} points" in said
     assert f"{guess.curve.low[i]:+.1f} to {guess.curve.high[i]:+.1f}" in said
@@ -142,6 +143,17 @@ def test_a_handful_of_rows_says_nothing_and_a_guess_is_called_one():
     assert spoken(advise(("a", "b"), None, None, worse), worse).startswith(
         "Do not align a and b. At strength 1: validation accuracy -"
     )
+
+
+def test_nothing_is_to_gain_where_each_alone_is_at_the_ceiling():
+    for score, said in ((1.0, True), (0.995, True), (0.99, False)):
+        pilots = tried([0, 0, 0, 0, 0], 0.1, score=score)
+        found = advise(("a", "b"), None, None, pilots)
+        assert found.word == "no difference"
+        assert ("Both are at 100 % without alignment: nothing to gain." in spoken(found, pilots)) == said, score
+        assert "; probability 0." in spoken(found, pilots)
+    one = replace(tried([0, 0, 0, 0, 0], 0.1), scores={"a": [[1.0, 1.0]] * 5, "b": [[0.6, 0.6]] * 5})
+    assert "nothing to gain" not in spoken(advise(("a", "b"), None, None, one), one)
 
 
 def test_labels_that_mean_nothing_are_not_worth_aligning_for():

@@ -6,12 +6,14 @@ import re
 import shlex
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from tuplet import InputError
 from tuplet.audit import Pilot, audit, pilot
+from tuplet.audit._advised import advised, confirmed
 from tuplet.audit._keep import DECOMPOSED, TRIED, Kept
 from tuplet.audit._report import summary, write_report
 from tuplet.audit._words import answer
@@ -66,6 +68,28 @@ def test_a_stopped_audit_continues_and_ends_the_same(found, tmp_path):
     (tmp_path / "audit.json").write_text("{")
     with pytest.raises(InputError, match=r"audit.json is no JSON .*--fresh"):
         audit(three(), out=tmp_path, **TINY)
+
+
+def test_a_sweep_reads_what_an_audit_advised_on_the_same_data_and_says_whether_it_agrees(found):
+    made, out = found
+    source = three()
+    for p in made.pairs:
+        assert advised(out, source, p.pair[::-1], "label") == (p.advice, 4)
+    other = three(150)
+    assert advised(out, other, ("sight", "sound"), "label") is None
+    assert advised(out / "nothing", source, ("sight", "sound"), "label") is None
+    advice = made.pairs[0].advice
+    said = {
+        (verdict, sure, word): confirmed(SimpleNamespace(word=sure, verdict=verdict, strength=0.0, probability=0.8), word, out)
+        for verdict, sure in (("helps", "perhaps"), ("hurts", "no"), ("no difference", "no difference"))
+        for word in ("yes", "no", "it depends", "no clear difference", "unknown")
+    }
+    agreed = {("perhaps", "yes"), ("no", "no"), ("no difference", "no clear difference")}
+    assert {k[1:] for k, v in said.items() if v.endswith("This sweep confirms it.")} == agreed
+    open_ = {k[1:] for k, v in said.items() if "neither confirms nor contradicts" in v}
+    assert open_ == {(a, w) for a in ("perhaps", "no", "no difference") for w in ("no clear difference", "unknown")} - agreed
+    assert "said: no (probability of a loss 0.80). This sweep contradicts it." in said["hurts", "no", "yes"]
+    assert confirmed(replace(advice, verdict="unpaired"), "yes", out).endswith("There is nothing to confirm.")
 
 
 def test_what_is_restored_is_what_was_kept(tmp_path):
@@ -148,7 +172,11 @@ def test_command_audits_a_users_file(tmp_path, capsys):
     assert "always the most frequent class 50 %" in shown
     (check,) = (line for line in shown.splitlines() if line.startswith("Check on test rows: "))
     words = shlex.split(check.removeprefix("Check on test rows: tuplet "))
-    assert main([*words, "--out", str(tmp_path / "sweep")]) == 0
+    assert main([*words, "--out", str(tmp_path / "sweep"), "--audit", str(tmp_path / "out")]) == 0
+    assert f"The audit in {tmp_path / 'out'} said: unknown. There is nothing to confirm.\n" in capsys.readouterr().out
+    assert main([*words, "--out", str(tmp_path / "other"), "--audit", str(tmp_path / "sweep")]) == 2
+    assert "holds no finished audit of a and b" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
     cells = [c for c in (tmp_path / "sweep" / "cells").iterdir() if c.name.startswith("0.s")]
     assert {read_cell(c)[0].budget["steps"] for c in cells} == {3}
     assert {read_cell(c)[0].budget["lr"] for c in cells} == {3e-3}

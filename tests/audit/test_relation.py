@@ -56,6 +56,8 @@ def test_the_command_answers_without_a_target(tmp_path, capsys):
     assert main(["audit", str(tmp_path / "two.npz"), "--out", str(tmp_path / "out")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("force and sound are related: ")
+    assert "Aligned by a linear map" in " ".join(lines[:5])
+    assert "Unaligned: CKA " in " ".join(lines[:5])
     assert any("needs a target" in line for line in lines)
     assert lines[0] in (tmp_path / "out" / "report.html").read_text()
     assert main(["audit", str(tmp_path / "three.npz"), "--out", str(tmp_path / "more")]) == 0

@@ -92,9 +92,13 @@ class Kept:
             pieces[name] = _defined(json.loads(json.dumps(plain, default=lambda number: number.item())))
             if self.file is not None:
                 write_atomic(self.file, json.dumps(self.content, allow_nan=False).encode())
-        text = json.dumps(pieces[name])  # through JSON always, so that a continued audit is the same
-        kept = parse_state(text, schema, where=f"{self.file or 'audit'}, {name}")
-        return kept if kind is None else kind(**{k: tuples(v) for k, v in kept.items()})
+        return restored(self.file, name, pieces[name], schema, kind)  # through JSON always: a continued audit is the same
+
+
+def restored(file: Path | None, name: str, piece: Any, schema: Any, kind: Callable[..., T] | None) -> T:
+    """Read a piece back."""
+    kept = parse_state(json.dumps(piece), schema, where=f"{file or 'audit'}, {name}")
+    return kept if kind is None else kind(**{k: tuples(v) for k, v in kept.items()})
 
 
 def _defined(value: Any) -> Any:

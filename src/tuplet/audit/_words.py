@@ -6,6 +6,7 @@ import math
 import shlex
 from collections.abc import Sequence
 
+from tuplet.audit.advice import Advice
 from tuplet.audit.pilots import STEPS
 from tuplet.audit.run import Audit, PairAudit
 from tuplet.information import PID
@@ -38,11 +39,11 @@ def answer(found: PairAudit) -> str:
     full = "".join(f" {e}" for e in advice.evidence if e.endswith("nothing to gain."))
     if advice.verdict == "helps":
         guess = " This is a guess: check it with a sweep." * (advice.word == "perhaps")
-        return f"{said}, at strength {at:g} ({change}; {_probability(found)}).{guess}"
+        return f"{said}, at strength {at:g} ({change}; {probability(found.advice)}).{guess}"
     if advice.verdict == "unclear":
         short = [e for e in advice.evidence if "too few" in e or "No encoder is surely" in e]
         return f"{said}. " + (short[0] if short else f"The pilot is too noisy (at strength {at:g}: {change}).") + full
-    return f"{said}. At strength {at:g}: {change}{'; ' * bool(chance := _probability(found))}{chance}.{full}"
+    return f"{said}. At strength {at:g}: {change}{'; ' * bool(chance := probability(found.advice))}{chance}.{full}"
 
 
 def conclusion(audit: Audit) -> str:
@@ -58,7 +59,7 @@ def conclusion(audit: Audit) -> str:
         names = []
         for p in there:
             strength = f"strength {p.advice.strength:g}" if p.advice.strength else ""
-            more = ", ".join(filter(None, (strength, _probability(p))))
+            more = ", ".join(filter(None, (strength, probability(p.advice))))
             names.append(" + ".join(p.pair) + (f" ({more})" if more else ""))
         shown = ", ".join(names) if len(names) <= 4 else f"{len(names)} pairs"
         if len(there) == len(audit.pairs) and word == "unknown":
@@ -143,10 +144,10 @@ def judged(audit: Audit) -> str:
     return f"{folds} folds over {over}"
 
 
-def _probability(found: PairAudit) -> str:
+def probability(advice: Advice) -> str:
     """Say how probable the answer is."""
-    chance = found.advice.probability
-    of = {"helps": "of a gain ", "hurts": "of a loss "}.get(found.advice.verdict, "")
+    chance = advice.probability
+    of = {"helps": "of a gain ", "hurts": "of a loss "}.get(advice.verdict, "")
     return "" if chance is None else f"probability {of}{min(math.floor(100 * chance) / 100, 0.99):.2f}"  # never seem above it
 
 

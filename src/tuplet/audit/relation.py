@@ -114,7 +114,10 @@ def _related(source: Source, pair: tuple[str, str], shuffles: int, seed: int) ->
         rows = rows[torch.as_tensor(np.unique(ids[rows].numpy(), return_index=True)[1])]
     n = len(rows)
     if n < 4:
-        raise InputError(f"test rows of {a!r} and {b!r} come from {n} groups, expected 4 or more; give more groups")
+        raise InputError(
+            f"test rows of {a!r} and {b!r} come from {n} groups, expected 4 or more; give rows of about 20 groups in all, or "
+            "leave the group out if rows are independent of each other"
+        )
     emb = model(batch)
     emb = Embeddings.of({k: unit(emb.z[k][rows].double()) for k in pair})
     x, y = (batch.inputs[k][rows].flatten(1) for k in pair)
@@ -160,15 +163,25 @@ def relation_answer(found: Sequence[Relation]) -> str:
     if r.word == "yes":
         low, high = (100 * v for v in r.interval)
         return (
-            f"{a} and {b} are related: true pairs of {r.rows} test rows are more alike than shuffled ones (p = {r.p:.2g}). A "
-            f"linear map ranks the right row first for {100 * r.recall:.0f} % (95 % interval {low:.0f} to {high:.0f} %; chance "
-            f"{100 * r.chance:.1f} %)."
+            f"{a} and {b} are related: true pairs of {r.rows} test rows are more alike than shuffled ones (p = {r.p:.2g}). "
+            f"Aligned by a linear map, the right row is ranked first for {100 * r.recall:.0f} % (95 % interval {low:.0f} to "
+            f"{high:.0f} %; chance {100 * r.chance:.1f} %): this a trained alignment has to beat.{_alike(r)}"
         )
     few = f" {r.rows} are few: a verdict needs {FEW}." if r.word == "unknown" else ""
     return (
         f"No relation of {a} and {b} was found: true pairs of {r.rows} test rows are no more alike than shuffled ones (p = "
         f"{r.p:.2g}).{few} Check first that row i of both is the same thing."
     )
+
+
+def _alike(r: Relation) -> str:
+    """Say how similar the two are without alignment."""
+    known = [
+        f"{'CKA' if k == 'cka' else 'share of common neighbours'} {s.value:.2f} (shuffled rows: up to {s.null.high:.2f})"
+        for k, s in r.scores.items()
+        if s.null is not None
+    ]
+    return f" Unaligned: {', '.join(known)}." if known else ""
 
 
 def relation_table(found: Sequence[Relation], *, longest: int = 60) -> list[tuple[str, ...]]:

@@ -187,7 +187,7 @@ def audit(
             say(f"{a} + {b} decomposed")
             tried = kept.get(f"pilot {a!r} {b!r}", partial(pilots.pilot, (a, b)), TRIED, Pilot)
             say(f"{a} + {b} tried")
-            near = kept.get(f"similarity {a!r} {b!r}", partial(_compared, pilots, a, b), COMPARED, _numbers)
+            near = kept.get(f"similarity {a!r} {b!r}", partial(_compared, pilots, a, b), COMPARED, numbers)
             say(f"{a} + {b} compared")
             found.append(PairAudit((a, b), pid, near, tried, advise((a, b), pid, near, tried)))
     return Audit(
@@ -229,6 +229,6 @@ def _compared(pilots: Pilots, a: str, b: str) -> Numbers:
     return found
 
 
-def _numbers(**found: dict[str, float | None]) -> Numbers:
+def numbers(**found: dict[str, float | None]) -> Numbers:
     """Read similarities back: what is not defined is NaN."""
     return {metric: {k: math.nan if v is None else v for k, v in score.items()} for metric, score in found.items()}

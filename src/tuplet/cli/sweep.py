@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -10,6 +11,7 @@ from typing import Literal
 from tyro.conf import Positional
 
 from tuplet.cli.source import Reading, opened
+from tuplet.errors import InputError
 from tuplet.io import fresh, safe_name
 
 
@@ -39,6 +41,8 @@ class Sweep(Reading):
     """mlp: align a projection of the representations. none: align the representations themselves."""
     threshold: float | None = None
     """Score a real target by accuracy: is the prediction on the right side of this number?"""
+    audit: Path | None = None
+    """Folder of an audit of these data to compare with [default: runs/audit/SOURCE, if it holds one]."""
     out: Path | None = None
     """Folder of the runs and the report [default: runs/sweep/SOURCE-A-B]."""
     fresh: bool = False
@@ -47,11 +51,13 @@ class Sweep(Reading):
 
 def sweep(command: Sweep) -> None:
     """Run a sweep, print its table and say where the report is."""
+    from tuplet.audit._advised import advised, confirmed, named
     from tuplet.cli.contents import contents
     from tuplet.data._targets import target_of
     from tuplet.report.progress import Progress
     from tuplet.suites import sweep as room
     from tuplet.suites import sweep_report
+    from tuplet.suites.sweep_decision import decide
     from tuplet.train import TrainConfig
     from tuplet.types import in_range
 
@@ -71,6 +77,13 @@ def sweep(command: Sweep) -> None:
         config=replace(settings, epochs=passes if command.epochs is None else command.epochs),
     )
     pair = plan.checked(source)
+    where = command.audit or Path("runs/audit") / safe_name(source.name)
+    advice = None
+    if command.audit is not None:
+        advice = named(where, source, command.pair, plan.target)
+    else:
+        with suppress(InputError):  # a file that nobody named stops no sweep
+            advice = advised(where, source, command.pair, plan.target)
     print(contents(source), file=sys.stderr)
     out = command.out or Path("runs/sweep") / _folder(Path(command.source.partition("?")[0]).stem, *command.pair)
     if command.fresh:
@@ -78,6 +91,10 @@ def sweep(command: Sweep) -> None:
     with Progress(f"sweep -> {out}") as progress:
         records = room.run_sweep(source, plan, out=out, report=progress.advance)
     print(sweep_report.summary(records, sweep_report.metric_of(plan, pair)))
+    if advice is not None and (found := decide(records)) is not None:
+        asked, steps = advice
+        other = f"; its trainings had {steps} steps" if command.epochs is not None or steps != command.steps else ""
+        print(confirmed(asked, found.word, where, longer=other))
     print(f"report: {sweep_report.write_sweep(records, plan, pair, out)}")
 
 
