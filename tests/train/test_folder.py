@@ -109,6 +109,7 @@ def test_the_folder_says_what_it_is(trained):
     card = (out / "README.md").read_text()
     assert "2 of 2 epochs" in card
     assert f"`{'a.b'}`" in card
+    assert "| `a.b` | `[5]` | `vector` |" in card
     assert read_progress(out) == {
         "schema": 1,
         "done": 2,

@@ -18,7 +18,7 @@ from tuplet.model._towers import describe_bridge, describe_encoder
 from tuplet.nets._described import describe, plain
 from tuplet.train import _checkpoint as checkpoint
 from tuplet.train.config import TrainConfig
-from tuplet.types import Embeddings, Loss
+from tuplet.types import Embeddings, Loss, kind_of
 
 CARD = "README.md"
 MEASURED = "## Measured\n"
@@ -111,7 +111,9 @@ def write_card(out: Path, progress: dict[str, Any], history: Sequence[Mapping[st
     about = read_state(out / CONFIG, _ABOUT, fix="restore it, or train again with --fresh")
     lines = []
     for name, m in about["modalities"].items():
-        lines.append(f"| {_cell(name)} | {_cell(m['shape'])} | {_cell(m['kind'] or '')} | {_cell(_class(m['encoder']))} |")
+        shape = m["shape"]
+        kind = m["kind"] or (kind_of(shape) if isinstance(shape, list) else None)
+        lines.append(f"| {_cell(name)} | {_cell(shape)} | {_cell(kind or '')} | {_cell(_class(m['encoder']))} |")
     raw = ", ".join(f"{k!r}: rows" for k in list(about["modalities"])[:2])
     done = f"{progress['done']} of {progress['epochs']} epochs" + ("" if progress["finished"] else ", unfinished")
     kept = history[progress["kept"] - 1] if 0 < progress["kept"] <= len(history) else {}
