@@ -21,7 +21,7 @@ def test_zero_rows_are_finite_in_value_gradient_and_score():
     for name, m in [(name, m) for name, m in SIZED if m < (4 if CASES[name].contrasts else 3)]:  # solvers are slow
         dtype = torch.float32
         objective = built(name, m, dtype)
-        for places, some in [((k,), [[1]]) for k in (0, m - 1)] + [(tuple(range(m)), [[0, 5], list(range(6))])]:
+        for places, some in [((m - 1,), [[1]]), (tuple(range(m)), [[0, 5], list(range(6))])]:
             for rows in some:
                 z = {k: v.clone() for k, v in embeddings(m, dtype=dtype).z.items()}
                 for k in places:

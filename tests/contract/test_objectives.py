@@ -22,7 +22,7 @@ scoring = pytest.mark.parametrize(("name", "m"), [(k, m) for k, m in SIZED if CA
 named = pytest.mark.parametrize("name", list(CASES))
 TRACED_ALIKE = ("pairwise-sum", "pairwise-hub", "gram-penalised", "triangle-all", "one-vs-all-ridge", "cone")
 TRACED_ALIKE += ("uni-align-volume", "uni-align-global", "uni-align-literal", "structure-learned", "structure-gw")
-TRACED_ALIKE += ("gram-all", "one-vs-all-own", "one-vs-all-penalised")
+TRACED_ALIKE += ("gram-all", "gram-conditional", "pairwise-exclusive", "one-vs-all-own", "one-vs-all-penalised", "mv_infonce")
 """Cases whose options are numbers, or are traced as well with another case."""
 
 
