@@ -1,9 +1,10 @@
 """Pictures from names: a space of emoji, a decoder for it, and one page of sheets to look at.
 
-``python benchmarks/generation.py --out DIR [--steps 500] [--seed 0]`` trains the space (the cone, begun as the closed
+``python benchmarks/generation.py --out DIR [--steps 0] [--seed 0]`` trains the space (the cone, begun as the closed
 form) and the decoder, which is kept in DIR, prints distances to real pictures, and writes ``report.html``: 20 concepts seen
 in training, then 20 unseen ones. The decoder learns every drawing from every vector of its concept, names included: what
-it draws for a concept of training is recalled. Those of ``uni-align-sim`` learn from the vectors of drawings only.
+it draws for a concept of training is recalled. ``--steps`` trains the network beside the closed form. Decoders of
+``uni-align-sim`` learn from the vectors of drawings only.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ def numbers(source: Source, spaces: dict[str, Embeddings], decoder: Decoder, see
     print(f"{'pictures of Noto':42} {'KID':>6} {'error':>6} {'class':>6} {'nearest in training':>20}")
     known = batches["train"].inputs["noto"]
     for part, batch in batches.items():
-        rows = torch.randperm(len(batch.id), generator=torch.Generator().manual_seed(seed))[:320]
+        rows = torch.randperm(len(batch.inputs["noto"]), generator=torch.Generator().manual_seed(seed))[:320]
         real, y = batch.inputs["noto"][rows], batch.target["group"][rows]
         half = len(rows) // 2
         shown = [("real, against other real ones (floor)", real[:half], real[half:], y[half:])]

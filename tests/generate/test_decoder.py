@@ -50,12 +50,19 @@ def test_what_was_seen_is_recalled_and_the_rest_is_learned_from_what_was_left_ou
     fit_decoder(decoder, z, pictures, group=group, config=DecoderConfig(steps=2, batch_size=4))
     far = torch.cdist(decoder.sample(z, steps=2).flatten(1), pictures[:12].flatten(1))
     assert torch.equal(far.argmin(dim=1), group)
+    torch.testing.assert_close(decoder.sample(z, seed=1), decoder.sample(z, seed=2), rtol=0, atol=0.05)  # without noise
     other = decoder.sample(normalize(torch.randn(24, 12), dim=1), steps=2).flatten(1)
     assert far.amin(dim=1).max() < torch.cdist(other, pictures[:12].flatten(1)).min()  # a vector that is new is no copy
     components, near = decoder.closed.fit(z, 2 * pictures.flatten(1) - 1, torch.zeros(24).long(), group, 0)
     out = decoder.closed.picture(components, torch.zeros(24).long()) / 2 + 0.5
     assert (torch.cdist(out, pictures[:12].flatten(1)).argmin(dim=1) == group).float().mean() < 0.5  # the concept is left out
     assert near.max() < 0.999
+    new = between(z[:2], z[2:4])
+    assert not torch.allclose(decoder.sample(new, seed=1), decoder.sample(new, seed=2))
+    assert fit_decoder(decoder, z, pictures, group=group) == []  # the closed form alone: no noise, guidance is contrast
+    assert torch.equal(decoder.sample(new, seed=1), decoder.sample(new, seed=2))
+    plain, grey = decoder.sample(new, steps=3), decoder.closed.means.view(1, 3, 8, 8) / 2 + 0.5
+    torch.testing.assert_close(decoder.sample(new, guidance=2.0), (2 * plain - grey).clamp(0, 1), rtol=1e-3, atol=1e-3)
 
 
 def test_leaving_out_is_fitting_again():
@@ -130,7 +137,7 @@ def test_bad_input_is_one_line():
     decoder, z, pictures = Decoder(4, styles=2, **TINY), torch.eye(4), torch.rand(4, 3, 8, 8)
     for call, said in (
         (lambda: Decoder(4, side=12), "side is 12"),
-        (lambda: DecoderConfig(steps=0), "steps is 0"),
+        (lambda: DecoderConfig(steps=-1), "steps is -1"),
         (lambda: DecoderConfig(drop=1.0), "drop is 1.0"),
         (lambda: decoder.sample(z[:, :3]), r"z has shape \(4, 3\)"),
         (lambda: decoder.sample(0 * z), "zero or not finite"),

@@ -20,7 +20,7 @@ class DecoderConfig:
     """How a decoder is trained.
 
     Attributes:
-        steps: optimiser steps.
+        steps: optimiser steps of the network; 0: what the closed form gives is drawn as it is, without noise.
         batch_size: pictures per step.
         lr: highest learning rate of AdamW; it rises over the first 5 % of the steps and falls to 0 as a cosine.
         drop: share of pictures that are shown without their vector, which guidance needs.
@@ -32,7 +32,7 @@ class DecoderConfig:
         32
     """
 
-    steps: int = 500
+    steps: int = 0
     batch_size: int = 32
     lr: float = 2e-3
     drop: float = 0.1
@@ -40,9 +40,9 @@ class DecoderConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}, expected 1 or more")
+        for name, low in (("steps", 0), ("batch_size", 1)):
+            if getattr(self, name) < low:
+                raise InputError(f"{name} is {getattr(self, name)}, expected {low} or more")
         for name, high in (("drop", 1.0), ("decay", 1.0)):
             if not 0 <= getattr(self, name) < high:
                 raise InputError(f"{name} is {getattr(self, name)}, expected 0 or more and below {high:g}")
@@ -58,7 +58,7 @@ def fit_decoder(
     config: DecoderConfig | None = None,
     report: Callable[[int, int, float], None] = lambda done, total, loss: None,
 ) -> list[float]:
-    """Train a decoder on pictures and their own vectors, in place.
+    """Fit the closed form of a decoder to pictures and their vectors, then train its network, in place.
 
     Args:
         decoder: to train.
@@ -71,7 +71,7 @@ def fit_decoder(
         report: called with steps done, all steps, and the mean loss since the last call, 20 times.
 
     Returns:
-        Mean loss of each twentieth of the steps.
+        Mean loss of each twentieth of the steps; empty for none.
 
     Raises:
         InputError: for shapes, styles, groups or values that do not fit the decoder, or a loss that is not finite.
@@ -95,6 +95,10 @@ def fit_decoder(
         raise InputError(f"group has shape {tuple(groups.shape)} of {groups.dtype}, expected ({len(z)},) whole numbers")
     z = nn.functional.normalize(z.float(), dim=1)
     all_known = decoder.closed.fit(z, 2 / white * pictures.flatten(1).float() - 1, styles, groups, config.seed)
+    if not config.steps:
+        decoder.closed.spread.zero_()  # nothing is left to the network
+        decoder.eval()
+        return []
     draw = torch.Generator().manual_seed(config.seed)
     optimiser = torch.optim.AdamW(decoder.parameters(), lr=config.lr, weight_decay=0.01)
     warm = max(1, config.steps // 20)

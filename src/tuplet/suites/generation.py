@@ -33,7 +33,7 @@ class Generating(ByKind):
 
     words: str = "english"  # modality that asks
     drawn: tuple[str, ...] = ("noto", "fluent", "twemoji")  # styles of the decoder; samples are compared with the first
-    steps: int = 300  # of training the decoder
+    steps: int = 0  # of training the network of the decoder; 0: its closed form draws
     count: int = 96  # pictures per row of the table
     euler: int = 10  # steps of the sampler
 
@@ -54,7 +54,7 @@ class Generating(ByKind):
             Result("space/relative_gap", relative_gap(test), higher=False),
             Result("space/modality_auc", modality_auc(test), higher=False),
             Result("space/paired_distance", paired_distance(test), higher=False),
-            *(self._generated(model, source, train, test, task, seed) if self.steps else ()),
+            *(self._generated(model, source, train, test, task, seed) if self.count else ()),
         ]
 
     def _generated(

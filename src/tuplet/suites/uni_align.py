@@ -56,9 +56,8 @@ def uni_align_sim() -> Suite:
         baseline="pairwise",
         about=(
             "1,652 emoji: drawings of three artists and names in three languages. Encoders begin as the linear closed form, "
-            "as the paper's begin pretrained. Each space gets a decoder of its own, fitted on training pictures and their own "
-            "vectors: a closed form recalls what is near one of them, a small U-Net learns the rest by flow matching. Then it "
-            "is given the vectors of names. Distances of pictures are of "
+            "as the paper's begin pretrained. Each space gets a decoder of its own, kernel ridge regression from vectors to "
+            "training pictures; then it is given the vectors of names. Distances of pictures are of "
             f"features of a small classifier ({EXTRACTOR}), not of Inception: no number here compares with the paper's."
         ),
         claims=uni_align_claims,
