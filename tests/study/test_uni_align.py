@@ -45,6 +45,12 @@ def test_entries_are_tuned_alike_and_differ():
     assert {len(e.trials) for e in suite.entries if e.make} == {2}
 
 
+def test_a_copy_is_nearest():
+    known = torch.stack([torch.zeros(3, 4, 4), torch.ones(3, 4, 4)])
+    assert generation.nearest(known, known) == 0
+    assert generation.nearest(torch.full((5, 3, 4, 4), 0.75), known) == pytest.approx(0.25)
+
+
 def test_scorers_know_what_they_score():
     torch.manual_seed(0)
     base = torch.randn(40, 16)

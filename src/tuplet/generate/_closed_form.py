@@ -34,7 +34,7 @@ class ClosedForm(nn.Module):
         self.register_buffer("basis", torch.zeros(components, pixels, dtype=half))
         self.register_buffer("means", torch.zeros(styles, pixels))
         self.register_buffer("width", torch.tensor(1.0))
-        self.register_buffer("spread", torch.tensor(1.0))  # variance about the mean picture, far from all anchors
+        self.register_buffer("spread", torch.tensor(0.0))  # variance about the mean picture, far from all anchors
 
     def predicted(self, z: Tensor, style: Tensor) -> Recalled:
         """Return components ``(B, Q)``, and ``(B,)`` from 0, far from every anchor of the style, to 1, on one."""

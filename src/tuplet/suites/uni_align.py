@@ -31,7 +31,6 @@ MADE = (
     Column("space/modality_auc", "", "AUC", "a linear classifier tells modalities apart; 0.5: it cannot", False, False, False),
     Column("generate/kid", WORDS, "KID words", "kernel distance of pictures drawn from unseen names", False, False, False, 3),
     Column("generate/class", WORDS, "class words", "share of them whose group is right, %", ranked=False),
-    Column("generate/found again", WORDS, "again", "share of them that find their name again, R@1 %", ranked=False),
 )
 
 
