@@ -5,6 +5,7 @@ from collections.abc import Callable
 from tuplet.data import Source
 from tuplet.datasets import (
     av_mnist,
+    captions,
     cifar,
     digits,
     dogs,
@@ -46,6 +47,7 @@ SOURCES: dict[str, Callable[[], Source]] = {
 
 READERS: dict[str, Reader] = {
     "av_mnist": av_mnist.READER,
+    "captions": captions.READER,
     "cifar": cifar.READER,
     "dogs": dogs.READER,
     "feel": feel.READER,

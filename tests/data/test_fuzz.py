@@ -18,6 +18,7 @@ from pyarrow import csv, feather, parquet
 
 from tests.fixtures import (
     av_mnist,
+    captions,
     lerobot,
     mujoco_push,
     multibench,
@@ -37,6 +38,7 @@ from tuplet.types import InputError
 
 WRITERS = {
     "av_mnist": lambda root: av_mnist.write(root, rows=(28, 14), clips=10),
+    "captions": lambda root: captions.write(root, width=600),
     "lerobot": lerobot.write,
     "mosei": lambda root: multibench.write(root / "mosi_data.pkl", "mosi_data", rows=(5, 4, 4), steps=3),
     "mustard": lambda root: multibench.write(root / "sarcasm.pkl", "sarcasm", rows=(6, 4, 4), steps=3, binary=True),
@@ -180,7 +182,7 @@ class Evil:
         return os.mkdir, (self.path,)
 
 
-@pytest.mark.parametrize("made", sorted({*HERE} - {"spoken_digits"}), indirect=True)  # which reads no pickle
+@pytest.mark.parametrize("made", sorted({*HERE} - {"captions", "spoken_digits"}), indirect=True)  # which read no pickles
 def test_no_reader_runs_what_a_file_names(made, tmp_path):
     name, root, _ = made
     shutil.copytree(root, tmp_path / "x")

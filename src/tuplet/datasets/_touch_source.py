@@ -74,7 +74,7 @@ def assemble(
     for name in texts:
         inputs[name], present[name] = text_column(found, name, n, how.tokenise, digest, root)
     group = np.unique(np.asarray(found.columns["group"]), return_inverse=True)[1].astype(np.int64)
-    split, leaks = _split(found, group, published, values.get(label or ""), how.seed, root)
+    split, leaks = parts_of(found, group, published, values.get(label or ""), how.seed, root)
     source = from_columns(
         inputs,
         checksum=digest.hexdigest(),
@@ -158,7 +158,7 @@ def class_targets(found: Content, root: Path) -> tuple[dict[str, Codes], dict[st
     return values, targets
 
 
-def _split(
+def parts_of(
     found: Content, group: Codes, published: str | None, label: Codes | None, seed: int, root: Path
 ) -> tuple[Split, int]:
     """Take the published parts, or draw them group by group; also count the groups that the published parts cut."""

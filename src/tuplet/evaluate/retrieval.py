@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -80,6 +80,7 @@ def retrieve(
     relevance: str | Tensor = "instance",
     ties: Ties = "expected",
     cutoffs: Sequence[int] = CUTOFFS,
+    once: Sequence[str] = (),
 ) -> Retrieval:
     """Retrieve the rows of some modalities with the same rows of other modalities.
 
@@ -94,9 +95,12 @@ def retrieve(
             alike, ``text @ text.T > 0.636``.
         ties: how equal scores are ranked: the ``"expected"`` value over random orders, or the best or worst order.
         cutoffs: the ``k`` of ``R@k``.
+        once: with relevance ``"group"``, modalities of which all rows of a group hold the same, such as the video of several
+            captions. A side of these alone has one row per group: every caption then looks for one video, and a video's rank
+            is that of its best caption.
 
     Returns:
-        The `Retrieval`; each row with all the modalities present is one query and one candidate.
+        The `Retrieval`; each row with all the modalities present is one query and one candidate, but for ``once``.
 
     Raises:
         InputError: if no row has all the modalities, a modality, relevance or cut-off is unknown, or scores are not finite.
@@ -112,25 +116,33 @@ def retrieve(
     """
     check_options(ties, cutoffs)
     query, candidates = sides_of(emb, query, candidates)
+    if once and not (isinstance(relevance, str) and relevance == "group" and set(once) <= set(emb.z)):
+        raise InputError(f"once is {tuple(once)}, expected names of {list(emb.modalities)}, and relevance 'group'")
     here = torch.stack([emb.present[k] for k in (*query, *candidates)]).all(dim=0)
     if not here.any():
         raise InputError(f"no row has all of {sorted({*query, *candidates})}; choose other modalities")
     rows = here.nonzero()[:, 0]
-    pool = _Pool(emb, query, candidates, rows, score)
-    belongs, sizes = _alike(_ids(emb, relevance, rows)) if isinstance(relevance, str) else _given(emb, relevance, rows)
-    if sizes.max() == 1:
-        items, tied = of_best(_one_each(pool), len(pool), ties=ties, cutoffs=cutoffs, alone=True)
+    pool = _Pool(emb, query, candidates, rows, rows, score)
+    if isinstance(relevance, str):
+        ids = _ids(emb, relevance, rows)
+        asking, answering = (_first(ids) if set(side) <= set(once) else slice(None) for side in (query, candidates))
+        pool = replace(pool, left=rows[asking], right=rows[answering])
+        belongs, sizes = _alike(ids[asking], ids[answering])
     else:
-        parts = [measured(some, len(pool), ties=ties, cutoffs=cutoffs) for some in _several(pool, belongs)]
+        belongs, sizes = _given(emb, relevance, rows)
+    if sizes.max() == 1 and len(pool.left) == len(pool.right) == len(rows):
+        items, tied = of_best(_one_each(pool), len(rows), ties=ties, cutoffs=cutoffs, alone=True)
+    else:
+        parts = [measured(some, len(pool.right), ties=ties, cutoffs=cutoffs) for some in _several(pool, belongs)]
         items = {k: np.concatenate([part[k] for part, _ in parts]) for k in parts[0][0]}
         tied = sum(count for _, count in parts)
     return Retrieval(
         values=_summary(items),
-        chance=_summary(chance(sizes, len(pool), cutoffs=cutoffs)),
+        chance=_summary(chance(sizes, len(pool.right), cutoffs=cutoffs)),
         items=items,
-        queries=len(pool),
-        pool=len(pool),
-        dropped=len(emb) - len(pool),
+        queries=len(pool.left),
+        pool=len(pool.right),
+        dropped=len(emb) - len(rows),
         tied=tied,
     )
 
@@ -142,16 +154,14 @@ class _Pool:
     emb: Embeddings
     query: tuple[str, ...]
     candidates: tuple[str, ...]
-    rows: Tensor
+    left: Tensor
+    right: Tensor
     score: Score
-
-    def __len__(self) -> int:
-        return len(self.rows)
 
     def block(self, queries: slice, candidates: slice) -> NDArray[np.float64]:
         """Score some queries with some candidates."""
         with torch.no_grad():
-            scores = self.score(self._cut(self.query, queries), self._cut(self.candidates, candidates))
+            scores = self.score(self._cut(self.query, self.left[queries]), self._cut(self.candidates, self.right[candidates]))
         expected = (queries.stop - queries.start, candidates.stop - candidates.start)
         if tuple(scores.shape) != expected:
             raise InputError(f"score gave shape {tuple(scores.shape)} for {expected[0]} queries and {expected[1]} candidates")
@@ -160,8 +170,7 @@ class _Pool:
         found: NDArray[np.float64] = scores.double().cpu().contiguous().numpy()
         return found
 
-    def _cut(self, names: tuple[str, ...], part: slice) -> dict[str, Tensor]:
-        rows = self.rows[part]
+    def _cut(self, names: tuple[str, ...], rows: Tensor) -> dict[str, Tensor]:
         return {k: self.emb.z[k][rows].double() for k in names}
 
 
@@ -175,7 +184,7 @@ def _blocks(n: int, size: int) -> Iterator[tuple[slice, int]]:
 
 def _one_each(pool: _Pool) -> Standing:
     """Count what stands above and beside the only relevant candidate of every query, its own row."""
-    n = len(pool)
+    n = len(pool.left)
     higher, size = np.zeros(n, np.int64), np.zeros(n, np.int64)
     for queries, known in _blocks(n, BLOCK):
         square = pool.block(queries, queries)
@@ -201,8 +210,8 @@ def _row_sums(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 def _several(pool: _Pool, belongs: Belongs) -> Iterator[list[Standing]]:
     """Count what stands above and beside every candidate that belongs to the query, some queries at a time."""
-    n = len(pool)
-    for queries, known in _blocks(n, max(1, min(BLOCK, PANEL // n))):
+    n = len(pool.right)
+    for queries, known in _blocks(len(pool.left), max(1, min(BLOCK, PANEL // n))):
         panel = np.empty((queries.stop - queries.start, n))
         for candidates, _ in _blocks(n, BLOCK):
             panel[:, candidates] = pool.block(queries, candidates)
@@ -210,11 +219,16 @@ def _several(pool: _Pool, belongs: Belongs) -> Iterator[list[Standing]]:
         yield [standing(row, row[places]) for row, places in zip(panel[known:], mine, strict=True)]
 
 
-def _alike(ids: NDArray[np.int64]) -> tuple[Belongs, NDArray[np.int64]]:
-    """Let rows with one id belong together; return how many each has, too."""
-    _, ids, count = np.unique(ids, return_inverse=True, return_counts=True)
-    by_id, ends = np.argsort(ids, kind="stable"), np.cumsum(count)
-    return lambda i: by_id[ends[ids[i]] - count[ids[i]] : ends[ids[i]]], count[ids]
+def _first(ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Find the first row of every id, in order of the rows."""
+    return np.sort(np.unique(ids, return_index=True)[1])
+
+
+def _alike(asking: NDArray[np.int64], answering: NDArray[np.int64]) -> tuple[Belongs, NDArray[np.int64]]:
+    """Let rows with one id belong together; return how many candidates each query has, too."""
+    by_id = np.argsort(answering, kind="stable")
+    first, end = (np.searchsorted(answering[by_id], asking, side) for side in ("left", "right"))
+    return lambda i: by_id[first[i] : end[i]], end - first
 
 
 def _given(emb: Embeddings, relevant: Tensor, rows: Tensor) -> tuple[Belongs, NDArray[np.int64]]:
