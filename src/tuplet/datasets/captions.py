@@ -115,7 +115,7 @@ def read(root: Path, *, kind: Kind = "caption", captions: Literal["all", "first"
         digest.update(name.encode() + every.tobytes())
         lacking = f", {int((~here).sum())} lack one, such as {items[int(here.argmin())][:40]}" if not here.all() else ""
         notes.append(
-            f"{name}: {int(here.sum())} of {len(items)} items have a vector{lacking}; {unused} vectors belong to no item"
+            f"{name}: {int(here.sum())} of {len(items)} items have a vector{lacking}; vectors without an item: {unused}"
         )
     codes = np.array([part.get(k, 0) for k in items], np.int8)[group]
     if {0, 2} <= set(codes.tolist()):
