@@ -41,7 +41,21 @@ def test_rows_are_captions_and_groups_are_items(tmp_path):
     source = load(tmp_path / "set")
     again = load(READER.convert(tmp_path / "set", tmp_path / "set.safetensors"))
     assert again.provenance.notes == source.provenance.notes
-    ids = "t0 t1 t1 t2 t3 t3 video7 video8 video8 -5Hy.16 42 val/000043.jpg val/000043.jpg".split()
+    ids = [
+        "t0",
+        "t1",
+        "t1",
+        "t2",
+        "t3",
+        "t3",
+        "video7",
+        "video8",
+        "video8",
+        "-5Hy.16",
+        "42",
+        "val/000043.jpg",
+        "val/000043.jpg",
+    ]
     for one in (source, again):
         assert one.group.tolist() == [0, 1, 1, 2, 3, 3, 4, 5, 5, 6, 7, 8, 8]
         assert one.split.test.tolist() == list(range(6))
@@ -58,7 +72,8 @@ def test_rows_are_captions_and_groups_are_items(tmp_path):
     firsts = load(tmp_path / "set", captions="first")
     assert firsts.group.tolist() == list(range(9))
     sounds = load(tmp_path / "set", kind="audio")
-    assert sounds.group.tolist() == [0, 1, 1]
+    assert sounds.group.tolist() == [0, 1, 1, 2]
+    assert set(sounds.modalities) == {"text", "video"}
     assert sounds.provenance.notes[-1] == "no files of train and test items: parts are drawn by item"
     with pytest.raises(InputError, match="converted with captions all"):
         load(tmp_path / "set.safetensors", captions="first")

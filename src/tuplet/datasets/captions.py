@@ -108,15 +108,16 @@ def read(root: Path, *, kind: Kind = "caption", captions: Literal["all", "first"
     digest = hashlib.sha256(columns["text.text"].tobytes() + group.tobytes())
     for name, (found, unused) in vectors.items():
         here = np.array([k in found for k in items])
-        width = len(next(iter(found.values())))
-        every = np.stack([found.get(k, np.zeros(width, np.float32)) for k in items])
-        columns[f"input.{name}"] = Lazy((len(group), width), partial(_taken, every, group))
-        columns[f"present.{name}"] = here[group]
-        digest.update(name.encode() + every.tobytes())
         lacking = f", {int((~here).sum())} lack one, such as {items[int(here.argmin())][:40]}" if not here.all() else ""
         notes.append(
             f"{name}: {int(here.sum())} of {len(items)} items have a vector{lacking}; vectors without an item: {unused}"
         )
+        if here.any():
+            width = len(next(iter(found.values())))
+            every = np.stack([found.get(k, np.zeros(width, np.float32)) for k in items])
+            columns[f"input.{name}"] = Lazy((len(group), width), partial(_taken, every, group))
+            columns[f"present.{name}"] = here[group]
+            digest.update(name.encode() + every.tobytes())
     codes = np.array([part.get(k, 0) for k in items], np.int8)[group]
     if {0, 2} <= set(codes.tolist()):
         columns["split.published"] = codes
