@@ -75,7 +75,7 @@ def test_rows_are_captions_and_groups_are_items(tmp_path):
     assert sounds.group.tolist() == [0, 1, 1, 2]
     assert set(sounds.modalities) == {"text", "video"}
     assert sounds.provenance.notes[-1] == "no files of train and test items: parts are drawn by item"
-    with pytest.raises(InputError, match="converted with captions all"):
+    with pytest.raises(InputError, match="converted with captions 'all'"):
         load(tmp_path / "set.safetensors", captions="first")
 
 
