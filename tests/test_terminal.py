@@ -177,8 +177,8 @@ def until_listening(process):
 @pytest.mark.parametrize(
     ("words", "waits"),
     [
-        ("data simulate push --episodes 5000 --workers 2 --out x.safetensors", [("", 1.0), ("", 2.0)]),
-        ("bench quickstart --workers 2 --only raw none pairwise", [("runs/quickstart/suite.json", 1.0), ("", 1.0)]),
+        ("data simulate push --episodes 5000 --workers 2 --out x.safetensors", [("", 0.3), ("", 1.5)]),
+        ("bench quickstart --workers 2 --only raw none pairwise", [("runs/quickstart/suite.json", 0.5), ("", 0.5)]),
         ("train digits --objective pairwise --epochs 2000 --out run", [("", 0), ("run/train.jsonl", 0.2)]),
     ],
 )

@@ -30,6 +30,7 @@ def expected(s, sizes):
     return total, h(every) - sum(conditional)
 
 
+@pytest.mark.slow
 def test_means_over_draws_are_those_of_the_covariance():
     rng = np.random.default_rng(3)
     for sizes in ((2, 2), (2, 2, 2), (1, 1, 1, 1)):

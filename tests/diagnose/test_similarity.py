@@ -85,6 +85,7 @@ def cknna_oracle(x, y, k, tiny=0.0):
 # recorded outputs of the authors' programs
 
 
+@pytest.mark.slow
 @each_record("similarity", 7)
 def test_recorded_neighbours(file, name, found):
     a, b = pair(file, name)
@@ -99,6 +100,7 @@ def test_recorded_neighbours(file, name, found):
         assert ours == pytest.approx(found[rows][key], abs=1e-6), (rows, key)
 
 
+@pytest.mark.slow
 @each_record("similarity", 7)
 def test_recorded_cka(file, name, found):
     a, b = pair(file, name)
@@ -271,6 +273,7 @@ def test_a_null_is_the_metric_of_shuffled_rows(name):
     assert found.mean == pytest.approx(np.mean(values), abs=1e-9)
 
 
+@pytest.mark.slow
 def test_unrelated_spaces_read_chance():
     p = {name: [] for name in METRICS}
     for seed in range(40):

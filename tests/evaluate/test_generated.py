@@ -29,6 +29,7 @@ def test_unbiased_estimates_equal_plain_loops():
         assert found == pytest.approx(expected), name
 
 
+@pytest.mark.slow
 def test_the_same_distribution_reads_zero_and_a_shift_its_size():
     rng = torch.Generator().manual_seed(0)
     x, y = (torch.randn(4000, 3, generator=rng) for _ in range(2))

@@ -53,6 +53,7 @@ def by(results, name="accuracy"):
     return {r.detail: r for r in results if r.metric.endswith("/" + name)}
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30))
 def test_class_scores_are_sklearns(pairs):
@@ -92,6 +93,7 @@ def test_shuffled_labels_cannot_be_predicted():
     assert max(by(results, "r2")[k].value for k in ("a", "b", "a+b")) < 0.08
 
 
+@pytest.mark.slow
 def test_one_layer_is_logistic_and_linear_regression():
     train, _, test = parts(noise=0.5)
     steady = PredictorConfig(layers=1, epochs=150, patience=150, lr=3e-3)
@@ -116,6 +118,7 @@ def test_errors_are_in_the_unit_of_the_target():
     assert by(plain, "r2")["a+b"].value > 0.8
 
 
+@pytest.mark.slow
 def test_absent_modalities_are_replaced_by_zeros_or_by_their_mean():
     train, val, test = parts()
     full = {how: by(predict_subsets(train, val, test, target="label", absent=how, config=QUICK)) for how in ("zero", "mean")}
@@ -179,6 +182,7 @@ def trajectories(n=600, length=6, leak=True):
     return from_arrays({"image": frames, "force": rng.normal(size=(n, 3))}, group=group), group
 
 
+@pytest.mark.slow
 def test_pairs_are_told_apart_by_their_background_alone():
     data, group = trajectories()
     drawn = pair_parts(group, data.split, counts=(1200, 400, 400), seed=0)
@@ -233,6 +237,7 @@ def synergy(n=900, kind="class"):
     return from_arrays(x, targets={"y": (both > 0).astype(int) if kind == "class" else 7 + both + noise})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["class", "real"])
 def test_late_fusion_learns_what_no_single_modality_knows(kind):
     def fresh():

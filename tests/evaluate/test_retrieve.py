@@ -60,6 +60,7 @@ def dense(scores, relevant, cutoffs):
     return {k: np.array(v) for k, v in values.items()}
 
 
+@pytest.mark.slow
 def test_metrics_equal_brute_force_over_tie_orders():
     rng = np.random.default_rng(0)
     for ties in ("expected", "optimistic", "pessimistic"):
@@ -77,6 +78,7 @@ def test_metrics_equal_brute_force_over_tie_orders():
             assert tied == sum(((s == v) & ~r).any() for s, r, v in zip(scores, relevant, levels, strict=True))
 
 
+@pytest.mark.slow
 def test_streaming_in_blocks_equals_the_whole_list(monkeypatch):
     g = torch.Generator().manual_seed(0)
     n = 41

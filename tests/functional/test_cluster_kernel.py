@@ -180,6 +180,7 @@ def test_same_seed_same_kernel_whatever_the_global_generator():
     assert torch.equal(one, other)
 
 
+@pytest.mark.slow
 def test_every_option_of_the_fit_reaches_it():
     x, _ = classes(n=30, missing=0.2)
     base = {**SMALL, "segment": (24, 25)}  # long enough for a covariance that needs the ridge

@@ -154,6 +154,7 @@ def test_the_gradient_of_close_members_is_bounded():
         assert all(x.grad.norm(dim=1).max() < 1.01 for x in (q, *c))
 
 
+@pytest.mark.slow
 def test_between_cones_is_the_best_of_all_pairs_of_faces():
     """On a pair of faces the only maximum is the first singular pair; it counts if both mixtures are non-negative."""
     missed = 0

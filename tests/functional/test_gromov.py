@@ -42,6 +42,7 @@ def test_values_plans_and_gradients_of_pot(case, data):
         torch.testing.assert_close(paired.plan, data[f"gw_T_idinit_0_{m}"], rtol=1e-6, atol=1e-12)
 
 
+@pytest.mark.slow
 @each_case("gw")
 def test_entropic_values_of_pot(case, data):
     K = stacked(data)
@@ -94,6 +95,7 @@ def test_distance_is_bounded_by_every_start_and_above_the_best_permutation():
             assert best - 1e-12 <= float(match.value) <= float(gromov_value(Kx[None], Ky[None], first)) + 1e-12
 
 
+@pytest.mark.slow
 def test_restarts_come_nearer_to_the_best_permutation_and_keep_masses():
     gaps = []
     for seed in range(3):

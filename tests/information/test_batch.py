@@ -95,6 +95,7 @@ def test_models_that_are_sure_and_right_of_every_sample_are_significant():
     assert [k for k, v in found.significant.items() if v] == ["synergy"]
 
 
+@pytest.mark.slow
 def test_merging_posteriors_loses_little_and_says_so():
     rng = np.random.default_rng(2)
     y = rng.integers(0, 2, 20000)
@@ -143,6 +144,7 @@ def test_a_row_left_out_says_nothing_about_the_others(model):
     np.testing.assert_allclose(one, two, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_published_estimator_sees_an_exclusive_or():
     rng = np.random.default_rng(6)
     a, b = rng.integers(0, 2, (2, 1200))
@@ -200,6 +202,7 @@ def test_overlapping_intervals_are_no_disagreement():
         consistency({("a", "b"): of(0.2, 0.1, 0.1, 0.0), ("a", "c"): of(0.2, 0.1, 0.1, 0.0, units="nats")})
 
 
+@pytest.mark.slow
 def test_three_modalities_make_three_pairs_and_three_rests():
     rng = np.random.default_rng(8)
     a, b = rng.integers(0, 2, (2, 1200))

@@ -55,6 +55,7 @@ def test_two_unique_bits_are_no_redundancy_and_no_synergy():
     assert found.unique1 == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.slow
 def test_equally_informative_sources_have_no_unique_part():
     """AND: where I1 - I2 swings by its sampling error, relabelling alone would call it unique."""
     rng = np.random.default_rng(3)
@@ -67,6 +68,7 @@ def test_equally_informative_sources_have_no_unique_part():
     assert called[1] + called[2] <= 2
 
 
+@pytest.mark.slow
 def test_independent_samples_read_zero_where_the_plain_count_does_not():
     rng = np.random.default_rng(4)
     best, raw, called = [], [], 0

@@ -19,6 +19,7 @@ def parts(pid):
     return np.array([pid.redundancy, pid.unique1, pid.unique2, pid.synergy])
 
 
+@pytest.mark.slow
 @each_record("pid_tables", 28)
 def test_recorded_tables(file, name, recorded):
     wanted = [recorded["pid_bits"][k] for k in NAMES]
@@ -34,6 +35,7 @@ def test_recorded_small_tasks(file, name, recorded):
     np.testing.assert_allclose(parts(found), [recorded["pid_bits"][k] for k in NAMES], atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [0, 6])
 def test_the_full_size_task(shared):
     recorded = numbers("synthetic_task_full_exact_pid")[str(shared)]
@@ -99,6 +101,7 @@ def test_bounds_and_an_independent_solver(table):
     np.testing.assert_allclose(parts(found), parts(conic), atol=1e-6 + conic.gap)
 
 
+@pytest.mark.slow
 @few
 @given(tables, st.integers(0, 1000))
 def test_names_and_order_do_not_matter(table, seed):
@@ -109,6 +112,7 @@ def test_names_and_order_do_not_matter(table, seed):
     np.testing.assert_allclose(parts(discrete(1000 * renamed)), wanted, atol=2e-6)
 
 
+@pytest.mark.slow
 @few
 @given(tables, st.floats(0.05, 0.95))
 def test_splitting_a_state_changes_nothing(table, share):

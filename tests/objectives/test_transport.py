@@ -73,6 +73,7 @@ def test_gradient_with_unpaired_rows(form, epsilon):
     assert torch.autograd.gradcheck(value, leaves, atol=1e-5, rtol=1e-4, fast_mode=True)
 
 
+@pytest.mark.slow
 @forms
 def test_unpaired_rows_help_to_find_their_partners(form):
     g = torch.Generator().manual_seed(0)
