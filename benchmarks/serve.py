@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import httpx
+import httpx2
 import numpy as np
 from PIL import Image
 
@@ -66,7 +66,7 @@ def main(items: int) -> None:
             assert server.stdout is not None
             about, address = server.stdout.readline().strip(), server.stdout.readline().split()[0]
             print(about, "on one core", flush=True)
-            with httpx.Client(base_url=address, timeout=60) as client:
+            with httpx2.Client(base_url=address, timeout=60) as client:
                 while client.get("/about").status_code != 200:
                     time.sleep(0.1)
                 for name, parts in questions.items():
