@@ -262,7 +262,7 @@ def test_the_service_gives_the_answers_of_the_command(made, client, capsys):
     assert "http" not in page.text  # nothing from elsewhere
 
 
-def test_bad_requests_are_one_line_and_open_no_file(made, client):
+def test_bad_requests_are_one_line_and_open_no_file(made, client, monkeypatch, capsys):
     for fields, files, status, message in (
         ({"k": 3}, {}, 400, "query is empty"),
         ({"text": " "}, {}, 400, "text is empty"),
@@ -300,6 +300,10 @@ def test_bad_requests_are_one_line_and_open_no_file(made, client):
     for path in ("/picture/90", "/picture/-1", "/picture/..%2f..%2fetc%2fpasswd", "/etc/passwd", "/../emb.safetensors"):
         assert client.get(path).status_code in (404, 422), path
     assert client.get("/", headers={"host": "elsewhere.org"}).status_code == 400
+    monkeypatch.setattr(Desk, "ask", lambda *given, **how: 1 / 0)
+    with pytest.raises(ZeroDivisionError):  # which the test client passes on
+        client.get("/search", params={"text": "x"})
+    assert capsys.readouterr().err == "tuplet: /search: ZeroDivisionError: division by zero\n"
 
 
 def test_serve_says_where_it_listens_and_what_it_needs(made, capsys, monkeypatch):

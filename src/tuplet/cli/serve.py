@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,8 +57,9 @@ def serve(command: Serve) -> None:
     app = application(desk, largest=command.largest, hosts=hosts)
     listening = _listening(command.host, command.port)
     address = f"http://{command.host}:{listening.getsockname()[1]}"
-    print(f"{desk.index}\n{address}  (Ctrl-C ends it)\n{_example(desk, address)}", flush=True)
-    uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3)).run(sockets=[listening])
+    example = _example(desk)
+    print(f"{desk.index}\n{address}  (Ctrl-C ends it)\ncurl -F {shlex.quote(example)} -F k=1 {address}/search", flush=True)
+    uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=3)).run(sockets=[listening])
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -68,8 +70,11 @@ def _listening(host: str, port: int) -> socket.socket:
         raise InputError(f"port {port} of {host} cannot be taken ({error.strerror}); choose another with --port") from None
 
 
-def _example(desk: Desk, address: str) -> str:
-    """Write a request that works."""
-    words = [f"text.{name}={name}" for name in (desk.names("text") if desk.place else ())]
-    what = words[0] if words else f"like={desk.index.stored.ids[0]}"
-    return f"curl -F {shlex.quote(what)} -F k=1 {address}/search"
+def _example(desk: Desk) -> str:
+    """Write a field of a request, and search with it once: the first search loads what the others use."""
+    from tuplet.store._ask import Raw
+
+    names, id = desk.names("text") if desk.place else (), str(desk.index.stored.ids[0])
+    with suppress(InputError):  # of an index of a single item
+        desk.ask([Raw("text", name, name) for name in names[:1]], like=None if names else id, k=1)
+    return f"text.{names[0]}={names[0]}" if names else f"like={id}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from threading import Lock
@@ -44,6 +45,12 @@ def application(desk: Desk, *, largest: int, hosts: tuple[str, ...] = ("*",)) ->
     @app.exception_handler(AnyHTTPException)
     async def failed(request: Request, error: AnyHTTPException) -> JSONResponse:
         return JSONResponse({"error": str(error.detail)}, error.status_code)
+
+    @app.exception_handler(Exception)
+    async def broke(request: Request, error: Exception) -> JSONResponse:
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        print(f"tuplet: {request.url.path}: {what}", file=sys.stderr, flush=True)
+        return JSONResponse({"error": f"the search broke ({what})"}, 500)
 
     @app.get("/")
     async def shown() -> Response:
