@@ -51,7 +51,7 @@ def test_folds_hold_whole_groups_once_and_no_test_row():
             assert not set(kin[train].tolist()) & set(kin[held].tolist()), name
             y = found.rows.target["label"]
             assert name.startswith("one") or abs(float(y[held].float().mean() - y.float().mean())) < 0.25, name
-    for plenty in (subjects([6] * 60), plain(300)):
+    for plenty in (subjects([20] * 60), plain(1000)):
         ((train, held),) = judging(plenty, "label").parts
         assert (len(train), len(held)) == (len(plenty.train), len(plenty.val))
     swamped = subjects([2, 300, 1, 1, 1])  # without its one large group a fold has nothing to train on

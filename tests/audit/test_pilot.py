@@ -46,7 +46,7 @@ def test_groups_are_the_unit_of_noise():
     source = grouped(10, groups=60)
     config = TrainConfig(lr=3e-3, epochs=4, batch_size=120)
     steps = 4 * (len(source.train) // 120)
-    found = pilot(source, ("a", "b"), strengths=(3.0,), seeds=(0, 1), steps=steps, config=config)
+    found = pilot(source, ("a", "b"), strengths=(3.0,), seeds=(0, 1), steps=steps, config=config, folds=1)
     runs = [strategic(source, strength=level, config=config, seed=seed) for level in (0.0, 3.0) for seed in (0, 1)]
     y = runs[0].embeddings["val"].target["label"]
     right = torch.stack([run.task.predict(run.embeddings["val"])[k].argmax(1) == y for run in runs for k in "ab"])

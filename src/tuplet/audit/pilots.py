@@ -99,7 +99,7 @@ def pilot(
         config: batch size, learning rate, weight decay, warm-up.
         part: rows to judge by. A choice made by test rows is no longer tested by them: ``"test"`` is for verifying one.
         folds: 1 judges by that part. More: training and validation rows are judged in so many folds of whole groups. None
-            chooses 5 (or one per group, if fewer) where the validation part has fewer than 50 rows or 10 groups.
+            chooses 5 (or one per group, if fewer) where the validation part has fewer than 200 rows or 10 groups.
 
     Returns:
         The `Pilot`.
@@ -116,7 +116,7 @@ def pilot(
         >>> from tuplet.simulators import blocks
         >>> tried = pilot(blocks.load(rows=400), ("x1", "x2"), strengths=(1.0,), seeds=(0, 1), steps=4)
         >>> tried.strengths, len(tried.gain), tried.rows
-        ((0.0, 1.0), 2, 80)
+        ((0.0, 1.0), 2, 320)
     """
     if len(seeds) < 2:
         raise InputError(f"seeds has {len(seeds)} entry, expected two or more: one says nothing of the spread")
@@ -225,7 +225,7 @@ class Pilots:
 
 
 def by_unit(outcomes: Tensor, ids: Tensor | None, *, equal: bool) -> Tensor:
-    """Gather ``(..., rows)`` outcomes into one per group, of the same mean; ``equal``: a large group counts as any other."""
+    """Gather ``(..., rows)`` outcomes into one per group, of their mean; ``equal``: a large group counts as any other."""
     if ids is None:
         return outcomes
     codes = torch.unique(ids, return_inverse=True)[1]
@@ -243,7 +243,7 @@ def _bar(scores: dict[str, Tensor], constant: Tensor) -> float | None:
     best = max((row for v in scores.values() for row in v.nanmean(dim=1)), key=lambda row: float(row.nanmean()))
     above = (best - constant)[~best.isnan()].double()
     n = len(above)
-    return float(constant.mean() + stdtrit(n - 1, 0.975) * above.std() / n**0.5) if n > 1 else None
+    return min(1.0, float(constant.mean() + stdtrit(n - 1, 0.975) * above.std() / n**0.5)) if n > 1 else None
 
 
 def _covariance(samples: Tensor) -> Tensor:

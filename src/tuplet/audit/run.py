@@ -134,7 +134,7 @@ def audit(
         >>> from tuplet.simulators import blocks
         >>> found = audit(blocks.load(rows=300), seeds=(0, 1), strengths=(1.0,), steps=2, permutations=20, bootstrap=20)
         >>> found.pairs[0].pair, found.pairs[0].pilot.rows
-        (('x1', 'x2'), 60)
+        (('x1', 'x2'), 240)
     """
     began = time.perf_counter()
     torch.empty(KEPT, dtype=torch.uint8)  # freed at once
