@@ -1,6 +1,6 @@
 """Does an audit reach its targets, on fresh structures whose answer is known, a third of which alignment clearly harms?
 
-    python benchmarks/audit_targets.py [--cases 36] [--steps 150] [--first 0] [--out runs/audit_targets]
+    python benchmarks/audit_targets.py [--cases 29] [--steps 150] [--first 0] [--out runs/audit_targets]
 
 Kinds, in turn: *harm* (each modality shows half of the label as the exclusive or of two numbers of its own, beside 20 numbers
 that both show and that do not matter: what alignment asks for crowds out what the label needs), *gain* (both show one bit in
@@ -87,7 +87,7 @@ def case(seed: int, steps: int) -> dict[str, Any]:
 def main() -> None:
     """Run what is missing, then print the score."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", type=int, default=36)
+    parser.add_argument("--cases", type=int, default=29)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--out", type=Path, default=Path("runs/audit_targets"))
