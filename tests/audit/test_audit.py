@@ -6,7 +6,6 @@ import re
 import shlex
 import sys
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -79,16 +78,17 @@ def test_a_sweep_reads_what_an_audit_advised_on_the_same_data_and_says_whether_i
     assert advised(out, other, ("sight", "sound"), "label") is None
     assert advised(out / "nothing", source, ("sight", "sound"), "label") is None
     advice = made.pairs[0].advice
+    sure = replace(advice, strength=0.0, curve=replace(advice.curve, helps=0.8, hurts=0.96, same=0.8))
     said = {
-        (verdict, sure, word): confirmed(SimpleNamespace(word=sure, verdict=verdict, strength=0.0, probability=0.8), word, out)
-        for verdict, sure in (("helps", "perhaps"), ("hurts", "no"), ("no difference", "no difference"))
+        (verdict, asked, word): confirmed(replace(sure, verdict=verdict), word, out)
+        for verdict, asked in (("helps", "perhaps"), ("hurts", "no"), ("no difference", "no difference"))
         for word in ("yes", "no", "it depends", "no clear difference", "unknown")
     }
     agreed = {("perhaps", "yes"), ("no", "no"), ("no difference", "no clear difference")}
     assert {k[1:] for k, v in said.items() if v.endswith("This sweep confirms it.")} == agreed
     open_ = {k[1:] for k, v in said.items() if "neither confirms nor contradicts" in v}
     assert open_ == {(a, w) for a in ("perhaps", "no", "no difference") for w in ("no clear difference", "unknown")} - agreed
-    assert "said: no (probability of a loss 0.80). This sweep contradicts it." in said["hurts", "no", "yes"]
+    assert "said: no (probability of a loss 0.96). This sweep contradicts it." in said["hurts", "no", "yes"]
     assert confirmed(replace(advice, verdict="unpaired"), "yes", out).endswith("There is nothing to confirm.")
 
 
