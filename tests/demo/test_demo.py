@@ -31,7 +31,7 @@ AUDIT = SimpleNamespace(
             pair=("english", "noto"),
             pid=SimpleNamespace(significant=None),
             similarity={},
-            pilot=SimpleNamespace(metric="accuracy"),
+            pilot=SimpleNamespace(metric="accuracy", folds=1),
             advice=ADVICE,
         )
     ]
