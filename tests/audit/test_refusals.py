@@ -68,7 +68,10 @@ def test_a_refused_command_leaves_no_file_and_the_corrected_one_runs(tmp_path, c
 def test_a_verdict_out_of_reach_is_said_first(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     few = "No verdict is possible: 48 rows outside the test part hold both modalities, and a verdict needs 50 (about 63 rows"
-    for n, begins in ((300, "5 folds over 8 groups (2 more kept for the test): each is judged once"), (60, few)):
+    folds = (
+        "The validation rows come from 2 groups, and a verdict by them alone needs 10. So 5 folds over 8 groups (2 more kept"
+    )
+    for n, begins in ((300, folds), (60, few)):
         write(tmp_path, n=n, group=np.arange(n) // (n // 10))
         assert main(["audit", "my.npz", "--seeds", "2", "--steps", "2", "--out", str(n)]) == 0
         assert (shown := " ".join(capsys.readouterr().out.split())).startswith(begins)

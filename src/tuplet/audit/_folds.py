@@ -94,12 +94,17 @@ def lacks(
 
 
 def announced(source: Source, folds: int) -> str:
-    """Say in a line that folds are used, over what, and what is kept out."""
+    """Say in a line why folds are used, over what, and what is kept out."""
     units = [_count(_units(part)) for part in (source.train, source.val, source.test)]
     what = "rows" if source.group is None else "groups"
+    why = ""
+    if source.group is not None and units[1] < FEW_GROUPS:
+        why = f"The validation rows come from {units[1]} groups, and a verdict by them alone needs {FEW_GROUPS}. So "
+    elif len(source.val) < ENOUGH:
+        why = f"{len(source.val)} validation rows are few for a verdict by them alone. So "
     return (
-        f"{folds} folds over {sum(units[:2])} {what} ({units[2]} more kept for the test): each is judged once, by models that "
-        "did not see it."
+        f"{why}{folds} folds over {sum(units[:2])} {what} ({units[2]} more kept for the test): each is judged once, by "
+        "models that did not see it."
     )
 
 
