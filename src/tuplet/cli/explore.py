@@ -64,15 +64,9 @@ def explore(command: Explore) -> None:
     for line in _said(found, stored.ids[rows], about, command.out):
         print(line)
     if program is not None and not command.table_only:
-        options: dict[str, object] = {
-            "x": "x",
-            "y": "y",
-            "neighbors": "neighbors",
-            "text": text,
-            "host": "127.0.0.1",
-            "port": command.port,
-        }
-        options["duckdb"] = "server"  # the one in the browser fetches its parts from the network
+        columns_of = {"x": "x", "y": "y", "neighbors": "neighbors", "text": text}
+        where = {"host": "127.0.0.1", "port": command.port, "duckdb": "server"}  # the one in the browser needs the network
+        options = {**columns_of, **where}
         subprocess.run([program, str(command.out), *(w for k, v in options.items() for w in (f"--{k}", str(v)))], check=False)
 
 
@@ -85,7 +79,7 @@ def _said(found: Points, ids: NDArray[Any], part: str, out: Path) -> list[str]:
         lines += [
             f"match: median cosine {np.nanmedian(found.match):.3f}, median place {np.nanmedian(found.rank):g}; "
             f"farthest: {ids[found.item[worst]]} ({found.modality[worst]}), place {found.rank[worst]:g}",
-            f"largest hub: {ids[found.item[hub]]} ({found.modality[hub]}), found {found.found[hub]} times",
+            f"largest hub: {ids[found.item[hub]]} ({found.modality[hub]}), found {found.found[hub]:g} times",
         ]
     return lines
 
@@ -94,12 +88,11 @@ def _write(out: Path, found: Points, ids: NDArray[Any], columns: dict[str, NDArr
     """Write the table; return the column that a person reads."""
     import io
 
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError as error:
-        raise InputError("tuplet explore writes Parquet: pip install 'tuplet[tables]'") from error
+    from tuplet.data._arrow import arrow
     from tuplet.io import write_atomic
+
+    pa = arrow()
+    from pyarrow import parquet
 
     near = [{"ids": i, "distances": d} for i, d in zip(found.near.tolist(), (1 - found.cosine).tolist(), strict=True)]
     table: dict[str, Any] = {"id": ids[found.item], "modality": found.modality, "x": found.place[:, 0], "y": found.place[:, 1]}

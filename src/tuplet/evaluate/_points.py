@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tuplet.diagnose.hubness import occurrences
 from tuplet.functional.rows import unit
 from tuplet.types import Embeddings, InputError
 
@@ -33,8 +34,8 @@ class Points(NamedTuple):
     """Mean cosine to the item's other modalities; NaN without one."""
     rank: NDArray[np.float64]
     """Mean place of the match among a modality's vectors, half of the ties before it; NaN without one."""
-    found: NDArray[np.int64]
-    """Queries of other modalities that have the vector among their first ``k``."""
+    found: NDArray[np.float64]
+    """Queries of other modalities that have the vector among their first ``k``; ties at the last place share it."""
 
 
 def points(emb: Embeddings, *, k: int = 10, how: Literal["auto", "tsne", "pca"] = "auto", seed: int = 0) -> Points:
@@ -47,7 +48,7 @@ def points(emb: Embeddings, *, k: int = 10, how: Literal["auto", "tsne", "pca"] 
         raise InputError(f"{len(z)} vectors are present, expected 3 or more to draw a map")
     k = min(k, len(z) - 1)
     near, cosine, total, rank = ([] for _ in range(4))
-    found = torch.zeros(len(z), dtype=torch.int64)
+    found = torch.zeros(len(z), dtype=torch.float64)
     size = max(1, BLOCK // len(z))
     for start in range(0, len(z), size):
         here = slice(start, min(start + size, len(z)))
@@ -63,8 +64,7 @@ def points(emb: Embeddings, *, k: int = 10, how: Literal["auto", "tsne", "pca"] 
             part, asks = scores[:, kind == i], kind[here] != i  # (b, N_m), and the queries of other modalities
             if not part.shape[1]:
                 continue
-            lists = part[asks].topk(min(k, part.shape[1]), dim=1).indices
-            found += torch.bincount((kind == i).nonzero()[:, 0][lists.flatten()], minlength=len(z))
+            found[kind == i] += occurrences(part[asks], min(k, part.shape[1]))
             mine = item[here, None] == rows[m][None]
             has = mine.any(dim=1) & asks
             value = part.gather(1, mine.int().argmax(dim=1, keepdim=True))[:, 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from itertools import combinations
@@ -86,7 +87,7 @@ class MVInfoNCE(_MultiView):
             return products.view(len(rows), m, len(others), m).permute(0, 2, 1, 3).flatten(2).logsumexp(dim=2)
 
         # the diagonal is replaced: a modality is no candidate of itself, so a tuple's own logit has M (M - 1) terms
-        positive = self._pull(emb, tau) + torch.log(torch.tensor(2.0, dtype=z.dtype, device=z.device))
+        positive = self._pull(emb, tau) + math.log(2)
         loss = contrast(
             pooled,
             positive,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tuplet.data._arrow import needs
 from tuplet.io import write_atomic
 from tuplet.store._long import Columns, Present
-from tuplet.types import InputError
 
 
 def save(path: Path, ids: np.ndarray, present: Present, vectors: Columns, columns: Columns, about: dict[str, str]) -> None:
@@ -18,8 +18,8 @@ def save(path: Path, ids: np.ndarray, present: Present, vectors: Columns, column
         import anndata
         import h5py
         import pandas as pd
-    except ImportError as error:
-        raise InputError(f"{path} is written by anndata: pip install 'tuplet[omics]', or choose another ending") from error
+    except ImportError:
+        raise needs(f"writing {path.name}", "omics", "anndata") from None
     plain = {k: v.astype(object) if v.dtype.kind == "U" else v for k, v in columns.items() if v.ndim == 1}
     index = pd.Index(ids.astype(str).astype(object), dtype=object, name="id")  # anndata writes no strings of Arrow
     obs = pd.DataFrame({k: pd.Series(v, index=index, dtype=v.dtype) for k, v in plain.items()}, index=index)
