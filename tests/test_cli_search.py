@@ -12,6 +12,7 @@ import pytest
 from tuplet import AlignmentModel, Embeddings, InputError, load, store
 from tuplet.cli import main
 from tuplet.cli.search import desk_of
+from tuplet.cli.serve import _listening
 from tuplet.data import from_arrays, read
 from tuplet.data._inputs import arrays_of
 from tuplet.store._ask import Desk, Raw, pixels
@@ -328,3 +329,8 @@ def test_serve_says_where_it_listens_and_what_it_needs(made, capsys, monkeypatch
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     assert ran("serve", made / "emb.safetensors") == 2
     assert "needs uvicorn; run pip install 'tuplet[serve]'" in capsys.readouterr().err
+
+
+def test_an_answer_does_not_wait_for_the_one_that_asked():
+    with _listening("127.0.0.1", 0) as port, socket.create_connection(port.getsockname()), port.accept()[0] as answering:
+        assert answering.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)  # else 40 ms per answer on a kept connection

@@ -65,9 +65,11 @@ def serve(command: Serve) -> None:
 def _listening(host: str, port: int) -> socket.socket:
     """Take a port."""
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        taken = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         raise InputError(f"port {port} of {host} cannot be taken ({error.strerror}); choose another with --port") from None
+    taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio sets it on sockets of its own only: 40 ms an answer
+    return taken
 
 
 def _example(desk: Desk) -> str:
