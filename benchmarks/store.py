@@ -23,7 +23,7 @@ from tuplet import Embeddings, store
 from tuplet.data import Table, write_table
 from tuplet.objectives import Cone, Gram, Objective, OneVsAll, Pairwise, Symile
 
-DIM, NAMES, QUERIES, BLOCK, NEAR = 256, "abc", 256, 50_000, 20_000
+DIM, NAMES, QUERIES, BLOCK, NEAR = 256, "abc", 100, 50_000, 20_000
 
 
 def blocks(rows: int, seed: int) -> Iterator[np.ndarray]:

@@ -116,6 +116,18 @@ def test_what_float32_cannot_tell_apart_is_told_apart(tmp_path, monkeypatch):
     assert np.array_equal(index.search({"a": plain.z["a"]}, 10).rows, rows)
 
 
+@pytest.mark.parametrize("objective", [o for o in SCORES if not o.inner], ids=lambda o: type(o).__name__)
+def test_a_scan_in_float32_suffices_where_candidates_differ(tmp_path, monkeypatch, objective):
+    emb = space(200, absent=False)
+    index = store.index(store.write(tmp_path / "emb.npz", emb), objective=objective)
+    wanted = {q: brute(emb, objective, {m: emb.z[m].double() for m in q}, into, 10) for q, into in (("a", "bc"), ("bc", "a"))}
+    monkeypatch.setattr(_exact, "_scan", None)
+    for q, (rows, scores) in wanted.items():
+        found = index.search({m: emb.z[m] for m in q}, 10)
+        assert np.array_equal(found.rows, rows), q
+        assert np.allclose(found.scores, scores, atol=1e-13), q
+
+
 def test_modalities_and_filters(tmp_path):
     emb = space(60)
     words = np.array(["dog", "cat", "owl"])[np.arange(60) % 3]

@@ -19,14 +19,13 @@ from tuplet.audit.advice import Advice, advise
 from tuplet.audit.pilots import STEPS, STRENGTHS, Pilot, Pilots
 from tuplet.data import Source
 from tuplet.diagnose.similarity import similarity
+from tuplet.functional._blocks import reuse_memory
 from tuplet.information import PID
 from tuplet.train._fits import LEAST
 from tuplet.train.config import TrainConfig
 from tuplet.types import Batch
 
 Numbers = dict[str, dict[str, float]]
-KEPT = 31 << 20
-"""Bytes. Once a block of this size is freed, glibc keeps so much at hand, and solvers need no fresh pages at every step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +136,7 @@ def audit(
         (('x1', 'x2'), 240)
     """
     began = time.perf_counter()
-    torch.empty(KEPT, dtype=torch.uint8)  # freed at once
+    reuse_memory()
     names = tuple(sorted(source.modalities))
     question = asked(
         source,

@@ -26,7 +26,7 @@ def even_product(x: Float[Tensor, "B D"], y: Float[Tensor, "N D"]) -> Float[Tens
 
 def gram_of(members: Sequence[Float[Tensor, "N D"]]) -> Float[Tensor, "k k N"]:
     """Multiply the members of each tuple with each other, ``(k, k, N)``."""
-    found = {(i, j): (members[i] * members[j]).sum(dim=1) for i in range(len(members)) for j in range(i + 1)}
+    found = {(i, j): torch.linalg.vecdot(members[i], members[j]) for i in range(len(members)) for j in range(i + 1)}
     k = range(len(members))
     return torch.stack([torch.stack([found[max(i, j), min(i, j)] for j in k]) for i in k])
 

@@ -54,7 +54,7 @@ class _Unit(torch.autograd.Function):
             scale = torch.where(as_is, 1.0, (1 / norm / peak).clamp_max(1 / short))
         else:
             scale = torch.where(as_is, 1.0, 1 / norm)
-        out = torch.where(as_is, wide, wide / norm)
+        out = wide / torch.where(as_is, 1.0, norm)
         ctx.save_for_backward(out, scale, as_is)
         return out.to(z.dtype)
 

@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from tuplet.functional._rough import Rough
 from tuplet.functional.rows import unit
 from tuplet.functional.scores import cosine
 from tuplet.objectives._patterns import over_patterns, restricted
@@ -113,6 +114,10 @@ class Objective(nn.Module, ABC):
             return (reduce(torch.add, [_direction(side[k]) for k in sorted(side)]) / len(side))[:, None]
         return torch.stack([self._ready(side[k]) for k in sorted(side)], dim=1)
 
+    def bounds(self, rough: Rough) -> Tensor | None:
+        """Return what ``score`` of single vectors with tuples can be at most, ``(B, N)``; None: nothing is known."""
+        return None
+
     def _ready(self, z: Tensor) -> Tensor:
         z = z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
         return unit(z) if self.unit_rows else z
@@ -175,7 +180,8 @@ class Sum(Objective):
         scoring = next((part for part in self.parts if getattr(part, "score", None) is not None), None)
         self.score = getattr(scoring, "score", None)
         if isinstance(scoring, Objective):
-            self.inner, self.vectors = scoring.inner, scoring.vectors  # type: ignore[method-assign]
+            self.inner = scoring.inner
+            self.vectors, self.bounds = scoring.vectors, scoring.bounds  # type: ignore[method-assign]
 
     def advance(self, progress: float) -> None:
         """Set scheduled weights to a share of the run."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tuplet.functional._blocks import BlockSize, Positives, cut
 from tuplet.functional._frame import even_product, gram_of
+from tuplet.functional._rough import Rough
 from tuplet.functional.cone import between, conic
 from tuplet.objectives._contrastive import Anchored, Anchors
 from tuplet.objectives.compose import rows_with
@@ -99,6 +100,10 @@ class Cone(Anchored):
         queries, others = self._sides(query, candidates)
         products = torch.stack([torch.stack([even_product(q, c) for c in others]) for q in queries])
         return between(products, gram_of(queries), gram_of(others))
+
+    def bounds(self, rough: Rough) -> Tensor:
+        """Return the largest cosines that are possible, ``(B, N)``."""
+        return rough.conic()
 
     def _anchored(self, emb: Embeddings, name: str) -> Tensor:
         scaled, everything = emb.z[name] / at(self.tau, name), slice(0, len(emb))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tuplet.functional._blocks import BlockSize, Positives, cut
+from tuplet.functional._rough import Rough
 from tuplet.functional.scores import paired_volume
 from tuplet.functional.span import Span, span_of
 from tuplet.objectives._contrastive import Anchored, Anchors
@@ -108,6 +109,12 @@ class Gram(Anchored):
             apart = paired_volume(queries)[:, None] * paired_volume(others)
             volumes = volumes / apart.clamp_min(torch.finfo(apart.dtype).tiny)
         return -volumes
+
+    def bounds(self, rough: Rough) -> Tensor:
+        """Return minus the smallest volumes that are possible, ``(B, N)``."""
+        length, volume = rough.spanned()
+        height = (1 - length.square_()).clamp_min_(0).sqrt_().mul_(1e-6 - 1)
+        return height if self.conditional else height.mul_(volume)
 
     def _volumes(self, span: Span) -> Span:
         return span._replace(volume=torch.ones_like(span.volume)) if self.conditional else span

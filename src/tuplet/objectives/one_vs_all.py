@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tuplet.functional._blocks import BlockSize, Positives, cut
+from tuplet.functional._rough import Rough
 from tuplet.functional.rows import unit
 from tuplet.functional.scores import cosine
 from tuplet.functional.span import Span, span_of
@@ -147,6 +148,10 @@ class OneVsAll(Contrastive):
             return torch.stack([span.project(q) for q in queries]).mean(dim=0)
         span = span_of(queries, ridge=self.ridge)
         return torch.stack([span.project(c) for c in others]).mean(dim=0).mT
+
+    def bounds(self, rough: Rough) -> Tensor | None:
+        """Return the longest projections that are possible, ``(B, N)``; the ridge only shortens them."""
+        return rough.spanned()[0] if self.mlps is None else None
 
     def vectors(self, side: dict[str, Tensor]) -> Tensor:
         """Return an orthonormal basis of the members' span, ``(N, k, D)``; the members themselves for ``projector="mlp"``."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from tuplet.functional._blocks import BlockSize, Positives, cut
+from tuplet.functional._rough import Rough
 from tuplet.functional.scores import paired_area, triangle_area
 from tuplet.objectives._contrastive import Anchored, Anchors
 from tuplet.objectives.compose import rows_with
@@ -93,3 +94,10 @@ class Triangle(Anchored):
         if len(queries) == 1:
             return -triangle_area(queries[0], others, squared=self.squared)
         return -triangle_area(others[0], queries, squared=self.squared).mT
+
+    def bounds(self, rough: Rough) -> Tensor | None:
+        """Return minus the smallest areas that are possible, ``(B, N)``."""
+        if len(rough.products) != 2:
+            return None
+        least = rough.triangular()
+        return -least / 2 if self.squared else -least.sqrt() / 2

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tuplet.functional._blocks import BlockSize, size_of_block
+from tuplet.functional._rough import Rough
 from tuplet.functional.density import Geometry, squared_distance
 from tuplet.functional.divergence import uniformity
 from tuplet.functional.rows import unit
@@ -166,6 +167,10 @@ class UniAlign(Objective):
         if self.score_by == "volume":
             return Gram().score(query, candidates)
         return self._mean_cosine(query, candidates)
+
+    def bounds(self, rough: Rough) -> Tensor | None:
+        """Return minus the smallest volumes that are possible, ``(B, N)``."""
+        return Gram().bounds(rough) if self.score_by == "volume" else None
 
     def _uniformity(self, emb: Embeddings) -> Tensor:
         total = torch.stack([self._spread(emb, emb.z[k], rows_with(emb, [k]), self._tau(k)) for k in emb.modalities]).sum()

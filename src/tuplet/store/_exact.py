@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from itertools import chain
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tuplet.functional._blocks import reuse_memory
+from tuplet.functional._frame import gram_of
+from tuplet.functional._rough import Rough
+from tuplet.functional.rows import unit
 from tuplet.objectives import Objective
 from tuplet.store.tables import Stored
 from tuplet.types import InputError
@@ -21,7 +27,11 @@ SCORES = 2**20
 """Scores that are held at a time, beside some dozens of the score's own arrays of that size."""
 SPARE = 32
 """Candidates beyond ``k`` that a scan in float32 keeps, to be scored again in float64."""
+ROUNDINGS = 100
+"""By so many roundings more than a sum of ``D`` products an inner product in float32 may be off: a length of 1 by 16."""
 Side = dict[str, Tensor]
+Bounds = Iterator[tuple[NDArray[np.int64], Callable[[slice], Tensor]]]
+"""Candidates, and what a slice of the queries can score with them at most."""
 
 
 class Best:
@@ -121,9 +131,19 @@ def gathered(stored: Stored, names: Sequence[str], rows: NDArray[np.int64]) -> S
 @torch.no_grad()
 def exact(pool: Pool, query: Side, k: int) -> Best:
     """Find the best ``k`` candidates of every query, which is in float64."""
-    if not pool.objective.inner:
+    reuse_memory()
+    bounded = _inner(pool, query) if pool.objective.inner else _joint(pool, query)
+    first = next(bounded, None) if _claims(pool.objective) else None
+    if first is None:
         return _scan(pool, query, k)
-    best, sure = _inner(pool, query, k)
+    n = len(next(iter(query.values())))
+    near = Best(n, min(k + SPARE, len(pool.rows)))
+    for some, bounds in chain([first], bounded):
+        step = max(1, SCORES // len(some))
+        for start in range(0, n, step):
+            near.add(start, bounds(slice(start, start + step)).numpy(), some)
+    best = reranked(pool, query, list(near.rows), k)
+    sure = (best.scores[:, -1] > near.scores[:, -1]) | (near.rows.shape[1] == len(pool.rows))
     if not sure.all():  # ties, and gaps that float32 cannot see
         again = np.flatnonzero(~sure)
         part = _scan(pool, {m: z[again] for m, z in query.items()}, k)
@@ -142,21 +162,50 @@ def _scan(pool: Pool, query: Side, k: int) -> Best:
     return best
 
 
-def _inner(pool: Pool, query: Side, k: int) -> tuple[Best, NDArray[np.bool_]]:
-    """Scan inner products in float32 and score the first in float64; say for which queries nothing else can be better."""
+def _inner(pool: Pool, query: Side) -> Bounds:
+    """Bound inner products: a sum of D products is off by D roundings of |q| |c| at most, the vectors by a few."""
     q = pool.objective.vectors(query)[:, 0].float()  # (Nq, D)
-    near, longest = Best(len(q), min(k + SPARE, len(pool.rows))), 0.0
+    off = (q.shape[1] + ROUNDINGS) * 2.0**-24 * torch.linalg.vector_norm(q, dim=1, keepdim=True)
     for some, c in pool.prepared():
-        longest = max(longest, float(torch.linalg.vector_norm(c, dim=1).max()))
-        step = max(1, SCORES // len(some))
-        for first in range(0, len(q), step):
-            near.add(first, (q[first : first + step] @ c.mT).numpy(), some)
-    best = reranked(pool, query, list(near.rows), k)
-    # a sum of D products is off by at most D roundings of |q| |c|, the vectors themselves by a few
-    error = (q.shape[1] + SPARE) * 2.0**-24 * longest * torch.linalg.vector_norm(q, dim=1).double().numpy()
-    sure = best.scores[:, -1] > near.scores[:, -1] + error
-    sure &= np.abs(best.scores[:, 0] - near.scores[:, 0]) <= error  # a subclass may have a score of its own
-    return best, sure | (near.rows.shape[1] == len(pool.rows))
+        longest = torch.linalg.vector_norm(c, dim=1).max()
+        yield some, partial(_added, off * longest, q, c)
+
+
+def _added(off: Tensor, q: Tensor, c: Tensor, part: slice) -> Tensor:
+    return torch.addmm(off[part], q[part], c.mT)
+
+
+def _joint(pool: Pool, query: Side) -> Bounds:
+    """Bound the scores of a tuple of modalities with a single one, whichever side the tuple is on."""
+    q, gram = _sides(query)
+    slack = (pool.stored.width + ROUNDINGS) * 2.0**-24
+    for some, block in pool.blocks() if min(len(query), len(pool.into)) == 1 else ():
+        c, own = _sides(block)
+
+        def bounds(part: slice, c: list[Tensor] = c, own: Tensor = own) -> Tensor | None:
+            if len(c) > 1:
+                return pool.objective.bounds(Rough(torch.stack([q[0][part] @ z.mT for z in c]), own, slack))
+            found = pool.objective.bounds(Rough(torch.stack([c[0] @ z[part].mT for z in q]), gram[:, :, part], slack))
+            return None if found is None else found.mT
+
+        if bounds(slice(0, 1)) is None:
+            return
+        yield some, cast(Callable[[slice], Tensor], bounds)
+
+
+def _sides(side: Side) -> tuple[list[Tensor], Tensor]:
+    """Return the members of a side in float32, of unit length, and what they are to each other in float64."""
+    members = [unit(side[m].float()) for m in sorted(side)]
+    return members, gram_of([z.double() for z in members])
+
+
+def _claims(objective: Objective) -> bool:
+    """Say whether what is known of the score is of the score that the objective has: a subclass may have another."""
+
+    def owner(name: str) -> type:
+        return next((c for c in type(objective).__mro__ if name in vars(c)), object)
+
+    return "score" in vars(objective) or issubclass(owner("inner" if objective.inner else "bounds"), owner("score"))
 
 
 @torch.no_grad()
