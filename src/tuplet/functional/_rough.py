@@ -15,14 +15,11 @@ UNSURE = 1e-12
 
 
 class Rough(NamedTuple):
-    """Inner products ``(k, B, N)`` of single vectors with tuples of ``k`` members, off by at most ``slack``.
+    """Inner products of single unit vectors with tuples of ``k`` unit members."""
 
-    ``gram`` ``(k, k, N)`` holds those of the members with each other, in float64. All vectors have unit length.
-    """
-
-    products: Tensor
-    gram: Tensor
-    slack: float
+    products: Tensor  # (k, B, N)
+    gram: Tensor  # (k, k, N), of the members with each other, in float64
+    slack: float  # products are off by this at most
 
     def spanned(self) -> tuple[Tensor, Tensor]:
         """Bound the length of projections onto the tuples' spans, ``(B, N)``; also give the volumes of the tuples, ``(N,)``."""

@@ -246,11 +246,11 @@ def index(
         InputError: if the file is missing or damaged, the objective has no score, or faiss is not installed.
 
     Notes:
-        Exact search reads all candidates in blocks of 8 MB; an objective whose ``inner`` is true is scanned in float32 and its
-        first ``k + 32`` scored again in float64, all of it where that leaves a doubt. The answer is that of float64. Two stages
-        miss a candidate that no stored vector brings near, most often under volumes and products of modalities:
-        ``Found.recall`` says how many. With a filter the search is exact. For fewer than about 100,000 items exact search is as
-        fast.
+        Exact search reads all candidates in blocks of 8 MB. Where a bound of the score is known (of inner products, and by
+        ``Objective.bounds``) it scans in float32 and scores the best ``k + 32`` again in float64, and everything where that
+        leaves a doubt. The answer is that of float64. Two stages miss a candidate that no stored vector brings near, most
+        often under volumes and products of modalities: ``Found.recall`` says how many. With a filter the search is exact. For
+        fewer than about 100,000 items exact search is as fast.
 
     Example:
         >>> import tempfile
