@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import socket
 from contextlib import contextmanager
+from multiprocessing.forkserver import ensure_running
 from unittest.mock import patch
 
 import torch
@@ -24,6 +25,7 @@ def started(function, *arguments):
 @contextmanager
 def forking():
     """Let the library's workers fork too: fresh ones, which load PyTorch anew, cost seconds each."""
+    ensure_running()  # with what is preloaded above
     with patch.object(processes, "get_context", lambda kind: STARTER):
         yield
 

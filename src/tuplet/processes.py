@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_all_start_methods, get_context, parent_process
 from multiprocessing.connection import wait
+from multiprocessing.context import BaseContext
 from typing import Any
 
 LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -21,7 +22,7 @@ class Workers(ProcessPoolExecutor):
     """A pool of fresh processes, one thread each; Ctrl-C is the parent's to hear."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(number, mp_context=get_context("spawn"), initializer=_begin)
+        super().__init__(number, mp_context=get_context("spawn"), initializer=begin)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Give a call to a worker, starting one if none is free."""
@@ -84,7 +85,16 @@ def watch_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _begin() -> None:
+def loading() -> BaseContext:
+    """Return how workers begin that read data: forked from a server that has loaded the library, or fresh."""
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["tuplet.data"])
+    return context
+
+
+def begin(*_: int) -> None:
     """Prepare a worker; one thread gives equal results on any machine."""
     watch_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

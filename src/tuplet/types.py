@@ -73,6 +73,10 @@ class Batch:
 
         return Batch(*(through(getattr(self, f.name)) for f in fields(self)))
 
+    def pin_memory(self) -> Batch:
+        """Return the batch in memory that a GPU copies from while other work goes on."""
+        return self.map(Tensor.pin_memory)
+
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:

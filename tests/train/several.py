@@ -21,7 +21,7 @@ class Stopping(Pairwise):
         return super().forward(emb)
 
 
-def train(devices, step, out, strategy="auto", stop=None):
+def train(devices, step, out, strategy="auto", stop=None, **more):
     """Train on a number of processes."""
-    config = TrainConfig(epochs=2, batch_size=12, devices=devices, step=step, chunk=4, out=out, strategy=strategy)
+    config = TrainConfig(epochs=2, batch_size=12, devices=devices, step=step, chunk=4, out=out, strategy=strategy, **more)
     fit(model(), Stopping(stop, tau=Temperature(0.2)), train=source().train, val=source().val, config=config)

@@ -59,6 +59,11 @@ class Train(Reading):
     """Number of processes [default: 1, or as many as torchrun started]."""
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
     """How several devices share the work: ddp (auto) holds the model in each, fsdp shards it."""
+    accelerator: Literal["cpu", "gpu", "auto"] | None = None
+    """Where to train: cpu, gpu (CUDA, or Apple's MPS in float32), or auto, which takes a GPU where there is one
+    [default: cpu, or the recipe's]."""
+    workers: int | None = None
+    """Processes that read rows ahead of the steps; any number gives the same model [default: 0, or the recipe's]."""
     out: Path = Path("runs/train")
     """Run folder."""
     fresh: bool = False
@@ -86,6 +91,7 @@ def train(command: Train) -> None:
         out=command.out,
         devices=int(os.environ.get("WORLD_SIZE", "1")) if command.devices is None else command.devices,
         strategy=command.strategy,
+        **{k: v for k in ("accelerator", "workers") if (v := getattr(command, k)) is not None},
     )
     if lacking := lacks_pairs(recipe.source.val):
         config = replace(config, keep="last", patience=None)

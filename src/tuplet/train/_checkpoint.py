@@ -87,11 +87,17 @@ def separate(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def check_same(here: dict[str, Any], saved: dict[str, Any], folder: Path) -> None:
     """Refuse to continue a run with other settings."""
-    own = ("objective", "data", "rows", "steps")
+    own = ("objective", "data", "rows", "steps", "rows_per_step")
     # a run of before there was a choice began at random
-    now, then = ({"start": "random", **run["config"], **{k: run.get(k) for k in own}} for run in (here, saved))
+    now, then = ({"start": "random", **run["config"], **{k: run.get(k) for k in own if k in run}} for run in (here, saved))
+    then.setdefault("rows_per_step", now["rows_per_step"])
     for k in sorted(now.keys() | then.keys()):
         if now.get(k) != then.get(k):
+            if k == "rows_per_step":
+                raise InputError(
+                    f"{folder} holds a run of {then[k]} rows a step, this one has {now[k]}, as its devices share batch_size "
+                    f"otherwise; set devices so that both are the same, or use another out folder"
+                )
             raise InputError(
                 f"{folder} holds a run with {k} = {then.get(k)}, this one has {k} = {now.get(k)}; use another out folder, "
                 f"the same settings to resume, or --fresh to start the folder anew"

@@ -21,6 +21,7 @@ STATE = {
     "data": str,
     "rows": Between(int, 0),
     "steps": Between(int, 0),
+    "rows_per_step?": Between(int, 2),
     "step": Between(int, 0),
     "history": [{"epoch": Between(int, 1), "step": Between(int, 1), "lr": float, "loss": float, ...: _SEEN}],
     "sums": {...: float},

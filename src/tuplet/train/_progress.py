@@ -11,6 +11,8 @@ from tuplet.types import Loss
 
 EVERY = 10.0
 """Seconds between two lines."""
+SHOWN = 0.25
+"""Seconds between two losses beside a bar."""
 
 
 class Progress:
@@ -37,7 +39,15 @@ class Progress:
         bar = self.bar = Progress(*columns, TimeRemainingColumn(), console=console)
         bar.start()
         task = bar.add_task("", total=self.total, completed=self.done, loss="")
-        return lambda loss: bar.update(task, advance=1, loss=f"{float(loss.total.detach()):.4f}")
+        self.last = 0.0
+
+        def tell(loss: Loss) -> None:
+            bar.update(task, advance=1)
+            if time.monotonic() - self.last > SHOWN:  # each look at a loss waits for it
+                self.last = time.monotonic()
+                bar.update(task, loss=f"{float(loss.total.detach()):.4f}")
+
+        return tell
 
     def __exit__(self, *_: object) -> None:
         if self.bar:

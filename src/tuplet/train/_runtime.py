@@ -91,8 +91,8 @@ class Runtime:
         for grad, mean in zip(grads, torch.split(flat / self.world, [g.numel() for g in grads]), strict=True):
             grad.copy_(mean.view_as(grad))
 
-    def clip(self, parameters: Iterable[nn.Parameter], largest: float) -> float:
-        """Scale gradients down to a norm and return the norm that they had."""
+    def clip(self, parameters: Iterable[nn.Parameter], largest: float) -> torch.Tensor:
+        """Scale gradients down to a norm and return the norm that they had, which waits for nothing."""
         kinds: dict[bool, list[nn.Parameter]] = {}
         for p in parameters:
             if p.grad is not None:
@@ -101,7 +101,7 @@ class Runtime:
         norm = norms[0] if len(norms) == 1 else torch.stack([whole(n) for n in norms]).norm()
         for some in kinds.values():
             nn.utils.clip_grads_with_norm_(some, largest, norm)
-        return float(whole(norm))
+        return whole(norm)
 
     def mean(self, value: float) -> float:
         """Return the mean of a number over processes."""

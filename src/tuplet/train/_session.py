@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import math
 import time
+import warnings
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from tuplet.data import Rows, batches
+from tuplet.data import Rows
 from tuplet.io.files import locked, write_atomic
 from tuplet.model import AlignmentModel
 from tuplet.model._towers import based, checksums
@@ -26,6 +27,8 @@ from tuplet.train._progress import Progress
 from tuplet.train._rate import learning_rate, make_optimizer
 from tuplet.train._runtime import Runtime
 from tuplet.train._step import cached_step, plain_step
+from tuplet.train._stream import Stream
+from tuplet.train._tally import EVERY, Tally
 from tuplet.train._undo import Undo
 from tuplet.train._validate import advance, best_epoch, exhausted, validation_loss
 from tuplet.train.config import TrainConfig
@@ -51,6 +54,11 @@ class Session:
         self.batch_size = share * self.runtime.world
         if share < 1 or self.batch_size < 2:
             raise InputError(f"batch_size is {config.batch_size} for {self.runtime.world} devices, expected 2 rows or more")
+        if self.batch_size < min(config.batch_size, len(train)) and self.runtime.rank == 0:
+            warnings.warn(
+                f"batch_size is {config.batch_size} for {self.runtime.world} devices: {self.batch_size} rows a step",
+                stacklevel=3,
+            )
         self.per_epoch = len(train) // self.batch_size
         self.total = self.per_epoch * config.epochs
         model.based = based(model)
@@ -65,8 +73,10 @@ class Session:
             "data": " ".join([str(getattr(train, "fingerprint", "")), *checksums(model)]),
             "rows": len(train),
             "steps": self.total,
+            "rows_per_step": self.batch_size,
         }
-        self.step, self.history, self.sums = 0, list[dict[str, float | int]](), dict[str, float]()
+        self.step, self.history = 0, list[dict[str, float | int]]()
+        self.tally = Tally(self.runtime.device)
         self.best: dict[str, Tensor] | None = None
         self.warned, self.torn = False, False
         torch.manual_seed(config.seed)
@@ -88,9 +98,10 @@ class Session:
             if self.config.out and main:
                 write_config(self.config.out, self.model, self.objective, self.train, self.config)
             began = self.step
+            stream = held.enter_context(closing(self._stream()))
             try:
                 while not self.finished and not interrupt.asked:
-                    self._epoch(interrupt, tell)
+                    self._epoch(stream, interrupt, tell)
             except KeyboardInterrupt:  # a second time, or raised by other code
                 if self.torn:
                     raise
@@ -122,17 +133,24 @@ class Session:
             "finished": self.finished,
         }
 
-    def _epoch(self, interrupt: Interrupt, tell: Callable[[Loss], None]) -> None:
-        start, epoch = time.perf_counter(), self.step // self.per_epoch
-        done = self.step - epoch * self.per_epoch
-        for batch in batches(self.train, batch_size=self.batch_size, seed=self.config.seed, epoch=epoch, first=done):
-            own = _own(batch, self.runtime)
+    def _stream(self) -> Stream:
+        share, gpu = self.batch_size // self.runtime.world, self.runtime.device.type == "cuda"
+        own = slice(self.runtime.rank * share, (self.runtime.rank + 1) * share)
+        return Stream(self.train, self.val, self.config, size=self.batch_size, own=own, step=self.step, pin=gpu)
+
+    def _epoch(self, stream: Stream, interrupt: Interrupt, tell: Callable[[Loss], None]) -> None:
+        start, stream.waited = time.perf_counter(), 0.0
+        last = False
+        while not last:
+            own = stream.batch().map(lambda value: value.to(self.runtime.device, non_blocking=True))
             rate = learning_rate(self.step, self.total, self.config)
             loss = self._step(own, rate)
             tell(loss)
             last = self.step % self.per_epoch == 0
+            if last or self.step % EVERY == 0:
+                self.tally.check()
             if last:
-                self._end_epoch(own, rate, start)
+                self._end_epoch(own, rate, start, stream)
             every = self.config.checkpoint_every
             due = last if every is None else self.step % every == 0 or self.finished
             if self.file and (due or interrupt.asked):
@@ -160,14 +178,11 @@ class Session:
             if self.file:
                 self._save()
             raise
-        _add(self.sums, loss, self.step)
+        self.tally.add(loss)
         self.runtime.average(self.parameters)
         norm = self.runtime.clip(self.parameters, self.config.clip)
-        if not math.isfinite(norm):
-            raise InputError(
-                f"the gradient has norm {norm} at step {self.step} though the loss is finite; lower lr or raise tau. "
-                f"The last checkpoint is kept"
-            )
+        self.tally.judge(loss, norm, self.step)
+        self.optimizer.found_inf = self.tally.bad  # type: ignore[attr-defined]  # fused ones then leave the weights alone
         self.torn = True
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -181,23 +196,24 @@ class Session:
         advance(self.objective, self.step / self.total)
         self.model.advance(self.step / self.total)
 
-    def _end_epoch(self, batch: Batch, rate: float, start: float) -> None:
-        means = {k: self.runtime.mean(v / self.per_epoch) for k, v in self.sums.items()}
+    def _end_epoch(self, batch: Batch, rate: float, start: float, stream: Stream) -> None:
+        means = {k: self.runtime.mean(v / self.per_epoch) for k, v in self.tally.read().items()}
         entry = {"epoch": len(self.history) + 1, "step": self.step, "lr": rate, **means}
         if self.val is not None:
-            entry["val"] = self._validated(self.val)
+            entry["val"] = self._validated(self.val, stream)
         seen = monitor(self.embed, self.objective, batch)
         self.warned = self.warned or (self.runtime.rank == 0 and warn_if_unbalanced(seen))
-        entry |= seen | {"seconds": time.perf_counter() - start}
+        entry |= seen | {"seconds": time.perf_counter() - start, "waited": stream.waited}
         self.history.append({k: v if math.isfinite(v) else math.nan for k, v in entry.items()})
-        self.sums = {}
+        self.tally.begin()
         if self.config.keep == "best" and best_epoch(self.history) == len(self.history):
             self.best = checkpoint.weights(self.model, self.objective)
 
-    def _validated(self, rows: Rows) -> float:
+    def _validated(self, rows: Rows, stream: Stream) -> float:
         choosing = self.config.keep == "best" or self.config.patience is not None
         if choosing:
             advance(self.objective, 1.0)  # scheduled weights as they end: epochs are compared by one loss
+        held = stream.held()
         with self.runtime.autocast():
             loss = validation_loss(
                 self.model,
@@ -206,14 +222,18 @@ class Session:
                 batch_size=self.batch_size,
                 device=self.runtime.device,
                 augment=self.augment,
+                held=held,
             )
+        for _ in held:  # nothing of it is left for the next epoch
+            pass
         if choosing:
             advance(self.objective, self.step / self.total)
         return loss
 
     def _save(self) -> None:
         assert self.file is not None
-        shared = {k: self.runtime.mean(v) for k, v in self.sums.items()}
+        self.tally.check()
+        shared = {k: self.runtime.mean(v) for k, v in self.tally.read().items()}
         state = {**self.identity, "step": self.step, "history": self._plain(), "sums": shared}
         write = self.runtime.rank == 0
         if write or self.runtime.sharded:
@@ -224,7 +244,8 @@ class Session:
         saved = checkpoint.read(file)
         checkpoint.check_same(self.identity, saved[1], file.parent)
         checkpoint.restore(file, self.model, self.objective, self.optimizer, saved=saved)
-        self.step, self.sums = saved[1]["step"], saved[1]["sums"]
+        self.step = saved[1]["step"]
+        self.tally.begin(saved[1]["sums"])
         if len(saved[1]["history"]) != self.step // self.per_epoch:
             raise InputError(
                 f"{file} has {len(saved[1]['history'])} epochs in its history, expected {self.step // self.per_epoch} "
@@ -248,22 +269,3 @@ class Session:
     def _plain(self) -> list[dict[str, float | int | None]]:
         """Write the history as JSON has it: null for what is not defined."""
         return [{k: None if math.isnan(v) else v for k, v in entry.items()} for entry in self.history]
-
-
-def _add(sums: dict[str, float], loss: Loss, step: int) -> None:
-    total = float(loss.total.detach())
-    if not math.isfinite(total):
-        bad = [k for k, v in loss.terms.items() if not bool(torch.isfinite(v))]
-        raise InputError(
-            f"the loss is {total} at step {step} (terms: {', '.join(bad)}); lower lr or raise tau. The last checkpoint is kept"
-        )
-    sums["loss"] = sums.get("loss", 0.0) + total
-    for k, v in loss.terms.items():
-        sums[k] = sums.get(k, 0.0) + float(v)
-
-
-def _own(batch: Batch, runtime: Runtime) -> Batch:
-    """Return this process's share of a batch, on its device."""
-    share = len(batch) // runtime.world
-    rows = slice(runtime.rank * share, (runtime.rank + 1) * share)
-    return batch.map(lambda value: value[rows].to(runtime.device, non_blocking=True))

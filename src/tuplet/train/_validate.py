@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from tuplet.model import AlignmentModel
 from tuplet.objectives.compose import Objective
 from tuplet.train._needs import Embedder, View
 from tuplet.train._undo import Undo
-from tuplet.types import Embeddings, Loss
+from tuplet.types import Batch, Embeddings, Loss
 
 
 @torch.no_grad()
@@ -25,18 +25,19 @@ def validation_loss(
     batch_size: int,
     device: torch.device | None = None,
     augment: View | None = None,
+    held: Iterable[Batch] | None = None,
 ) -> float:
-    """Average the objective over batches of rows it is not trained on, in a fixed order."""
+    """Average the objective over batches of rows it is not trained on, in a fixed order; or over those that were read."""
     undo = Undo(model, objective)
     size, embed = min(batch_size, len(rows)), Embedder(model, objective, augment)
-    held = (batch.map(lambda value: value.to(device)) for batch in batches(rows, batch_size=size, seed=0, epoch=0))
+    held = batches(rows, batch_size=size, seed=0, epoch=0) if held is None else held
     try:
         torch.manual_seed(0)  # random views and negatives are the same each time
         with model.evaluating():
-            losses = [float(objective(embed(batch)).total) for batch in held]
+            losses = [objective(embed(b.map(lambda value: value.to(device)))).total for b in held]
     finally:
         undo()
-    return sum(losses) / len(losses)
+    return sum(map(float, losses)) / len(losses)
 
 
 def advance(objective: Callable[..., Any], progress: float) -> None:

@@ -46,6 +46,10 @@ class TrainConfig:
             that do not fit one device. The objective's own parameters are not sharded, the trained model stays sharded (read
             the checkpoint in one process to use it), and encoders must return a tensor.
         out: folder for the log and the checkpoint; None keeps nothing on disk. A run found there is resumed.
+        workers: processes that read, decode and scale rows ahead of the steps; 0 reads in this process. Any number gives the
+            same batches, bit for bit. The log's ``waited`` has the seconds that steps waited for rows: raise this until it is
+            small. The rows must be such that pickle can hand them to processes, and a script needs
+            ``if __name__ == "__main__":``.
         checkpoint_every: steps between checkpoints; None for once per epoch.
         progress: show a progress bar; a line every ten seconds where there is no terminal.
 
@@ -77,6 +81,7 @@ class TrainConfig:
     devices: int = 1
     strategy: Strategy = "auto"
     out: Path | None = None
+    workers: int = 0
     checkpoint_every: int | None = None
     progress: bool = False
 
@@ -94,7 +99,7 @@ class TrainConfig:
         ):
             if getattr(self, name) not in get_args(kind):
                 raise InputError(f"{name} is {getattr(self, name)!r}, expected one of {', '.join(get_args(kind))}")
-        for name in ("epochs", "batch_size", "chunk", "devices", "seed"):
+        for name in ("epochs", "batch_size", "chunk", "devices", "seed", "workers"):
             if not isinstance(getattr(self, name), int) or isinstance(getattr(self, name), bool):
                 raise InputError(f"{name} is {getattr(self, name)!r}, expected a whole number")
         for name in ("epochs", "batch_size", "lr", "clip", "chunk", "devices"):
@@ -108,6 +113,8 @@ class TrainConfig:
             raise InputError(f"weight_decay is {self.weight_decay}, expected a number >= 0")
         if not 0 <= self.warmup < 1:
             raise InputError(f"warmup is {self.warmup}, expected a share of the steps in [0, 1)")
+        if self.workers < 0:
+            raise InputError(f"workers is {self.workers}, expected 0 or more")
         if not 0 <= self.seed < 2**40:
             raise InputError(f"seed is {self.seed}, expected a number from 0 to 2^40")
         for name, unit in (("checkpoint_every", "steps"), ("patience", "epochs")):
@@ -117,5 +124,5 @@ class TrainConfig:
 
     def fixed(self) -> dict[str, Any]:
         """Return the settings that a resumed run must share with the one it continues."""
-        loose = ("out", "progress", "checkpoint_every", "accelerator", "devices", "strategy")
+        loose = ("out", "progress", "checkpoint_every", "accelerator", "devices", "strategy", "workers")
         return {k: v for k, v in asdict(self).items() if k not in loose}
