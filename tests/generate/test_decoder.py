@@ -1,5 +1,7 @@
 """The decoder of our own: what it learns, what a style and a vector change, and what is refused."""
 
+import sys
+
 import pytest
 import torch
 from torch.nn.functional import normalize
@@ -64,6 +66,17 @@ def test_what_was_seen_is_recalled_and_the_rest_is_learned_from_what_was_left_ou
     assert torch.equal(decoder.sample(new, seed=1), decoder.sample(new, seed=2))
     plain, grey = decoder.sample(new, steps=3), decoder.closed.means.view(1, 3, 8, 8) / 2 + 0.5
     torch.testing.assert_close(decoder.sample(new, guidance=2.0), (2 * plain - grey).clamp(0, 1), rtol=1e-3, atol=1e-3)
+
+
+def test_the_closed_form_alone_needs_no_network(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    z, pictures = torch.eye(4), torch.rand(4, 3, 8, 8)
+    decoder = Decoder(4, **TINY)
+    assert fit_decoder(decoder, z, pictures) == []
+    decoder.save(tmp_path)
+    assert torch.equal(load_decoder(tmp_path).sample(z), decoder.sample(z))
+    with pytest.raises(InputError, match=r"tuplet\[generate\]"):
+        fit_decoder(decoder, z, pictures, config=DecoderConfig(steps=1))
 
 
 def test_leaving_out_is_fitting_again():

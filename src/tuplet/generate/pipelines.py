@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from tuplet.generate.decoder import diffusers
+from tuplet.generate._flow import diffusers
 from tuplet.types import InputError, one_of
 
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from tuplet.generate._flow import Flow
 from tuplet.generate.decoder import Decoder, check
 from tuplet.types import InputError
 
@@ -25,7 +26,7 @@ class DecoderConfig:
         lr: highest learning rate of AdamW; it rises over the first 5 % of the steps and falls to 0 as a cosine.
         drop: share of pictures that are shown without their vector, which guidance needs.
         decay: of the running mean of the weights, which is what samples are drawn with.
-        seed: of weights of the batches, the noise and what is dropped.
+        seed: of the weights, the batches, the noise and what is dropped.
 
     Example:
         >>> DecoderConfig(steps=100).batch_size
@@ -96,9 +97,13 @@ def fit_decoder(
     z = nn.functional.normalize(z.float(), dim=1)
     all_known = decoder.closed.fit(z, 2 / white * pictures.flatten(1).float() - 1, styles, groups, config.seed)
     if not config.steps:
-        decoder.closed.spread.zero_()  # nothing is left to the network
+        decoder.flow = None
         decoder.eval()
         return []
+    if decoder.flow is None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            decoder.flow = Flow(decoder.dim, decoder.side, decoder.channels, decoder.styles, decoder.widths)
     draw = torch.Generator().manual_seed(config.seed)
     optimiser = torch.optim.AdamW(decoder.parameters(), lr=config.lr, weight_decay=0.01)
     warm = max(1, config.steps // 20)
