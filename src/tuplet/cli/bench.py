@@ -27,7 +27,8 @@ class Bench(Reading):
     """Your data (my.npz, my.csv, a folder, or a source such as blocks?synergy=2; `tuplet data list` names them), compared like
     quickstart. Or a ready comparison: quickstart (six views of digits), missing (quality over the share of missing entries),
     scaling (time and memory), strategic (when alignment helps an encoder), rss-sim (touch models on simulated sensors), rss
-    (the same on published touch sets; with --root and --tower), uni-align-sim (search and generation on emoji), the tables of
+    (the same on published touch sets; with --root and --tower), uni-align-sim (search and generation on emoji), uni-align
+    (search in captioned media, as VAST and GRAM annotate them; with --root, and the --tower of the captions), the tables of
     two papers on stand-ins (ova-ib-sim, uni-oma-sim) or on their data (ova-ib, uni-oma; with --root)."""
     seeds: int = 3
     """Number of reported seeds; for scaling, of measured turns; for strategic, of data sets, each trained five times."""
@@ -79,9 +80,9 @@ def bench(command: Bench) -> None:
         raise InputError(f"fresh is not for this comparison; give {command.suite} another --out instead")
     if command.suite in ready and command.suite != "quickstart" and command.start is not None:
         raise InputError(f"start is {command.start!r}, but {command.suite} has its own; leave it out")
-    run, taken = STUDIES.get(command.suite, (None, ("only", "preset", "root")))
+    run, taken = STUDIES.get(command.suite, (None, ("only", "preset", "root", "tower")))
     for name in ("only", "preset", "root", "tower"):
-        if getattr(command, name) and name not in taken and not (name == "tower" and command.suite not in ready):
+        if getattr(command, name) and name not in taken:
             shown = getattr(command, name)
             shown = shown[0] if name == "tower" else str(shown) if isinstance(shown, Path) else shown
             raise InputError(f"{name} is {shown!r}, but {command.suite} has no such choice; leave it out")
@@ -90,7 +91,8 @@ def bench(command: Bench) -> None:
         return
     if command.suite in ready:
         start = None if command.start == "random" else command.start
-        given = (("root", command.root), ("preset", command.preset), ("start", start))
+        tower = Path(command.tower[0]).resolve() if command.tower else None
+        given = (("root", command.root), ("tower", tower), ("preset", command.preset), ("start", start))
         options = {k: str(v) for k, v in given if v is not None}
         suite = load_suite(SUITES[command.suite] + ("?" + urlencode(options) if options else ""))
         out = command.out or Path("runs") / command.suite

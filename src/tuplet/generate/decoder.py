@@ -140,7 +140,7 @@ class Decoder(nn.Module):
         return (x / 2 + 0.5).clamp(0, 1)
 
     def save(self, folder: Path) -> None:
-        """Write ``decoder.json`` and ``decoder.safetensors``, 5 MB for 1,000 concepts in three styles, 23 MB with a network."""
+        """Write ``decoder.json`` and ``decoder.safetensors``, 5 MB for 1,000 concepts in three styles, more with a network."""
         folder.mkdir(parents=True, exist_ok=True)
         weights = save({k: v.contiguous() for k, v in self.state_dict().items()})
         write_atomic(folder / "decoder.safetensors", weights)
