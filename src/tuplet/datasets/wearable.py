@@ -8,7 +8,6 @@ need not be imported. Give its wheel, its folder, the file ``watch_dataset.npy``
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,9 +18,9 @@ from numpy.typing import NDArray
 from tuplet.data import Source, Split, from_columns, split_rows
 from tuplet.data._columns import fits_float32
 from tuplet.data._lazy import window_starts, windowed
-from tuplet.datasets._files import from_wheel
+from tuplet.datasets._files import packaged
 from tuplet.datasets._reader import Content, Needed, Reader, opened
-from tuplet.io.npy import parse_npy, read_npy
+from tuplet.io.npy import parse_npy
 from tuplet.types import InputError, one_of
 
 FILE = "watch_dataset.npy"
@@ -49,25 +48,10 @@ ABOUT = {
 }
 
 
-def find(root: Path | None) -> Path:
-    """Find the file."""
-    if root is None:
-        spec = importlib.util.find_spec("seglearn")
-        if spec is None or spec.origin is None:
-            raise InputError(f"seglearn is not installed; pip install seglearn==1.2.5, or give the path of {FILE} as root")
-        root = Path(spec.origin).parent
-    for place in (root, root / FILE, root / "data" / FILE, root / "seglearn" / "data" / FILE):
-        if place.is_file():
-            return place
-    raise InputError(f"root {root} has no {FILE}; give that file, or the wheel of seglearn 1.2.5")
-
-
 def read(root: Path | None = None) -> Content:
     """Read all samples, one row each, recording after recording."""
-    file = find(root)
-    packed = file.suffix == ".whl"
-    inside = f"seglearn/data/{FILE}"
-    content = parse_npy(from_wheel(file, inside, "seglearn"), name=f"{file}/{FILE}") if packed else read_npy(file)
+    file = root or "seglearn"
+    content = parse_npy(packaged(root, "seglearn", "1.2.5", f"data/{FILE}"), name=f"{file}/{FILE}")
     data = content.item() if content.dtype == object and content.shape == () else None
     names = ("X", "y", "side", "subject", "X_labels", "y_labels")
     if not isinstance(data, dict) or (absent := [k for k in names if k not in data]):
@@ -104,7 +88,7 @@ def load(
     """Load windows of two sensors, split by person.
 
     Args:
-        root: as `find`, or a file that `Reader.convert` wrote.
+        root: as above, or a file that `Reader.convert` wrote.
         window: samples in a window, 50 per second; 100 is about one repetition. The default is this library's.
         stride: samples from one window to the next. Below ``window``, windows share samples; an objective then contrasts
             near copies.
@@ -132,8 +116,7 @@ def load(
     """
     root = None if root is None else Path(root)
     one_of("side", side, ("both", *SIDES))
-    file = find(root)
-    content = read(file) if file.suffix in (".npy", ".whl") else opened(file, ABOUT, NEEDED, read)
+    content = read() if root is None else opened(root, ABOUT, NEEDED, read)
     columns, digest = content.columns, hashlib.sha256()
     for name in sorted(columns):
         digest.update(name.encode() + np.ascontiguousarray(columns[name]).tobytes())
@@ -172,7 +155,7 @@ def _split(people: NDArray[np.int64], exercise: NDArray[np.int64], held_out: int
     return replace(Split.of(part), seed=seed)
 
 
-def _codes(file: Path, name: str, values: Any, n: int, allowed: range | None) -> NDArray[np.int64]:
+def _codes(file: object, name: str, values: Any, n: int, allowed: range | None) -> NDArray[np.int64]:
     codes = np.asarray(values)
     whole = codes.shape == (n,) and codes.dtype.kind in "iuf" and bool((codes == np.round(codes)).all())
     if not whole or (allowed is not None and not np.isin(codes, list(allowed)).all()):

