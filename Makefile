@@ -34,6 +34,7 @@ docs: $(VENV)/.docs
 	$(ONE_THREAD) $(BIN)/python docs/figures.py --missing
 	$(ONE_THREAD) $(BIN)/python docs/gallery.py --missing
 	$(ONE_THREAD) $(BIN)/python docs/align.py --missing
+	$(ONE_THREAD) $(BIN)/python docs/five.py --missing
 	$(BIN)/python docs/generate.py
 	$(BIN)/mkdocs build --strict --quiet
 

@@ -5,6 +5,7 @@ import importlib
 import io
 import pkgutil
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -13,11 +14,13 @@ import pytest
 
 from tuplet import objectives
 from tuplet.catalog import SOURCES
+from tuplet.cli import main
 from tuplet.objectives import Objective, Sum
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-PAGES = sorted(p for p in DOCS.glob("*.md") if p.name != "gallery.md")  # written by hand
+MADE = {"gallery.md", "five.md"}
+PAGES = sorted(p for p in DOCS.glob("*.md") if p.name not in MADE)  # written by hand
 FENCE = re.compile(r"```(\w*)\n(.*?)```", re.S)
 NUMBER = r"-?\d+\.\d+"
 NAMES = [
@@ -64,6 +67,23 @@ def test_the_gallery_draws_a_source_and_says_what_it_is(tmp_path, monkeypatch):
     assert "<dc:date>" not in (tmp_path / "gallery" / "digits.svg").read_text()
 
 
+@pytest.mark.filterwarnings("ignore:The inplace keyword", "ignore:The 'future.infer_string' option")  # mudata, new pandas
+def test_five_kinds_of_files_are_read(tmp_path, monkeypatch, capsys):
+    """What their page shows is computed by ``make docs``; here, that the files are what it says."""
+    five = generator("five")
+    monkeypatch.chdir(tmp_path)
+    said = {}
+    for name, (_, make, data, more) in five.CASES.items():
+        make()
+        assert main(["data", "info", *shlex.split(f"{data} {more}")]) == 0
+        said[name] = re.findall(r"  modality (\w+): \(([\d, ]*)\)", capsys.readouterr().out)
+    assert said["log"] == [("force", "3,"), ("imu", "6,"), ("sound", "12,")]
+    assert {k for k, _ in said["cells"]} == {"protein", "rna"}
+    assert said["robot"] == [("action", "8, 2"), ("force", "8, 3"), ("state", "8, 4")]
+    assert ("picture", "3, 16, 16") in said["captions"]
+    assert len(said["vectors"]) == 2
+
+
 def test_pictures_of_the_readme_are_the_only_ones_kept():
     kept = [p for p in ROOT.rglob("*.svg") if "site" not in p.parts and ".venv" not in p.parts]
     made = {DOCS / "figures", DOCS / "gallery"}
@@ -78,7 +98,7 @@ def test_links_lead_somewhere(generated):
             if "://" not in target:
                 path = (page.parent / target).resolve()
                 made = str(path.relative_to(ROOT)) in generated or path.parent in (DOCS / "figures", DOCS / "gallery")
-                assert made or path.exists() or path == DOCS / "gallery.md", f"{page}: {target}"
+                assert made or path.exists() or path in {DOCS / m for m in MADE}, f"{page}: {target}"
                 followed += 1
     assert followed > 40
 
@@ -100,7 +120,7 @@ def test_the_navigation_names_every_page_once(generated):
     nav = (ROOT / "mkdocs.yml").read_text().split("\nnav:")[1]
     named = re.findall(r"([\w/]+\.md)$", nav, re.M)
     made = {
-        "gallery.md",
+        *MADE,
         *(k.removeprefix("docs/") for k in generated if "/objectives/" not in k),
         "objectives/index.md",
     }
