@@ -35,7 +35,7 @@ ALLOWED = {
     "catalog": {"data", "datasets", "simulators"},
     "report": {"io", "data"},
     "train": {"io", "plot", "processes", "model", "nets", "objectives", "data", "functional", "diagnose"},
-    "store": {"io", "model", "data", "functional", "objectives"},
+    "store": {"io", "model", "nets", "data", "functional", "objectives"},
     "plot": {"diagnose", "functional", "report"},
     "evaluate": {"io", "model", "nets", "data", "functional", "diagnose"},
     "generate": {"io"},

@@ -1,5 +1,6 @@
 """Features of frozen towers: the same bits from the cache, computed once, and raw rows for a model that was trained on them."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +147,11 @@ def test_commands(capsys, monkeypatch):
     emb, model = tuplet.store.read("emb.npz"), load("run")
     assert np.array_equal(emb.z["text"].numpy(), model.encode({"text": arrays()["text"]})["text"])
     capsys.readouterr()
+    assert main(["search", "emb.npz", "--text", arrays()["text"][0], "-k", "2", "--json"]) == 0  # words pass the tower, too
+    found = json.loads(capsys.readouterr().out)
+    others = {k: z[None] for k, z in emb.z.items() if k != "text"}
+    expected = torch.stack([z[0] @ emb.z["text"][0] for z in others.values()]).mean(dim=0).topk(2)
+    assert [i["row"] for i in found["found"]] == expected.indices.tolist()
     for words, match in (
         (["--tower", "words"], "such as --tower text=PATH;"),
         (["--tower", "words=words"], "names 'words'"),

@@ -105,7 +105,7 @@ class Passed:
 
     def __call__(self, raw: NDArray[Any], rate: float | None) -> NDArray[Any]:
         """Return the features of raw rows, from the cache where they are there."""
-        tower = tower_for(self.given, raw, Weights("", ""))
+        tower = tower_for(self.given, "text" if is_text(raw) else "vision")
         if tower.rate is not None and rate is not None and tower.rate != rate:
             raise InputError(f"{self.name} has {rate:g} samples a second, but {tower} reads {tower.rate}; resample the sound")
         self.weights = Weights(str(tower.path or ""), tower.sha256, tower.part)
@@ -143,28 +143,33 @@ def encoded(name: str, tower: Pretrained, raw: Any) -> NDArray[np.float32]:
 
 
 def through_tower(name: str, raw: Any, known: Weights, towers: dict[str, Given]) -> NDArray[np.float32]:
-    """Run the tower of a trained modality on new raw rows; it is read when it is first needed."""
+    """Run the tower of a trained modality on new raw rows."""
     series = uneven(raw)
     array = as_array(f"raw[{name!r}]", raw) if series is None else pad(f"raw[{name!r}]", series)
+    return encoded(name, known_tower(name, known, towers, text=is_text(array)), array)
+
+
+def known_tower(name: str, known: Weights, towers: dict[str, Given], *, text: bool = False) -> Pretrained:
+    """Return the tower of a trained modality; it is read when it is first needed."""
     given, fix = towers.get(name, known.path), f"say where it is: load(folder, towers={{{name!r}: PATH}}) (--tower {name}=PATH)"
     if not isinstance(given, Pretrained):
         if given == "":
             raise InputError(f"{name!r} was trained on features of a module that no file holds; {fix}")
         if isinstance(given, str | Path) and not Path(given).exists():
             raise InputError(f"{name!r} was trained on features of the tower {given}, which is not there; {fix}")
-        given = tower_for(given, array, known)
+        given = tower_for(given, known.part or ("text" if text else ""))
         if known.sha256 and given.sha256 != known.sha256:
             raise InputError(f"{name!r} was trained on features of other weights than {given.path} holds now; {fix}")
         towers[name] = given
-    return encoded(name, given, array)
+    return given
 
 
-def tower_for(given: Given, raw: NDArray[Any], known: Weights) -> Pretrained:
-    """Make a tower, of a model with two parts the one that reads such rows."""
+def tower_for(given: Given, part: str) -> Pretrained:
+    """Make a tower; of a model that reads texts and pictures, the part that is named."""
     if isinstance(given, nn.Module):
         return pretrained(given, frozen=False)
-    part: Any = known.part or ("text" if is_text(raw) else "vision")
-    return pretrained(given, part=part)
+    named: Any = part or None
+    return pretrained(given, part=named)
 
 
 def _replaced(source: Source, passed: Mapping[str, Passed]) -> Source:

@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 
 from tuplet.data._media import read_pictures
 from tuplet.data._sound import read_sounds
+from tuplet.data.preprocessing import Weights
 from tuplet.model import AlignmentModel, load
+from tuplet.model.frozen import known_tower
+from tuplet.nets import Pretrained
 from tuplet.store.search import Found, Index
 from tuplet.types import InputError
 
@@ -152,7 +155,10 @@ def _reads(model: AlignmentModel, name: str) -> str:
     """Say whether a modality of a model is text, pictures, sound or something else."""
     if name in model.words:
         return "text"
-    modality = model.preprocessing[name].modality if name in model.preprocessing else None
+    how = model.preprocessing.get(name)
+    if how is not None and how.tower is not None:
+        return {"text": "text", "pictures": "picture", "sound": "sound"}.get(_tower(model, name).takes, "")
+    modality = None if how is None else how.modality
     if modality is None or modality.kind == "text":
         return "text" if modality else ""
     if modality.kind == "signal":
@@ -161,11 +167,18 @@ def _reads(model: AlignmentModel, name: str) -> str:
     return "picture" if pictured else ""
 
 
+def _tower(model: AlignmentModel, name: str) -> Pretrained:
+    """Return the frozen tower that the raw rows of a modality pass."""
+    return known_tower(name, model.preprocessing[name].tower or Weights("", ""), model.towers)
+
+
 def pixels(model: AlignmentModel, name: str, given: Path | bytes) -> NDArray[Any]:
     """Read a picture as the rows that a modality of the model was trained on."""
     file = _called("picture", given)
     rows: NDArray[Any] = read_pictures("picture", [given])
     how = model.preprocessing[name]
+    if how.tower is not None:
+        return rows
     channels, height, width = how.modality.shape
     if rows.shape[2:] != (height, width):
         seen = f"{rows.shape[3]} x {rows.shape[2]}"
@@ -180,8 +193,12 @@ def _samples(model: AlignmentModel, name: str, given: Path | bytes) -> NDArray[A
     """Read a sound as the rows that a modality of the model was trained on."""
     file, trained = _called("sound", given), model.preprocessing[name].modality
     rows, rate, _ = read_sounds("sound", [given])
-    if rate != trained.rate:
-        raise InputError(f"{file} has {rate:g} samples a second, but {name!r} was trained on {trained.rate:g}; resample it")
+    tower = _tower(model, name) if model.preprocessing[name].tower else None
+    expected = trained.rate if tower is None else tower.rate
+    if rate != expected:
+        raise InputError(f"{file} has {rate:g} samples a second, but {name!r} was trained on {expected or 0:g}; resample it")
+    if tower is not None:
+        return rows
     if rows.shape[1] != trained.shape[0] or rows.shape[2] > trained.shape[1]:
         seen, most = f"{rows.shape[1]} x {rows.shape[2]}", f"{trained.shape[0]} x {trained.shape[1]}"
         raise InputError(f"{file} has {seen} samples (channels x length), but {name!r} takes at most {most}; cut or mix it")
