@@ -8,8 +8,11 @@ for library in ("OMP", "OPENBLAS", "MKL"):  # before any of them is loaded; chil
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 os.environ.setdefault("TUPLET_DEBUG", "1")  # an error that nobody foresaw is not one line here, but fails the test
 
+gc.disable()  # until all is imported
+
 import pytest
 import torch
+from _pytest.doctest import DoctestModule
 
 torch.set_num_threads(1)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets jobs in the background ignore it
@@ -17,6 +20,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets jobs in
 
 def pytest_addoption(parser):
     parser.addoption("--done", default="", help="folders whose tests, slow ones aside, another run has done")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file():
+    return [found for found in (yield) if not isinstance(found, DoctestModule)]  # examples stand in src
 
 
 def pytest_collection_modifyitems(config, items):
@@ -27,6 +35,8 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [i for i in items if i not in set(done)]
     slow = {i.path for i in items if i.get_closest_marker("slow")}
     gc.freeze()  # what is imported stays: it need not be looked through again and again
+    gc.enable()
+    gc.set_threshold(20_000)
     items.sort(key=lambda i: i.path not in slow)  # the longest first: one that starts last leaves a core without work
 
 

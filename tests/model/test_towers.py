@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from transformers import CLIPConfig, CLIPModel
 
 import tuplet
 from tuplet import InputError, TrainConfig, fit
@@ -59,6 +58,8 @@ def encoded(model):
 
 @pytest.fixture
 def base(tmp_path):
+    from transformers import CLIPConfig, CLIPModel  # seconds
+
     torch.manual_seed(3)
     folder = tmp_path / "base"
     CLIPModel(CLIPConfig(**BASE)).save_pretrained(folder)
@@ -90,6 +91,8 @@ def test_every_method_loads_bit_for_bit(tmp_path, base):
 
 def test_towers_without_adapters_are_clip(base):
     """Bit for bit, whether the adapters are left out or begin with nothing added; so are low-rank updates."""
+    from transformers import CLIPModel
+
     whole, inputs = CLIPModel.from_pretrained(base), touches(6)[0].train[:]
     x, ids = inputs.inputs["vision"], inputs.inputs["text"]
     picture = whole.vision_model(normalised(x)).pooler_output

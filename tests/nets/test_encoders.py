@@ -4,7 +4,6 @@ import pytest
 import torch
 from jaxtyping import TypeCheckError
 from torch import nn
-from torchvision.models import resnet18
 
 from tuplet import AlignmentModel, InputError
 from tuplet.data import from_arrays
@@ -26,6 +25,8 @@ def source(**kinds):
 def test_a_resnet_is_torchvisions():
     assert count(ResNet18(3, 1000)) == 11_689_512  # as published
     torch.manual_seed(0)
+    from torchvision.models import resnet18  # half a second
+
     theirs = resnet18(num_classes=16).eval()
     ours = ResNet18(3, 16).eval()
     ours.layers.load_state_dict(theirs.state_dict())
