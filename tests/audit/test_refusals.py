@@ -12,11 +12,13 @@ from tuplet.audit._question import asked, limits
 from tuplet.cli import main
 from tuplet.data import from_arrays
 from tuplet.information import _posteriors
+from tuplet.report.ink import svg
 
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
-    """Draw few times: what intervals and nulls are does not matter here."""
+    """Draw few times and no figure: what intervals, nulls and reports are does not matter here."""
+    monkeypatch.setattr(_figures, "svg", lambda figure: "<svg></svg>")
     for name in ("permutations", "bootstrap"):
         monkeypatch.setitem(audit.__kwdefaults__, name, 10)
 
@@ -132,7 +134,11 @@ def test_a_malformed_audit_file_is_one_line(tmp_path, capsys, monkeypatch):
 
     forms = ["", "null", "[]", "{", "[" * 5000, "\udcff", good.replace('"schema": 1', '"schema": 2'), "{}"]
     forms += [json.dumps(content | {k: v}) for k in ("settings", "pieces", "schema") for v in (None, [], "x", 3.5)]
-    forms += [json.dumps(content | {"pieces": {k: v}}) for k in (pid, tried, near) for v in (None, [], {}, {"a": 1}, 4)]
+    forms += [
+        json.dumps(content | {"pieces": content["pieces"] | {k: v}})
+        for k in (pid, tried, near)
+        for v in (None, [], {}, {"a": 1}, 4)
+    ]
     forms += [with_(pid, **{k: v}) for k, v in (("redundancy", "x"), ("redundancy", 5.0), ("units", "bit"), ("interval", {}))]
     forms += [with_(pid, **{k: v}) for k, v in (("significant", []), ("significant", {"redundancy": 1}), ("warnings", "no"))]
     forms += [with_(tried, **{k: v}) for k, v in (("gain", [0.0]), ("covariance", [[0.0]]), ("scores", {"a": [[1.0]]}))]
@@ -153,9 +159,8 @@ def test_malformed_files_come_out_right_or_as_one_line(tmp_path, capsys, monkeyp
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(_posteriors, "STEPS", 5)  # what a network has learned does not matter here
     wrong, refused = {}, 0
-    drawn = _figures.svg
     for i, (name, arrays) in enumerate(files_of_malformed().items()):
-        monkeypatch.setattr(_figures, "svg", drawn if "names" in name else lambda figure: "<svg></svg>")  # drawing is slow
+        monkeypatch.setattr(_figures, "svg", svg if "names" in name else lambda figure: "<svg></svg>")
         np.savez(f"f{i}.npz", **arrays)
         pair = sorted(k for k in arrays if k not in ("label", "target", "group"))[:2]
         commands = [["audit", f"f{i}.npz", "--seeds", "2", "--steps", "1", "--out", f"a{i}"]]

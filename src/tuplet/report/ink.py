@@ -94,8 +94,12 @@ def short_paths(text: str) -> str:
 
 def svg(figure: Figure, *, broad: bool = False) -> str:
     """Print a figure as SVG that takes its ink from the page."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    for patch in (figure.patch, *(axis.patch for axis in figure.axes)):
+        patch.set(facecolor="none", edgecolor="none")
     out = io.StringIO()
-    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    FigureCanvasSVG(figure).print_svg(out, metadata={"Date": None})  # type: ignore[no-untyped-call]  # savefig draws twice
     text = short_paths(out.getvalue())
     text = text[text.index("<svg") :].replace(INK, "currentColor")
     return text.replace("<svg ", f'<svg role="img" class="figure{" broad" if broad else ""}" ', 1)

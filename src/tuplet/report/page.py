@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tuplet.io import write_atomic
 from tuplet.report.grid import Grid
 from tuplet.report.parts import Answers, Part, Picture, Section, Sheet, Text
 
+if TYPE_CHECKING:
+    from jinja2 import Template
+
 
 def write_page(out: Path, *, title: str, sections: Sequence[Section], lead: str = "", name: str = "") -> Path:
     """Write a page."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    made = Environment(
-        loader=PackageLoader("tuplet.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters |= {"code": _code, "kind": _kind}
-    page = made.get_template("page.html").render(title=title, lead=lead, name=name or title, sections=sections)
+    page = _template().render(title=title, lead=lead, name=name or title, sections=sections)
     write_atomic(out, page.encode())
     return out
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader("tuplet.report")
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.filters |= {"code": _code, "kind": _kind}
+    return made.get_template("page.html")
 
 
 def tight(text: str) -> str:
