@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tests.data.test_kinds import QUICK
-from tuplet import TrainConfig
+from tuplet import AlignmentModel, TrainConfig
 from tuplet.audit import audit
 from tuplet.catalog import SOURCES
 from tuplet.data import from_arrays
@@ -22,6 +21,13 @@ from tuplet.suites.entries import baselines, objectives
 from tuplet.suites.sweep import Sweep, run_sweep
 
 FROZEN = Path(__file__).parent / "reference" / "frozen.json"
+QUICK = {
+    "tap": {"episodes": 60, "instances": 1, "size": 8},
+    "push": {"episodes": 6},
+    "arm": {"episodes": 4, "size": 8},
+    "peg": {"episodes": 4, "size": 8},
+    "touch": {"contacts": 96, "size": 16, "calibration": "approximate"},
+}
 BUDGET = Budget(dim=8, hidden=8, batch_size=30, epochs=2, trials=2)
 
 
@@ -46,6 +52,8 @@ def records(found):
 def of_source(name):
     data = SOURCES[name](**QUICK.get(name, {}))
     batch = data.train[:7]
+    h = AlignmentModel.for_source(data, dim=4, start="random")(batch).z  # made without a word about its modalities
+    assert {k: v.shape[1] for k, v in h.items()} == dict.fromkeys(data.modalities, 4), name
     sums = {k: float(torch.as_tensor(v).double().abs().sum()) for k, v in batch.inputs.items() if torch.is_tensor(v)}
     sums |= {f"target {k}": float(v.double().sum()) for k, v in batch.target.items()}
     return {"rows": len(data.train), "val": len(data.val), "test": len(data.test)} | sums

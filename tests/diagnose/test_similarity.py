@@ -435,7 +435,7 @@ def test_half_precision_and_whole_numbers_are_taken():
 
 @pytest.mark.slow
 def test_many_rows_need_no_matrix_of_rows_by_rows():
-    x = torch.randn(20_000, 8, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(14_000, 8, generator=torch.Generator().manual_seed(0))
     mutual_knn(x[:3000], x[:3000], shuffles=1)  # what is loaded once is not counted
-    extra = peak_memory(lambda: mutual_knn(x, x + 1, shuffles=3))
-    assert extra is None or extra < 500  # MiB; one matrix of inner products has 1,526
+    extra = peak_memory(lambda: mutual_knn(x, x + 1, shuffles=1))
+    assert extra is None or extra < 400  # MiB; one matrix of inner products has 748

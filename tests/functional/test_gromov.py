@@ -108,12 +108,12 @@ def test_restarts_come_nearer_to_the_best_permutation_and_keep_masses():
     p, q = torch.tensor([0.5, 0.3, 0.2, 0.0]).double(), torch.tensor([0.1, 0.6, 0.3]).double()
     K, L = kernels(2, 4)[0], kernels(2, 3, seed=1)[1]
     for coupling in ("gw", "entropic"):
-        found = [gromov_wasserstein(K, L, p=p, q=q, coupling=coupling, restarts=r) for r in (0, 5)]
+        found = [gromov_wasserstein(K, L, p=p, q=q, coupling=coupling, epsilon=0.02, restarts=r) for r in (0, 3, 3)]
         for match in found:
             torch.testing.assert_close(match.plan.sum(dim=1), p)
             torch.testing.assert_close(match.plan.sum(dim=0), q)
         assert found[1].value + found[1].divergence <= found[0].value + found[0].divergence + 1e-9
-        torch.testing.assert_close(gromov_wasserstein(K, L, p=p, q=q, coupling=coupling, restarts=5).plan, found[1].plan)
+        torch.testing.assert_close(found[2].plan, found[1].plan)
 
 
 def test_distance_is_zero_from_itself_and_symmetric():

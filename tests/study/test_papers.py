@@ -16,7 +16,7 @@ from tests.fixtures import wesad as wesad_files
 from tuplet import Embeddings, InputError
 from tuplet.data import from_arrays, hide, ungroup
 from tuplet.datasets import vision_touch
-from tuplet.evaluate import Result
+from tuplet.evaluate import PredictorConfig, Result
 from tuplet.evaluate._units import by_group
 from tuplet.objectives import OneVsAll, Pairwise, Structure
 from tuplet.study._cell import _results
@@ -243,13 +243,14 @@ def test_the_whole_protocol_runs_on_recorded_data(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_robot_tasks_run_on_recorded_data_converted_or_not(tmp_path):
+def test_the_robot_tasks_run_on_recorded_data_converted_or_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(PredictorConfig.__init__, "__defaults__", (4, 16, 1, 8, 64, 1e-3, 0, "cpu"))  # one short epoch
     touch_files.write(tmp_path / "vision_touch")
     suite = load_suite(f"tuplet.suites.ova_ib:ova_ib?root={tmp_path}&preset=small")
     assert [t.name for t in suite.tasks] == ["VFP", "VFD", "VFPD", "VFPDO"]
     before = suite.tasks[0].load()
     vision_touch.READER.convert(tmp_path / "vision_touch", tmp_path / "vision_touch.safetensors")
-    for which in suite.tasks:
+    for which in suite.tasks[::3]:
         assert torch.equal(which.load().test[:4].inputs["force"], before.test[:4].inputs["force"])
     which = suite.tasks[-1]  # with all modalities
     quick = replace(which, budget=replace(which.budget, epochs=1))

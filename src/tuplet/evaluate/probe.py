@@ -196,13 +196,15 @@ def _classified(predicted: NDArray[np.int64], scores: NDArray[np.float64], y: Te
 
 def _beside(predicted: NDArray[np.int64], scores: NDArray[np.float64], y: NDArray[np.int64]) -> dict[str, float]:
     """Measure what a large class cannot flatter, from classes and scores ``(n, classes)``; nothing where they are even."""
-    from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+    from scipy.stats import rankdata
 
     classes, counts = np.unique(y, return_counts=True)
     if len(classes) < 2 or counts.max() <= UNEQUAL * counts.min():
         return {}
-    areas = [roc_auc_score(y == c, scores[:, c]) for c in classes]
-    return {"balanced": float(balanced_accuracy_score(y, predicted)), "auroc": float(np.mean(areas))}
+    of = y[:, None] == classes
+    above = (rankdata(scores[:, classes], axis=0) * of).sum(axis=0) - counts * (counts + 1) / 2
+    found = (of & (predicted == y)[:, None]).sum(axis=0) / counts
+    return {"balanced": float(found.mean()), "auroc": float((above / (counts * (len(y) - counts))).mean())}
 
 
 def _regressed(predicted: NDArray[np.float64], y: Tensor, y_test: Tensor) -> Probe:
