@@ -86,6 +86,7 @@ def test_every_subset_beats_chance_and_together_they_know_more():
     assert found["a+b"].value > max(found["a"].value, found["b"].value) + 0.1
 
 
+@pytest.mark.slow
 def test_shuffled_labels_cannot_be_predicted():
     results = predict_subsets(*parts(shuffled=True), target="label", config=QUICK)
     assert max(r.value - r.chance for r in results if r.metric == "predict/accuracy") < 0.08
@@ -143,6 +144,7 @@ def test_rows_without_a_modality_do_not_count_in_its_statistics():
     assert found["a+b"].value > found["a"].value + 0.05
 
 
+@pytest.mark.slow
 def test_predictions_repeat_and_do_not_see_test_labels():
     train, val, test = parts()
     torch.manual_seed(5)

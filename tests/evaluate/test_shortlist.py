@@ -32,6 +32,7 @@ def test_a_shortlist_of_all_rows_is_the_exhaustive_search():
         torch.testing.assert_close(full.gather(1, found.found), found.scores)
 
 
+@pytest.mark.slow
 def test_the_union_over_members_is_scored_and_nothing_else():
     n = 4
     emb = Embeddings.of({k: z * torch.linspace(0.2, 5, 70)[:, None] for k, z in space().z.items()})  # rows of other lengths

@@ -26,6 +26,7 @@ def draw(k, kind, *, b=11, n=13, d=9, dtype=torch.float64):
     return q.to(dtype), [x.to(dtype) for x in c]
 
 
+@pytest.mark.slow
 def test_equals_non_negative_least_squares_of_any_number_of_members():
     for dtype, close in ((torch.float64, 1e-13), (torch.float32, 1e-6)):
         for k in (1, 2, 3, 4, 5, 8):
@@ -36,6 +37,7 @@ def test_equals_non_negative_least_squares_of_any_number_of_members():
                 np.testing.assert_allclose(found, expected, atol=close, err_msg=f"{k} {kind} {dtype}")
 
 
+@pytest.mark.slow
 def test_members_that_nearly_oppose_or_depend_on_each_other():
     """Sets in use that nearly depend on themselves: opposed pairs, sums turned round, more members than dimensions."""
     g = torch.Generator().manual_seed(0)

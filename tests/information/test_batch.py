@@ -30,6 +30,7 @@ def features(rng, bit):
     return np.column_stack([bit + 0.05 * rng.standard_normal(len(bit)), rng.standard_normal((len(bit), 2))])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gate", GATES)
 def test_gates_come_out_as_the_exact_decomposition_of_the_sample(gate):
     rng = np.random.default_rng(0)

@@ -35,6 +35,7 @@ def test_two_columns_of_known_correlation():
         assert found.interval["unique1"][0] <= found.unique1 <= found.interval["unique1"][1]
 
 
+@pytest.mark.slow
 def test_rising_maps_of_any_column_change_nothing_and_falling_ones_neither():
     x, other, y = linear(300, columns=2)
     once = {"permutations": 1, "bootstrap": 0}
