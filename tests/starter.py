@@ -12,7 +12,7 @@ import torch
 from tuplet import processes
 
 STARTER = multiprocessing.get_context("forkserver")
-STARTER.set_forkserver_preload(["torch._dynamo", "lightning_fabric", "tuplet.study.runner"])
+STARTER.set_forkserver_preload(["tests.preload", "tuplet.study.runner"])
 
 
 def started(function, *arguments):
