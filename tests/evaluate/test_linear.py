@@ -14,7 +14,6 @@ def found(source, model):
     return {r.metric: r for r in evaluate(model, None, source) if r.detail in ("", "mean")}
 
 
-@pytest.mark.slow
 def test_retrieves_digits_better_than_chance_by_far():
     source = SOURCES["digits"]().select(["fourier", "karhunen", "zernike"])
     result = found(source, linear_baseline(source, dim=32))["retrieval/cosine/R@1"]

@@ -86,7 +86,6 @@ def test_every_subset_beats_chance_and_together_they_know_more():
     assert found["a+b"].value > max(found["a"].value, found["b"].value) + 0.1
 
 
-@pytest.mark.slow
 def test_shuffled_labels_cannot_be_predicted():
     results = predict_subsets(*parts(shuffled=True), target="label", config=QUICK)
     assert max(r.value - r.chance for r in results if r.metric == "predict/accuracy") < 0.08

@@ -142,7 +142,6 @@ def test_equal_rows_tie_and_collapse_is_chance():
             assert found.tied == n
 
 
-@pytest.mark.slow
 def test_scores_of_objectives_do_not_depend_on_the_other_rows():
     for name, case in CASES.items():
         for m in (size for size in case.sizes if case.scores):

@@ -66,7 +66,6 @@ def test_lower_is_better_for_errors():
     assert "Better than the model" in first([row("probe/linear", 90, higher=False)], inputs=ours)
 
 
-@pytest.mark.slow
 def test_says_that_the_closed_form_retrieves_better_than_random_encoders():
     rng = np.random.default_rng(0)
     factors = rng.normal(size=(400, 4))

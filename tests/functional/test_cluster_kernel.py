@@ -215,7 +215,6 @@ def test_classes_are_told_apart(missing):
     assert alignment > 5 * ((centred * shuffled).sum() / centred.norm() / same.norm()).abs()
 
 
-@pytest.mark.slow
 def test_units_do_not_matter_unless_raw():
     x, _ = classes(n=30, missing=0.2)
     changed = x * torch.tensor([1e4, 1e-3]) + torch.tensor([-5e4, 7.0])

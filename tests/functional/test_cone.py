@@ -37,7 +37,6 @@ def test_equals_non_negative_least_squares_of_any_number_of_members():
                 np.testing.assert_allclose(found, expected, atol=close, err_msg=f"{k} {kind} {dtype}")
 
 
-@pytest.mark.slow
 def test_members_that_nearly_oppose_or_depend_on_each_other():
     """Sets in use that nearly depend on themselves: opposed pairs, sums turned round, more members than dimensions."""
     g = torch.Generator().manual_seed(0)

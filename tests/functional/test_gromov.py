@@ -124,7 +124,6 @@ def test_distance_is_zero_from_itself_and_symmetric():
     assert float(forth.value) > 0
 
 
-@pytest.mark.slow
 def test_kernels_that_are_not_positive_are_matched_too():
     x = torch.randn(8, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     distances = torch.cdist(x, x) - 1.5  # indefinite, so that the trace is concave along some lines

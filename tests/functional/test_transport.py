@@ -110,7 +110,6 @@ def test_float32_is_solved_in_float64():
     torch.testing.assert_close(seen.plan.double(), sinkhorn(cost.float().double(), epsilon=0.01).plan, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.slow
 def test_barycenter_of_gaussian_samples_in_one_dimension_averages_the_quantiles():
     a, b = draw(30).sort()[0], (3 + 2 * draw(30, seed=1)).sort()[0]
     shuffled = b[torch.randperm(30, generator=torch.Generator().manual_seed(0))]

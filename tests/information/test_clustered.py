@@ -120,7 +120,6 @@ def test_units_are_a_factor():
     assert in_nats.null["synergy"]["p"] == in_bits.to("nats").null["synergy"]["p"]
 
 
-@pytest.mark.slow
 def test_features_of_any_shape_are_clustered_on_other_rows():
     rng = np.random.default_rng(9)
     x1, x2, y = bits(rng, 1200, "redundancy")

@@ -29,7 +29,6 @@ def test_recorded_tables(file, name, recorded):
         assert found.gap <= (2e-5 if solver == "projection" else 2e-6), solver
 
 
-@pytest.mark.slow
 @each_record("synthetic_task", 9)
 def test_recorded_small_tasks(file, name, recorded):
     found = discrete(array(file, f"{name}__p_y_given_x1_x2"))  # inputs are uniform where p(y | x1, x2) is given
@@ -141,7 +140,6 @@ def test_an_independent_second_source_has_nothing(table, seed):
     np.testing.assert_allclose(parts(found), [0, found.information1, 0, 0], atol=1e-6)
 
 
-@pytest.mark.slow
 @few
 @given(tables)
 def test_extreme_probabilities_are_certified(table):
