@@ -1,5 +1,6 @@
 """What `tests.starter` loads once for all processes that it starts."""
 
-from tuplet.train._runtime import fabric
+from tuplet.train import TrainConfig
+from tuplet.train._runtime import Runtime
 
-fabric()
+Runtime(TrainConfig(accelerator="cpu"))

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from tuplet.io import write_atomic
 from tuplet.report.grid import Grid
 from tuplet.report.parts import Answers, Part, Picture, Section, Sheet, Text
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 
 def write_page(out: Path, *, title: str, sections: Sequence[Section], lead: str = "", name: str = "") -> Path:
@@ -23,11 +20,11 @@ def write_page(out: Path, *, title: str, sections: Sequence[Section], lead: str 
 
 
 @cache
-def _template() -> Template:
+def _template() -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    loader = PackageLoader("tuplet.report")
-    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    how: dict[str, Any] = {"autoescape": True, "undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+    made = Environment(loader=PackageLoader("tuplet.report"), **how)
     made.filters |= {"code": _code, "kind": _kind}
     return made.get_template("page.html")
 

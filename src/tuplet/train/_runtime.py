@@ -7,7 +7,6 @@ import sys
 import warnings
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -24,11 +23,17 @@ class Runtime:
     """Where a run happens: model, objective and optimiser placed on their devices."""
 
     def __init__(self, config: TrainConfig) -> None:
+        # Fabric asks torchmetrics for its version only, and loading that takes seconds
+        known = sys.modules.setdefault("torchmetrics", stub := ModuleType("torchmetrics"))
+        from lightning_fabric import Fabric
+
+        if known is stub:
+            del sys.modules["torchmetrics"]
         devices, nodes = _started(config.devices)
         with warnings.catch_warnings():  # Fabric suggests more devices, which is the user's choice
             warnings.simplefilter("ignore")
             try:
-                self.fabric = fabric()(
+                self.fabric = Fabric(
                     accelerator=config.accelerator,
                     devices=devices,
                     num_nodes=nodes,
@@ -116,19 +121,6 @@ class Runtime:
         """Wait for all processes."""
         if self.world > 1:
             self.fabric.barrier()
-
-
-def fabric() -> Any:
-    """Import Fabric, which asks torchmetrics, where installed, for no more than its version: loading it takes seconds."""
-    hidden = "torchmetrics" not in sys.modules and find_spec("torchmetrics") is not None
-    if hidden:
-        sys.modules["torchmetrics"] = ModuleType("torchmetrics")
-    try:
-        from lightning_fabric import Fabric
-    finally:
-        if hidden:
-            del sys.modules["torchmetrics"]
-    return Fabric
 
 
 def _started(devices: int) -> tuple[int, int]:
