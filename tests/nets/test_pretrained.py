@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tests.fixtures.clip_folder import clip_folder
-from tests.fixtures.towers import onnx_file, siglip_folder, sound_folder, text_folder
+from tests.fixtures.towers import WORDS, onnx_file, onnx_text, siglip_folder, sound_folder, text_folder
 from tuplet import AlignmentModel, InputError, TrainConfig, fit
 from tuplet.data import from_arrays
 from tuplet.nets import MLP, Projection, pretrained
@@ -140,6 +140,26 @@ def test_onnx_files_and_modules(tmp_path):
         tower.encode(x[:, :2])
     with pytest.raises(InputError, match=r"expected a tensor \(2, width\)"):
         pretrained(nn.Unflatten(1, (2, 2))).encode(x[:2])
+
+
+def test_an_onnx_file_with_its_tokeniser_reads_texts(tmp_path):
+    table = np.random.default_rng(0).normal(size=(len(WORDS), 3)).astype(np.float32)
+    file = onnx_text(tmp_path, table)
+    tower = pretrained(file)
+    texts = ["red cup", None, "blue", "a soft soft hard ball red red"]  # the last one is cut after five words
+    words = [["red", "cup"], [], ["blue"], ["[UNK]", "soft", "soft", "hard", "ball"]]
+    expected = [table[[WORDS.index(w) for w in row]].mean(axis=0) if row else [np.nan] * 3 for row in words]
+    np.testing.assert_allclose(tower.encode(texts), expected, atol=1e-6)
+    np.testing.assert_array_equal(pretrained(tmp_path).encode(texts), tower.encode(texts))
+    assert (tower.takes, tower.width, copy.deepcopy(tower).width) == ("text", 3, 3)
+    with pytest.raises(InputError, match="reads texts, but rows hold int"):
+        tower.rows([1])
+    before = tower.sha256
+    (tmp_path / "tokenizer.json").write_text((tmp_path / "tokenizer.json").read_text().replace("red", "rot"))
+    assert pretrained(file).sha256 != before
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(InputError, match=r"tokenizer.json' cannot be read"):
+        pretrained(file)
 
 
 def test_towers_that_are_frozen_stay_as_they_are_in_fit(tmp_path):

@@ -91,6 +91,7 @@ def load(
         group=blocks[starts],
         contrast="rows",
         seed=seed,
+        kinds=dict.fromkeys(SIGNALS, "sequence"),
         rates=dict.fromkeys(SIGNALS, RATE),
         name="medical",
         provenance=content.provenance("package pyphysio 4.10.0"),

@@ -68,8 +68,9 @@ def fingerprint(path: Path) -> str:
     """Return the SHA-256 of everything in a folder, or in a file, that decides what a tower gives."""
     if path.is_dir():
         top, files = path, sorted(p for p in path.rglob("*") if p.is_file() and p.suffix in READ)
-    else:  # an ONNX file may keep its weights beside it
-        top, files = path.parent, sorted(p for p in path.parent.glob(f"{path.name}*") if p.suffix in READ)
+    else:  # an ONNX file may keep its weights and words beside it
+        beside = [*path.parent.glob(f"{path.name}*"), *path.parent.glob("tokenizer.json")]
+        top, files = path.parent, sorted(p for p in beside if p.suffix in READ)
     digest = hashlib.sha256()
     for file in files:
         about = file.stat()

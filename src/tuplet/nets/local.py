@@ -9,7 +9,7 @@ from torch import nn
 
 from tuplet.nets._tower_files import PICKLED, fingerprint, read_json
 from tuplet.nets._tower_hub import hub
-from tuplet.nets._tower_onnx import Onnx
+from tuplet.nets._tower_onnx import onnx
 from tuplet.nets._tower_vision import timm_folder, vision_file
 from tuplet.nets.raw import Module, Pretrained
 from tuplet.types import InputError, one_of
@@ -27,7 +27,8 @@ def pretrained(
             - a folder of transformers: an encoder of texts or pictures, CLIP, SigLIP, or wav2vec2 and its like,
             - a folder of timm (``config.json`` with ``architecture``),
             - a ``.safetensors`` file called as an architecture of torchvision or timm, as ``resnet18-f37072fd.safetensors``,
-            - an ``.onnx`` file with one input of numbers (needs tuplet[onnx]),
+            - an ``.onnx`` file with one input of numbers, or of ids of tokens with ``tokenizer.json`` beside it (needs
+              tuplet[onnx]), or a folder of nothing else,
             - any module that gives ``(B, width)``.
         part: ``"text"`` or ``"vision"`` of a model that has both, such as CLIP.
         frozen: whether its weights are frozen. An ONNX file always is.
@@ -67,7 +68,7 @@ def _read(path: Path, part: Literal["text", "vision"] | None) -> Pretrained:
     if suffix in PICKLED:
         raise InputError(f"tower {str(path)!r} holds pickled weights, which can run code; save them as .safetensors or .onnx")
     if path.is_file() and suffix == ".onnx":
-        return Onnx(path.resolve())
+        return onnx(path.resolve())
     if path.is_file() and suffix == ".safetensors":
         return vision_file(path)
     if not path.is_dir():
@@ -75,6 +76,9 @@ def _read(path: Path, part: Literal["text", "vision"] | None) -> Pretrained:
             f"tower is {str(path)[:200]!r}, which is not there; give a folder that a model was saved to, or a .safetensors or "
             f".onnx file"
         )
+    files = list(path.glob("*.onnx"))
+    if len(files) == 1 and not (path / "config.json").is_file():
+        return onnx(files[0].resolve())
     if "architecture" in read_json(path / "config.json"):
         return timm_folder(path)
     return hub(path, part)
