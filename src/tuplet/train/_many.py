@@ -1,8 +1,8 @@
 """Many small models trained side by side: `tuplet.train.strategic` for many strengths, seeds and pairs of modalities at once.
 
 A step of a network with some thousand weights is all overhead, and one training after the other would take hours. Here the
-weights of a modality's trainings lie in one tensor per layer, ``(copies, ...)``, its network is mapped over them, and InfoNCE
-takes its gradient in closed form from one exponential. A test holds the result equal to `tuplet.train.strategic`.
+weights of a modality's trainings lie in one tensor per layer, ``(copies, ...)``, which one product applies to all of them, and
+InfoNCE takes its gradient in closed form from one exponential. A test holds the result equal to `tuplet.train.strategic`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from tuplet.data import Source
 from tuplet.data.views import order_of
 from tuplet.functional.rows import unit
+from tuplet.nets.mlp import MLP
 from tuplet.train._rate import learning_rate
 from tuplet.train.config import TrainConfig
 from tuplet.train.strength import untrained
@@ -28,6 +29,8 @@ from tuplet.types import Batch, InputError, in_range
 
 BLOCK = 256
 """Rows that a trained model reads at a time."""
+CACHE = 1 << 16
+"""Cosines that InfoNCE takes at a time: what it makes of them stays in cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,21 +146,18 @@ class Many:
         parts = [_called(self.towers[name], weights, inputs[i : i + BLOCK]) for i in range(0, len(inputs), BLOCK)]
         return torch.cat([out for out, _, _ in parts]), torch.cat([h for _, _, h in parts])
 
-    def _call(self, name: str, x: Tensor) -> tuple[Tensor, ...]:
-        """Run every copy of a modality's tower on inputs of its own, ``(copies, n, ...)``."""
+    def _call(self, name: str, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Run every copy of a modality's tower on inputs of its own, ``(copies, n, ...)``: what heads say, and embeddings."""
         tower, weights = self.towers[name], self.weights[name]
-        if not any(isinstance(m, nn.RNNBase) for m in tower.modules()):
-            mapped: tuple[Tensor, ...] = torch.vmap(partial(_called, tower))(weights, x)
-            return mapped
-        each = [_called(tower, {k: p[i] for k, p in weights.items()}, x[i]) for i in range(len(x))]
-        return tuple(torch.stack(parts) for parts in zip(*each, strict=True))
+        h = _side_by_side(tower.encoder, weights, x, "encoder.")
+        return _side_by_side(tower.head, weights, h, "head."), _side_by_side(tower.projection, weights, h, "projection.")
 
     def _loss(self, rows: Batch, at: Mapping[tuple[int, int], Tensor]) -> Tensor:
         """Sum the losses of all members; ``at`` holds the rows of this step by seed and fold."""
         y, z, losses = rows.target[self.target], {}, []
         for name, copies in self.copies.items():
             here = torch.stack([at[c.seed, c.fold] for c in copies])  # (copies, size)
-            out, flat, _ = self._call(name, rows.inputs[name][here])
+            out, flat = self._call(name, rows.inputs[name][here])
             z[name] = unit(flat)
             losses.append(_task(out, y[here], rows.present[name][here]))
         if aligned := [m for m in self.members if m.strength]:
@@ -169,9 +169,28 @@ class Many:
         return torch.stack(losses).sum()
 
 
-def _called(tower: nn.Module, weights: Mapping[str, Tensor], x: Tensor) -> tuple[Tensor, ...]:
-    found: tuple[Tensor, ...] = functional_call(tower, dict(weights), (x,))
-    return found
+def _called(module: nn.Module, weights: Mapping[str, Tensor], x: Tensor) -> Any:
+    return functional_call(module, dict(weights), (x,))
+
+
+def _side_by_side(module: nn.Module, weights: Mapping[str, Tensor], x: Tensor, at: str) -> Tensor:
+    """Run copies of a network, whose weights are named from ``at`` on, on inputs of their own, ``(copies, n, ...)``."""
+    if isinstance(module, nn.Sequential | MLP):
+        for name, part in module.named_children():
+            x = _side_by_side(part, weights, x, f"{at}{name}.")
+        return x
+    if isinstance(module, nn.Flatten):
+        return x.flatten(2)
+    own = {k.removeprefix(at): p for k, p in weights.items() if k.startswith(at)}
+    if isinstance(module, nn.Linear):
+        return torch.baddbmm(own["bias"][:, None], x, own["weight"].mT)
+    if isinstance(module, nn.LayerNorm):
+        return torch.addcmul(own["bias"][:, None], F.layer_norm(x, x.shape[2:], eps=module.eps), own["weight"][:, None])
+    if not own:
+        return cast(Tensor, module(x))  # of each number alone
+    if not any(isinstance(m, nn.RNNBase) for m in module.modules()):
+        return cast(Tensor, torch.vmap(partial(_called, module))(own, x))
+    return torch.stack([_called(module, {k: p[i] for k, p in own.items()}, x[i]) for i in range(len(x))])
 
 
 def _task(out: Tensor, y: Tensor, here: Tensor) -> Tensor:
@@ -184,32 +203,32 @@ def _task(out: Tensor, y: Tensor, here: Tensor) -> Tensor:
 
 
 class Contrast(torch.autograd.Function):
-    """Symmetric InfoNCE of many pairs of unit-length batches, one after the other in memory that stays in cache."""
+    """Symmetric InfoNCE of many pairs of unit-length batches, a few at a time in memory that stays in cache."""
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor, here: Tensor, kin: Tensor | None, tau: float) -> Tensor:
         """Return a loss per pair of ``(members, n, D)`` batches, over rows that are here; kin are no negatives."""
-        losses, grads = a.new_zeros(len(a)), (torch.zeros_like(a), torch.zeros_like(b))
-        scale = 1 / (tau * math.log(2))  # powers of two take a quarter of the time of exponentials
-        for s in range(len(a)):
-            at = slice(None) if bool(here[s].all()) else here[s].nonzero()[:, 0]
-            x, y = a[s, at], b[s, at]
-            n, dim = x.shape
-            if not n:
-                continue
-            one = a.new_ones(n, 1)
-            # cosines are at most 1: exp((x y - 1) / tau), both subtracted and scaled in one product
-            shares = (torch.cat([x * scale, one], 1) @ torch.cat([y, one * -scale], 1).mT).exp2_()
+        n, scale = here.sum(1)[:, None], 1 / (tau * math.log(2))  # powers of two take a quarter of the time of exponentials
+        losses, grads = a.new_zeros(len(a)), (torch.empty_like(a), torch.empty_like(b))
+        step = max(1, CACHE // a.shape[1] ** 2)
+        for part in (slice(i, i + step) for i in range(0, len(a), step)):
+            x, y, there, count = a[part], b[part], here[part], n[part].clamp_min(1)
+            # cosines are at most 1: exp((x y - 1) / tau)
+            shares = torch.baddbmm(a.new_tensor(-scale), x, y.mT, alpha=scale).exp2_()
             if kin is not None:
-                same = kin[s, at][:, None] == kin[s, at]
-                shares[same.fill_diagonal_(False)] = 0.0
-            r, c = shares.sum(1), shares.sum(0)  # partition sums of rows and of columns
-            losses[s] = (r.log().mean() + c.log().mean()) / 2 + (1 - (x * y).sum(1).mean()) / tau
+                same = kin[part, :, None] == kin[part, None]
+                same.diagonal(dim1=1, dim2=2).fill_(False)
+                shares.masked_fill_(same, 0.0)
+            if not there.all():
+                shares *= there[:, :, None] & there[:, None]
+            r, c = (shares.sum(d).masked_fill_(~there, 1.0) for d in (2, 1))  # partition sums of rows and of columns
+            near = torch.where(there, torch.linalg.vecdot(x, y) - 1, 0.0)
+            losses[part] = (((r * c).log() / 2 - near / tau) / count).sum(1)
             # d loss / d x_i = sum_j shares_ij (1 / r_i + 1 / c_j) y_j / (2 n tau) - y_i / (n tau); y likewise
-            pulled = torch.cat([y.mT, y.mT / c]) @ shares.mT
-            grads[0][s, at] = ((pulled[:dim] / r + pulled[dim:]) / 2 - y.mT).mT / (n * tau)
-            pulled = torch.cat([x.mT, x.mT / r]) @ shares
-            grads[1][s, at] = ((pulled[:dim] / c + pulled[dim:]) / 2 - x.mT).mT / (n * tau)
+            shares *= (1 / r)[:, :, None] + (1 / c)[:, None]
+            own = (there / (count * tau))[:, :, None]
+            torch.mul(torch.baddbmm(y, shares, y, beta=-1, alpha=0.5), own, out=grads[0][part])
+            torch.mul(torch.baddbmm(x, shares.mT, x, beta=-1, alpha=0.5), own, out=grads[1][part])
         ctx.save_for_backward(*grads)
         return losses
 
