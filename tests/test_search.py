@@ -1,7 +1,7 @@
 """Search over a store: the answers of brute force in float64 for every score, filters, two stages, and what is refused."""
 
 import sys
-from itertools import chain, combinations
+from itertools import chain, combinations, product
 
 import numpy as np
 import pytest
@@ -122,10 +122,31 @@ def test_a_scan_in_float32_suffices_where_candidates_differ(tmp_path, monkeypatc
     index = store.index(store.write(tmp_path / "emb.npz", emb), objective=objective)
     wanted = {q: brute(emb, objective, {m: emb.z[m].double() for m in q}, into, 10) for q, into in (("a", "bc"), ("bc", "a"))}
     monkeypatch.setattr(_exact, "_scan", None)
+    slack, rough = [], _exact.Rough
+    monkeypatch.setattr(_exact, "Rough", lambda *given: slack.append(given[2]) or rough(*given))
     for q, (rows, scores) in wanted.items():
         found = index.search({m: emb.z[m] for m in q}, 10)
         assert np.array_equal(found.rows, rows), q
         assert np.allclose(found.scores, scores, atol=1e-13), q
+    assert min(slack) > 2 * 8 * 2**-24  # a sum of eight products, each rounded
+
+
+@pytest.mark.parametrize("objective", [o for o in SCORES if not o.inner], ids=lambda o: type(o).__name__)
+def test_candidates_without_length_and_hardly_different_ones_are_ranked_as_in_float64(tmp_path, monkeypatch, objective):
+    monkeypatch.setattr(_exact, "SPARE", 2)
+    zero, near = (space(200, dtype=torch.float64, absent=False) for _ in range(2))
+    for name, step in (("b", 50), ("a", 40), ("c", 30)):
+        zero.z[name][step // 2 :: step] = 0
+    g = torch.Generator().manual_seed(3)
+    for z in near.z.values():  # they differ by less than what float32 rounds away
+        z[100:180] = torch.nn.functional.normalize(z[100] + 1e-8 * torch.randn(80, 8, generator=g, dtype=torch.float64), dim=1)
+    for emb, (q, into) in product((zero, near), (("a", "bc"), ("bc", "a"))):
+        index = store.index(store.write(tmp_path / "emb.safetensors", emb), objective=objective)
+        query = {m: emb.z[m][[3, 101, 150, 8]] for m in q}
+        rows, scores = brute(emb, objective, query, into, 10)
+        found = index.search(query, 10)
+        assert np.allclose(found.scores, scores, rtol=0, atol=1e-13), q
+        assert (found.rows == rows).mean() > 0.9, q  # scores of equal rows may differ in the last digit
 
 
 def test_modalities_and_filters(tmp_path):

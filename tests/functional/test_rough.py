@@ -21,10 +21,11 @@ def test_no_score_exceeds_its_bound(k):
         if spread < 0:  # nearly opposite
             members[0] = -base + 1e-3 * torch.randn(60, 12, generator=g)
         members = [unit(m) for m in members]
+        whole = [unit(m.double() + 1e-8 * torch.randn(60, 12, generator=g, dtype=torch.float64)) for m in members]
         near = base[:20] + 1e-3 * torch.randn(20, 12, generator=g)
         queries = unit(torch.cat([torch.randn(20, 12, generator=g), near, base[:3]]))
         rough = Rough(torch.stack([queries @ m.mT for m in members]), gram_of([m.double() for m in members]), slack)
-        sides = {"q": queries.double()}, {f"m{i}": m.double() for i, m in enumerate(members)}
+        sides = {"q": queries.double()}, {f"m{i}": m for i, m in enumerate(whole)}  # as they were before rounding
         for objective in (*OBJECTIVES, Triangle(), Triangle(squared=False))[: None if k == 2 else -2]:
             score, bound = objective.score(*sides), objective.bounds(rough).double()
             assert (bound >= score).all(), (objective, spread, (score - bound).max())

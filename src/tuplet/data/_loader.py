@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
@@ -29,7 +30,10 @@ class Parts:
         try:
             return self.parts[asked[0]][asked[1]]
         except Exception as error:
-            return error
+            try:
+                return pickle.loads(pickle.dumps(error))
+            except Exception:  # it cannot leave this process, or arrives as another
+                return RuntimeError(f"{type(error).__name__}: {error}")
 
 
 def loaded(parts: Sequence[Rows], plan: Plan, *, workers: int = 0, pin: bool = False) -> Generator[Batch]:

@@ -22,7 +22,7 @@ class Rough(NamedTuple):
     slack: float  # products are off by this at most
 
     def spanned(self) -> tuple[Tensor, Tensor]:
-        """Bound the length of projections onto the tuples' spans, ``(B, N)``; also give the volumes of the tuples, ``(N,)``."""
+        """Bound the length of projections onto the tuples' spans, ``(B, N)``, from above, and volumes ``(N,)`` from below."""
         low, off, volume = self._factor()
         parts: list[Tensor] = []
         for i, t in enumerate(self.products):  # L^-1 t, row by row
@@ -52,7 +52,7 @@ class Rough(NamedTuple):
         return found
 
     def _factor(self) -> tuple[list[list[Tensor]], Tensor, Tensor]:
-        """Factorise the Gram matrices entry by entry; say how far off lengths and cosines may be, and the volumes."""
+        """Factorise the Gram matrices entry by entry; say how far off lengths and cosines may be; bound the volumes."""
         k, low = len(self.gram), list[list[Tensor]]()
         for i in range(k):
             low.append([])
@@ -62,4 +62,6 @@ class Rough(NamedTuple):
         volume = prod((low[i][i] for i in range(1, k)), start=low[0][0])
         # the smallest eigenvalue: their product is the squared volume, and the others' mean is at most k / (k - 1)
         smallest = volume.square() * ((k - 1) / k) ** (k - 1)
-        return low, self.slack * (k / smallest).sqrt(), volume
+        # rounded members: those inner products are off, too, far less than the products with the queries
+        own = self.slack * k / (4 * smallest)
+        return low, self.slack * (k / smallest).sqrt() + own, volume * (1 - own).clamp_min(0)

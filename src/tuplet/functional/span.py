@@ -176,5 +176,5 @@ def _length(parts: Tensor, metric: Tensor | None) -> Tensor:
         return root(parts.square().sum(dim=0))
     k = range(len(parts))
     terms = [(1 + (i < j)) * metric[i, j] * parts[i] * parts[j] for i in k for j in k if i <= j]
-    shrunk = reduce(torch.add, terms)
-    return parts.square().sum(dim=0) / torch.where(shrunk > 0, root(shrunk), 1.0)
+    shrunk = root(reduce(torch.add, terms))  # 0 where there is nothing but rounding
+    return torch.where(shrunk > 0, parts.square().sum(dim=0), 0.0) / torch.where(shrunk > 0, shrunk, 1.0)

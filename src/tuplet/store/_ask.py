@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -157,7 +158,9 @@ def _reads(model: AlignmentModel, name: str) -> str:
         return "text"
     how = model.preprocessing.get(name)
     if how is not None and how.tower is not None:
-        return {"text": "text", "pictures": "picture", "sound": "sound"}.get(_tower(model, name).takes, "")
+        with suppress(InputError):  # a tower that is gone reads nothing
+            return {"text": "text", "pictures": "picture", "sound": "sound"}.get(_tower(model, name).takes, "")
+        return ""
     modality = None if how is None else how.modality
     if modality is None or modality.kind == "text":
         return "text" if modality else ""

@@ -181,12 +181,16 @@ def _joint(pool: Pool, query: Side) -> Bounds:
     slack = (pool.stored.width + ROUNDINGS) * 2.0**-24
     for some, block in pool.blocks() if min(len(query), len(pool.into)) == 1 else ():
         c, own = _sides(block)
+        zero = ~torch.stack([z.any(dim=1) for z in c]).all(dim=0)  # of no length: nothing is known of them
 
-        def bounds(part: slice, c: list[Tensor] = c, own: Tensor = own) -> Tensor | None:
+        def bounds(part: slice, c: list[Tensor] = c, own: Tensor = own, zero: Tensor = zero) -> Tensor | None:
             if len(c) > 1:
-                return pool.objective.bounds(Rough(torch.stack([q[0][part] @ z.mT for z in c]), own, slack))
-            found = pool.objective.bounds(Rough(torch.stack([c[0] @ z[part].mT for z in q]), gram[:, :, part], slack))
-            return None if found is None else found.mT
+                found = pool.objective.bounds(Rough(torch.stack([q[0][part] @ z.mT for z in c]), own, slack))
+            else:
+                rough = Rough(torch.stack([c[0] @ z[part].mT for z in q]), gram[:, :, part], slack)
+                turned = pool.objective.bounds(rough)
+                found = None if turned is None else turned.mT
+            return None if found is None else found.masked_fill(zero, torch.inf)
 
         if bounds(slice(0, 1)) is None:
             return

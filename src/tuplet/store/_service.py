@@ -141,8 +141,9 @@ def _about(desk: Desk) -> dict[str, Any]:
     asked = {}
     for kind in KINDS if desk.place else ():
         for name in desk.names(kind):
-            size = desk.model.preprocessing[name].modality.shape[-2:] if kind == "picture" else None
-            asked[name] = {"kind": kind, "size": size}  # height, width
+            how = desk.model.preprocessing.get(name)
+            fixed = kind == "picture" and how is not None and how.tower is None  # towers take any size
+            asked[name] = {"kind": kind, "size": how.modality.shape[-2:] if how and fixed else None}  # height, width
     values = {k: np.unique(v) for k, v in stored.columns.items() if v.ndim == 1 and v.dtype.kind in "biuU"}
     return {
         "index": repr(desk.index),

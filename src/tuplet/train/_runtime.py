@@ -25,10 +25,11 @@ class Runtime:
     def __init__(self, config: TrainConfig) -> None:
         # Fabric asks torchmetrics for its version only, and loading that takes seconds
         known = sys.modules.setdefault("torchmetrics", stub := ModuleType("torchmetrics"))
-        from lightning_fabric import Fabric
-
-        if known is stub:
-            del sys.modules["torchmetrics"]
+        try:
+            from lightning_fabric import Fabric
+        finally:
+            if known is stub:
+                del sys.modules["torchmetrics"]
         devices, nodes = _started(config.devices)
         with warnings.catch_warnings():  # Fabric suggests more devices, which is the user's choice
             warnings.simplefilter("ignore")
