@@ -31,7 +31,8 @@ class Parts:
             return self.parts[asked[0]][asked[1]]
         except Exception as error:
             try:
-                return pickle.loads(pickle.dumps(error))
+                found: Exception = pickle.loads(pickle.dumps(error))
+                return found
             except Exception:  # it cannot leave this process, or arrives as another
                 return RuntimeError(f"{type(error).__name__}: {error}")
 
