@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import warnings
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
@@ -22,19 +21,18 @@ Plan = Iterable[tuple[int, Tensor]]
 
 @dataclass(frozen=True)
 class Parts:
-    """What a worker reads from. It hands an error back as it is, to be raised where the batches are used."""
+    """What a worker reads from. It hands an error back, to be raised where the batches are used."""
 
     parts: Sequence[Rows]
 
     def __getitem__(self, asked: tuple[int, Tensor]) -> Batch | Exception:
         try:
             return self.parts[asked[0]][asked[1]]
+        except InputError as error:
+            return error
         except Exception as error:
-            try:
-                found: Exception = pickle.loads(pickle.dumps(error))
-                return found
-            except Exception:  # it cannot leave this process, or arrives as another
-                return RuntimeError(f"{type(error).__name__}: {error}")
+            plain = type(error).__module__ == "builtins" and all(isinstance(a, str | int | float) for a in error.args)
+            return error if plain else RuntimeError(f"{type(error).__name__}: {error}")  # others may not leave this process
 
 
 def loaded(parts: Sequence[Rows], plan: Plan, *, workers: int = 0, pin: bool = False) -> Generator[Batch]:
