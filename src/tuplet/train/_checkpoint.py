@@ -88,8 +88,8 @@ def separate(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def check_same(here: dict[str, Any], saved: dict[str, Any], folder: Path) -> None:
     """Refuse to continue a run with other settings."""
     own = ("objective", "data", "rows", "steps", "rows_per_step")
-    # a run of before there was a choice began at random
-    now, then = ({"start": "random", **run["config"], **{k: run.get(k) for k in own if k in run}} for run in (here, saved))
+    before = {"start": "random", "compile": False}  # of runs from before there was a choice
+    now, then = ({**before, **run["config"], **{k: run.get(k) for k in own if k in run}} for run in (here, saved))
     then.setdefault("rows_per_step", now["rows_per_step"])
     for k in sorted(now.keys() | then.keys()):
         if now.get(k) != then.get(k):

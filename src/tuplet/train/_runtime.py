@@ -46,6 +46,8 @@ class Runtime:
                     f"accelerator {config.accelerator!r} with devices = {config.devices} and strategy "
                     f"{config.strategy!r} cannot be used here ({error}); try accelerator='auto'"
                 ) from error
+            if self.device.type == "mps" and config.precision != "float32":
+                raise InputError(f"precision is {config.precision!r}, but Apple's MPS trains in float32; leave it out")
             if config.devices > 1:
                 with deaf():
                     self.fabric.launch()
@@ -87,6 +89,14 @@ class Runtime:
         """Return the context in which to embed and differentiate."""
         context: AbstractContextManager[Any] = self.fabric.autocast()
         return context
+
+    def explain(self, error: Exception, config: TrainConfig) -> None:
+        """Raise one line for what a compiler or a device cannot do."""
+        why = " ".join(str(error).split())[:200]
+        if config.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise InputError(f"compile is True, but torch.compile fails ({type(error).__name__}: {why}); set compile=False")
+        if self.device.type == "mps" and ("MPS" in why or "float64" in why):
+            raise InputError(f"Apple's MPS cannot take this step ({why}); set accelerator='cpu'") from error
 
     def average(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace gradients by their mean over processes, once per step however often it differentiated."""

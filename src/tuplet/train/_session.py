@@ -65,7 +65,11 @@ class Session:
         self.runtime.place(model, objective)
         self.optimizer = make_optimizer(model, objective, config, apart=self.runtime.sharded)
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        self.embed = Embedder(model, objective, augment)
+        self.embed = self.step_embed = Embedder(model, objective, augment)
+        self.step_objective = objective
+        if config.compile:
+            self.step_embed = Embedder(torch.compile(model), objective, augment)
+            self.step_objective = torch.compile(objective)
         self.file = config.out / checkpoint.NAME if config.out else None
         self.identity = {
             "config": json.loads(json.dumps(config.fixed(), default=str)),
@@ -169,14 +173,17 @@ class Session:
         try:
             with self.runtime.autocast():
                 if self.config.step == "cached":
-                    loss = cached_step(self.embed, self.objective, batch, chunk=self.config.chunk)
+                    loss = cached_step(self.step_embed, self.step_objective, batch, chunk=self.config.chunk)
                 else:
-                    loss = plain_step(self.embed, self.objective, batch)
+                    loss = plain_step(self.step_embed, self.step_objective, batch)
         except KeyboardInterrupt:
             self.optimizer.zero_grad(set_to_none=True)
             undo()
             if self.file:
                 self._save()
+            raise
+        except Exception as error:
+            self.runtime.explain(error, self.config)
             raise
         self.tally.add(loss)
         self.runtime.average(self.parameters)
