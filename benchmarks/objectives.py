@@ -1,6 +1,7 @@
 """Time and memory of the objectives: against their textbook forms, one InfoNCE, blocks, and an installed peer.
 
-    python benchmarks/objectives.py [--only determinants infonce cone blocks symile] [--repeats 15] [--threads 2] [--large]
+    python benchmarks/objectives.py [--only small determinants infonce cone blocks symile] [--repeats 15] [--threads 2]
+        [--large]
 
 Forward and backward, float32, unit rows. Times are medians [range] of repeats that take turns in one process, and ratios
 of medians. Memory is measured in a process of its own: its largest resident memory beyond that before the pass.
@@ -14,13 +15,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import combinations
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from tuplet import Embeddings
-from tuplet.objectives import Cone, Gram, Objective, OneVsAll, Pairwise, Symile
+from tuplet.objectives import Cone, Gram, Objective, OneVsAll, Pairwise, SigmoidPairwise, Symile
 from tuplet.suites.scaling import peak_memory
 
 Form = Callable[[dict[str, Tensor]], Tensor]
@@ -60,6 +62,38 @@ def textbook_one_vs_all(z: dict[str, Tensor]) -> Tensor:
     return torch.stack(losses).mean() + torch.stack(apart).mean()
 
 
+def plain_pairwise(z: dict[str, Tensor]) -> Tensor:
+    """CLIP over all pairs, as one writes it."""
+    z = {k: F.normalize(v, dim=1) for k, v in z.items()}
+    target, losses = torch.arange(len(next(iter(z.values())))), []
+    for a, b in combinations(z, 2):
+        s = z[a] @ z[b].mT / 0.07
+        losses.append((F.cross_entropy(s, target) + F.cross_entropy(s.mT, target)) / 2)
+    return torch.stack(losses).mean()
+
+
+def plain_sigmoid(z: dict[str, Tensor]) -> Tensor:
+    """SigLIP over all pairs, as one writes it."""
+    z = {k: F.normalize(v, dim=1) for k, v in z.items()}
+    sign, losses = 2 * torch.eye(len(next(iter(z.values())))) - 1, []
+    for a, b in combinations(z, 2):
+        losses.append(-F.logsigmoid(sign * (z[a] @ z[b].mT * 10 - 10)).sum(1).mean())
+    return torch.stack(losses).mean()
+
+
+def plain_symile(z: dict[str, Tensor]) -> Tensor:
+    """Symile for three modalities with every pair of rows as a negative, as one writes it."""
+    a, b, c = (F.normalize(v, dim=1) for v in z.values())
+    target, losses = torch.arange(len(a)), []
+    for x, y, w in ((a, b, c), (b, a, c), (c, a, b)):
+        n = len(x)
+        shuffled = y[torch.randperm(n)] * w  # one shuffle per anchor
+        s = x @ shuffled.mT / 0.07
+        s = torch.where(torch.eye(n, dtype=torch.bool), (x * y * w).sum(1)[:, None] / 0.07, s)
+        losses.append(F.cross_entropy(s, target))
+    return torch.stack(losses).mean()
+
+
 def published_symile(z: dict[str, Tensor]) -> Tensor:
     """The PyPI package symile: (B, B) logits per anchor from shuffled rows."""
     from symile import Symile as Published
@@ -92,6 +126,31 @@ def tuples(m: int, b: int, d: int, *, shared: float = 1.0) -> dict[str, Tensor]:
 
 def of(objective: Objective) -> Form:
     return lambda z: objective(Embeddings.of(z)).total
+
+
+def small(repeats: int) -> None:
+    """Compare the least processor times of many calls on embeddings that are ready, in turn."""
+    print("\n**Small batches, M = 3, D = 64: least processor time over that of plain PyTorch**\n")
+    print("| objective | B = 64 | B = 120 | B = 256 |\n| --- | ---: | ---: | ---: |")
+    for objective, plain in (
+        (Pairwise(), plain_pairwise),
+        (SigmoidPairwise(), plain_sigmoid),
+        (Symile(), plain_symile),
+        (Gram(), textbook_gram),
+        (OneVsAll(), textbook_one_vs_all),
+    ):
+        cells = []
+        for b in (64, 120, 256):
+            z, least = tuples(3, b, 64), [1e9, 1e9]
+            for _ in range(20 * repeats):
+                for i in range(2):
+                    leaves = {k: v.clone().requires_grad_() for k, v in z.items()}
+                    emb = Embeddings.of(leaves)
+                    start = time.process_time()
+                    (objective(emb).total if i else plain(leaves)).backward()
+                    least[i] = min(least[i], time.process_time() - start)
+            cells.append(f"{least[1] / least[0]:.2f} ({1e3 * least[1]:.1f} ms)")
+        print(f"| {type(objective).__name__} | {' | '.join(cells)} |", flush=True)
 
 
 def title(what: str, m: int, b: int, d: int) -> None:
@@ -137,7 +196,7 @@ def blocks(sizes: list[tuple[str, int, int, int, str]], threads: int, rounds: in
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parts = ("determinants", "infonce", "cone", "blocks", "symile")
+    parts = ("small", "determinants", "infonce", "cone", "blocks", "symile")
     parser.add_argument("--only", nargs="*", default=parts, choices=parts)
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
@@ -150,6 +209,8 @@ def main() -> None:
         memory(name, int(m), int(b), int(d), block)
         return
     print(f"torch {torch.__version__}, {platform.machine()}, {args.threads} threads, {args.repeats} repeats")
+    if "small" in args.only:
+        small(args.repeats)
     if "determinants" in args.only:
         for m, b, d in ((3, 1024, 256), (5, 1024, 256), (3, 1024, 512), (3, 256, 512)):
             z = tuples(m, b, d)

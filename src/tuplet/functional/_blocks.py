@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -71,8 +72,32 @@ def pair_mask(valid: Bool[Tensor, " N"] | None, group: Int[Tensor, " N"] | None,
     return keep
 
 
+class Whole(torch.autograd.Function):
+    """InfoNCE of one block of logits, none of which is left out, as one node: of queries (dim 1), of candidates (dim 0)."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, positive: Tensor, dims: tuple[int, ...]) -> Tensor:
+        """Average over rows and dimensions, with ``positive`` in place of the diagonal of ``values``."""
+        values = values.clone()
+        values.diagonal().copy_(positive)
+        logs = [torch.log_softmax(values, d) for d in dims]
+        ctx.save_for_backward(*logs)
+        return reduce(torch.add, [log.diagonal() for log in logs]).mean() / -len(dims)
+
+    @staticmethod
+    @first_order
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        """Weigh the softmaxes, less one for each match."""
+        first, *more = ctx.saved_tensors
+        each = grad / ((1 + len(more)) * len(first))
+        over = reduce(torch.Tensor.add_, [log.exp() for log in more], first.exp()).mul_(each)
+        own = over.diagonal() - (1 + len(more)) * each
+        over.diagonal().zero_()
+        return over, own, None
+
+
 class Partitions(torch.autograd.Function):
-    """Log-sum-exp (and sum, zeros unless asked for) of logits per query (dim 1), per candidate (dim 0), or both."""
+    """Log-sum-exp (and then, if asked for, sum) of logits per query (dim 1), per candidate (dim 0), or both."""
 
     # One pass over fresh memory per direction: on (B, N) tensors memory costs more than arithmetic.
 
@@ -92,12 +117,7 @@ class Partitions(torch.autograd.Function):
             values.diagonal(offset).copy_(diagonal)
         ctx.offset, ctx.dims, ctx.totals = offset, dims, totals
         ctx.has_diagonal = diagonal is not None and diagonal.numel() > 0
-        sums = [
-            (values if kept is None else torch.where(kept, values, 0.0)).sum(d)
-            if totals
-            else values.new_zeros(values.shape[1 - d])
-            for d in dims
-        ]
+        sums = [(values if kept is None else torch.where(kept, values, 0.0)).sum(d) for d in dims if totals]
         if kept is not None:
             values.masked_fill_(~kept, EMPTY)
         lses, saved = [], []

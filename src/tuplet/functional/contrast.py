@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -15,6 +15,7 @@ from tuplet.functional._blocks import (
     Logits,
     Partitions,
     Positives,
+    Whole,
     cut,
     in_blocks,
     pair_mask,
@@ -80,6 +81,10 @@ def contrast(
     n = len(positive)
     size, everything = size_of_block(block_size, n), slice(0, n)
     alike = pair_mask(valid, group, same=True) if positives == "group" and group is not None else None
+    plain = keep is None and valid is None and group is None and counted is None and include_positive and not label_smoothing
+    if plain and rows == everything and (size is None or size >= n):
+        loss: Tensor = Whole.apply(logits(rows, everything), positive, (1, 0) if both else (1,))
+        return loss
     given = keep is not None
     if keep is None:
         keep = pair_mask(valid, None if alike is not None and include_positive else group)
@@ -97,7 +102,7 @@ def contrast(
     own_positive, losses = cut(positive, rows), []
     for sums in directions:
         pull = own_positive if alike is None else (own_positive + sums.matched) / (1 + sums.matches)
-        per_row = sums.lse - (1 - label_smoothing) * pull
+        per_row = sums.lse - ((1 - label_smoothing) * pull if label_smoothing else pull)
         if label_smoothing:
             per_row = per_row - label_smoothing * sums.total / sums.size.clamp_min(1)
         if valid is None and keep is None and counted is None and (include_positive or n > 1):
@@ -112,13 +117,13 @@ def contrast(
 
 
 class _Sums(NamedTuple):
-    """Per query: the log-sum-exp of its logits, their plain sum and number, and those of its further positives."""
+    """Per query: the log-sum-exp of its logits, their plain sum and number, those of its further positives; None: not asked."""
 
     lse: Tensor
-    total: Tensor
-    size: Tensor
-    matched: Tensor
-    matches: Tensor
+    total: Any = None
+    size: Any = None
+    matched: Any = None
+    matches: Any = None
 
 
 class _Table(NamedTuple):
@@ -152,15 +157,17 @@ class _Table(NamedTuple):
             further.diagonal(offset)[: len(own_values)] = False
         out = []
         for i, d in enumerate(dims):
-            lse, total = found[i], found[len(dims) + i]
-            size = values.new_full(lse.shape, values.shape[d]) if kept is None else kept.sum(d)
-            if kept is None and not self.include_positive:
-                first = queries.start if d == 1 else candidates.start
-                size[own.start - first : own.stop - first] -= 1
-            matched = matches = torch.zeros_like(lse)
+            sums = _Sums(found[i], found[len(dims) + i] if self.smoothed else None)
+            if self.smoothed or not self.include_positive:
+                size = values.new_full(sums.lse.shape, values.shape[d]) if kept is None else kept.sum(d)
+                if kept is None and not self.include_positive:
+                    first = queries.start if d == 1 else candidates.start
+                    size[own.start - first : own.stop - first] -= 1
+                sums = sums._replace(size=size)
             if further is not None:
-                matched, matches = torch.where(further, values, 0.0).sum(d), further.sum(d) + matches
-            out.append(_Sums(lse, total, size, matched, matches))
+                matched, matches = torch.where(further, values, 0.0).sum(d), further.sum(d).to(values.dtype)
+                sums = sums._replace(matched=matched, matches=matches)
+            out.append(sums)
         return tuple(out)
 
 
@@ -168,8 +175,8 @@ def _joined(parts: tuple[_Sums, ...], dim: int) -> _Sums:
     """Join the sums of blocks of queries: queries are laid end to end, candidates' sums are added."""
     lse, *others = zip(*parts, strict=True)
     if dim == 1:
-        return _Sums(torch.cat(lse), *map(torch.cat, others))
-    return _Sums(torch.stack(lse).logsumexp(0), *(torch.stack(some).sum(0) for some in others))
+        return _Sums(torch.cat(lse), *(None if some[0] is None else torch.cat(some) for some in others))
+    return _Sums(torch.stack(lse).logsumexp(0), *(None if s[0] is None else torch.stack(s).sum(0) for s in others))
 
 
 def _with_negative(valid: Tensor, group: Tensor | None) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -30,7 +31,17 @@ def unit(z: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
         tensor([[0.6000, 0.8000],
                 [0.0000, 0.0000]])
     """
-    rows: Tensor = _Unit.apply(z)
+    flat = z.detach()
+    flat = flat.float() if z.dtype in (torch.float16, torch.bfloat16) else flat
+    norm = torch.linalg.vector_norm(flat, dim=-1, keepdim=True)
+    near, limits = max(1e-6, torch.finfo(z.dtype).eps / 2), torch.finfo(flat.dtype)
+    low, high = 0.0, math.inf  # unknown under torch.compile
+    if not torch.compiler.is_compiling() and norm.numel():
+        low, high = torch.stack(torch.aminmax(norm)).tolist()  # one wait
+    if low - 1 >= -near and high - 1 <= near:
+        return z
+    short, long = limits.tiny**0.5 * 2**12, limits.max**0.5 / 2**12  # between them squares are exact enough
+    rows: Tensor = _Unit.apply(z, norm, near, None if short <= low and high <= long else (short, long))
     return rows
 
 
@@ -38,34 +49,34 @@ class _Unit(torch.autograd.Function):
     r"""Rows over their length, where that is neither 0 nor 1: :math:`dz = (g - (g \cdot u)\, u) / |z|`."""
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor) -> Tensor:
+    def forward(ctx: Any, z: Tensor, norm: Tensor, near: float, limits: tuple[float, float] | None) -> Tensor:
         wide = z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
-        limits = torch.finfo(wide.dtype)
-        short, long = limits.tiny**0.5 * 2**12, limits.max**0.5 / 2**12  # between them squares are exact enough
-        norm = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
-        as_is = ((norm - 1).abs() <= max(1e-6, torch.finfo(z.dtype).eps / 2)) | (norm == 0)
-        usual = (norm >= short) & (norm <= long)
-        if torch.compiler.is_compiling() or not bool(usual.all()):
+        as_is = (norm - 1).abs() <= near
+        if limits is None:
+            divisor = torch.where(as_is, 1.0, norm)
+            scale = divisor.reciprocal()
+        else:
+            as_is = as_is | (norm == 0)
+            usual = (norm >= limits[0]) & (norm <= limits[1])
             peak = wide.abs().amax(dim=-1, keepdim=True) if wide.shape[-1] else norm
             peak = torch.where(usual | (peak == 0), 1.0, peak)
             as_is &= usual | (norm == 0) & (peak == 1)
             wide = wide / peak
             norm = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
-            scale = torch.where(as_is, 1.0, (1 / norm / peak).clamp_max(1 / short))
-        else:
-            scale = torch.where(as_is, 1.0, 1 / norm)
-        out = wide / torch.where(as_is, 1.0, norm)
+            scale = torch.where(as_is, 1.0, (1 / norm / peak).clamp_max(1 / limits[0]))
+            divisor = torch.where(as_is, 1.0, norm)
+        out = wide / divisor
         ctx.save_for_backward(out, scale, as_is)
         return out.to(z.dtype)
 
     @staticmethod
     @first_order
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         out, scale, as_is = ctx.saved_tensors
         wide = grad.to(out.dtype)
         along = torch.where(as_is, 0.0, torch.linalg.vecdot(wide, out)[..., None])
         over = torch.addcmul(wide, along, out, value=-1).mul_(scale)
-        if over.dtype == grad.dtype:
-            return over
-        largest = torch.finfo(grad.dtype).max
-        return over.clamp(-largest, largest).to(grad.dtype)
+        if over.dtype != grad.dtype:
+            largest = torch.finfo(grad.dtype).max
+            over = over.clamp(-largest, largest).to(grad.dtype)
+        return over, None, None, None

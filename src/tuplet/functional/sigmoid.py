@@ -49,10 +49,9 @@ def sigmoid_contrast(
 
     def block(queries: slice) -> Tensor:
         values = logits(queries, everything)
-        yes = torch.zeros_like(values, dtype=torch.bool) if alike is None else alike(queries, everything)
-        yes.diagonal(queries.start).fill_(True)
-        values = values.diagonal_scatter(cut(positive, queries), queries.start)
-        losses = F.softplus(torch.where(yes, -values, values))
+        if alike is not None:
+            values = torch.where(alike(queries, everything), -values, values)
+        losses = F.softplus(values.diagonal_scatter(-cut(positive, queries), queries.start))
         if keep is not None:
             kept = keep(queries, everything)
             own = kept.diagonal(queries.start)
@@ -60,7 +59,8 @@ def sigmoid_contrast(
             losses = torch.where(kept, losses, 0.0)
         return losses.sum(dim=1)
 
-    per_row = torch.cat(in_blocks(block, rows, step))
+    first, *more = in_blocks(block, rows, step)
+    per_row = torch.cat([first, *more]) if more else first
     if valid is None:
         return per_row.mean()
     world = n / (rows.stop - rows.start)

@@ -42,11 +42,15 @@ def over_pairs(
     weights: Weights | None = None,
 ) -> Tensor:
     """Reduce a loss over pairs of modalities, leaving out pairs that no row has both of."""
-    valid = [rows_with(emb, pair) for pair in pairs]
+    everywhere = rows_with(emb, list(dict.fromkeys(name for pair in pairs for name in pair))) is None
+    valid = [None if everywhere else rows_with(emb, pair) for pair in pairs]
     shares = [weight_of(weights, a, b) for a, b in pairs]
-    losses = torch.stack([w * pair_loss(emb, a, b, v) for w, (a, b), v in zip(shares, pairs, valid, strict=True)])
+    each = [pair_loss(emb, a, b, v) for (a, b), v in zip(pairs, valid, strict=True)]
+    losses = torch.stack([x if w == 1 else w * x for w, x in zip(shares, each, strict=True)])
     if reduction == "sum":
         return losses.sum()
+    if everywhere:
+        return losses.sum() / (sum(shares) or 1.0)
     empty = [~v.any() * w for v, w in zip(valid, shares, strict=True) if v is not None]
     left = sum(shares) - sum(empty, losses.new_zeros(()))
     return losses.sum() / torch.where(left > 0, left, 1.0)

@@ -68,7 +68,9 @@ class Objective(nn.Module, ABC):
     def forward(self, emb: Embeddings) -> Loss:
         """Return the loss of the rows this process owns."""
         terms = self.split(emb)
-        return Loss(torch.stack(list(terms.values())).sum(), {k: v.detach() for k, v in terms.items()})
+        first, *more = terms.values()
+        total = torch.stack([first, *more]).sum() if more else first
+        return Loss(total, {k: v.detach() for k, v in terms.items()})
 
     def split(self, emb: Embeddings) -> dict[str, Tensor]:
         """Return the terms of the loss, to be differentiated apart."""
