@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import Any
 
 from tuplet.data.arrays import from_arrays, from_columns
+from tuplet.data.files import Pictures, Sounds
 from tuplet.data.pairs import Pairs, draw_pairs, pair_parts
 from tuplet.data.pictures import show
 from tuplet.data.preprocessing import Modality, Preprocessing
@@ -16,9 +17,11 @@ from tuplet.data.views import batches, hide, ungroup
 __all__ = [
     "Modality",
     "Pairs",
+    "Pictures",
     "Preprocessing",
     "Provenance",
     "Rows",
+    "Sounds",
     "Source",
     "Split",
     "Table",
