@@ -33,8 +33,9 @@ class Run:
     Attributes:
         model: the trained model, in evaluation mode.
         objective: the objective, with its own parameters trained if it has any.
-        history: one dict per epoch: epoch, step, lr, loss, every term, val (validation loss), seconds, and what
-            `tuplet.train._monitor.monitor` sees in the last batch: ``space/..``, ``force/..``, ``together/..``, ``weight/..``.
+        history: one dict per epoch: epoch, step, lr, loss, every term, val (validation loss), seconds, those of them
+            that steps ``waited`` for rows, and what `tuplet.train._monitor.monitor` sees in the last batch: ``space/..``,
+            ``force/..``, ``together/..``, ``weight/..``.
         steps: optimiser steps that were taken, those of the call that this one resumed included.
         seconds: wall time of this call (a resumed run counts from where it resumed).
         out: folder of the log, the checkpoint and the model, if any.
