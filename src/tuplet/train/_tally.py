@@ -59,4 +59,6 @@ class Tally:
         return {k: float(v) for k, v in self.sums.items()}
 
     def _number(self, value: Tensor | float) -> Tensor:
-        return torch.as_tensor(value, device=self.device).detach().to(self.dtype)
+        if isinstance(value, Tensor):
+            return value.detach().to(self.device, self.dtype)
+        return torch.tensor(value, device=self.device, dtype=self.dtype)  # not by float32, as a tensor would be made
