@@ -22,6 +22,7 @@ from tuplet.objectives import Pairwise, Temperature
 from tuplet.train import _checkpoint as checkpoint
 from tuplet.train._step import plain_step
 from tuplet.train._stream import Stream
+from tuplet.train._tally import Tally
 
 CONFIG = partial(TrainConfig, epochs=2, batch_size=12)
 
@@ -167,3 +168,9 @@ def test_training_itself_reads_no_number_in_a_step():
         plain_step(model(), Pairwise(tau=0.1), batch)
     alone = Reads.found  # of model and objective
     assert reads(60) - reads(24) == 3 * alone
+
+
+def test_sums_are_taken_up_to_the_last_digit():
+    tally = Tally(torch.device("cpu"))
+    tally.begin({"loss": 1 / 3})
+    assert tally.read() == {"loss": 1 / 3}
