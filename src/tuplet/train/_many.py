@@ -185,7 +185,9 @@ def _side_by_side(module: nn.Module, weights: Mapping[str, Tensor], x: Tensor, a
     if isinstance(module, nn.Linear):
         return torch.baddbmm(own["bias"][:, None], x, own["weight"].mT)
     if isinstance(module, nn.LayerNorm):
-        return torch.addcmul(own["bias"][:, None], F.layer_norm(x, x.shape[2:], eps=module.eps), own["weight"][:, None])
+        width = x.shape[2:]  # with weights, be they 1, its kernel is the fast one
+        scaled = F.layer_norm(x, width, x.new_ones(width), x.new_zeros(width), module.eps)
+        return torch.addcmul(own["bias"][:, None], scaled, own["weight"][:, None])
     if not own:
         return cast(Tensor, module(x))  # of each number alone
     if not any(isinstance(m, nn.RNNBase) for m in module.modules()):
