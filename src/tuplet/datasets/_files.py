@@ -87,7 +87,7 @@ def packaged(root: Path | None, package: str, version: str, member: str) -> byte
     for place in (root, root / name, root / member, root / package / member):
         if place.name == name and place.is_file():
             return contents(place, "copy it again")
-    raise InputError(f"root {root} has no {name}; give that file, or the wheel of {package} {version}")
+    raise InputError(f"root {root} has no {name}; give its folder, or the wheel of {package} {version}")
 
 
 def refuse_copy(seen: dict[str, object], where: object, arrays: Iterable[NDArray[Any]]) -> None:

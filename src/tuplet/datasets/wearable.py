@@ -112,7 +112,7 @@ def load(
     Example:
         >>> load(Path("nowhere"))
         Traceback (most recent call last):
-        tuplet.types.InputError: root nowhere has no watch_dataset.npy; give that file, or the wheel of seglearn 1.2.5
+        tuplet.types.InputError: root nowhere has no watch_dataset.npy; give its folder, or the wheel of seglearn 1.2.5
     """
     root = None if root is None else Path(root)
     one_of("side", side, ("both", *SIDES))

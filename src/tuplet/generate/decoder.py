@@ -106,7 +106,7 @@ class Decoder(nn.Module):
             z: ``(B, D)``; brought to unit length.
             style: of all, or ``(B,)``.
             guidance: 1 for what the vector holds, more for cleaner pictures.
-            steps: Euler steps from noise to picture.
+            steps: Euler steps from noise to picture; like the seed of no effect without a network.
             seed: of the noise, which is drawn row by row: the first row does not depend on how many follow.
 
         Returns:

@@ -23,7 +23,7 @@ class Tally:
         self.bad = torch.zeros((), device=device)
         """1 from the first step on at which loss or gradient was not finite; optimisers on a device skip steps then."""
         self.step = torch.zeros((), device=device, dtype=torch.int64)
-        self.norm = torch.zeros((), device=device)
+        self.norm, self.loss = torch.zeros(2, device=device)
 
     def begin(self, sums: Mapping[str, float] | None = None) -> None:
         """Start an epoch, or take it up where another call left it."""
@@ -41,6 +41,7 @@ class Tally:
         first = bad & (self.bad == 0)
         self.step = torch.where(first, step, self.step)
         self.norm = torch.where(first, norm, self.norm)
+        self.loss = torch.where(first, loss.total.detach(), self.loss)
         self.bad = torch.maximum(self.bad, bad.to(self.bad.dtype))
 
     def check(self) -> None:
@@ -48,10 +49,10 @@ class Tally:
         if not float(self.bad):
             return
         fix, step = "lower lr or raise tau. The last checkpoint is kept", int(self.step)
-        sums = self.read()
-        if not math.isfinite(sums["loss"]):
-            terms = [k for k, v in sums.items() if k != "loss" and not math.isfinite(v)]
-            raise InputError(f"the loss is {sums['loss']} at step {step} (terms: {', '.join(terms)}); {fix}")
+        loss = float(self.loss)
+        if not math.isfinite(loss):
+            terms = [k for k, v in self.read().items() if k != "loss" and not math.isfinite(v)]
+            raise InputError(f"the loss is {loss} at step {step} (terms: {', '.join(terms)}); {fix}")
         raise InputError(f"the gradient has norm {float(self.norm)} at step {step} though the loss is finite; {fix}")
 
     def read(self) -> dict[str, float]:
