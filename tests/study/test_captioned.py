@@ -44,7 +44,7 @@ def test_captions_ask_and_items_answer_once(tmp_path, monkeypatch, capsys):
     assert main(["bench", "uni-align", "--root", str(tmp_path / "set"), "--out", str(tmp_path / "out")]) == 2
     assert "needs tower; name it, as in --tower DIR" in capsys.readouterr().err
     assert main(["bench", "quickstart", "--tower", str(tower), "--out", str(tmp_path / "out")]) == 2
-    assert "takes no tower" in capsys.readouterr().err
+    assert "quickstart has no such choice" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
     (tmp_path / "set/test.json").unlink()
     (tmp_path / "set/video.npz").unlink()

@@ -80,7 +80,8 @@ def bench(command: Bench) -> None:
         raise InputError(f"fresh is not for this comparison; give {command.suite} another --out instead")
     if command.suite in ready and command.suite != "quickstart" and command.start is not None:
         raise InputError(f"start is {command.start!r}, but {command.suite} has its own; leave it out")
-    run, taken = STUDIES.get(command.suite, (None, ("only", "preset", "root", "tower")))
+    tower = ("tower",) if command.suite not in ready or command.suite == "uni-align" else ()
+    run, taken = STUDIES.get(command.suite, (None, ("only", "preset", "root", *tower)))
     for name in ("only", "preset", "root", "tower"):
         if getattr(command, name) and name not in taken:
             shown = getattr(command, name)
@@ -91,8 +92,8 @@ def bench(command: Bench) -> None:
         return
     if command.suite in ready:
         start = None if command.start == "random" else command.start
-        tower = Path(command.tower[0]).resolve() if command.tower else None
-        given = (("root", command.root), ("tower", tower), ("preset", command.preset), ("start", start))
+        where = Path(command.tower[0]).resolve() if command.tower else None
+        given = (("root", command.root), ("tower", where), ("preset", command.preset), ("start", start))
         options = {k: str(v) for k, v in given if v is not None}
         suite = load_suite(SUITES[command.suite] + ("?" + urlencode(options) if options else ""))
         out = command.out or Path("runs") / command.suite
