@@ -53,7 +53,7 @@ def test_a_file_becomes_a_model_numbers_and_vectors(here, capsys):
     assert "R@1, mean cosine" in card
     assert "chance" in card
     assert ran("embed", "run", "my.npz", "--out", "emb.npz", "--batch-size", 64) == 0
-    table, raw = loaded("emb.npz"), np.load("my.npz")
+    table, raw = loaded("emb.npz"), dict(np.load("my.npz"))
     z = tuplet.load("run").encode({"force": raw["force"]}, batch_size=64)["force"]
     own = table["modality"] == "force"
     assert np.array_equal(table["vector"][own], z)
@@ -146,7 +146,7 @@ def test_parquet_holds_the_same_table(here, capsys):
 
 
 def test_training_on_shuffled_rows_says_what_to_check(here, capsys):
-    raw = np.load("my.npz")
+    raw = dict(np.load("my.npz"))
     np.savez("bad.npz", force=raw["force"], sound=np.random.default_rng(1).permutation(raw["sound"]))
     assert ran("train", "bad.npz", "--out", "bad", "--epochs", 5) == 0
     text = capsys.readouterr().out
@@ -222,7 +222,7 @@ def test_encoders_begin_as_the_closed_form_where_the_data_allow_it(here, capsys)
 
 
 def test_data_without_a_closed_form_say_so_and_begin_at_random(here, capsys):
-    x = np.load("my.npz")
+    x = dict(np.load("my.npz"))
     np.savez("still.npz", force=x["force"], sound=x["sound"], still=np.ones((100, 2), "f4"))
     assert ran("train", "still.npz", "--epochs", 1, "--out", "run") == 0
     (line,) = [t for t in capsys.readouterr().out.splitlines() if t.startswith("Encoders begin at random")]
@@ -283,7 +283,7 @@ def test_wrong_arguments_leave_nothing_behind(here, capsys):
 
 def test_rows_that_nothing_pairs_are_refused(here, capsys):
     odd = np.arange(100)[:, None] % 2 == 1
-    x = np.load("my.npz")
+    x = dict(np.load("my.npz"))
     np.savez("apart.npz", force=np.where(odd, x["force"], np.nan), sound=np.where(odd, np.nan, x["sound"]))
     assert ran("train", "apart.npz", "--out", "run") == 2
     assert "nothing to align" in capsys.readouterr().err

@@ -115,7 +115,8 @@ def test_damaged_checkpoints_are_one_line(made, capsys):
             refused((key, value))
         without = {k: v for k, v in state.items() if k != key}
         save_file(tensors, file, {"tuplet": json.dumps(without)})
-        refused(key)
+        if key != "rows_per_step":  # older checkpoints lack it
+            refused(key)
     entry = copy.deepcopy(state)
     entry["history"][0]["loss"] = "x"
     write(tensors, entry)

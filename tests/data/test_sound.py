@@ -91,7 +91,7 @@ def test_faults_name_the_file(folder, capsys):
     assert main(["embed", "run", "my.csv", "--out", "a.npz"]) == 0
     (folder / "few.csv").write_text(table(8))  # shorter sounds than the longest of the training
     assert main(["embed", "run", "few.csv", "--out", "b.npz"]) == 0
-    one, two = (np.load(f"{k}.npz") for k in "ab")
+    one, two = (dict(np.load(f"{k}.npz")) for k in "ab")
     take = np.isin(one["id"], np.arange(8))
     np.testing.assert_allclose(one["vector"][take], two["vector"], atol=1e-5)
     capsys.readouterr()

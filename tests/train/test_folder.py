@@ -60,7 +60,7 @@ def test_raw_rows_give_the_same_bits_in_another_process(trained, tmp_path):
     process = started(encoded, out, tmp_path / "raw.npz", tmp_path / "z.npz")  # its hashes have a seed of their own
     process.join(120)
     assert process.exitcode == 0
-    there = np.load(tmp_path / "z.npz")
+    there = dict(np.load(tmp_path / "z.npz"))
     for k in raw:
         assert np.array_equal(here[k], there[k]), k
         norms = np.linalg.norm(here[k], axis=1)
