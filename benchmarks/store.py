@@ -60,18 +60,18 @@ def measured(call: Callable[..., object], *arguments: object) -> tuple[float, fl
     return seconds, max(max(seen) - before, 0) / 1e6
 
 
-def near(rows: int) -> Iterator[dict[str, np.ndarray]]:
-    """Yield items whose vectors are one random vector and noise per modality, a block at a time."""
-    for shared, *own in zip(*(blocks(rows, seed) for seed in range(1 + len(NAMES))), strict=True):
-        mixed = {k: shared + 0.7 * z for k, z in zip(NAMES, own, strict=True)}
-        yield {k: z / np.linalg.norm(z, axis=1, keepdims=True) for k, z in mixed.items()}
+def near(rows: int, name: str) -> Iterator[np.ndarray]:
+    """Yield the vectors of a modality, one random vector of the item and noise of its own, a block at a time."""
+    for shared, own in zip(blocks(rows, 0), blocks(rows, 1 + NAMES.index(name)), strict=True):
+        mixed = shared + 0.7 * own
+        yield mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
 
 
 def two_stages(names: tuple[str, ...], rows: int) -> None:
     """Measure what a search through a graph finds of the exact first 10 and of the truth, and what it and the graph cost."""
     with tempfile.TemporaryDirectory() as folder:
         file, graph = Path(folder, "near.safetensors"), Path(folder, "graph")
-        columns = {f"z.{k}": (block[k] for block in near(rows)) for k in NAMES} | {"id": np.arange(rows)}
+        columns = {f"z.{k}": near(rows, k) for k in NAMES} | {"id": np.arange(rows)}
         write_table(file, columns | {f"present.{k}": np.ones(rows, np.bool_) for k in NAMES})
         own = np.linspace(0, rows - 1, QUERIES).astype(np.int64)
         query = {"a": torch.from_numpy(np.array(Table.open(file).columns["z.a"][own]))}
