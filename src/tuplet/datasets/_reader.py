@@ -68,6 +68,13 @@ def opened(root: Path, about: Mapping[str, str], needed: Needed, read: Callable[
     return Content(dict(table.columns), {**table.about, **about}, table.sha256)  # the file's own words may be damaged
 
 
+def whole(root: str | Path | None, about: Mapping[str, str], needed: Needed, read: Callable[[Path | None], Content]) -> Content:
+    """Read a small set likewise, or what is installed: the columns that are needed, in memory, and their checksum."""
+    content = read(None) if root is None else opened(Path(root), about, needed, read)
+    columns = {k: np.asarray(content.columns[k]) for k in needed}
+    return content._replace(columns=columns, checksum=checksum(*columns.values()))
+
+
 def converted(file: Path, name: str, needed: Needed) -> Table:
     """Open a converted file and check that it holds what the reader needs."""
     table = Table.open(file)

