@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.test_processes import alive, gone
-from tuplet.cli import main
+from tuplet.cli import _Stop, main
 from tuplet.cli.commands import NAMES
 from tuplet.cli.terminal import internal, one_line, out_of_memory
 
@@ -207,3 +207,20 @@ def test_signals_end_a_command_and_its_workers(words, waits, tmp_path):
         assert process.pid in members
         assert gone(members), [p for p in members if alive(p)]
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_signal_that_breaks_into_a_line_is_said_all_the_same(capsys, monkeypatch):
+    """Python refuses to print while it prints; the line is said once that is over."""
+    stop, refusals = _Stop(), [RuntimeError("reentrant call inside <_io.BufferedWriter>")]
+    stop.signal, plain = signal.SIGTERM, sys.stderr.write
+
+    def write(text):
+        if refusals:
+            raise refusals.pop()
+        return plain(text)
+
+    monkeypatch.setattr(sys.stderr, "write", write)
+    with pytest.raises(RuntimeError, match="reentrant"):
+        stop.said()
+    assert [stop.said(), stop.said()] == [143, 143]
+    assert capsys.readouterr().err == "tuplet: stopped; run the same command again to continue\n"

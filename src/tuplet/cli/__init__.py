@@ -74,8 +74,8 @@ class _Stop:
     def said(self) -> int:
         """Say that a signal ended the command, if one did, however far the command went after it."""
         if self.signal and not self.told:
-            self.told = True
             _end("stopped; run the same command again to continue", 0)
+            self.told = True  # only now: what a signal breaks into may be a line that is being printed
         return self.signal and 128 + self.signal
 
     def leave(self) -> NoReturn:
