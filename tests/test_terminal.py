@@ -1,11 +1,13 @@
 """The command line in places and ways that nobody plans for: encodings, closed pipes, signals, sizes, no home."""
 
+import io
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import numpy as np
@@ -209,8 +211,8 @@ def test_signals_end_a_command_and_its_workers(words, waits, tmp_path):
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_a_signal_that_breaks_into_a_line_is_said_all_the_same(capsys, monkeypatch):
-    """Python refuses to print while it prints; the line is said once that is over."""
+def test_a_signal_is_said_also_where_it_breaks_into_a_line_or_stderr_is_held_back(capsys, monkeypatch):
+    """Python refuses to print while it prints: the line is said once that is over. Parsing collects stderr."""
     stop, refusals = _Stop(), [RuntimeError("reentrant call inside <_io.BufferedWriter>")]
     stop.signal, plain = signal.SIGTERM, sys.stderr.write
 
@@ -222,5 +224,7 @@ def test_a_signal_that_breaks_into_a_line_is_said_all_the_same(capsys, monkeypat
     monkeypatch.setattr(sys.stderr, "write", write)
     with pytest.raises(RuntimeError, match="reentrant"):
         stop.said()
-    assert [stop.said(), stop.said()] == [143, 143]
+    with redirect_stderr(io.StringIO()) as held:
+        assert [stop.said(), stop.said()] == [143, 143]
+    assert held.getvalue() == ""
     assert capsys.readouterr().err == "tuplet: stopped; run the same command again to continue\n"

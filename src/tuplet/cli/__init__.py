@@ -12,7 +12,7 @@ import threading
 import time
 from contextlib import suppress
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,7 +37,7 @@ class _Stop:
     """What a signal asks for: the first one unwinds, the second one ends at once."""
 
     def __init__(self) -> None:
-        self.signal, self.told = 0, False
+        self.signal, self.told, self.stderr = 0, False, sys.stderr  # what parses a line holds stderr back for a while
 
     def listen(self) -> dict[int, Any]:
         """Answer Ctrl-C and SIGTERM; return what answered before."""
@@ -74,7 +74,7 @@ class _Stop:
     def said(self) -> int:
         """Say that a signal ended the command, if one did, however far the command went after it."""
         if self.signal and not self.told:
-            _end("stopped; run the same command again to continue", 0)
+            _end("stopped; run the same command again to continue", 0, self.stderr)
             self.told = True  # only now: what a signal breaks into may be a line that is being printed
         return self.signal and 128 + self.signal
 
@@ -137,6 +137,6 @@ def _run(arguments: list[str]) -> int:
     return 0
 
 
-def _end(text: str, code: int) -> int:
-    print(f"tuplet: {text}", file=sys.stderr, flush=True)
+def _end(text: str, code: int, file: TextIO | None = None) -> int:
+    print(f"tuplet: {text}", file=file or sys.stderr, flush=True)
     return code
