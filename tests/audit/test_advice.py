@@ -1,14 +1,16 @@
 """The curve against a joint normal written out, and what follows from curves."""
 
 from dataclasses import replace
+from itertools import product
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.stats import chi2, multivariate_normal, norm
 
 from tuplet.audit import Pilot, advise, gain_curve, pilot
 from tuplet.audit._words import WORDS, answer, conclusion
-from tuplet.audit.advice import FEW, GRID, SPREAD, WARP, Curve, judge, unpaired
+from tuplet.audit.advice import FEW, GRID, PARTS, SPREADS, WARP, Curve, judge, unpaired
 from tuplet.audit.run import Audit, PairAudit
 from tuplet.data import from_arrays
 from tuplet.information import PID
@@ -33,18 +35,24 @@ def tried(gain, deviation, rows=400, score=0.5, chance=0.25):
     )
 
 
-def test_curve_is_the_conditional_of_a_joint_normal():
+@pytest.mark.parametrize("freedom", [None, 3.0])
+def test_curve_is_a_mixture_of_conditionals_of_joint_normals(freedom):
     gain, noise = np.array([0.0, 1.0, 2.0, 1.5, -1.0]), np.diag([0.0, 0.4, 0.4, 0.9, 0.9])
-    at = np.concatenate([GRID, STRENGTHS])
-    t = np.log(1 + at / WARP)
-    joint = SPREAD**2 * np.minimum.outer(t, t)
-    n = len(GRID)
-    seen = joint[n:, n:] + noise + np.diag([0.0, *[1e-4] * 4])  # 0 at strength 0 is known exactly
-    weights = joint[:n, n:] @ np.linalg.pinv(seen)
-    curve = gain_curve(gain, noise, STRENGTHS)
-    np.testing.assert_allclose(curve.mean, weights @ gain, atol=1e-6)
-    deviation = np.sqrt(np.clip(np.diag(joint[:n, :n] - weights @ joint[n:, :n]), 0, None))
-    np.testing.assert_allclose((np.array(curve.high) - curve.low)[1:] / 2.5631, deviation[1:], rtol=0.06)
+    t, n = np.log(1 + np.concatenate([GRID, STRENGTHS]) / WARP), len(GRID)
+    sizes = [1.0] if freedom is None else freedom / chi2.ppf((np.arange(PARTS) + 0.5) / PARTS, freedom)
+    likely, means, deviations = [], [], []
+    for spread, size in product(SPREADS, sizes):
+        joint = spread**2 * np.minimum.outer(t, t)
+        seen = joint[n:, n:] + size * noise + np.diag([0.0, *[1e-4] * 4])  # 0 at strength 0 is known exactly
+        weights = joint[:n, n:] @ np.linalg.pinv(seen)
+        likely.append(multivariate_normal(cov=seen[1:, 1:]).pdf(gain[1:]))
+        means.append(weights @ gain)
+        deviations.append(np.sqrt(np.clip(np.diag(joint[:n, :n] - weights @ joint[n:, :n]), 0, None)))
+    curve, likely = gain_curve(gain, noise, STRENGTHS, freedom), np.array(likely) / sum(likely)
+    np.testing.assert_allclose(curve.mean, likely @ means, atol=1e-6)
+    for edge, share in ((curve.low, 0.1), (curve.high, 0.9)):
+        below = norm.cdf((np.array(edge)[1:] - np.array(means)[:, 1:]) / np.array(deviations)[:, 1:])
+        np.testing.assert_allclose(likely @ below, share, atol=0.02)
 
 
 def test_noise_draws_the_curve_to_zero():

@@ -5,9 +5,10 @@ import sys
 import numpy as np
 import pytest
 import torch
+from scipy.special import stdtrit
 
 from tuplet import InputError
-from tuplet.audit.pilots import Pilots, _covariance, pilot
+from tuplet.audit.pilots import Pilots, crossed, pilot
 from tuplet.data import from_arrays
 from tuplet.model.embedding import embed
 from tuplet.simulators import blocks
@@ -55,7 +56,11 @@ def test_groups_are_the_unit_of_noise():
     ids = source.group[source.split.val].numpy()
     means = np.array([change[:, ids == g].mean() for g in np.unique(ids)])  # groups are of one size
     assert (found.rows, found.groups) == (len(ids), len(means))
-    expected = means.var(ddof=1) / len(means) + change.mean(axis=1).var(ddof=1) / 2
+    table = np.stack([change[:, ids == g].mean(axis=1) for g in np.unique(ids)], axis=1)  # (seeds, groups)
+    squares = 2 * means.var(ddof=1), len(means) * table.mean(axis=1).var(ddof=1)
+    rest = ((table - means - table.mean(axis=1, keepdims=True) + table.mean()) ** 2).sum() / (len(means) - 1)
+    drawn = (squares[0] * (1 + len(ids) / len(source.train)) + max(squares[1] - rest, 0)) / table.size
+    expected = drawn + (50 / len(ids)) ** 2
     assert found.covariance[1][1] == pytest.approx(expected, rel=1e-4)
     trained = [(run.task, embed(run.model, source.train)) for run in runs[:2]]  # at strength 0
     right = [float((task.predict(e)["a"].argmax(1) == e.target["label"]).float().mean()) for task, e in trained]
@@ -79,14 +84,26 @@ def test_at_most_some_rows_are_trained_on_and_judged_by(monkeypatch):
     assert (len(train), len(held), of.config.epochs) == (40, 40, 2)
 
 
-@pytest.mark.parametrize("n", [3, 200])
-def test_covariance_of_the_mean(n):
-    samples = np.random.default_rng(0).normal(size=(2, n)) * [[1.0], [3.0]] + [[5.0], [0.0]]
-    samples[1] += samples[0]
-    expected = np.cov(samples) / n
-    if n == 3:
-        expected[0, 1] = expected[1, 0] = expected[0, 1] / 2
-    np.testing.assert_allclose(_covariance(torch.from_numpy(samples)), expected)
+def test_seeds_and_units_are_crossed():
+    """Mean squares of a two-way table written out; over many tables, the variance of the mean and a t interval's share."""
+    rng, seeds, units = np.random.default_rng(0), 3, 40
+    held, found = [], []
+    for _ in range(300):
+        own = (rng.normal(size=(2, seeds, 1)), rng.normal(size=(2, 1, units)), rng.normal(size=(2, seeds, units)))
+        table = own[0] + 2 * own[1] + 4 * own[2]
+        covariance, freedom = crossed(torch.from_numpy(table))
+        found.append(covariance[0, 0])
+        held.append(abs(table[0].mean()) < stdtrit(freedom, 0.9) * found[-1] ** 0.5)
+        squares = seeds * table[1].mean(0).var(ddof=1), units * table[1].mean(1).var(ddof=1)
+        rest = table[1] - table[1].mean(0) - table[1].mean(1, keepdims=True) + table[1].mean()
+        rest = (rest**2).sum() / (seeds - 1) / (units - 1)
+        expected = (squares[0] + max(squares[1] - rest, 0)) / seeds / units
+        assert float(covariance[1, 1]) == pytest.approx(expected)
+        assert np.linalg.eigvalsh(covariance).min() > -1e-12
+    assert np.mean(found) == pytest.approx(1 / seeds + 2**2 / units + 4**2 / seeds / units, rel=0.15)
+    assert 0.77 < np.mean(held) < 0.9
+    still, many = crossed(torch.zeros(2, seeds, units))
+    assert (still.abs().sum(), many) == (0, units - 1)
 
 
 def test_gain_is_paired_and_zero_without_alignment():

@@ -42,6 +42,7 @@ TRIED = {
     "groups": AnyOf(None, Between(int, 0)),
     "folds?": Between(int, 1),
     "bar?": AnyOf(None, float),
+    "freedom?": AnyOf(None, Between(float, 1)),
 }
 """A `tuplet.audit.Pilot` in the file."""
 _NUMBER = AnyOf(None, float)

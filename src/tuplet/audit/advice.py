@@ -2,7 +2,8 @@ r"""From a pilot to a recommendation: a smooth curve of gain over strength with 
 
 The change of accuracy :math:`f(\lambda)` since strength 0 is a Wiener process in :math:`t = \log(1 + \lambda / 0.1)`: it starts
 at zero, has mean zero and drifts the further the stronger the alignment; the pilot's measured covariance is its noise. A noisy
-pilot is so drawn towards "makes no difference", never towards a strength, and between two strengths nothing is invented.
+pilot is so drawn towards "makes no difference", never towards a strength, and between two strengths nothing is invented. How
+far it drifts, and how large the noise is where few seeds measured it, is not known: what the data say of both is weighed in.
 """
 
 from __future__ import annotations
@@ -16,14 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuplet.audit._folds import FEW, FEW_GROUPS, LEAST_GROUPS
-from tuplet.audit.pilots import Matrix, Pilot
+from tuplet.audit.pilots import Pilot
 from tuplet.information import PID
 
+Array = NDArray[np.float64]
 Verdict = Literal["helps", "hurts", "no difference", "unclear", "unpaired"]
 GRID = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
-SPREAD, WARP = 1.5, 0.1
-"""Standard deviation of the gain in points at ``t = 1``, and where ``t`` turns from linear to logarithmic. This and the
-numbers below were chosen on the tuning family of ``benchmarks/recommendation.py``."""
+SPREADS, WARP = (1.5, 4.5), 0.1
+"""Standard deviations of the gain in points at ``t = 1``, as likely as each other before anything is measured, and where ``t``
+turns from linear to logarithmic. The bounds below were chosen on the tuning family of ``benchmarks/recommendation.py``."""
+PARTS = 10
+"""Equally likely sizes of the noise, of a covariance with few degrees of freedom."""
 BAND = 0.5
 """A verdict needs an expected change of this many points."""
 SURE = 0.7
@@ -47,7 +51,7 @@ class Curve:
         high: posterior 90 % quantile.
         helps: probability that the strength with the best mean gains anything.
         hurts: probability that strength 1 loses anything.
-        same: probability that no strength up to 1 changes accuracy by `SAME` points.
+        same: probability that no strength that was tried below 1, nor 1, changes accuracy by `SAME` points.
         best: strength with the best mean.
         interval: between these the best strength lies with probability 0.8.
     """
@@ -63,13 +67,24 @@ class Curve:
     interval: tuple[float, float]
 
 
-def gain_curve(gain: Sequence[float], covariance: Sequence[Sequence[float]], strengths: Sequence[float]) -> Curve:
-    """Infer the gain at every strength from noisy measurements at some.
+def gain_curve(
+    gain: Sequence[float],
+    covariance: Sequence[Sequence[float]],
+    strengths: Sequence[float],
+    freedom: float | None = None,
+) -> Curve:
+    r"""Infer the gain at every strength from noisy measurements at some.
+
+    .. math::
+
+        f \sim \mathrm{GP}(0, s^2 \min(t, t')), \quad g = f(\lambda) + \varepsilon, \quad
+        \varepsilon \sim N(0, w \Sigma), \quad w \sim \nu / \chi^2_\nu, \quad s \sim U(\text{SPREADS})
 
     Args:
         gain: measured change since strength 0 in points, at ``strengths``.
         covariance: of these measurements.
         strengths: where; the first is 0.
+        freedom: degrees of freedom :math:`\nu` of the covariance; None: it is known.
 
     Returns:
         The `Curve` on `GRID`.
@@ -83,16 +98,22 @@ def gain_curve(gain: Sequence[float], covariance: Sequence[Sequence[float]], str
         >>> curve.helps > 0.99, curve.best >= 0.3
         (True, True)
     """
-    grid, seen = np.array(GRID), np.array(strengths)[1:]
-    noise = np.array(covariance)[1:, 1:] + 1e-4 * np.eye(len(seen))
-    gains = _kernel(grid, seen) @ np.linalg.inv(_kernel(seen, seen) + noise)
-    mean = gains @ np.array(gain)[1:]
-    spread = _kernel(grid, grid) - gains @ _kernel(seen, grid)
-    root = np.linalg.cholesky(spread + 1e-6 * np.eye(len(grid)))
-    draws = mean + np.random.default_rng(0).standard_normal((4000, len(grid))) @ root.T
+    from scipy.stats import chi2
+
+    grid, seen, noise = np.array(GRID), np.array(strengths)[1:], np.array(covariance)[1:, 1:]
+    sizes = np.ones(1) if freedom is None else freedom / chi2.ppf((np.arange(PARTS) + 0.5) / PARTS, freedom)
+    cases = [_given(np.array(gain)[1:], size * noise, grid, seen, spread) for spread in SPREADS for size in sizes]
+    evidence, means, roots = (np.array(v) for v in zip(*cases, strict=True))
+    weights = np.exp(evidence - evidence.max())
+    weights /= weights.sum()
+    mean = weights @ means
+    rng = np.random.default_rng(0)
+    which = rng.choice(len(cases), 4000, p=weights)
+    draws = means[which] + np.einsum("nij,nj->ni", roots[which], rng.standard_normal((4000, len(grid))))
     draws[:, 0] = 0.0
     best = int(mean.argmax())
-    up_to_one = np.abs(draws[:, grid <= 1]).max(axis=1)
+    tried = np.abs(grid[:, None] - np.append(seen[seen < 1], 1.0)).argmin(axis=0)
+    up_to_one = np.abs(draws[:, tried]).max(axis=1)
     low, high = np.quantile(draws, [0.1, 0.9], axis=0)
     interval = np.quantile(grid[draws.argmax(axis=1)], [0.1, 0.9], method="nearest")
     return Curve(
@@ -108,11 +129,19 @@ def gain_curve(gain: Sequence[float], covariance: Sequence[Sequence[float]], str
     )
 
 
-def _kernel(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+def _given(gain: Array, noise: Array, grid: Array, seen: Array, spread: float) -> tuple[float, Array, Array]:
+    """Log-likelihood of measured gains, and mean and root of the covariance of those on the grid."""
+    own, across, every = (spread**2 * _kernel(a, b) for a, b in ((seen, seen), (grid, seen), (grid, grid)))
+    root = np.linalg.cholesky(own + noise + 1e-4 * np.eye(len(seen)))
+    white, shares = np.linalg.solve(root, gain), np.linalg.solve(root, across.T)
+    left = np.linalg.cholesky(every - shares.T @ shares + 1e-6 * np.eye(len(grid)))
+    return float(-white @ white / 2 - np.log(np.diag(root)).sum()), shares.T @ white, left
+
+
+def _kernel(a: Array, b: Array) -> Array:
     """Covariance of a Wiener process."""
     t, u = (np.log1p(v / WARP) for v in (a, b))
-    found: NDArray[np.float64] = SPREAD**2 * np.minimum(t[:, None], u[None])
-    return found
+    return np.minimum(t[:, None], u[None])
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +203,8 @@ def advise(
         >>> advise(("a", "b"), None, None, tried).verdict
         'helps'
     """
-    curve = gain_curve(tried.gain, _widened(tried), tried.strengths)
+    freedom = tried.freedom or (tried.groups - 1 if tried.groups else None)
+    curve = gain_curve(tried.gain, tried.covariance, tried.strengths, freedom)
     verdict = judge(curve)
     evidence = [_said_by_pilot(curve, tried)]
     objective = "Pairwise(tau=0.07)"
@@ -246,16 +276,6 @@ def _bound(tried: Pilot) -> tuple[float, float, str]:
     if tried.bar is not None:
         return best, tried.bar, f"{n} {drawn}"
     return best, tried.chance + 2 * math.sqrt(tried.chance * (1 - tried.chance) / n), f"{n} {drawn}"
-
-
-def _widened(tried: Pilot) -> Matrix:
-    """Enlarge a covariance so that its 80 % intervals, and a probability of 0.9, are those of a t distribution over groups."""
-    from scipy.special import ndtri, stdtrit
-
-    if tried.groups is None:
-        return tried.covariance
-    factor = float(stdtrit(max(tried.groups - 1, 1), FIRM) / ndtri(FIRM)) ** 2
-    return [[factor * v for v in row] for row in tried.covariance]
 
 
 def _there(pid: PID, part: str) -> bool:

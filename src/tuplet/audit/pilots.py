@@ -37,6 +37,7 @@ class Pilot:
         scores: modality -> ``(strengths, seeds)`` mean outcome.
         gain: ``(strengths,)`` mean over modalities and seeds of the change since strength 0, in points (hundredths).
         covariance: ``(strengths, strengths)`` of the gain: that of rows, or of groups of rows, and that of seeds, added.
+        freedom: degrees of freedom of this covariance; None: one less than the groups, or many.
         rows: number of those rows.
         fitted: modality -> mean outcome on training rows at strength 0; far above validation, it is overfitting.
         chance: what the best constant prediction reaches on those rows: the share of the most frequent class, or 0.
@@ -59,6 +60,7 @@ class Pilot:
     groups: int | None = None
     folds: int = 1
     bar: float | None = None
+    freedom: float | None = None
 
     def __post_init__(self) -> None:
         """Check that all numbers are of the same strengths and seeds."""
@@ -168,6 +170,9 @@ class Pilots:
         if classes:
             constant.scatter_(0, y[None], 1.0)
         constant = by_unit(constant, ids, equal=folds > 1)
+        trained = sum(len(train) for train, _ in self.judging.parts) / folds
+        covariance, freedom = crossed(drawn, len(held) / trained)
+        covariance[1:, 1:] += (50 / change.shape[2]) ** 2 * torch.eye(len(drawn) - 1)  # half a row: none may have changed yet
         best = constant[constant.mean(dim=1).argmax()]
         scores = {k: by_unit(v, ids, equal=folds > 1) for k, v in outcomes.items()}
         return Pilot(
@@ -176,7 +181,8 @@ class Pilots:
             metric="accuracy" if classes else "r2",
             scores={k: tuples(v.nanmean(dim=2).tolist()) for k, v in scores.items()},
             gain=tuples(drawn.mean(dim=(1, 2)).tolist()),
-            covariance=tuples((_covariance(drawn.mean(dim=1)) + _covariance(drawn.mean(dim=2))).tolist()),
+            covariance=tuples(covariance.tolist()),
+            freedom=freedom,
             rows=change.shape[2],
             fitted={k: fitted for k, (fitted, _, _) in alone.items()},
             chance=float(best.mean()),
@@ -246,8 +252,28 @@ def _bar(scores: dict[str, Tensor], constant: Tensor) -> float | None:
     return min(1.0, float(constant.mean() + stdtrit(n - 1, 0.975) * above.std() / n**0.5)) if n > 1 else None
 
 
+def crossed(drawn: Tensor, share: float = 0.0) -> tuple[Tensor, float]:
+    r"""Covariance of the mean of ``(strengths, seeds, units)`` changes, and its degrees of freedom (Satterthwaite's).
+
+    Seeds and units are crossed and both drawn at random: what they do together is in the means of both, and is taken from the
+    seeds' part (Searle, Casella, McCulloch, Variance Components, 1992, section 4.3). The training rows are a draw too, which
+    enlarges the units' part by ``share``, judged rows per training row (Nadeau, Bengio, Machine Learning 52, 2003, equation 6).
+    """
+    drawn = drawn.double()
+    seeds, units = drawn.shape[1:]
+    own = drawn - drawn.mean(1, keepdim=True) - drawn.mean(2, keepdim=True) + drawn.mean((1, 2), keepdim=True)
+    rest = own.flatten(1) @ own.flatten(1).T / ((seeds - 1) * (units - 1) * seeds * units)
+    by_unit, by_seed = _covariance(drawn.mean(1)) * (1 + share), _covariance(drawn.mean(2))
+    left = (1 - rest.diagonal() / by_seed.diagonal().clamp_min(1e-300)).clamp_min(0).sqrt()
+    by_seed = by_seed * left[:, None] * left
+    parts = ((by_unit, units - 1), (by_seed, seeds - 1), (rest, (seeds - 1) * (units - 1)))
+    total = by_unit + by_seed
+    spread = sum(float(part.trace()) ** 2 / many for part, many in parts)
+    return total, max(seeds - 1.0, float(total.trace()) ** 2 / spread if spread else units - 1.0)
+
+
 def _covariance(samples: Tensor) -> Tensor:
     """Covariance of the mean of ``(strengths, n)`` samples; of few, the off-diagonal is halved."""
     n = samples.shape[1]
-    found = torch.cov(samples.double()) / n
+    found = torch.cov(samples).view(len(samples), -1) / n
     return found if n > 30 else (found + found.diagonal().diag()) / 2
