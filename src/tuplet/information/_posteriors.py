@@ -94,7 +94,7 @@ def _mlps(
     fit, fit_share = _padded([rows[max(1, len(rows) // 10) :] for rows in order])
     watched, watched_share = _padded([rows[: max(1, len(rows) // 10)] for rows in order])
     new, _ = _padded([test for _, test in parts])
-    fold = torch.arange(len(parts)).unsqueeze(1)
+    going = torch.arange(len(parts))  # folds that have not stopped
     weights = [torch.randn(s, generator=generator) * math.sqrt(2 / s[1]) for s in ((64, inputs.shape[2]), (wide, 64))]
     # every fold begins with the same weights
     w1, w2 = (w.repeat(len(parts), 1, 1).requires_grad_() for w in weights)
@@ -107,23 +107,29 @@ def _mlps(
         return (F.cross_entropy(logits(rows), told, reduction="none") * share).sum(1)
 
     optimiser = torch.optim.AdamW([w1, b1, w2, b2], lr=3e-3, weight_decay=1e-2, fused=True)
-    shown, seen, unseen = (inputs[fold, rows].mT.contiguous() for rows in (fit, watched, new))
+    shown, seen, unseen = (inputs[going[:, None], rows].mT.contiguous() for rows in (fit, watched, new))
+    here = [shown, label[fit], fit_share, seen, label[watched], watched_share]
     best, age = torch.full((len(parts),), math.inf), torch.zeros(len(parts))
     kept = [p.detach().clone() for p in (w1, b1, w2, b2)]
     for _ in range(STEPS):
-        descend(optimiser, losses(shown, label[fit], fit_share).sum())
+        descend(optimiser, losses(*here[:3]).sum())
         with torch.no_grad():
-            loss = losses(seen, label[watched], watched_share)
-            better = (loss < best) & (age <= PATIENCE)  # a fold that has stopped stays where it was
+            loss = losses(*here[3:])
+            better = loss < best
             best, age = torch.where(better, loss, best), torch.where(better, 0, age + 1)
-            if better.any():
-                for now, then in zip((w1, b1, w2, b2), kept, strict=True):
-                    then.copy_(torch.where(better[:, None, None], now, then))
-        if (age > PATIENCE).all():
-            break
+            for now, then in zip((w1, b1, w2, b2), kept, strict=True):
+                then[going[better]] = now[better]
+            on = age <= PATIENCE
+            if not on.any():
+                break
+            if not on.all():  # the others go on alone
+                going, best, age, *here = (v[on] for v in (going, best, age, *here))
+                for p in (w1, b1, w2, b2):
+                    p.data, p.grad = p.data[on], None
+                    optimiser.state[p] |= {k: v[on] for k, v in optimiser.state[p].items() if k != "step"}
     with torch.no_grad():
-        for now, then in zip((w1, b1, w2, b2), kept, strict=True):
-            now.copy_(then)
+        for p, then in zip((w1, b1, w2, b2), kept, strict=True):
+            p.data = then
         read = logits(unseen).mT.double().softmax(2).numpy()
     return [read[k, : len(test)] for k, (_, test) in enumerate(parts)]
 
