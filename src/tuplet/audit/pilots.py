@@ -253,12 +253,10 @@ def _bar(scores: dict[str, Tensor], constant: Tensor) -> float | None:
 
 
 def crossed(drawn: Tensor, share: float = 0.0) -> tuple[Tensor, float]:
-    r"""Covariance of the mean of ``(strengths, seeds, units)`` changes, and its degrees of freedom (Satterthwaite's).
-
-    Seeds and units are crossed and both drawn at random: what they do together is in the means of both, and is taken from the
-    seeds' part (Searle, Casella, McCulloch, Variance Components, 1992, section 4.3). The training rows are a draw too, which
-    enlarges the units' part by ``share``, judged rows per training row (Nadeau, Bengio, Machine Learning 52, 2003, equation 6).
-    """
+    """Covariance of the mean of ``(strengths, seeds, units)`` changes, and its degrees of freedom (Satterthwaite's)."""
+    # Seeds and units are crossed and both drawn at random: what they do together is in the means of both, and is taken from
+    # the seeds' part (Searle, Casella, McCulloch, Variance Components, 1992, section 4.3). The training rows are a draw too:
+    # share, judged rows per training row, enlarges the units' part (Nadeau, Bengio, Machine Learning 52, 2003).
     drawn = drawn.double()
     seeds, units = drawn.shape[1:]
     own = drawn - drawn.mean(1, keepdim=True) - drawn.mean(2, keepdim=True) + drawn.mean((1, 2), keepdim=True)
