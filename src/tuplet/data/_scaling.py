@@ -75,14 +75,7 @@ def held_steps(values: NDArray[Any]) -> NDArray[np.bool_]:
     return np.where(full[:, -1:], since, until)
 
 
-def fit_array(
-    name: str,
-    array: NDArray[Any],
-    rows: NDArray[np.int64],
-    *,
-    scaling: Scaling,
-    padded: bool = False,
-) -> Scale:
+def fit_array(name: str, array: NDArray[Any], rows: NDArray[np.int64], *, scaling: Scaling, padded: bool = False) -> Scale:
     """Find the scale of one modality that lies in memory."""
     if scaling != "standard" or len(rows) * int(np.prod(array.shape[1:])) > BLOCK:
         return fit_scale(name, array, np.sort(rows), scaling=scaling, padded=padded, pictures=False)
@@ -111,13 +104,7 @@ def _check_spread(name: str, deviation: NDArray[Any] | np.floating[Any]) -> None
 
 
 def fit_scale(
-    name: str,
-    column: Column,
-    rows: NDArray[np.int64],
-    *,
-    scaling: Scaling,
-    padded: bool = False,
-    pictures: bool = True,
+    name: str, column: Column, rows: NDArray[np.int64], *, scaling: Scaling, padded: bool = False, pictures: bool = True
 ) -> Scale:
     r"""Find the scale of one modality."""
     one_of(f"scaling[{name!r}]", scaling, ("standard", "channels", "none"))

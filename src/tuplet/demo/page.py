@@ -112,10 +112,7 @@ def tell(found: dict[str, list[Found]], source: Source, shown: Emoji, said: Said
                 [sheet(int(q), (best,)) for q in near],
             ],
         ),
-        Section(
-            "Failures",
-            [f"The four test rows that {METHODS[best]} ranks worst.", [sheet(int(q), (best,)) for q in lost]],
-        ),
+        Section("Failures", [f"The four test rows that {METHODS[best]} ranks worst.", [sheet(int(q), (best,)) for q in lost]]),
         Section(
             "Hubs: pictures that are found too often",
             [
@@ -132,9 +129,7 @@ def tell(found: dict[str, list[Found]], source: Source, shown: Emoji, said: Said
         "tuplet trained small encoders to bring names and pictures into one space."
     )
     return write_page(
-        out,
-        title="Emoji: can a word find a picture?",
-        sections=[Section("", [Text(lead), Answers(said)]), *sections],
+        out, title="Emoji: can a word find a picture?", sections=[Section("", [Text(lead), Answers(said)]), *sections]
     )
 
 
@@ -147,16 +142,7 @@ def _hubs(name: str, top: NDArray[np.int64], tile: object) -> tuple[str, str, li
 
 def _numbers(found: dict[str, list[Found]], pool: int) -> Grid:
     """Return the table of all numbers."""
-    columns = [
-        "",
-        "name, own score",
-        "name, cosine",
-        "all, own score",
-        "all, cosine",
-        "group",
-        "group, 3 labels",
-        "cosine",
-    ]
+    columns = ["", "name, own score", "name, cosine", "all, own score", "all, cosine", "group", "group, 3 labels", "cosine"]
     rows = []
     for m, runs in found.items():
         cells = [METHODS[m]]

@@ -162,15 +162,7 @@ class Lists:
 
 
 @torch.no_grad()
-def search(
-    a: Array,
-    b: Array,
-    *,
-    k: int = 10,
-    rows: Rows = "unit",
-    queries: int | None = None,
-    seed: int = 0,
-) -> Lists:
+def search(a: Array, b: Array, *, k: int = 10, rows: Rows = "unit", queries: int | None = None, seed: int = 0) -> Lists:
     """Find the neighbours of the same rows in two representations."""
     x, y = paired(a, b, least=4)
     n = len(x)
@@ -249,12 +241,7 @@ def _cknna(lists: Lists) -> Measure:
     return lambda b: torch.tensor([_local_hsic(lists.a, b) / both], dtype=torch.float64)
 
 
-METRICS: dict[str, Callable[[Lists], Measure]] = {
-    "mutual_knn": _mutual,
-    "cknna": _cknna,
-    "cycle_knn": _cycle,
-    "lcs_knn": _lcs,
-}
+METRICS: dict[str, Callable[[Lists], Measure]] = {"mutual_knn": _mutual, "cknna": _cknna, "cycle_knn": _cycle, "lcs_knn": _lcs}
 """A metric's values, one per row (one in all for CKNNA), as a function of the second space's lists."""
 
 

@@ -70,14 +70,7 @@ class Similarity(Mapping[str, Score]):
 
 @torch.no_grad()
 def similarity(
-    a: Array,
-    b: Array,
-    *,
-    k: int = 10,
-    components: int | float = 10,
-    rows: Rows = "unit",
-    shuffles: int = 100,
-    seed: int = 0,
+    a: Array, b: Array, *, k: int = 10, components: int | float = 10, rows: Rows = "unit", shuffles: int = 100, seed: int = 0
 ) -> Similarity:
     """Measure everything: unbiased linear CKA, SVCCA, mutual-kNN, CKNNA, cycle-kNN and ordered neighbours."""
     x, y = paired(a, b)
@@ -91,14 +84,7 @@ def similarity(
 
 
 def mutual_knn(
-    a: Array,
-    b: Array,
-    *,
-    k: int = 10,
-    rows: Rows = "unit",
-    queries: int | None = None,
-    shuffles: int = 100,
-    seed: int = 0,
+    a: Array, b: Array, *, k: int = 10, rows: Rows = "unit", queries: int | None = None, shuffles: int = 100, seed: int = 0
 ) -> Score:
     r"""Measure the share of common neighbours, :math:`\frac{1}{nk} \sum_i |N_k^a(i) \cap N_k^b(i)|`.
 
@@ -184,14 +170,7 @@ def cycle_knn(a: Array, b: Array, *, k: int = 10, rows: Rows = "unit", shuffles:
 
 
 def lcs_knn(
-    a: Array,
-    b: Array,
-    *,
-    k: int = 10,
-    rows: Rows = "unit",
-    queries: int | None = None,
-    shuffles: int = 100,
-    seed: int = 0,
+    a: Array, b: Array, *, k: int = 10, rows: Rows = "unit", queries: int | None = None, shuffles: int = 100, seed: int = 0
 ) -> Score:
     r"""Measure the mean longest common subsequence of the neighbour lists: common neighbours in a common order.
 
