@@ -7,9 +7,9 @@ that both show and that do not matter: what alignment asks for crowds out what t
 noise, and the labels of few rows are wrong in 20 %: agreement is the cure for learning labels by heart) and *nothing* (both
 show the bit so clearly that each is near its ceiling alone). Odd rounds give the rows to 12 subjects with an offset each, which
 the audit takes in folds. The pilot and `advise` see training and validation rows. Trainings with other seeds, as long as the
-pilot's, then measure on 8,000 test rows (of 60 other subjects) what each strength really does: eight seeds, as
-three miss it by half a point. The targets: 85 % right signs, regret below 1 point, and printed 80 % intervals that hold the
-measured change within 3 points of 80 %. Sign and regret are as in ``benchmarks/recommendation.py``.
+pilot's, then measure on 8,000 test rows (of 60 other subjects) what each strength really does: eight seeds, as three miss it by
+half a point. The targets: 85 % right signs, regret below 1 point, and printed 80 % intervals that hold the measured change
+within 3 points of 80 %. Sign and regret are as in ``benchmarks/recommendation.py``.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from scipy.stats import chi2, multivariate_normal, norm
 
 from tuplet.audit import Pilot, advise, gain_curve, pilot
 from tuplet.audit._words import WORDS, answer, conclusion
-from tuplet.audit.advice import FEW, GRID, PARTS, SPREADS, WARP, Curve, judge, unpaired
+from tuplet.audit.advice import FEW, GRID, QUANTILES, SPREADS, WARP, Curve, judge, unpaired
 from tuplet.audit.run import Audit, PairAudit
 from tuplet.data import from_arrays
 from tuplet.information import PID
@@ -39,7 +39,7 @@ def tried(gain, deviation, rows=400, score=0.5, chance=0.25):
 def test_curve_is_a_mixture_of_conditionals_of_joint_normals(freedom):
     gain, noise = np.array([0.0, 1.0, 2.0, 1.5, -1.0]), np.diag([0.0, 0.4, 0.4, 0.9, 0.9])
     t, n = np.log(1 + np.concatenate([GRID, STRENGTHS]) / WARP), len(GRID)
-    sizes = [1.0] if freedom is None else freedom / chi2.ppf((np.arange(PARTS) + 0.5) / PARTS, freedom)
+    sizes = [1.0] if freedom is None else freedom / chi2.ppf((np.arange(QUANTILES) + 0.5) / QUANTILES, freedom)
     likely, means, deviations = [], [], []
     for spread, size in product(SPREADS, sizes):
         joint = spread**2 * np.minimum.outer(t, t)

@@ -1,17 +1,18 @@
 """Few groups or rows: each is judged once by models that did not see it, and groups are what an interval counts."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from tuplet import InputError
-from tuplet.audit import Pilot, advise, pilot
+from tuplet.audit import Pilot, advise, gain_curve, pilot
 from tuplet.audit._folds import folds_for, judging
 from tuplet.audit._question import asked, limits
 from tuplet.audit.pilots import by_unit
-from tuplet.data import from_arrays
+from tuplet.data import Split, from_arrays
 from tuplet.train import TrainConfig
 from tuplet.train._many import Many, Member
 
@@ -130,6 +131,11 @@ def test_four_groups_are_enough_for_a_verdict_that_is_as_sure_as_it_says():
     sure = advise(("a", "b"), None, None, drawn(np.array([[0.0, 6, 8], [0, 7, 9], [0, 5, 8], [0, 6, 7]])))
     assert sure.word == "yes"
     assert sure.probability >= 0.9
+    tried = drawn(np.random.default_rng(1).normal(size=(4, 3)))
+    for freedom in (3, None):  # an audit of an earlier version has no number of its own
+        curve = gain_curve(tried.gain, tried.covariance, tried.strengths, 3)
+        assert advise(("a", "b"), None, None, replace(tried, freedom=freedom)).curve == curve
+    assert curve.high[-1] > gain_curve(tried.gain, tried.covariance, tried.strengths).high[-1]
     three = drawn(np.array([[0.0, 6, 8], [0, 7, 9], [0, 5, 8]]))
     assert advise(("a", "b"), None, None, three).word == "unknown"
     low = drawn(np.array([[0.0, 6, 8], [0, 7, 9], [0, 5, 8], [0, 6, 7]]), level=0.59)  # the bar is 0.6
@@ -143,3 +149,16 @@ def test_a_label_per_subject_that_nothing_tells_is_not_read_as_a_gain():
     found = pilot(source, ("a", "b"), **SHORT)
     assert found.bar > found.chance + 0.1
     assert advise(("a", "b"), None, None, found).word == "unknown"
+
+
+def test_one_group_to_judge_by_says_nothing():
+    x, part = np.random.default_rng(0).normal(size=(120, 4)), np.repeat([0, 1, 2], [60, 50, 10])
+    group = np.where(part == 0, np.arange(120) % 8, 10 + part)
+    views = {"a": x, "b": x[:, ::-1].copy()}
+    source = from_arrays(views, targets={"label": (x[:, 0] > 0).astype(int)}, group=group, split=Split.of(part))
+    found = pilot(source, ("a", "b"), folds=1, **SHORT)
+    assert found.groups == 1
+    assert np.isfinite(found.covariance).all()
+    advice = advise(("a", "b"), None, None, found)
+    assert advice.word == "unknown"
+    assert advice.curve.low[-1] < -2 < 2 < advice.curve.high[-1]

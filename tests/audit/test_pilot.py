@@ -99,6 +99,13 @@ def test_seeds_and_units_are_crossed():
         rest = (rest**2).sum() / (seeds - 1) / (units - 1)
         expected = (squares[0] + max(squares[1] - rest, 0)) / seeds / units
         assert float(covariance[1, 1]) == pytest.approx(expected)
+        apart = table[:, :1].repeat(seeds, 1)  # seeds that do nothing: only rows are drawn
+        by_row, many = crossed(torch.from_numpy(apart), 0.25)
+        np.testing.assert_allclose(by_row, 1.25 * np.cov(apart[:, 0]) / units)
+        assert many == pytest.approx(units - 1)
+        few = np.cov(apart[:, 0, :5]) / 5
+        few[0, 1] = few[1, 0] = few[0, 1] / 2  # of few, what strengths have in common is halved
+        np.testing.assert_allclose(crossed(torch.from_numpy(apart[..., :5]))[0], few)
         assert np.linalg.eigvalsh(covariance).min() > -1e-12
     assert np.mean(found) == pytest.approx(1 / seeds + 2**2 / units + 4**2 / seeds / units, rel=0.15)
     assert 0.77 < np.mean(held) < 0.9

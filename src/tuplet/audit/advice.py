@@ -26,7 +26,7 @@ GRID = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
 SPREADS, WARP = (1.5, 4.5), 0.1
 """Standard deviations of the gain in points at ``t = 1``, as likely as each other before anything is measured, and where ``t``
 turns from linear to logarithmic. The bounds below were chosen on the tuning family of ``benchmarks/recommendation.py``."""
-PARTS = 10
+QUANTILES = 10
 """Equally likely sizes of the noise, of a covariance with few degrees of freedom."""
 BAND = 0.5
 """A verdict needs an expected change of this many points."""
@@ -37,7 +37,7 @@ FIRM = 0.9
 FULL = 0.995
 """Accuracy that reads 100 %: nothing is left to gain."""
 SAME = 1.5
-"""No difference: more likely than not, no strength up to 1 changes accuracy by this many points."""
+"""No difference: more likely than not, no strength that was tried below 1, nor 1, changes accuracy by this many points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def gain_curve(
     from scipy.stats import chi2
 
     grid, seen, noise = np.array(GRID), np.array(strengths)[1:], np.array(covariance)[1:, 1:]
-    sizes = np.ones(1) if freedom is None else freedom / chi2.ppf((np.arange(PARTS) + 0.5) / PARTS, freedom)
+    sizes = np.ones(1) if freedom is None else freedom / chi2.ppf((np.arange(QUANTILES) + 0.5) / QUANTILES, freedom)
     cases = [_given(np.array(gain)[1:], size * noise, grid, seen, spread) for spread in SPREADS for size in sizes]
     evidence, means, roots = (np.array(v) for v in zip(*cases, strict=True))
     weights = np.exp(evidence - evidence.max())
@@ -203,7 +203,7 @@ def advise(
         >>> advise(("a", "b"), None, None, tried).verdict
         'helps'
     """
-    freedom = tried.freedom or (tried.groups - 1 if tried.groups else None)
+    freedom = max(tried.groups - 1, 1) if tried.freedom is None and tried.groups else tried.freedom
     curve = gain_curve(tried.gain, tried.covariance, tried.strengths, freedom)
     verdict = judge(curve)
     evidence = [_said_by_pilot(curve, tried)]

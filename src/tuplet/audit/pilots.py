@@ -259,6 +259,8 @@ def crossed(drawn: Tensor, share: float = 0.0) -> tuple[Tensor, float]:
     # share, judged rows per training row, enlarges the units' part (Nadeau, Bengio, Machine Learning 52, 2003).
     drawn = drawn.double()
     seeds, units = drawn.shape[1:]
+    if units == 1:  # how much units differ is not known: by all that a score can change
+        return torch.tensor([0.0, *[100.0**2] * (len(drawn) - 1)]).double().diag(), 1.0
     own = drawn - drawn.mean(1, keepdim=True) - drawn.mean(2, keepdim=True) + drawn.mean((1, 2), keepdim=True)
     rest = own.flatten(1) @ own.flatten(1).T / ((seeds - 1) * (units - 1) * seeds * units)
     by_unit, by_seed = _covariance(drawn.mean(1)) * (1 + share), _covariance(drawn.mean(2))
