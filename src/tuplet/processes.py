@@ -1,19 +1,26 @@
-"""Worker processes that end with the process that started them, however it ends."""
+"""Where calls run: in this process, in worker processes that end with it, or on a cluster of Ray."""
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from multiprocessing import get_all_start_methods, get_context, parent_process
 from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
-from typing import Any
+from typing import Any, ClassVar
+
+from tuplet.errors import InputError, one_of
 
 LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -22,6 +29,7 @@ class Workers(ProcessPoolExecutor):
     """A pool of fresh processes, one thread each; Ctrl-C is the parent's to hear."""
 
     def __init__(self, number: int) -> None:
+        self.size = number
         super().__init__(number, mp_context=get_context("spawn"), initializer=begin)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -47,6 +55,7 @@ class Inline:
     """Stands for `Workers` where one is enough: runs each call at once in this process; None leaves its threads alone."""
 
     threads: int | None = 1
+    size: ClassVar[int] = 1
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run a call; its future is done."""
@@ -69,6 +78,107 @@ class Inline:
         """Do nothing: nothing runs."""
 
     stop = shutdown
+
+
+class WorkerLost(BrokenExecutor):
+    """A worker of a cluster, or its machine, ended before its call did; the others go on."""
+
+
+class Cluster:
+    """Ray's workers, one core and one thread a call: of RAY_ADDRESS, of `ray start`, or else of this machine meanwhile.
+
+    With ``number``, at most so many calls run or wait there; without, as many as the cluster has cores.
+    """
+
+    def __init__(self, number: int | None = None) -> None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")  # what Ray says of dead workers would go to stdout
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.ray: Any = import_module("ray")
+            self.number, self.calls, self.over = number, dict[Future[Any], Any](), threading.Event()
+            self.thread: threading.Thread | None = None
+            if not self.ray.is_initialized():
+                self._begin()
+        self.remote = self.ray.remote(num_cpus=1, max_retries=0)(_alone)
+
+    def _begin(self) -> None:
+        """Start Ray or connect to it, in a thread of its own: in the main one it would answer SIGTERM in our place."""
+        started: Future[None] = Future()
+
+        def hold() -> None:  # Linux ends Ray's processes with the thread that started them
+            try:
+                self.ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+                started.set_result(None)
+            except Exception as error:
+                started.set_exception(error)
+            self.over.wait()
+            self.ray.shutdown()
+
+        self.thread = threading.Thread(target=hold, daemon=True)
+        self.thread.start()
+        before = signal.getsignal(signal.SIGTERM)
+        try:
+            started.result()
+        except (OSError, RuntimeError, ValueError) as error:
+            self.shutdown()
+            raise InputError(f"executor is 'ray', but Ray neither starts nor connects ({error}); see RAY_ADDRESS") from None
+        except BaseException:
+            self.shutdown()
+            raise
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, before)
+
+    @property
+    def size(self) -> int:
+        """Return how many calls may run at once; machines come and go."""
+        return self.number or max(1, int(self.ray.cluster_resources().get("CPU", 1)))
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any) -> Future[Any]:
+        """Give a call to the cluster."""
+        future: Future[Any] = Future()
+        self.calls[future] = call = self.remote.remote(fn, *args)
+        call.future().add_done_callback(partial(self._settle, future))
+        return future
+
+    def _settle(self, future: Future[Any], done: Future[Any]) -> None:
+        """Hand on a result, the error of a call, or the loss of its worker."""
+        self.calls.pop(future, None)
+        error = done.exception()
+        if error is None:
+            future.set_result(done.result())
+        elif isinstance(error, self.ray.exceptions.RayTaskError):
+            future.set_exception(error.cause)
+        else:
+            future.set_exception(WorkerLost(str(error)))
+
+    def shutdown(self, *, wait: bool = True, cancel_futures: bool = False) -> None:
+        """End what runs, and leave the cluster."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for call in list(self.calls.values()):
+                self.ray.cancel(call, force=True)
+            self.calls.clear()
+            self.over.set()
+            if self.thread:
+                self.thread.join()
+
+    stop = shutdown
+
+
+def _alone(fn: Callable[..., Any], *args: Any) -> Any:
+    """Run a call in a worker of Ray as `Inline` does; libraries that load later use one thread too."""
+    os.environ.update(dict.fromkeys(LIBRARIES, "1"))
+    return Inline().submit(fn, *args).result()
+
+
+def check_executor(executor: str | None) -> None:
+    """Refuse an unknown executor, or one whose package is absent."""
+    if executor is not None:
+        one_of("executor", executor, ("ray",))
+        if find_spec("ray") is None:
+            raise InputError("executor is 'ray', which needs the package ray; run pip install 'tuplet[ray]'")
 
 
 def watch_parent() -> None:

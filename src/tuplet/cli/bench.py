@@ -43,6 +43,9 @@ class Bench(Reading):
     """Names of entries to run, such as: gram one_vs_all. The linear closed form is always run."""
     workers: int | None = None
     """Processes, one thread each [default: the number of cores]; for scaling, threads."""
+    executor: Literal["ray"] | None = None
+    """ray: run on a cluster of Ray (RAY_ADDRESS, or one of this machine; needs tuplet[ray]) instead of in processes here;
+    --workers is then how many pieces are given to it at once [default: its cores]."""
     preset: Literal["small", "paper"] | None = None
     """For the papers' tables: encoders and settings that two cores can train, or the papers' [default: small for stand-ins]."""
 
@@ -60,12 +63,14 @@ def bench(command: Bench) -> None:
     from tuplet.catalog import READERS, SOURCES
     from tuplet.evaluate.screen import wrapped
     from tuplet.io import fresh, safe_name
+    from tuplet.processes import check_executor
     from tuplet.report.progress import Progress
     from tuplet.study._samples import keep_samples
     from tuplet.study.runner import check_arguments, read_run, run_suite
     from tuplet.study.suite import load_suite
     from tuplet.suites import SUITES
 
+    check_executor(command.executor)
     ready = sorted([*(k for k in SUITES if k != "own"), *STUDIES])
     if command.suite in ready:
         for name, value in command.given().items():
@@ -81,8 +86,8 @@ def bench(command: Bench) -> None:
     if command.suite in ready and command.suite != "quickstart" and command.start is not None:
         raise InputError(f"start is {command.start!r}, but {command.suite} has its own; leave it out")
     tower = ("tower",) if command.suite not in ready or command.suite == "uni-align" else ()
-    run, taken = STUDIES.get(command.suite, (None, ("only", "preset", "root", *tower)))
-    for name in ("only", "preset", "root", "tower"):
+    run, taken = STUDIES.get(command.suite, (None, ("executor", "only", "preset", "root", *tower)))
+    for name in ("executor", "only", "preset", "root", "tower"):
         if getattr(command, name) and name not in taken:
             shown = getattr(command, name)
             shown = shown[0] if name == "tower" else str(shown) if isinstance(shown, Path) else shown
@@ -112,7 +117,15 @@ def bench(command: Bench) -> None:
     if command.fresh:
         fresh(out)
     with Progress(f"{suite.title or suite.name} -> {out}") as progress:
-        records = run_suite(suite, out=out, seeds=command.seeds, only=only, workers=command.workers, report=progress.advance)
+        records = run_suite(
+            suite,
+            out=out,
+            seeds=command.seeds,
+            only=only,
+            workers=command.workers,
+            executor=command.executor,
+            report=progress.advance,
+        )
     if not records:
         raise InputError(f"nothing of {suite.title or suite.name} finished{_first_error(out)}")
     keep_samples([t for t in suite.tasks if t.name in {r.task for r in records}], out)
@@ -178,14 +191,12 @@ def _strategic(command: Bench) -> None:
 
     out = command.out or Path("runs/strategic")
     with Progress(f"strategic -> {out}") as progress:
-        run_strategic(out, seeds=command.seeds, workers=command.workers, report=progress.advance)
+        run_strategic(out, seeds=command.seeds, workers=command.workers, executor=command.executor, report=progress.advance)
     _publish_strategic(out)
 
 
 def _rss(command: Bench) -> None:
     """Run the touch comparison."""
-    import os
-
     from tuplet.report.progress import Progress
     from tuplet.suites.rss import run_rss
     from tuplet.suites.rss_plan import Plan
@@ -193,9 +204,17 @@ def _rss(command: Bench) -> None:
 
     simulated, out = command.suite == "rss-sim", command.out or Path("runs") / command.suite
     plan = Plan() if simulated else paper_plan(recorded(command.root, Path(command.tower[0]) if command.tower else None))
-    workers = command.workers or (simulated and os.cpu_count()) or 1  # large towers train one after another
+    workers = command.workers or (None if simulated else 1)  # large towers train one after another
     with Progress(f"{command.suite} -> {out}") as progress:
-        run_rss(out, plan=plan, seeds=command.seeds, only=command.only, workers=workers, report=progress.advance)
+        run_rss(
+            out,
+            plan=plan,
+            seeds=command.seeds,
+            only=command.only,
+            workers=workers,
+            executor=command.executor,
+            report=progress.advance,
+        )
     _publish_rss(out)
 
 
@@ -209,11 +228,11 @@ def _publish_rss(out: Path) -> None:
 
 STUDIES = {
     "scaling": (_scaling, ("only",)),
-    "strategic": (_strategic, ()),
+    "strategic": (_strategic, ("executor",)),
     "rss": (_rss, ("only", "root", "tower")),
-    "rss-sim": (_rss, ("only",)),
+    "rss-sim": (_rss, ("executor", "only")),
 }
-"""Comparison that is a study of its own -> what runs it, and which of --only, --preset, --root and --tower it takes."""
+"""Comparison that is a study of its own -> what runs it, and which choices of its own it takes."""
 
 
 def _publish_strategic(out: Path) -> None:

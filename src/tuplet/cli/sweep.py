@@ -41,6 +41,8 @@ class Sweep(Reading):
     """mlp: align a projection of the representations. none: align the representations themselves."""
     threshold: float | None = None
     """Score a real target by accuracy: is the prediction on the right side of this number?"""
+    executor: Literal["ray"] | None = None
+    """ray: train on a cluster of Ray, one thread per training, instead of in this process (needs tuplet[ray])."""
     audit: Path | None = None
     """Folder of an audit of these data to compare with [default: runs/audit/SOURCE, if it holds one]."""
     out: Path | None = None
@@ -54,6 +56,7 @@ def sweep(command: Sweep) -> None:
     from tuplet.audit._advised import advised, confirmed, named
     from tuplet.cli.contents import contents
     from tuplet.data._targets import target_of
+    from tuplet.processes import check_executor
     from tuplet.report.progress import Progress
     from tuplet.suites import sweep as room
     from tuplet.suites import sweep_report
@@ -61,6 +64,7 @@ def sweep(command: Sweep) -> None:
     from tuplet.train import TrainConfig
     from tuplet.types import in_range
 
+    check_executor(command.executor)
     source = opened(command.source, command)
     in_range("steps", command.steps, 1)
     settings = TrainConfig(batch_size=command.batch_size, lr=command.lr)
@@ -89,7 +93,7 @@ def sweep(command: Sweep) -> None:
     if command.fresh:
         fresh(out)
     with Progress(f"sweep -> {out}") as progress:
-        records = room.run_sweep(source, plan, out=out, report=progress.advance)
+        records = room.run_sweep(source, plan, out=out, executor=command.executor, report=progress.advance)
     print(sweep_report.summary(records, sweep_report.metric_of(plan, pair)))
     if advice is not None and (found := decide(records)) is not None:
         asked, steps = advice

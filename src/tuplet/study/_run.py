@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from tuplet.io import locked
-from tuplet.processes import Inline, Workers
+from tuplet.processes import Cluster, Inline, Workers, check_executor
 from tuplet.study._ledger import MARKER, Ledger
 from tuplet.study.record import Finding, Record
 from tuplet.study.suite import Cell
@@ -19,6 +20,7 @@ from tuplet.types import InputError
 
 Report = Callable[[int, int, str], None]
 """Called with cells done, cells in all, and a line about the last one."""
+Pool = Inline | Workers | Cluster
 SECONDS = 2.0
 """Between looks at what the running cells have told."""
 
@@ -58,7 +60,8 @@ def run(
     study: Study,
     out: Path,
     *,
-    workers: int = 1,
+    workers: int | None = 1,
+    executor: str | None = None,
     threads: int | None = 1,
     report: Report = silent,
     pulse: Callable[[], str] | None = None,
@@ -66,13 +69,21 @@ def run(
     asked: tuple[int, Sequence[str]] | None = None,
 ) -> list[Record]:
     """Run the cells that are missing and return the records of all; with ``strict``, the first error ends the run."""
+    check_executor(executor)
+
+    def pool() -> Pool:
+        if executor == "ray":
+            return Cluster(workers)
+        size = workers or os.cpu_count() or 1
+        return Workers(size) if pulse or size > 1 else Inline(threads)
+
     with locked(out):
         ledger = Ledger(out)
         new = ledger.claim(study.name, study.factory)
         if asked:
             ledger.note_asked(*asked)
         try:
-            _work(study, ledger, workers, threads, report, pulse, strict)
+            _work(study, ledger, pool, report, pulse, strict)
         except InputError:
             if new and not ledger.kept:  # refused before its first cell: the corrected command may use this folder
                 (out / MARKER).unlink(missing_ok=True)
@@ -83,8 +94,7 @@ def run(
 def _work(
     study: Study,
     ledger: Ledger,
-    size: int,
-    threads: int | None,
+    make: Callable[[], Pool],
     report: Report,
     pulse: Callable[[], str] | None,
     strict: bool,
@@ -93,7 +103,7 @@ def _work(
     running: dict[Future[list[Record] | tuple[str, str]], Cell] = {}
     deaths: Counter[Cell] = Counter()
     failed: set[Cell] = set()
-    pool: Inline | Workers | None = None
+    pool: Pool | None = None
 
     def tell(cells: Sequence[Cell], line: str) -> None:
         report(sum(map(ledger.has, cells)) + len(failed), len(cells), line)
@@ -106,10 +116,10 @@ def _work(
             ready = [c for c in cells if c.settings is not None and c not in busy and not ledger.has(c)]
             if not ready and not running:
                 return
-            pool = pool or (Workers(size) if pulse or size > 1 else Inline(threads))
+            pool = pool or make()
             dead = False
             try:
-                for cell in ready[: size - len(running)]:
+                for cell in ready[: max(pool.size - len(running), 0)]:
                     running[pool.submit(study.run, cell) if strict else pool.submit(_guarded, study, cell)] = cell
             except BrokenProcessPool:
                 dead = True
@@ -120,10 +130,10 @@ def _work(
                 cell = running.pop(future)
                 try:
                     result = future.result()
-                except BrokenProcessPool:
-                    dead = True
+                except BrokenExecutor as broken:
+                    dead |= isinstance(broken, BrokenProcessPool)
                     deaths[cell] += 1
-                    if deaths[cell] < 2:  # it may only have shared the pool with the one that died
+                    if deaths[cell] < 2:  # it may only have shared the pool, or the machine, with the one that died
                         continue
                     result = ("its process died (out of memory?)", "")
                 line = cell.title
@@ -137,7 +147,7 @@ def _work(
             if dead:  # one at a time from here on, so that only the guilty cell dies again
                 running.clear()
                 pool.shutdown(wait=False, cancel_futures=True)
-                pool, size = Workers(1), 1
+                pool = Workers(1)
     except BaseException:
         if pool:
             pool.stop()

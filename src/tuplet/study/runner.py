@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from tuplet.frames import Listed
 from tuplet.study._cell import CRITERION, run_cell
@@ -101,6 +101,7 @@ def run_suite(
     seeds: int = 3,
     only: Sequence[str] = (),
     workers: int | None = None,
+    executor: Literal["ray"] | None = None,
     report: Report = silent,
 ) -> Listed[Record]:
     """Run the missing cells of a suite.
@@ -112,6 +113,9 @@ def run_suite(
         only: names of entries; all when empty.
         workers: processes, one thread each; the number of cores when left out. With 1, cells run in this process. The results
             do not depend on it.
+        executor: None: processes of this machine. ``"ray"``: the cluster of Ray that ``RAY_ADDRESS`` names or ``ray start``
+            began here, else one of this machine; ``workers`` is then how many cells it is given at once, its cores when
+            left out. Records come back to this process, which writes them.
         report: told after each cell.
 
     Returns:
@@ -135,7 +139,8 @@ def run_suite(
     found = run(
         Comparison(suite, seeds, only),
         Path(out),
-        workers=workers or os.cpu_count() or 1,
+        workers=workers,
+        executor=executor,
         report=report,
         asked=(seeds, only),
     )

@@ -127,7 +127,8 @@ def run_rss(
     plan: Plan | None = None,
     seeds: int = 3,
     only: Sequence[str] = (),
-    workers: int = 1,
+    workers: int | None = 1,
+    executor: str | None = None,
     report: Report = silent,
 ) -> list[Record]:
     """Run the cells that are missing."""
@@ -135,10 +136,11 @@ def run_rss(
     if unknown := sorted(set(only) - set(plan.methods)):
         raise InputError(f"only names {unknown}, expected some of {list(plan.methods)}")
     for argument, value in (("seeds", seeds), ("workers", workers)):
-        if value < 1:
+        if value is not None and value < 1:
             raise InputError(f"{argument} is {value}, expected 1 or more")
     study = Rss(plan, seeds, out, only)
-    return run(study, out, workers=workers, threads=1 if plan.name == NAME else None, report=report)  # large towers want all
+    threads = 1 if plan.name == NAME else None  # large towers want all
+    return run(study, out, workers=workers, executor=executor, threads=threads, report=report)
 
 
 def planned(out: Path) -> Plan:

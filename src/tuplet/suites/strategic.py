@@ -6,7 +6,6 @@ side by side (`tuplet.train._many`).
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -86,18 +85,26 @@ class Strategic:
 
 
 def run_strategic(
-    out: Path, *, plan: Plan | None = None, seeds: int = 3, workers: int | None = None, report: Report = silent
+    out: Path,
+    *,
+    plan: Plan | None = None,
+    seeds: int = 3,
+    workers: int | None = None,
+    executor: str | None = None,
+    report: Report = silent,
 ) -> list[Record]:
     """Run the cells that are missing."""
     if seeds < 1:
         raise InputError(f"seeds is {seeds}, expected 1 or more")
+    if executor:  # the folder of what running cells tell is on this machine only
+        return run(Strategic(plan or Plan(), seeds), out, workers=workers, executor=executor, report=report)
     with TemporaryDirectory() as told:
         study = Strategic(plan or Plan(), seeds, Path(told))
 
         def pulse() -> str:
             return "; ".join(sorted(f.read_text(encoding="utf-8") for f in Path(told).glob("[!.]*")))
 
-        return run(study, out, workers=workers or os.cpu_count() or 1, report=report, pulse=pulse)
+        return run(study, out, workers=workers, report=report, pulse=pulse)
 
 
 def read_strategic(out: Path) -> tuple[Plan, list[Record]]:

@@ -112,9 +112,13 @@ class Swept:
         return [] if found is None else [Finding(" + ".join(found.changes), found.word, answer(records))]
 
 
-def run_sweep(source: Source, sweep: Sweep, *, out: str | Path, report: Report = silent) -> list[Record]:
+def run_sweep(
+    source: Source, sweep: Sweep, *, out: str | Path, executor: str | None = None, report: Report = silent
+) -> list[Record]:
     """Train once for each strength and seed, and measure on test rows."""
-    return run(Swept(sweep.checked(source), sweep), Path(out), threads=None, report=report, strict=True)
+    study = Swept(sweep.checked(source), sweep)
+    workers = None if executor else 1
+    return run(study, Path(out), workers=workers, executor=executor, threads=None, report=report, strict=True)
 
 
 def _cell(source: Source, sweep: Sweep, strength: float, seed: int) -> list[Record]:

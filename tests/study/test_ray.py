@@ -1,0 +1,70 @@
+"""Cells on a cluster of Ray, one that starts here: the same digits, also where a worker is killed while it has a cell."""
+
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from tests.study import toy
+from tests.test_processes import gone
+from tuplet import InputError, processes
+from tuplet.study.runner import run_suite
+
+
+def children(parent):
+    """List the processes that a process started."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if int((folder / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
+                found[int(folder.name)] = (folder / "cmdline").read_bytes()
+        except OSError:  # it ended meanwhile
+            continue
+    return found
+
+
+def kill_one(seen, killed):
+    """Kill the first worker that has a call."""
+    while not killed:
+        time.sleep(0.05)
+        seen |= children(os.getpid())
+        raylet = [pid for pid, command in seen.items() if b"raylet/raylet" in command]
+        for pid, command in children(*raylet).items() if raylet else ():
+            seen[pid] = command
+            if command.startswith(b"ray::_alone"):
+                os.kill(pid, signal.SIGKILL)
+                killed.append(pid)
+                break
+
+
+@pytest.mark.slow
+def test_a_killed_worker_of_ray_loses_nothing(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("RAY_OVERRIDE_RESOURCES", '{"CPU": 1}')
+    answer, seen, killed = signal.getsignal(signal.SIGTERM), {}, []
+    here = run_suite(toy.suite(), out=tmp_path / "here", seeds=2, workers=1, only=["none"])
+    with TemporaryDirectory(dir="/tmp") as short:  # where Ray's sockets lie, whose paths must not be long
+        monkeypatch.setenv("RAY_TMPDIR", short)
+        killer = threading.Thread(target=kill_one, args=(seen, killed), daemon=True)
+        killer.start()
+        there = run_suite(toy.suite(), out=tmp_path / "there", seeds=2, only=["none"], executor="ray")
+        killer.join(60)
+        assert gone(seen)
+    assert len(killed) == 1
+    assert [replace(r, seconds=0, memory=0) for r in there] == [replace(r, seconds=0, memory=0) for r in here]
+    assert not list(tmp_path.rglob("*.error.json"))
+    assert signal.getsignal(signal.SIGTERM) == answer
+    assert capfd.readouterr() == ("", "")
+
+
+def test_executors_are_named_and_need_their_package(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="executor is 'dask', expected 'ray'"):
+        run_suite(toy.suite(), out=tmp_path / "run", executor="dask")
+    monkeypatch.setattr(processes, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"executor is 'ray', which needs the package ray; run pip install 'tuplet\[ray\]'"):
+        run_suite(toy.suite(), out=tmp_path / "run", executor="ray")
+    assert not list(tmp_path.iterdir())
