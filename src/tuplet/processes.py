@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import threading
 import time
 import warnings
@@ -108,6 +109,9 @@ class Cluster:
 
         def hold() -> None:  # Linux ends Ray's processes with the thread that started them
             try:
+                host, _, port = os.environ.get("RAY_ADDRESS", "").rpartition("/")[2].rpartition(":")
+                if port.isdigit():  # Ray would ask for ten minutes
+                    socket.create_connection((host, int(port)), 10).close()
                 self.ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
                 started.set_result(None)
             except Exception as error:
