@@ -44,6 +44,7 @@ def kill_one(seen, killed):
 
 @pytest.mark.slow
 def test_a_killed_worker_of_ray_loses_nothing(tmp_path, monkeypatch, capfd):
+    pytest.importorskip("ray")
     monkeypatch.setenv("RAY_OVERRIDE_RESOURCES", '{"CPU": 1}')
     answer, seen, killed = signal.getsignal(signal.SIGTERM), {}, []
     here = run_suite(toy.suite(), out=tmp_path / "here", seeds=2, workers=1, only=["none"])
