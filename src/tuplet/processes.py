@@ -86,10 +86,7 @@ class WorkerLost(BrokenExecutor):
 
 
 class Cluster:
-    """Ray's workers, one core and one thread a call: of RAY_ADDRESS, of `ray start`, or else of this machine meanwhile.
-
-    With ``number``, at most so many calls run or wait there; without, as many as the cluster has cores.
-    """
+    """Ray's workers, one core and one thread a call: of RAY_ADDRESS, of `ray start`, or else of this machine meanwhile."""
 
     def __init__(self, number: int | None = None) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -124,12 +121,11 @@ class Cluster:
         before = signal.getsignal(signal.SIGTERM)
         try:
             started.result()
-        except (OSError, RuntimeError, ValueError) as error:
+        except BaseException as error:
             self.shutdown()
+            if not isinstance(error, Exception):
+                raise
             raise InputError(f"executor is 'ray', but Ray neither starts nor connects ({error}); see RAY_ADDRESS") from None
-        except BaseException:
-            self.shutdown()
-            raise
         finally:
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, before)

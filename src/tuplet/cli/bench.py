@@ -117,14 +117,9 @@ def bench(command: Bench) -> None:
     if command.fresh:
         fresh(out)
     with Progress(f"{suite.title or suite.name} -> {out}") as progress:
+        workers, executor = command.workers, command.executor
         records = run_suite(
-            suite,
-            out=out,
-            seeds=command.seeds,
-            only=only,
-            workers=command.workers,
-            executor=command.executor,
-            report=progress.advance,
+            suite, out=out, seeds=command.seeds, only=only, workers=workers, executor=executor, report=progress.advance
         )
     if not records:
         raise InputError(f"nothing of {suite.title or suite.name} finished{_first_error(out)}")
@@ -206,15 +201,8 @@ def _rss(command: Bench) -> None:
     plan = Plan() if simulated else paper_plan(recorded(command.root, Path(command.tower[0]) if command.tower else None))
     workers = command.workers or (None if simulated else 1)  # large towers train one after another
     with Progress(f"{command.suite} -> {out}") as progress:
-        run_rss(
-            out,
-            plan=plan,
-            seeds=command.seeds,
-            only=command.only,
-            workers=workers,
-            executor=command.executor,
-            report=progress.advance,
-        )
+        seeds, only, executor = command.seeds, command.only, command.executor
+        run_rss(out, plan=plan, seeds=seeds, only=only, workers=workers, executor=executor, report=progress.advance)
     _publish_rss(out)
 
 
