@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -43,8 +44,8 @@ def kill_one(seen, killed):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra ray")  # not imported: it reads its settings then
 def test_a_killed_worker_of_ray_loses_nothing(tmp_path, monkeypatch, capfd):
-    pytest.importorskip("ray")
     monkeypatch.setenv("RAY_OVERRIDE_RESOURCES", '{"CPU": 1}')
     answer, seen, killed = signal.getsignal(signal.SIGTERM), {}, []
     here = run_suite(toy.suite(), out=tmp_path / "here", seeds=2, workers=1, only=["none"])
