@@ -7,12 +7,14 @@ if TYPE_CHECKING:
     from tuplet import data, diagnose, evaluate, functional, information, objectives, store
     from tuplet.joining import Joined, join
     from tuplet.model import AlignmentModel, features, load
+    from tuplet.objectives import Cost, cost
     from tuplet.train import Recipe, Run, TrainConfig, fit
     from tuplet.types import Batch, Embeddings, InputError, Loss, Traits
 
 __all__ = [
     "AlignmentModel",
     "Batch",
+    "Cost",
     "Embeddings",
     "InputError",
     "Joined",
@@ -21,6 +23,7 @@ __all__ = [
     "Run",
     "TrainConfig",
     "Traits",
+    "cost",
     "data",
     "diagnose",
     "evaluate",
@@ -37,6 +40,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "joining": ("Joined", "join"),
     "model": ("AlignmentModel", "features", "load"),
+    "objectives": ("Cost", "cost"),
     "train": ("Recipe", "Run", "TrainConfig", "fit"),
     "types": ("Batch", "Embeddings", "InputError", "Loss", "Traits"),
 }
@@ -48,7 +52,6 @@ _ROOMS = (
     "information",
     "io",
     "nets",
-    "objectives",
     "plot",
     "sklearn",
     "store",

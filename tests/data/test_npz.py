@@ -123,3 +123,22 @@ def test_data_commands_read_the_same_files(tmp_path, capsys):
     assert "note: subject" in capsys.readouterr().out
     assert main(["data", "show", f"{file}?b=vector", "--out", str(tmp_path / "my.html")]) == 0
     assert (tmp_path / "my.html").exists()
+
+
+def test_what_zipfile_raises_for_damage_is_one_line(tmp_path):
+    """A member before the start of the file, a version and a method that nobody knows, a header that is cut short."""
+    content = saved(tmp_path, a=A, b=B, label=Y).read_bytes()
+    entry, end = content.index(b"PK\x01\x02"), content.index(b"PK\x05\x06")
+    for at, new in ((entry + 42, b"\xff" * 4), (entry + 6, b"\xff"), (entry + 10, b"\x63"), (end + 16, b"\xff\x0f")):
+        (tmp_path / "bad.npz").write_bytes(content[:at] + new + content[at + len(new) :])
+        with pytest.raises(InputError, match="is no readable") as error:
+            from_npz(tmp_path / "bad.npz")
+        assert "\n" not in str(error.value)
+
+
+def test_a_file_larger_than_half_of_the_memory_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    file = saved(tmp_path, a=A, b=B, label=Y)
+    monkeypatch.setattr("tuplet.data._npz.free_memory", lambda: 1000)
+    monkeypatch.setattr(type(file), "read_bytes", lambda self: pytest.fail("the file was read"))
+    with pytest.raises(InputError, match="more than half of the free memory"):
+        from_npz(file)

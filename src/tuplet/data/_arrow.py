@@ -13,6 +13,8 @@ from typing import Any
 from tuplet.io.memory import check_memory
 from tuplet.types import InputError
 
+WIDTH = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT96": 12}
+"""Bytes of a value in memory, by its type in a Parquet file; 8 of all others."""
 FILES = (".csv", ".tsv", ".parquet", ".feather", ".arrow")
 """Endings of files that are one table each."""
 PARTS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "dev": 1, "test": 2}
@@ -135,7 +137,7 @@ def read_table(path: Path) -> Any:
             return checked(str(path), _parquet(path))
         content = path.read_bytes()
         opened = pa.ipc.open_file if content.startswith(b"ARROW1") else pa.ipc.open_stream
-        table = opened(pa.py_buffer(content)).read_all()
+        table = _unpacked_batches(path, opened(pa.py_buffer(content)))
         table.validate(full=True)  # offsets of a damaged file lead out of the memory
         return checked(str(path), table)
 
@@ -162,17 +164,36 @@ def _separated(path: Path, kind: str) -> Any:
     return table
 
 
+def _unpacked_batches(path: Path, reader: Any) -> Any:
+    """Read batch after batch, as long as they fit."""
+    found, size = [], 0
+    count = getattr(reader, "num_record_batches", None)
+    for batch in reader if count is None else map(reader.get_batch, range(count)):
+        found.append(batch)
+        size += batch.nbytes
+        check_memory(str(path), size, SMALLER)
+    return arrow().Table.from_batches(found, reader.schema)
+
+
 def _parquet(path: Path) -> Any:
     """Read a Parquet file whose header claims no more than fits."""
     from pyarrow import parquet
 
     file = parquet.ParquetFile(path, pre_buffer=False)
     about = file.metadata
-    claimed = sum(max(0, about.row_group(i).total_byte_size) for i in range(about.num_row_groups))
-    check_memory(str(path), max(claimed, about.num_rows * about.num_columns), SMALLER)
+    check_memory(str(path), max(unpacked(about), about.num_rows * about.num_columns), SMALLER)
     if not about.num_row_groups:
         return file.read()
     return arrow().concat_tables([file.read_row_group(i, use_threads=False) for i in range(about.num_row_groups)])
+
+
+def unpacked(about: Any) -> int:
+    """Count the bytes of a Parquet file's values in memory: encoded, they may be one value and how often it comes."""
+    size = 0
+    for group in (about.row_group(i) for i in range(about.num_row_groups)):
+        columns = [group.column(j) for j in range(group.num_columns)]
+        size += max(group.total_byte_size, sum(max(0, c.num_values) * WIDTH.get(c.physical_type, 8) for c in columns))
+    return size
 
 
 def checksum(paths: list[Path]) -> str:

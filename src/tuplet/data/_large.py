@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuplet.data._arrow import arrow, checked, checksum, one_name, readable, tables_in
+from tuplet.data._arrow import SMALLER, arrow, checked, checksum, one_name, readable, tables_in, unpacked
 from tuplet.data._cache import cached
 from tuplet.data._grouping import INDEX, Grouped, grouped
 from tuplet.data._mapped import Mapped
+from tuplet.io.memory import check_memory
 
 LARGE = 2**26
 """Bytes of values from which a file is read in shares."""
@@ -35,7 +36,7 @@ class Large:
 
         for path in self.files:
             with parquet.ParquetFile(path, pre_buffer=False, buffer_size=2**20) as file:
-                step = max(1, SHARE * file.metadata.num_rows // max(1, _size(file.metadata)))
+                step = max(1, SHARE * file.metadata.num_rows // max(1, unpacked(file.metadata)))
                 for batch in file.iter_batches(batch_size=step, columns=columns and list(columns), use_threads=False):
                     yield checked(str(path), arrow().Table.from_batches([batch]))
 
@@ -52,17 +53,12 @@ def large(path: Path) -> Large | None:
         found = [parquet.read_metadata(p) for p in files]
         first, *others = [about.schema.to_arrow_schema() for about in found]
         alike = all(first.equals(other) for other in others) and not set(first.names) & set(INDEX)
-        return Large(path, tuple(files)) if alike and sum(map(_size, found)) > LARGE else None
-
-
-def _size(about: Any) -> int:
-    """Count the bytes of a file's values."""
-    return sum(max(0, about.row_group(i).total_byte_size) for i in range(about.num_row_groups))
+        return Large(path, tuple(files)) if alike and sum(map(unpacked, found)) > LARGE else None
 
 
 def in_shares(file: Large, asked: Mapping[str, Any], apart: set[str]) -> Grouped | None:
     """Group the columns of a large file; None where shares of it look different, so that it has to be read at once."""
-    where, found, parts = str(file.path), Grouped(), dict[str, list[NDArray[Any]]]()
+    held, where, found, parts = 0, str(file.path), Grouped(), dict[str, list[NDArray[Any]]]()
     kinds: dict[str, set[Any]] = {}
     with readable(where, "write the .parquet file again"):
         for share in file.shares(None):
@@ -73,6 +69,8 @@ def in_shares(file: Large, asked: Mapping[str, Any], apart: set[str]) -> Grouped
             for name, values in part.arrays.items():
                 kinds.setdefault(name, set()).add((values.shape[1:], values.dtype.kind in "biuf"))
                 parts.setdefault(name, []).append(values if values.ndim == 1 else np.empty(0, values.dtype))
+                held += parts[name][-1].nbytes
+            check_memory(where, held, SMALLER)
         if any(len(seen) > 1 or (len(shape) and not number) for seen in kinds.values() for shape, number in seen):
             return None
         wide = {k: _stored(parts[k]) for k, seen in kinds.items() if any(len(shape) for shape, _ in seen)}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from tuplet.data._named import RESERVED
+from tuplet.io.files import BAD_ZIP
 from tuplet.io.memory import free_memory
 from tuplet.io.npy import parse_npy
 from tuplet.types import InputError
@@ -24,9 +24,8 @@ def members(path: Path, asked: set[str] | None = None) -> tuple[dict[str, NDArra
         raise InputError(f"{path} does not exist; give a file that numpy.savez wrote")
     arrays = {}
     try:
-        content = path.read_bytes()
         with zipfile.ZipFile(path) as file:
-            _check_size(path, len(content), sum(member.file_size for member in file.infolist()))
+            _check_size(path, path.stat().st_size, sum(member.file_size for member in file.infolist()))
             for name in file.namelist():
                 array = parse_npy(file.read(name), name=f"{path}/{name}")
                 key = name.removesuffix(".npy")
@@ -37,11 +36,13 @@ def members(path: Path, asked: set[str] | None = None) -> tuple[dict[str, NDArra
                         f"{path}/{name} holds Python objects, expected numbers or text; save .astype(str) of text and "
                         f".astype(float) of numbers, or leave it out with --modalities (modalities=)"
                     )
-    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        with path.open("rb") as whole:
+            checksum = hashlib.file_digest(whole, "sha256").hexdigest()
+    except BAD_ZIP as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} is no readable .npz file ({type(error).__name__}); save it again with numpy.savez") from None
-    return arrays, hashlib.sha256(content).hexdigest()
+    return arrays, checksum
 
 
 def _check_size(path: Path, packed: int, unpacked: int) -> None:

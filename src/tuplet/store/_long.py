@@ -15,6 +15,7 @@ from tuplet.data import Table
 from tuplet.data._arrow import FILES
 from tuplet.data._npz import members
 from tuplet.io import write_atomic
+from tuplet.io.files import BAD_ZIP
 from tuplet.types import InputError
 
 Columns = dict[str, NDArray[Any]]
@@ -60,7 +61,7 @@ def kind_of(path: Path) -> str:
             return "parquet" if {"modality", "vector"} & set(pq.read_schema(path).names) else "foreign"
         if start.startswith(b"PK\x03\x04"):
             return "npz" if {"modality.npy", "vector.npy"} & set(zipfile.ZipFile(path).namelist()) else "foreign"
-    except (ImportError, OSError, ValueError, zipfile.BadZipFile):  # refused where it is read
+    except (ImportError, *BAD_ZIP):  # refused where it is read
         return "parquet" if start.startswith(b"PAR1") else "npz"
     if path.suffix.lower() in (*FILES, ".h5ad"):
         return "foreign"
