@@ -116,6 +116,13 @@ def test_names_in_prose_and_docstrings_exist():
     assert not lost
 
 
+def test_promises_name_tests_that_exist():
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (DOCS / "promises.md").read_text())
+    assert len(named) > 30
+    lost = [name for file, name in named if f"\ndef {name}(" not in (ROOT / file).read_text()]
+    assert not lost
+
+
 def test_the_navigation_names_every_page_once(generated):
     nav = (ROOT / "mkdocs.yml").read_text().split("\nnav:")[1]
     named = re.findall(r"([\w/]+\.md)$", nav, re.M)

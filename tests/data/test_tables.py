@@ -22,7 +22,7 @@ from tests.data.test_reading import whole
 from tuplet import InputError
 from tuplet.cli import main
 from tuplet.cli.source import Reading, opened
-from tuplet.data import Preprocessing, read
+from tuplet.data import Preprocessing, _large, read
 
 rng = np.random.default_rng(0)
 N = 60
@@ -274,6 +274,18 @@ def test_bad_tables_are_refused_in_one_line(tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, module, None)
         good.with_name("a.png").write_bytes(b"")
         refused(make, f"tuplet[{extra}]")
+
+
+def test_repeated_values_count_as_what_they_unpack_to(tmp_path, monkeypatch):
+    """A value and how often it comes take a few bytes in a file, and all of its rows in memory."""
+    same = pa.table({"a": np.zeros(200_000), "b": np.zeros(200_000)})
+    for name, write in (("r.parquet", pq.write_table), ("r.feather", feather.write_feather)):
+        write(same, tmp_path / name, compression="zstd")
+        assert (tmp_path / name).stat().st_size < 100_000
+        monkeypatch.setattr("tuplet.io.memory.free_memory", lambda: 4_000_000)
+        refused(lambda name=name: read(tmp_path / name), "more than half of the free memory")
+    monkeypatch.setattr(_large, "LARGE", 1_000_000)  # read a few rows at a time, of which a column may still be kept
+    refused(lambda: read(tmp_path / "r.parquet"), "more than half of the free memory")
 
 
 def Cells(x, names, obs, features, kinds=None):  # noqa: N802

@@ -1,5 +1,6 @@
 """What keeps a run honest: other rows, bad gradients, damage and several processes."""
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -110,6 +111,19 @@ def test_a_sharded_run_resumes(tmp_path):
     whole, halves = (checkpoint.read(tmp_path / k / checkpoint.NAME)[0] for k in ("whole", "halves"))
     for name, value in whole.items():
         torch.testing.assert_close(halves[name], value, rtol=0, atol=0, msg=name)
+
+
+def left_alone(out):
+    """Train as one of two processes, of which the second ends at its third step."""
+    if os.environ["RANK"] == "1":
+        train(2, "plain", out, stop=3)
+    with pytest.raises(InputError, match=r"^another process of this training ended .*repeat the command to continue$"):
+        train(2, "plain", out)
+
+
+@pytest.mark.slow
+def test_a_process_that_ended_is_one_line_in_the_others(tmp_path):
+    together(2, left_alone, tmp_path)
 
 
 def test_only_matrices_decay():
