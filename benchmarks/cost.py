@@ -61,24 +61,24 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--memory", action="store_true", help="memory in place of time")
+    parser.add_argument("--only", nargs="*", default=[k for k in PUBLISHED if k not in SLOW], choices=sorted(PUBLISHED))
     parser.add_argument("--one", help=argparse.SUPPRESS)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     if args.one:
         memory(args.one)
         return
-    names = [k for k in PUBLISHED if k not in SLOW]
     if args.memory:
         m, b, d = LARGE
         print(f"| M = {m}, B = {b}, D = {d} | predicted | measured | ratio |\n| --- | ---: | ---: | ---: |")
-        for name in names:
+        for name in args.only:
             told = cost(built(name, m, d), modalities=m, batch=b, dim=d).memory / 2**20 - m * b * d * 4 / 2**20
             command = [sys.executable, __file__, "--one", name, "--threads", str(args.threads)]
             seen = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
             print(f"| {name} | {told:.0f} MiB | {seen:.0f} MiB | {told / seen:.2f} |", flush=True)
         return
     print(f"| objective | {' | '.join(f'{m}, {b}, {d}' for m, b, d in SIZES)} |\n| --- |{' ---: |' * len(SIZES)}")
-    for name in names:
+    for name in args.only:
         cells = []
         for m, b, d in SIZES:
             if PUBLISHED[name].sizes and m not in (PUBLISHED[name].sizes or ()):

@@ -110,22 +110,23 @@ def _traced(objective: Callable[[Embeddings], Loss], names: Sequence[str], batch
     """Run a step on the device that holds no data."""
     if isinstance(objective, nn.Module):
         objective = copy.deepcopy(objective).to("meta")
-    with _Count() as count:
+    count = _Count()
+    with count:
         z = {k: torch.empty(batch, dim, device="meta", requires_grad=True) for k in sorted(names)}
         there = {k: torch.ones(batch, dtype=torch.bool, device="meta") for k in z}
         aux = {f"{kind}.{k}": v for kind in ("input", "view0", "view1") for k, v in z.items()}
         rows = torch.arange(batch, device="meta")
         emb = Embeddings(z=z, h=z, present=there, index=rows, group=None, target={}, aux=aux, rows=slice(0, batch))
         count.flops = count.bytes = count.cached = count.operations = 0
-        objective(emb).total.backward()  # type: ignore[no-untyped-call]
+        objective(emb).total.backward()
     return count
 
 
-class _Count(TorchDispatchMode):
+class _Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts what passes: flops of matrix products, bytes of operands and results, operations, memory that is held."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.flops = self.bytes = self.cached = self.operations = self.peak = self._live = 0
         self._held: dict[int, int] = {}
 
@@ -186,7 +187,8 @@ def _rates(threads: int) -> Rates:
         ((tiny * tiny).exp() @ tiny).sum().backward()  # type: ignore[no-untyped-call]
 
     def measured(run: Callable[[], object]) -> tuple[float, _Count]:
-        with _Count() as count:
+        count = _Count()
+        with count:
             run()
         times, end = list[float](), clock() + 0.3
         while not times or clock() < end:
