@@ -79,14 +79,16 @@ class Book:
 
 def fuzz(book: Book, out: Path, total: int) -> None:
     """Read damaged inputs of every kind in turn, the same time for each, until so many were read."""
-    whole = out / "whole"
+    whole, names = out / "whole", list(inputs.kinds(out / "whole"))
     read = sum(t["count"] for t in book.trials if t["part"] == "input")
+    turns = Counter(t["what"] for t in book.trials if t["part"] == "input" and t["seed"] == -1)
     while read < total:
-        for name in inputs.kinds(whole):
+        for name in sorted(names, key=lambda name: turns[name]):
             if read >= total:
                 return
             folder = out / "inputs" / name.replace(" ", "_")
-            left = min(total - read, 10**6)
+            left = min(total - read, -(-total // len(names)))
+            turns[name] += 1
             count, faults = inputs.slice_of(STARTER, name, whole, folder, left, min(SLICE, 0.3 + total / 2000))
             read += count
             for fault in faults:

@@ -95,7 +95,7 @@ class Runtime:
         why = " ".join(str(error).split())[:200]
         if config.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
             raise InputError(f"compile is True, but torch.compile fails ({type(error).__name__}: {why}); set compile=False")
-        if self.world > 1 and (isinstance(error, dist.DistError) or "gloo" in why or " peer" in why):
+        if isinstance(error, dist.DistError) or "gloo" in why or " by peer" in why:
             raise InputError(
                 f"another process of this training ended ({why[:100]}); see what it said, then repeat the command to continue"
             ) from None
