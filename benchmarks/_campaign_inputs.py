@@ -23,7 +23,7 @@ from tests.data.fuzz_child import damaged
 from tests.data.test_fuzz import OPTIONS, SPEAKS, WRITERS, Evil
 from tests.fixtures import registries, touch_sets, vision_touch
 from tests.test_store import space
-from tuplet import load, store
+from tuplet import Embeddings, load, store
 from tuplet.audit._advised import advised
 from tuplet.catalog import READERS
 from tuplet.data import Table, read, write_table
@@ -109,7 +109,7 @@ def cells_in(path: Path, width: int) -> None:
     """Write an .h5ad of 40 cells, three genes, and an embedding so wide, of which nothing is written."""
     import h5py
 
-    store.write(path, space(absent=False))
+    store.write(path, Embeddings.of(space(absent=False).z))
     with h5py.File(path, "r+") as file:
         file.create_dataset("X", data=np.random.default_rng(0).normal(size=(40, 3)).astype("f4"))
         del file["var/_index"]

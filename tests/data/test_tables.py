@@ -22,7 +22,7 @@ from tests.data.test_reading import whole
 from tuplet import InputError
 from tuplet.cli import main
 from tuplet.cli.source import Reading, opened
-from tuplet.data import Preprocessing, _large, read
+from tuplet.data import Preprocessing, _arrow, _large, read
 
 rng = np.random.default_rng(0)
 N = 60
@@ -286,6 +286,15 @@ def test_repeated_values_count_as_what_they_unpack_to(tmp_path, monkeypatch):
         refused(lambda name=name: read(tmp_path / name), "more than half of the free memory")
     monkeypatch.setattr(_large, "LARGE", 1_000_000)  # read a few rows at a time, of which a column may still be kept
     refused(lambda: read(tmp_path / "r.parquet"), "more than half of the free memory")
+
+
+def test_a_batch_whose_offsets_lie_outside_of_the_file_is_refused_before_its_size_is_asked_for(tmp_path):
+    """Arrow reads them to tell the size, and the process ends."""
+    few = pa.py_buffer(np.arange(3, dtype=np.int32).tobytes())
+    far = pa.Array.from_buffers(pa.string(), 2**30, [None, few, pa.py_buffer(b"ab")])
+    reader = pa.RecordBatchReader.from_batches(pa.schema({"t": pa.string()}), [pa.record_batch([far], names=["t"])])
+    with pytest.raises(pa.ArrowInvalid, match="too small"):
+        _arrow._unpacked_batches(tmp_path, reader)
 
 
 def Cells(x, names, obs, features, kinds=None):  # noqa: N802

@@ -137,9 +137,7 @@ def read_table(path: Path) -> Any:
             return checked(str(path), _parquet(path))
         content = path.read_bytes()
         opened = pa.ipc.open_file if content.startswith(b"ARROW1") else pa.ipc.open_stream
-        table = _unpacked_batches(path, opened(pa.py_buffer(content)))
-        table.validate(full=True)  # offsets of a damaged file lead out of the memory
-        return checked(str(path), table)
+        return checked(str(path), _unpacked_batches(path, opened(pa.py_buffer(content))))
 
 
 def _separated(path: Path, kind: str) -> Any:
@@ -169,6 +167,7 @@ def _unpacked_batches(path: Path, reader: Any) -> Any:
     found, size = [], 0
     count = getattr(reader, "num_record_batches", None)
     for batch in reader if count is None else map(reader.get_batch, range(count)):
+        batch.validate(full=True)  # offsets of a damaged file lead out of the memory
         found.append(batch)
         size += batch.nbytes
         check_memory(str(path), size, SMALLER)
