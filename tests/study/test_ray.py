@@ -5,7 +5,6 @@ import signal
 import threading
 import time
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -44,7 +43,6 @@ def kill_one(seen, killed):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra ray")  # not imported: it reads its settings then
 def test_a_killed_worker_of_ray_loses_nothing(tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("RAY_OVERRIDE_RESOURCES", '{"CPU": 1}')
     answer, seen, killed = signal.getsignal(signal.SIGTERM), {}, []
