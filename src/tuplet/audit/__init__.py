@@ -5,16 +5,4 @@ from tuplet.audit.pilots import Pilot, pilot
 from tuplet.audit.relation import Relation, related
 from tuplet.audit.run import Audit, PairAudit, audit
 
-__all__ = [
-    "Advice",
-    "Audit",
-    "Curve",
-    "PairAudit",
-    "Pilot",
-    "Relation",
-    "advise",
-    "audit",
-    "gain_curve",
-    "pilot",
-    "related",
-]
+__all__ = ["Advice", "Audit", "Curve", "PairAudit", "Pilot", "Relation", "advise", "audit", "gain_curve", "pilot", "related"]

@@ -68,10 +68,7 @@ def write_report(audit: Audit, out: str | Path, *, given: str = "") -> Path:
             *(_pair(audit, p, given, several=several) for p in audit.pairs),
             Section("How similar the encoders are without alignment", [Picture(similar, SIMILAR)]),
             Section("Each modality against all others", [rest, Text(consistency(audit))] if rest else []),
-            Section(
-                "Settings",
-                [{"data": audit.data[:16], **{k: str(v) for k, v in audit.settings.items()}} | environment()],
-            ),
+            Section("Settings", [{"data": audit.data[:16], **{k: str(v) for k, v in audit.settings.items()}} | environment()]),
         ],
     )
 
@@ -94,10 +91,7 @@ def _pair(audit: Audit, p: PairAudit, given: str, *, several: bool) -> Section:
 def summary(audit: Audit, *, given: str = "") -> str:
     """Say the essentials in at most twenty lines."""
     pairs = sorted(audit.pairs, key=lambda p: (WORDS.index(p.advice.word), -max(p.advice.curve.mean)))
-    lines = [
-        conclusion(audit),
-        f"Data: {audit.source}, target {audit.target}, {judged(audit)}",
-    ]
+    lines = [conclusion(audit), f"Data: {audit.source}, target {audit.target}, {judged(audit)}"]
     if pairs:
         lines.append(Grid(_SHORT, [_short(p) for p in pairs[:LINES]], words=4).text())
         if len(pairs) > LINES:

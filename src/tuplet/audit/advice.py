@@ -68,10 +68,7 @@ class Curve:
 
 
 def gain_curve(
-    gain: Sequence[float],
-    covariance: Sequence[Sequence[float]],
-    strengths: Sequence[float],
-    freedom: float | None = None,
+    gain: Sequence[float], covariance: Sequence[Sequence[float]], strengths: Sequence[float], freedom: float | None = None
 ) -> Curve:
     r"""Infer the gain at every strength from noisy measurements at some.
 

@@ -153,8 +153,7 @@ def audit(
     target, config, settings = question.target, question.config, question.settings
     source = source.labelled(target)
     kept = Kept(
-        None if out is None else Path(out),
-        {"source": source.name, "data": source.fingerprint, "target": target, **settings},
+        None if out is None else Path(out), {"source": source.name, "data": source.fingerprint, "target": target, **settings}
     )
     total = 3 * len(question.pairs) + (len(names) if len(names) > 2 else 0)
     done = 0

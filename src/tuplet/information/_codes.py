@@ -16,12 +16,7 @@ Features = NDArray[np.float64]
 
 
 def samples(
-    x1: ArrayLike | Tensor,
-    x2: ArrayLike | Tensor,
-    y: ArrayLike | Tensor,
-    *,
-    bins: int,
-    group: ArrayLike | Tensor | None,
+    x1: ArrayLike | Tensor, x2: ArrayLike | Tensor, y: ArrayLike | Tensor, *, bins: int, group: ArrayLike | Tensor | None
 ) -> tuple[Features, Features, Codes, Codes | None]:
     """Read both sources, the target as classes 0, 1 .., and groups as codes; row i of each is one sample."""
     a, b, raw = features("x1", x1), features("x2", x2), classes(y, bins=bins)

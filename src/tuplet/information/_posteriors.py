@@ -82,10 +82,7 @@ def calibrated(posterior: Posterior, y: NDArray[np.int64]) -> Posterior:
 
 
 def _mlps(
-    x: list[Features],
-    y: NDArray[np.int64],
-    parts: list[tuple[NDArray[np.int64], NDArray[np.int64]]],
-    seed: int,
+    x: list[Features], y: NDArray[np.int64], parts: list[tuple[NDArray[np.int64], NDArray[np.int64]]], seed: int
 ) -> list[Posterior]:
     """Posteriors of each fold's other rows by a small network, at its best mean log-likelihood on a tenth of its rows."""
     generator, label, wide = torch.Generator().manual_seed(seed), torch.from_numpy(y), int(y.max()) + 1

@@ -48,10 +48,7 @@ def value(joint: Float[Tensor, "T N P Y"]) -> Float[Tensor, " T"]:
 
 
 def dual(
-    a: Float[Tensor, "T N Y"],
-    b: Float[Tensor, "T P Y"],
-    first: Float[Tensor, "T N Y"],
-    second: Float[Tensor, "T P Y"],
+    a: Float[Tensor, "T N Y"], b: Float[Tensor, "T P Y"], first: Float[Tensor, "T N Y"], second: Float[Tensor, "T P Y"]
 ) -> Float[Tensor, " T"]:
     r"""The dual bound of any potentials, after the least shift of ``a`` that makes them feasible."""
     a, b = torch.where(first > 0, a, -torch.inf), torch.where(second > 0, b, -torch.inf)
@@ -111,13 +108,7 @@ def _solve(first: Tensor, second: Tensor, gap: float) -> tuple[float, float, int
     return float(upper), float(dual(b1, b2, first[None], second[None])), int(solution.iterations)
 
 
-def projection(
-    first: Float[Tensor, "T N Y"],
-    second: Float[Tensor, "T P Y"],
-    *,
-    gap: float,
-    rounds: int = 5000,
-) -> Bounds:
+def projection(first: Float[Tensor, "T N Y"], second: Float[Tensor, "T P Y"], *, gap: float, rounds: int = 5000) -> Bounds:
     """Project onto the marginals of each class, then add the classes up, in turn: matrix products only, for large tables."""
     t = len(first)
     # q(x1, x2, y) = total(x1, x2) scale1(x1, y) scale2(x2, y), where total is the sum over the classes of the last round

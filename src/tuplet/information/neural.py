@@ -95,12 +95,7 @@ def neural_batch(
             found.append([float(v) for v in (*(_information(p[rows]) for p in (p1, p2, p12)), union)])
     i1, i2, i12, union_ = (float(v) * factor for v in np.mean(found, 0))
     return PID(
-        **of_union(i1, i2, i12, union_),
-        gap=math.nan,
-        units=units,
-        estimator="neural batch",
-        corrected=True,
-        samples=len(test),
+        **of_union(i1, i2, i12, union_), gap=math.nan, units=units, estimator="neural batch", corrected=True, samples=len(test)
     )
 
 

@@ -56,12 +56,7 @@ class Pairs:
     disagreements: tuple[Disagreement, ...]
 
 
-def pairs(
-    sources: Mapping[str, ArrayLike | Tensor],
-    y: ArrayLike | Tensor,
-    *,
-    estimator: Estimator = clustered,
-) -> Pairs:
+def pairs(sources: Mapping[str, ArrayLike | Tensor], y: ArrayLike | Tensor, *, estimator: Estimator = clustered) -> Pairs:
     """Decompose every pair of modalities, and every modality against all others together.
 
     Args:

@@ -14,23 +14,12 @@ from tuplet.simulators.push import Push
 from tuplet.simulators.tap import Tap
 from tuplet.types import InputError, in_range, one_of
 
-SCENES: dict[str, Callable[..., Scene]] = {
-    "arm": Arm,
-    "peg": Peg,
-    "push": Push,
-    "tap": Tap,
-}
+SCENES: dict[str, Callable[..., Scene]] = {"arm": Arm, "peg": Peg, "push": Push, "tap": Tap}
 """Short name -> the scene; its fields are the settings."""
 
 
 def simulate(
-    name: str,
-    *,
-    episodes: int,
-    seed: int = 0,
-    size: int | None = None,
-    out: Path | None = None,
-    workers: int | None = None,
+    name: str, *, episodes: int, seed: int = 0, size: int | None = None, out: Path | None = None, workers: int | None = None
 ) -> Path:
     """Simulate a scene by its short name and keep the rows in one file.
 

@@ -142,10 +142,7 @@ class Arm:
         data = stage(rng)
         off = rng.normal(0, self.bias, 7) if self.bias else np.zeros(7)
         camera = Camera(
-            eye=tuple((np.array(EYE) + rng.normal(0, 0.03, 3)).tolist()),
-            target=(0.25, 0.0, 0.42),
-            fov=42.0,
-            size=self.size,
+            eye=tuple((np.array(EYE) + rng.normal(0, 0.03, 3)).tolist()), target=(0.25, 0.0, 0.42), fov=42.0, size=self.size
         )
         lamp = (*rng.uniform(-1.2, 1.2, 2).tolist(), rng.uniform(1.8, 2.6))
         ambient = rng.uniform(0.35, 0.5)

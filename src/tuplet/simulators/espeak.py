@@ -57,10 +57,7 @@ def speak(utterances: Sequence[Utterance]) -> Iterator[NDArray[np.int16]]:
     if where is None:
         raise InputError("eSpeak NG is not installed; pip install espeakng-loader, or apt-get install libespeak-ng1")
     child = subprocess.Popen(
-        [sys.executable, "-I", __file__, *where],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        [sys.executable, "-I", __file__, *where], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
     assert child.stdin is not None
     assert child.stdout is not None

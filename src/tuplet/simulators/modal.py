@@ -55,9 +55,7 @@ def beam(material: Material, *, length: float, area: float, inertia: tuple[float
     def shape(point: Vector) -> Vector:
         x = 2 * half * np.clip(point[2] / length, -0.5, 0.5)
         swing = np.where(
-            even,
-            np.cos(x) / np.cos(half) + np.cosh(x) / np.cosh(half),
-            np.sin(x) / np.sin(half) + np.sinh(x) / np.sinh(half),
+            even, np.cos(x) / np.cos(half) + np.cosh(x) / np.cosh(half), np.sin(x) / np.sin(half) + np.sinh(x) / np.sinh(half)
         )
         moved = np.zeros((2, count, 3))
         moved[0, :, 0] = moved[1, :, 1] = swing / math.sqrt(mass)
@@ -170,15 +168,7 @@ def _pairs(frequency: Vector, n: NDArray[Any], profile: Any, axes: Any, mass: fl
     return Modes(both[order], shape, mass)
 
 
-def ring(
-    modes: Modes,
-    *,
-    gain: Vector,
-    decay: Vector,
-    force: Vector,
-    step: float,
-    times: Vector,
-) -> Vector:
+def ring(modes: Modes, *, gain: Vector, decay: Vector, force: Vector, step: float, times: Vector) -> Vector:
     r"""Return how a body sounds after a force of any course in time."""
     omega = 2 * math.pi * modes.frequency
     rate = 1j * omega - decay

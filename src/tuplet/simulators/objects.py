@@ -39,17 +39,11 @@ MATERIALS: dict[str, Stuff] = {
         ("pebble", "smooth"),
     ),
     "glass": Stuff(
-        Material(2500.0, 70e9, 0.23, 1e-3),
-        ((0.72, 0.86, 0.84), (0.62, 0.78, 0.66), (0.8, 0.86, 0.92)),
-        0.9,
-        ("smooth",),
+        Material(2500.0, 70e9, 0.23, 1e-3), ((0.72, 0.86, 0.84), (0.62, 0.78, 0.66), (0.8, 0.86, 0.92)), 0.9, ("smooth",)
     ),
     "plastic": Stuff(Material(1200.0, 2.4e9, 0.37, 3e-2), PAINTS, 0.3, ("smooth", "ridges", "knurl")),
     "rubber": Stuff(
-        Material(1100.0, 5e7, 0.49, 1.5e-1),
-        ((0.14, 0.14, 0.15), (0.3, 0.3, 0.32), (0.6, 0.2, 0.15)),
-        0.05,
-        ("knurl", "ridges"),
+        Material(1100.0, 5e7, 0.49, 1.5e-1), ((0.14, 0.14, 0.15), (0.3, 0.3, 0.32), (0.6, 0.2, 0.15)), 0.05, ("knurl", "ridges")
     ),
     "steel": Stuff(Material(7850.0, 200e9, 0.29, 4e-4), GREYS, 0.8, ("smooth", "ridges", "pebble")),
     "wood": Stuff(Material(700.0, 11e9, 0.35, 1.5e-2), WOODS, 0.05, ("grain",)),

@@ -143,11 +143,7 @@ def _drawn(file: Path) -> NDArray[np.uint8]:
         raise InputError("resvg-py and pillow are not installed; pip install resvg-py pillow to draw emoji") from None
     try:
         png = resvg_py.svg_to_bytes(
-            svg_string=contents(file, AGAIN).decode(),
-            width=SIDE,
-            height=SIDE,
-            background="white",
-            skip_system_fonts=True,
+            svg_string=contents(file, AGAIN).decode(), width=SIDE, height=SIDE, background="white", skip_system_fonts=True
         )
         with Image.open(io.BytesIO(bytes(png))) as image:
             pixels = np.asarray(image.convert("RGB"))

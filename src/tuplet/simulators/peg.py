@@ -131,12 +131,7 @@ class Peg:
         data = world(text)
         camera = replace(CAMERA, size=self.size)
         away = rng.uniform(-1, 1, size=2) * 0.02
-        data.qpos[:] = data.ctrl[:] = [
-            *(hole + away),
-            REACH + DEEP + rng.uniform(0.006, 0.03),
-            *rng.normal(0, 0.03, 2),
-            turn,
-        ]
+        data.qpos[:] = data.ctrl[:] = [*(hole + away), REACH + DEEP + rng.uniform(0.006, 0.03), *rng.normal(0, 0.03, 2), turn]
         data.qpos[5] = data.ctrl[5] = turn + rng.uniform(-0.3, 0.3)
         physics().mj_forward(data.model, data)
         policy = _search(rng, data, hole, turn)

@@ -28,13 +28,7 @@ RISE = 0.13
 
 
 def load(
-    *,
-    episodes: int = 15,
-    seed: int = 0,
-    windows: int = 20,
-    spread: float = 1.0,
-    noise: float = 1.0,
-    workers: int | None = None,
+    *, episodes: int = 15, seed: int = 0, windows: int = 20, spread: float = 1.0, noise: float = 1.0, workers: int | None = None
 ) -> Source:
     """Simulate windows of 5 s, or find them in the cache, and split them 60/20/20 by person.
 

@@ -249,11 +249,7 @@ def _colours(rng: np.random.Generator) -> NDArray[np.float64]:
     """Draw the colours of table, puck and finger until each differs in brightness from the puck."""
     while True:
         colours = np.stack(
-            [
-                rng.uniform(0.45, 0.95) * rng.uniform(0.75, 1, 3),
-                rng.uniform(0.05, 1, 3),
-                rng.uniform(0.1, 0.4) + np.zeros(3),
-            ]
+            [rng.uniform(0.45, 0.95) * rng.uniform(0.75, 1, 3), rng.uniform(0.05, 1, 3), rng.uniform(0.1, 0.4) + np.zeros(3)]
         )
         bright = colours @ BRIGHTNESS
         if abs(bright[1] - bright[0]) > 0.25 and abs(bright[1] - bright[2]) > 0.15:

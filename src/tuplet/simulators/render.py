@@ -175,13 +175,7 @@ def about(title: str, *, physical: bool = True, classes: Mapping[str, Sequence[s
     """Return what the file of a scene says of itself."""
     origin = f"tuplet, MuJoCo {physics().__version__}" if physical else "tuplet"
     named = {f"classes.{k}": json.dumps(list(v)) for k, v in (classes or {}).items()}
-    return {
-        "title": title,
-        "origin": origin,
-        "licence": "Apache-2.0",
-        **{f"unit.{k}": v for k, v in units.items()},
-        **named,
-    }
+    return {"title": title, "origin": origin, "licence": "Apache-2.0", **{f"unit.{k}": v for k, v in units.items()}, **named}
 
 
 def quaternion(turn: NDArray[np.float64]) -> NDArray[np.float64]:

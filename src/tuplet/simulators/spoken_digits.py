@@ -168,12 +168,7 @@ def _opened(root: Path | None) -> Content:
 
 
 def _split_clips(
-    clip: NDArray[np.int64],
-    voice: NDArray[np.int64],
-    recorded: NDArray[np.int8],
-    speech: Speech,
-    voices: str,
-    seed: int,
+    clip: NDArray[np.int64], voice: NDArray[np.int64], recorded: NDArray[np.int8], speech: Speech, voices: str, seed: int
 ) -> dict[str, NDArray[np.int64]]:
     """Share the clips out, before anything is paired."""
     pools = [np.flatnonzero((clip >= 0) & (recorded == kind)) for kind in range(2)]

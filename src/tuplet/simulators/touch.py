@@ -15,16 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from tuplet.data import Provenance, Source, from_arrays
 from tuplet.simulators._touch_calibration import Table, calibrations
 from tuplet.simulators._touch_gel import SENSORS, indentation, pictures
-from tuplet.simulators._touch_surface import (
-    FAMILIES,
-    Contact,
-    Maps,
-    column,
-    draw_contact,
-    draw_thing,
-    photographs,
-    press,
-)
+from tuplet.simulators._touch_surface import FAMILIES, Contact, Maps, column, draw_contact, draw_thing, photographs, press
 from tuplet.simulators._touch_words import sentence
 from tuplet.types import InputError, in_range, one_of
 

@@ -71,11 +71,7 @@ def write_report(suite: Suite, records: Sequence[Record], out: Path, *, scaling:
             *_closing(suite, records, out, scaling),
         ],
     )
-    others = {
-        "table.md": (f"{left}\n\n" if left else "") + markdown(made),
-        "table.csv": as_csv(made),
-        "table.tex": latex(made),
-    }
+    others = {"table.md": (f"{left}\n\n" if left else "") + markdown(made), "table.csv": as_csv(made), "table.tex": latex(made)}
     for name, text in others.items():
         write_atomic(out / name, text.encode())
     if made:

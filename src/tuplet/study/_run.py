@@ -92,12 +92,7 @@ def run(
 
 
 def _work(
-    study: Study,
-    ledger: Ledger,
-    make: Callable[[], Pool],
-    report: Report,
-    pulse: Callable[[], str] | None,
-    strict: bool,
+    study: Study, ledger: Ledger, make: Callable[[], Pool], report: Report, pulse: Callable[[], str] | None, strict: bool
 ) -> None:
     """Keep the workers busy until nothing is ready; replace the pool if one of them dies."""
     running: dict[Future[list[Record] | tuple[str, str]], Cell] = {}

@@ -79,12 +79,7 @@ def pictures(out: Path) -> list[Section]:
 
 
 def write_samples(
-    source: Source,
-    out: Path,
-    *,
-    rows: int = 3,
-    part: Literal["train", "val", "test"] = "train",
-    words: Sequence[str] = (),
+    source: Source, out: Path, *, rows: int = 3, part: Literal["train", "val", "test"] = "train", words: Sequence[str] = ()
 ) -> Path:
     """Draw rows of a source into a file."""
     one_of("the ending of out", out.suffix, (".html", ".png", ".svg"))

@@ -137,12 +137,7 @@ def run_suite(
     """
     check_arguments(suite, seeds=seeds, only=only, workers=workers)
     found = run(
-        Comparison(suite, seeds, only),
-        Path(out),
-        workers=workers,
-        executor=executor,
-        report=report,
-        asked=(seeds, only),
+        Comparison(suite, seeds, only), Path(out), workers=workers, executor=executor, report=report, asked=(seeds, only)
     )
     records = Listed[Record](r for r in found if not r.variant.startswith("trial-"))
     check_budget(records)

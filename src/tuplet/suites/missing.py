@@ -49,10 +49,7 @@ def missing() -> Suite:
         )
         for rate in RATES
     )
-    entries = (
-        *baselines()[:3],
-        *(replace(e, trials=(), defaults=SETTINGS.get(e.name, e.defaults)) for e in objectives()),
-    )
+    entries = (*baselines()[:3], *(replace(e, trials=(), defaults=SETTINGS.get(e.name, e.defaults)) for e in objectives()))
     return Suite(
         name="missing",
         factory="tuplet.suites.missing:missing",

@@ -77,14 +77,7 @@ class Plan:
 
 
 def _plan(
-    name: str,
-    label: str,
-    modalities: str,
-    headlines: Mapping[str, str],
-    paper: str = "",
-    *,
-    unit: str = "",
-    **more: Any,
+    name: str, label: str, modalities: str, headlines: Mapping[str, str], paper: str = "", *, unit: str = "", **more: Any
 ) -> Plan:
     """Make a plan; its targets and directions are what the headlines name, one of them perhaps with a unit."""
     directions = tuple(tuple(tuple(part.split("+")) for part in k.split("->")) for k in headlines if "->" in k)

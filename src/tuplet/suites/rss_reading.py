@@ -201,14 +201,7 @@ def _stability(run: Reading) -> Grid:
 
 
 def _ablations(run: Reading) -> Grid:
-    head = [
-        "variant",
-        "probes",
-        "vision tower on touch",
-        "touch tower on pictures",
-        "sensor found",
-        "probe on another sensor",
-    ]
+    head = ["variant", "probes", "vision tower on touch", "touch tower on pictures", "sensor found", "probe on another sensor"]
     picks = (probed(), probed("vision", "synergy"), probed("touch", "synergy"), of("sensor", "sensor"), _transfer(False))
     lines = [
         [name, *(_percent(run.score(run.main, "tlv_core", pick, variant)) for pick in picks)]

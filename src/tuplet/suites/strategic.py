@@ -191,11 +191,7 @@ def encoder(name: str) -> MLP:
 
 
 def _trained(
-    plan: Plan,
-    regime: Regime,
-    source: Source,
-    runs: Sequence[tuple[float, int, float, float]],
-    report: Callable[[int], None],
+    plan: Plan, regime: Regime, source: Source, runs: Sequence[tuple[float, int, float, float]], report: Callable[[int], None]
 ) -> list[tuple[Many, Member]]:
     """Train networks given by strength, seed, learning rate and weight decay; those of one rate and decay side by side."""
     rows = source.train[slice(0, regime.rows or len(source.train))]

@@ -75,10 +75,7 @@ def write_strategic(records: Sequence[Record], out: Path, *, plan: Plan | None =
             *(_shown(s, *both, plan) for s, both in zip(made, judged, strict=True)),
             Shown(
                 "How it was run",
-                [
-                    [*_settings(records, plan), HOW.format(tau=plan.tau, hours=hours)],
-                    records[0].environment if records else {},
-                ],
+                [[*_settings(records, plan), HOW.format(tau=plan.tau, hours=hours)], records[0].environment if records else {}],
             ),
         ],
     )
