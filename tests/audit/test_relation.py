@@ -6,7 +6,7 @@ import pytest
 from tuplet import InputError
 from tuplet.audit import related
 from tuplet.cli import main
-from tuplet.data import from_arrays
+from tuplet.data import Split, from_arrays
 
 
 def pair(seed, n=250, strength=1.0, group=None):
@@ -25,6 +25,21 @@ def test_related_pairs_are_found_and_unrelated_ones_rarely():
     assert called.count("yes") <= 3  # P(more than 3 of 20 at 5 %) is 1.6 %
     assert set(called) <= {"yes", "not found"}
     assert related(pair(1, n=40, strength=0.0))[0].word == "unknown"
+
+
+def test_no_test_row_is_read():
+    """With test rows that say the opposite, all numbers stay the same; and few training groups are no obstacle."""
+    rng = np.random.default_rng(3)
+    x, y = (rng.normal(size=(300, 3)) for _ in "ab")
+    part = np.arange(300) % 3
+    for relation, word in ((x, "yes"), (y, "not found")):
+        other = np.where((part == 2)[:, None], rng.normal(size=x.shape) if word == "yes" else x, relation)
+        (found,) = related(from_arrays({"a": x, "b": other}, split=Split.of(part)))
+        (same,) = related(from_arrays({"a": x, "b": relation}, split=Split.of(part)))
+        assert found == same
+        assert found.word == word
+    few = np.where(part == 1, np.arange(300), -1 - part)  # one training group
+    assert related(from_arrays({"a": x, "b": x}, group=few, split=Split.of(part)))[0].word == "yes"
 
 
 def test_rows_of_a_group_count_once():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import torch
 
 from tuplet.audit._folds import FEW
 from tuplet.data import Source
+from tuplet.data.splits import Split, folds_of
 from tuplet.diagnose.score import shuffles_of
 from tuplet.diagnose.similarity import Score, cka, mutual_knn
 from tuplet.evaluate.linear import linear_baseline
@@ -28,8 +29,8 @@ LEVEL = 0.05
 NEEDS = "To say whether alignment helps a task, an audit needs a target: add an array 'label', or name one with --target."
 HEAD = ("pair", "related?", "p", "top 1", "chance", "CKA (null)", "kNN (null)")
 LEGEND = (
-    "p: smallest of three tests against shuffled rows, times three. Top 1: test rows whose counterpart a linear map (CCA) puts "
-    "first. CKA, kNN: likeness of raw inputs (97.5 % quantile of shuffled rows)."
+    "p: smallest of three tests against shuffled rows, times three. Top 1: validation rows whose counterpart a linear map "
+    "(CCA) puts first. CKA, kNN: likeness of raw inputs (97.5 % quantile of shuffled rows)."
 )
 
 
@@ -39,7 +40,7 @@ class Relation:
 
     Attributes:
         pair: the two modalities.
-        rows: test rows that were compared; one per group if the source has groups.
+        rows: validation rows that were compared; one per group if the source has groups.
         word: ``"yes"``, ``"not found"``, or ``"unknown"`` (not found, and too few rows to expect it).
         p: smallest p-value of three tests against shuffled rows (linear map, CKA, neighbours), times three.
         recall: share of rows whose counterpart a linear map (CCA) ranks first among all ``rows``, mean of both directions.
@@ -66,7 +67,8 @@ def related(
     .. math:: p = \min\big(1,\, 3 \min_t p_t\big), \qquad p_t = \frac{1 + \#\{s : T_t(s) \ge T_t\}}{1 + S}
 
     Args:
-        source: paired data; no target is needed. Training rows fit a linear map, test rows are compared.
+        source: paired data; no target is needed. Training rows fit a linear map, a quarter of them chooses its ridge,
+            validation rows are compared. No test row is read.
         pairs: pairs of modalities; all pairs if left out.
         shuffles: number of shuffled orders of one side. 59 or more, or no pair can be called related.
         seed: seed of the orders.
@@ -97,7 +99,7 @@ def related(
             raise InputError(f"pairs has {pair}, expected two different names of {names}")
     if 3 / (1 + shuffles) > LEVEL:
         raise InputError(f"shuffles is {shuffles}, expected {int(3 / LEVEL) - 1} or more; fewer cannot show a relation")
-    present = rows_with(source, ("train", "val", "test"))
+    present = rows_with(source, ("train", "val"))
     for pair in wanted:
         check_rows(present, pair)
     return tuple(_related(source.select(pair), pair, shuffles, seed) for pair in dict.fromkeys(wanted))
@@ -106,8 +108,8 @@ def related(
 @torch.no_grad()
 def _related(source: Source, pair: tuple[str, str], shuffles: int, seed: int) -> Relation:
     a, b = pair
-    model = linear_baseline(source).eval()
-    batch = some(source.test)
+    model = linear_baseline(_apart(source)).eval()
+    batch = some(source.val)
     rows = (batch.present[a] & batch.present[b]).nonzero()[:, 0]
     ids = groups(source, batch)
     if ids is not None:  # rows of one group are no independent draws: one of each
@@ -115,8 +117,8 @@ def _related(source: Source, pair: tuple[str, str], shuffles: int, seed: int) ->
     n = len(rows)
     if n < 4:
         raise InputError(
-            f"test rows of {a!r} and {b!r} come from {n} groups, expected 4 or more; give rows of about 20 groups in all, or "
-            "leave the group out if rows are independent of each other"
+            f"validation rows of {a!r} and {b!r} come from {n} groups, expected 4 or more; give about 20 groups in all, "
+            "or leave the group out if rows are independent of each other"
         )
     emb = model(batch)
     emb = Embeddings.of({k: unit(emb.z[k][rows].double()) for k in pair})
@@ -141,6 +143,14 @@ def _related(source: Source, pair: tuple[str, str], shuffles: int, seed: int) ->
     return Relation(pair, n, word, p, recall, _wilson(recall, n), 1 / n, scores)
 
 
+def _apart(source: Source) -> Source:
+    """Let training rows alone fit a map and choose its ridge: three quarters, and one; groups stay whole."""
+    train = source.split.train
+    units = train if source.group is None else source.group.numpy()[train]
+    chooses = folds_of(np.unique(units, return_inverse=True)[1].astype(np.int64), None, 4) == 3
+    return replace(source, split=Split(train[~chooses], train[chooses], source.split.val))
+
+
 def _wilson(share: float, n: int) -> tuple[float, float]:
     z = 1.959964
     middle, half = (share + z**2 / (2 * n)), z * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5
@@ -163,14 +173,15 @@ def relation_answer(found: Sequence[Relation]) -> str:
     if r.word == "yes":
         low, high = (100 * v for v in r.interval)
         return (
-            f"{a} and {b} are related: true pairs of {r.rows} test rows are more alike than shuffled ones (p = {r.p:.2g}). "
+            f"{a} and {b} are related: true pairs of {r.rows} validation rows are more alike than shuffled ones "
+            f"(p = {r.p:.2g}). "
             f"Aligned by a linear map, the right row is ranked first for {100 * r.recall:.0f} % (95 % interval {low:.0f} to "
             f"{high:.0f} %; chance {100 * r.chance:.1f} %): this a trained alignment has to beat.{_alike(r)}"
         )
     few = f" {r.rows} are few: a verdict needs {FEW}." if r.word == "unknown" else ""
     return (
-        f"No relation of {a} and {b} was found: true pairs of {r.rows} test rows are no more alike than shuffled ones (p = "
-        f"{r.p:.2g}).{few} Check first that row i of both is the same thing."
+        f"No relation of {a} and {b} was found: true pairs of {r.rows} validation rows are no more alike than shuffled ones "
+        f"(p = {r.p:.2g}).{few} Check first that row i of both is the same thing."
     )
 
 
@@ -210,7 +221,7 @@ def relation_report(source: Source, found: Sequence[Relation], out: str | Path) 
     """Write report.html."""
     head, *lines = relation_table(found)
     asked = Answers({"Are they related?": relation_answer(found), "Does alignment help?": NEEDS})
-    rows = f"{len(source.train)} training and {len(source.test)} test rows, no target."
+    rows = f"{len(source.train)} training and {len(source.val)} validation rows, no target; no test row is read."
     return write_page(
         Path(out) / "report.html",
         title=f"{source.name}: are the modalities related?",
