@@ -1,6 +1,6 @@
 """Time and memory of exact search over a store, beside the matrix products alone: ``python benchmarks/store.py ROWS``.
 
-With faiss installed, it then builds graphs of 20,000 items (or of a second number; a million takes an hour), whose vectors are
+With faiss installed, it then makes codes of 20,000 items (or of a second number), whose vectors are
 one random vector and noise per modality, and measures what a search in two stages finds.
 """
 
@@ -68,20 +68,20 @@ def near(rows: int, name: str) -> Iterator[np.ndarray]:
 
 
 def two_stages(names: tuple[str, ...], rows: int) -> None:
-    """Measure what a search through a graph finds of the exact first 10 and of the truth, and what it and the graph cost."""
+    """Measure what a search through codes finds of the exact first 10 and of the truth, and what it and the codes cost."""
     with tempfile.TemporaryDirectory() as folder:
-        file, graph = Path(folder, "near.safetensors"), Path(folder, "graph")
+        file, coded = Path(folder, "near.safetensors"), Path(folder, "coded")
         columns = {f"z.{k}": near(rows, k) for k in NAMES} | {"id": np.arange(rows)}
         write_table(file, columns | {f"present.{k}": np.ones(rows, np.bool_) for k in NAMES})
         own = np.linspace(0, rows - 1, QUERIES).astype(np.int64)
         query = {"a": torch.from_numpy(np.array(Table.open(file).columns["z.a"][own]))}
         for name in names:
             start = time.perf_counter()
-            write_index(file, graph, backend="faiss", objective=name, sides=[("b", "c")], force=True)
-            built, size = time.perf_counter() - start, sum(f.stat().st_size for f in graph.glob("*.faiss"))
-            print(f"  {name}: graph {built:.0f} s, {size / 1e9:.2f} GB", flush=True)
-            made = {"exact": store.index(graph, "exact"), "two stages": store.index(graph)}
-            share, seconds = made["two stages"].recall(("a",), 10), {}  # reads the graph
+            write_index(file, coded, backend="faiss", objective=name, sides=[("b", "c")], force=True)
+            built, size = time.perf_counter() - start, sum(f.stat().st_size for f in coded.glob("*.faiss"))
+            print(f"  {name}: codes in {built:.0f} s, {size / 1e9:.2f} GB", flush=True)
+            made = {"exact": store.index(coded, "exact"), "two stages": store.index(coded)}
+            share, seconds = made["two stages"].recall(("a",), 10), {}  # reads the codes
             for way, one in made.items():
                 seconds[way] = [measured(one.search, {"a": query["a"][:n]}, 10)[0] for n in (1, QUERIES)]
                 found = float((one.search(query, 10).rows == own[:, None]).any(axis=1).mean())
@@ -91,7 +91,7 @@ def two_stages(names: tuple[str, ...], rows: int) -> None:
             print(f"    {share:.1%} of the exact first 10; {' and '.join(ratios)} times as fast", flush=True)
 
 
-def main(rows: int, graph_rows: int) -> None:
+def main(rows: int, coded_rows: int) -> None:
     torch.set_num_threads(1)
     scores: tuple[Objective, ...] = (Pairwise(), Symile(), OneVsAll(), Gram(), Cone(), Triangle())
     with tempfile.TemporaryDirectory() as folder:
@@ -110,9 +110,9 @@ def main(rows: int, graph_rows: int) -> None:
                     f"  {type(objective).__name__:10} {seconds:6.2f} s, {ratio:4.1f} x products, {memory:5.0f} MB", flush=True
                 )
     if find_spec("faiss"):
-        print(f"two stages, {graph_rows:,} items x {len(NAMES)} x {DIM}")
+        print(f"two stages, {coded_rows:,} items x {len(NAMES)} x {DIM}")
         two_stages(
-            ("pairwise", "symile", "one_vs_all", "gram", "cone") if graph_rows < 100_000 else ("pairwise", "cone"), graph_rows
+            ("pairwise", "symile", "one_vs_all", "gram", "cone") if coded_rows < 100_000 else ("pairwise", "cone"), coded_rows
         )
 
 

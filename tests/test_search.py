@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from tuplet import InputError, store
+from tuplet import Embeddings, InputError, store
 from tuplet.evaluate import retrieve
+from tuplet.functional.rows import unit
 from tuplet.objectives import CoMM, Cone, Gram, OneVsAll, Pairwise, Structure, Symile, Triangle, UniAlign
 from tuplet.objectives.published import PUBLISHED
-from tuplet.store import _exact
+from tuplet.store import _exact, _near
+from tuplet.store._folder import write_index
 
 from .test_store import space
 
@@ -249,3 +251,30 @@ def test_two_stages_rank_exactly_and_say_what_they_miss(tmp_path, monkeypatch):
         assert np.array_equal(wide.rows, exact.rows)
         few = [i.search({"a": emb.z["a"][:1]}, 399, without=9).rows for i in (index, truth)]
         assert np.array_equal(*few)
+
+
+@pytest.mark.parametrize(("width", "objective"), [(24, Pairwise()), (7, Cone()), (24, OneVsAll())])
+def test_codes_bring_near_what_is_near(tmp_path, monkeypatch, width, objective):
+    """Codes, which stand for vectors from 5,000 on: of widths that do not halve, of several vectors, read back from a file."""
+    faiss = pytest.importorskip("faiss")
+    monkeypatch.setattr(_near, "FEW", 700)
+    g = torch.Generator().manual_seed(0)
+    common = torch.randn(1000, width, generator=g)
+    emb = Embeddings.of({k: unit(common + 0.3 * torch.randn(1000, width, generator=g)) for k in "abc"})
+    file, folder = store.write(tmp_path / "emb.safetensors", emb), tmp_path / "coded"
+    name = {Pairwise: "pairwise", Cone: "cone", OneVsAll: "one_vs_all"}[type(objective)]
+    write_index(file, folder, backend="faiss", objective=name, sides=[("b", "c")], force=False)
+    (written,) = folder.glob("*.faiss")
+    assert written.stat().st_size < 1000 * objective.vectors({k: emb.z[k][:1] for k in "bc"}).shape[1] * width * 4 / 2
+    query, exact = {"a": emb.z["a"][:50]}, store.index(file, objective=objective)
+    for index in (store.index(folder, shortlist=100), store.index(file, "faiss", objective=objective, shortlist=100)):
+        found, truth = index.search(query, 10), exact.search(query, 10)
+        assert found.recall > 0.93
+        kept = (truth.rows[:, :, None] == found.rows[:, None, :]).any(axis=2)
+        assert kept.mean() > 0.93
+        assert np.allclose(found.scores[:, 0][kept[:, 0]], truth.scores[:, 0][kept[:, 0]], atol=1e-7)
+    graph = faiss.IndexHNSWFlat(width, 8, faiss.METRIC_INNER_PRODUCT)
+    graph.add(np.eye(width, dtype=np.float32))
+    faiss.write_index(graph, str(written))
+    with pytest.raises(InputError, match="of another version of tuplet; run `tuplet index` again"):
+        store.index(folder).search(query, 10)

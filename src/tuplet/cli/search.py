@@ -20,14 +20,14 @@ WIDEST = 40
 
 @dataclass(frozen=True)
 class Index:
-    """Write embeddings as a folder that searches stay on disk with, or with graphs for a search in two stages."""
+    """Write embeddings as a folder that searches stay on disk with, or with codes for a search in two stages."""
 
     emb: Positional[Path]
     """Embeddings, as `tuplet embed` writes them."""
     out: Path = Path("index")
     """Folder to write."""
     backend: Literal["exact", "faiss"] = "exact"
-    """exact scores every item; faiss (needs tuplet[search]) scores those that a graph brings near the query."""
+    """exact scores every item; faiss (needs tuplet[search]) scores those whose short codes are near the query."""
     objective: str | None = None
     """Whose score ranks, such as cone [default: the mean cosine]."""
     modalities: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""An index folder: the store as columns that are mapped into memory, a note, and the graphs of a search in two stages."""
+"""An index folder: the store as columns that are mapped into memory, a note, and the codes of a search in two stages."""
 
 from __future__ import annotations
 

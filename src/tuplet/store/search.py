@@ -142,7 +142,7 @@ class Index:
 
     def _two_stages(self, pool: Pool, query: Side, k: int, without: int | None = None) -> Best:
         assert self._near is not None
-        whole = pool if without is None else self._pool(pool.into, None, k)  # a graph holds all items
+        whole = pool if without is None else self._pool(pool.into, None, k)  # codes are of all items
         listed = self._near.listed(whole, query, k if without is None else k + 1)
         return reranked(pool, query, [rows[rows != without] for rows in listed], k)
 
@@ -232,8 +232,8 @@ def index(
     Args:
         path: a file that `write` or `tuplet embed` wrote, or a folder of `tuplet index`. A ``.safetensors`` file, and a folder,
             stay on disk and may be larger than memory.
-        backend: ``"exact"`` scores every candidate; ``"faiss"`` (needs tuplet[search]) finds some near the query in a graph of
-            ``objective.vectors``, and scores those. When left out: what the folder was made for, or exact.
+        backend: ``"exact"`` scores every candidate; ``"faiss"`` (needs tuplet[search]) finds some near the query by short codes
+            of ``objective.vectors``, and scores those. When left out: what the folder was made for, or exact.
         objective: whose score ranks, such as ``Cone()``; when left out that of the folder, or the mean cosine.
         shortlist: candidates per pair of a query's and a stored vector in the first of two stages, at least ``k``.
         kept: bytes of candidates that stay in memory between exact searches by an inner product, such as the mean cosine; they
@@ -249,8 +249,8 @@ def index(
         Exact search reads all candidates in blocks of 8 MB. Where a bound of the score is known (of inner products, and by
         ``Objective.bounds``) it scans in float32 and scores the best ``k + 32`` again in float64, and everything where that
         leaves a doubt. The answer is that of float64. Two stages miss a candidate that no stored vector brings near, most
-        often under volumes and products of modalities: ``Found.recall`` says how many. With a filter the search is exact. For
-        fewer than about 100,000 items exact search is as fast.
+        often under volumes and products of modalities: ``Found.recall`` says how many. With a filter the search is exact.
+        Many queries at once are as fast exactly up to some 20,000 items.
 
     Example:
         >>> import tempfile
