@@ -69,6 +69,23 @@ class Simulate:
 
 
 @dataclass(frozen=True)
+class Films:
+    """Bring films to vectors by frozen towers, for the reader captions; run again, it goes on where it was stopped."""
+
+    folder: Positional[Path]
+    """Folder of films (.mp4, .mkv, .webm ...); needs tuplet[video]."""
+    tower: tuple[str, ...]
+    """MODALITY=PATH, such as vision=models/siglip audio=models/wav2vec2: a tower of pictures sees frames, one of sound hears
+    the sound track (needs tuplet[towers])."""
+    out: Path
+    """Folder to write MODALITY/NAME.npy to, such as the one that holds the annotations."""
+    frames: int = 8
+    """Pictures per film."""
+    seconds: float = 10.0
+    """Length of the pieces of sound that a tower hears."""
+
+
+@dataclass(frozen=True)
 class Show(Reading):
     """Draw rows of a data set: pictures, maps, lines over time, each in its unit."""
 
@@ -92,6 +109,7 @@ class Data:
         | Annotated[Show, subcommand("show")]
         | Annotated[Verify, subcommand("verify")]
         | Annotated[Convert, subcommand("convert")]
+        | Annotated[Films, subcommand("films")]
         | Annotated[Simulate, subcommand("simulate")],
         arg(name=""),
     ]
@@ -110,6 +128,8 @@ def data(command: Data) -> None:
         _show(do)
     elif isinstance(do, Simulate):
         _simulate(do)
+    elif isinstance(do, Films):
+        _films(do)
     elif isinstance(do, Verify):
         print("\n".join([*_verified(do), "no fault found"]))
     elif do.name not in READERS:
@@ -174,6 +194,23 @@ def _convert(do: Convert) -> None:
     table = Table.open(READERS[do.name].convert(do.root, do.out))
     print(f"{do.out}: {len(table)} rows, {do.out.stat().st_size / 1e6:.1f} MB, sha256 {table.sha256}")
     print(f"now: tuplet data info {do.name} --root {do.out}")
+
+
+def _films(do: Films) -> None:
+    from tuplet.cli.source import pairs
+    from tuplet.model import film_features
+    from tuplet.report.progress import Progress
+
+    with Progress(f"films of {do.folder} -> {do.out}") as progress:
+        towers = pairs("tower", do.tower)
+        found = film_features(do.folder, do.out, towers, frames=do.frames, seconds=do.seconds, report=progress.advance)
+    for name, count in found.vectors.items():
+        print(f"{name}: {count} of {found.count} films have vectors -> {do.out / name}")
+    for what, films in (("without sound", found.silent), ("unreadable", tuple(found.unreadable))):
+        if films:
+            print(f"{what}: {len(films)}, such as {', '.join(films[:3])}")
+    for why in tuple(found.unreadable.values())[:3]:
+        print(f"  {why}")
 
 
 def _simulate(do: Simulate) -> None:

@@ -21,6 +21,7 @@ class Lazy:
     shape: tuple[int, ...]
     read: Callable[[NDArray[np.int64]], NDArray[Any]]
     dtype: np.dtype[Any] = field(default_factory=lambda: np.dtype(np.float32))
+    words: Callable[[], NDArray[np.str_]] | None = None  # of hashed texts: the texts themselves
 
     def __len__(self) -> int:
         """Return the number of rows."""

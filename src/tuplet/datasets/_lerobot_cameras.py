@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuplet.data._arrow import joined, read_table
+from tuplet.data._film import decoded
 from tuplet.data._lazy import Lazy
 from tuplet.data._media import read_pictures
 from tuplet.datasets._touch_files import fitted, inside
@@ -73,21 +74,3 @@ def _places(root: Path, name: str, info: Mapping[str, Any], episodes: list[int])
     if absent := [e for e in episodes if e not in found]:
         raise InputError(f"{tables[0].parent} has no episode {absent[0]}, which data has; copy it again")
     return found
-
-
-def decoded(file: Path, times: list[float], half: float) -> list[NDArray[np.uint8]]:
-    """Decode the frames ``(H, W, 3)`` of a video at some seconds, to half a step."""
-    import av
-
-    try:
-        with av.open(str(file)) as film:
-            stream, found = film.streams.video[0], []
-            for second in times:
-                film.seek(int(max(second - half, 0.0) / stream.time_base), stream=stream)  # to the key frame before it
-                shown = (f for f in film.decode(stream) if f.time is not None and f.time >= second - half)
-                found.append(next(shown).to_ndarray(format="rgb24"))
-            return found
-    except (av.FFmpegError, StopIteration, IndexError, ValueError) as error:
-        raise InputError(
-            f"{file} has no readable frame near second {times[0]:g} ({type(error).__name__}); copy it again"
-        ) from None

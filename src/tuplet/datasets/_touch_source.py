@@ -240,4 +240,5 @@ def text_column(
         raise InputError(f"tokenise gives {numbers.dtype} of shape {numbers.shape}, expected numbers ({len(words)}, length)")
     digest.update(f"{numbers.shape} {numbers.dtype}".encode() + np.ascontiguousarray(numbers).tobytes())
     there, back = np.array([bool(w) for w in words]), at.reshape(-1)
-    return Lazy((n, *numbers.shape[1:]), lambda rows: numbers[back[rows]], numbers.dtype), there[back]
+    texts = None if tokenise is not None else lambda: np.array(words)[back]
+    return Lazy((n, *numbers.shape[1:]), lambda rows: numbers[back[rows]], numbers.dtype, texts), there[back]

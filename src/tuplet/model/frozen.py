@@ -179,7 +179,11 @@ def _replaced(source: Source, passed: Mapping[str, Passed]) -> Source:
         if name not in columns:
             raise InputError(f"towers names {name!r}, expected some of {sorted(columns)}")
         column, here = columns[name], source.present[name].numpy()
-        values = column.values.numpy() if isinstance(column, Held) else as_array(name, column[np.arange(column.shape[0])])
+        words = getattr(column, "words", None)
+        if words is not None:
+            values = words()
+        else:
+            values = column.values.numpy() if isinstance(column, Held) else as_array(name, column[np.arange(column.shape[0])])
         if isinstance(column, Held) and values.dtype != np.uint8:
             what = "texts as hashed numbers" if prepared[name].modality.kind == "text" else "scaled rows"
             raise InputError(

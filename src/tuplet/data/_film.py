@@ -1,0 +1,68 @@
+"""Films: frames at some seconds, and the sound track, decoded by PyAV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuplet.types import InputError
+
+FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
+"""Endings of files that are films."""
+
+
+@contextmanager
+def _opened(file: Path, what: str) -> Iterator[Any]:
+    """Open a film, and say in one line what cannot be read of it."""
+    try:
+        import av
+    except ImportError:
+        raise InputError(f"{file} is a film, which needs PyAV; run pip install 'tuplet[video]'") from None
+    try:
+        with av.open(str(file)) as film:
+            yield film
+    except (av.FFmpegError, StopIteration, IndexError, ValueError) as error:
+        raise InputError(f"{file} has no readable {what} ({type(error).__name__}); copy it again") from None
+
+
+def decoded(file: Path, times: list[float], half: float) -> list[NDArray[np.uint8]]:
+    """Decode the frames ``(H, W, 3)`` of a film at some seconds, to half a step."""
+    with _opened(file, f"frame near second {times[0]:g}") as film:
+        return _at(film, times, half)
+
+
+def spread(file: Path, count: int) -> NDArray[np.uint8]:
+    """Decode the frames ``(count, 3, H, W)`` in the middle of equal parts of a film."""
+    with _opened(file, "frame") as film:
+        stream = film.streams.video[0]
+        step = float(1 / (stream.average_rate or 25))
+        length = float(stream.duration * stream.time_base) if stream.duration else (film.duration or 0) / 1e6  # microseconds
+        begin = float((stream.start_time or 0) * stream.time_base)
+        times = [begin + max(length - step, 0.0) * (i + 0.5) / count for i in range(count)]
+        return np.stack([np.moveaxis(frame, -1, 0) for frame in _at(film, times, step / 2)])
+
+
+def sound(file: Path, rate: int) -> NDArray[np.float32]:
+    """Decode the mean of a sound track's channels ``(T,)`` at a rate; of length 0 where a film is silent."""
+    with _opened(file, "sound") as film:
+        if not film.streams.audio:
+            return np.empty(0, np.float32)
+        from av import AudioResampler
+
+        mixed = AudioResampler(format="fltp", rate=rate)
+        pieces = [piece for frame in (*film.decode(film.streams.audio[0]), None) for piece in mixed.resample(frame)]
+        return np.concatenate([np.empty(0, np.float32), *(piece.to_ndarray().mean(axis=0) for piece in pieces)])
+
+
+def _at(film: Any, times: list[float], half: float) -> list[NDArray[np.uint8]]:
+    stream, found = film.streams.video[0], []
+    for second in times:
+        film.seek(int(max(second - half, 0.0) / stream.time_base), stream=stream)  # to the key frame before it
+        shown = (f for f in film.decode(stream) if f.time is not None and f.time >= second - half)
+        found.append(next(shown).to_ndarray(format="rgb24"))
+    return found

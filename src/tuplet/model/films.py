@@ -1,0 +1,150 @@
+"""Vectors of films by frozen towers: frames and sound, a file per film, so that a job that was stopped goes on."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuplet.data._film import FILMS, sound, spread
+from tuplet.io import locked, read_state, write_atomic
+from tuplet.model.frozen import Given, tower_for
+from tuplet.nets import Pretrained
+from tuplet.types import InputError, in_range
+
+NOTE = "films.json"
+_SCHEMA = {"tower": str, "frames": int, "seconds": float}
+
+
+@dataclass(frozen=True, slots=True)
+class Films:
+    """What became of a folder of films.
+
+    Attributes:
+        count: films in the folder.
+        vectors: modality -> films that have vectors of it.
+        silent: films without a sound track, as paths in the folder.
+        unreadable: film -> why no vector could be made of it.
+    """
+
+    count: int
+    vectors: Mapping[str, int]
+    silent: tuple[str, ...]
+    unreadable: Mapping[str, str]
+
+
+def film_features(
+    folder: str | Path,
+    out: str | Path,
+    towers: Mapping[str, Given],
+    *,
+    frames: int = 8,
+    seconds: float = 10.0,
+    report: Callable[[int, int, str], None] = lambda done, total, line: None,
+) -> Films:
+    """Bring films to vectors by frozen towers: those of pictures see frames, those of sound the sound track.
+
+    Args:
+        folder: holds the films (.mp4, .m4v, .mov, .mkv, .webm, .avi), also in folders of its own.
+        out: folder to write ``MODALITY/NAME.npy`` to, float32 ``(frames, D)`` or ``(pieces of sound, D)``, for the film
+            ``NAME.mp4``: what the reader ``captions`` takes beside its annotations.
+        towers: modality -> folder, file or module, as `tuplet.nets.pretrained` takes them.
+        frames: pictures per film, in the middle of as many equal parts.
+        seconds: length of the pieces that a tower of sound hears, one after the other; the last may be shorter.
+        report: called with films done, films in all, and a line about the last one.
+
+    Returns:
+        `Films`: what was made. A film that cannot be read has no vector and is named; nothing stands in its place.
+
+    Raises:
+        InputError: without the extra ``video``, for a folder without films, a tower that reads neither pictures nor sound, or
+            an ``out`` whose vectors are of another tower or of other settings.
+
+    Notes:
+        Files that are there are kept, so the same call goes on where it was stopped.
+
+    Source:
+        Eight frames and the sound track, as VAST (Chen et al., 2023) and GRAM (Cicchetti et al., 2025) use.
+
+    Example:
+        >>> film_features("nowhere", "vectors", {"vision": "models/siglip"})
+        Traceback (most recent call last):
+        tuplet.types.InputError: folder nowhere holds no film (.mp4, .m4v, .mov, .mkv, .webm, .avi)
+    """
+    in_range("frames", frames, 1)
+    if not seconds > 0:
+        raise InputError(f"seconds is {seconds}, expected a number above 0")
+    if "" in towers or not towers:
+        raise InputError("towers names no modality, expected such as {'vision': PATH, 'audio': PATH} (--tower vision=PATH)")
+    films = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in FILMS and p.is_file())
+    if not films:
+        raise InputError(f"folder {folder} holds no film ({', '.join(FILMS)})")
+    made = {name: tower_for(given, "vision") for name, given in towers.items()}
+    for name, tower in made.items():
+        if tower.takes not in ("pictures", "sound"):
+            raise InputError(f"towers[{name!r}] reads {tower.takes}, expected a tower of pictures or of sound")
+    names = [p.relative_to(folder).with_suffix("").as_posix() for p in films]
+    if twice := {n for n in names if names.count(n) > 1}:
+        raise InputError(f"folder {folder} has several films called {min(twice)}; rename one")
+    counts, silent, unreadable = dict.fromkeys(made, 0), list[str](), dict[str, str]()
+    with locked(Path(out)):
+        for name, tower in made.items():
+            _claim(Path(out, name), {"tower": tower.sha256 or repr(tower), "frames": frames, "seconds": float(seconds)})
+        for done, (film, film_name) in enumerate(zip(films, names, strict=True), 1):
+            line = film_name
+            for name, tower in made.items():
+                file = Path(out, name, f"{film_name}.npy")
+                try:
+                    if not file.exists():
+                        _write(file, _vectors(film, tower, frames, seconds))
+                    counts[name] += 1
+                except _SilentError:
+                    silent.append(film_name)
+                except InputError as error:
+                    unreadable[film_name] = line = str(error)
+            report(done, len(films), line)
+    return Films(len(films), counts, tuple(silent), unreadable)
+
+
+class _SilentError(Exception):
+    """A film has no sound."""
+
+
+def _claim(folder: Path, about: dict[str, Any]) -> None:
+    """Mark a folder of vectors, or refuse one that holds others."""
+    if (folder / NOTE).exists():
+        before = read_state(folder / NOTE, _SCHEMA, fix="choose another out")
+        if other := [k for k in about if about[k] != before[k]]:
+            raise InputError(
+                f"out {folder} has vectors made with another {other[0]} ({before[other[0]]!s:.60}); choose another"
+            )
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(folder / NOTE, json.dumps(about).encode())
+
+
+def _vectors(film: Path, tower: Pretrained, frames: int, seconds: float) -> NDArray[np.float32]:
+    """Run a tower on the frames of a film, or on pieces of its sound."""
+    if tower.takes == "pictures":
+        return tower.encode(spread(film, frames))
+    rate = tower.rate or 16_000
+    wave, size = sound(film, rate), max(1, round(seconds * rate))
+    if not len(wave):
+        raise _SilentError
+    pieces = [wave[i : i + size] for i in range(0, len(wave), size)]
+    if len(pieces) > 1 and len(pieces[-1]) < rate:  # less than a second has little to hear
+        pieces = pieces[:-1]
+    return np.concatenate([tower.encode(piece[None]) for piece in pieces])
+
+
+def _write(file: Path, vectors: NDArray[np.float32]) -> None:
+    content = io.BytesIO()
+    np.save(content, vectors)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(file, content.getvalue())
