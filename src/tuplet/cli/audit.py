@@ -56,12 +56,7 @@ def audit(command: Audit) -> None:
     if not source.targets:
         _without_target(source, pairs, command.out)
         return
-    asked: dict[str, Any] = {
-        "target": command.target,
-        "pairs": pairs,
-        "seeds": range(command.seeds),
-        "steps": command.steps,
-    }
+    asked: dict[str, Any] = {"target": command.target, "pairs": pairs, "seeds": range(command.seeds), "steps": command.steps}
     about = question(source, **asked)
     if short := limits(source, about):
         print(_fitted("\n".join([*short, "Everything else is still measured."])))

@@ -47,13 +47,7 @@ def encode_targets(
 
 
 def encode_target(
-    name: str,
-    column: Any,
-    n: int,
-    *,
-    unit: str = "",
-    classes: Sequence[str] | None = None,
-    kind: str | None = None,
+    name: str, column: Any, n: int, *, unit: str = "", classes: Sequence[str] | None = None, kind: str | None = None
 ) -> tuple[Tensor, Target]:
     """Encode one target."""
     label = f"targets[{name!r}]"

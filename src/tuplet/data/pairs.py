@@ -218,11 +218,7 @@ def _poses(hard: ArrayLike, n: int) -> NDArray[np.float64]:
 
 
 def _nearest(
-    poses: NDArray[np.float64],
-    code: NDArray[np.int64],
-    left: NDArray[np.int64],
-    turn: NDArray[np.int64],
-    apart: float,
+    poses: NDArray[np.float64], code: NDArray[np.int64], left: NDArray[np.int64], turn: NDArray[np.int64], apart: float
 ) -> NDArray[np.int64]:
     """Return for each left row the row of another group whose pose is nearest, the next nearest on its next turn."""
     from scipy.spatial.distance import cdist

@@ -22,11 +22,7 @@ LOOKED = 64
 
 
 def show(
-    source: Source,
-    *,
-    rows: int | Sequence[int] = 3,
-    part: Part = "train",
-    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    source: Source, *, rows: int | Sequence[int] = 3, part: Part = "train", shapes: Mapping[str, tuple[int, ...]] | None = None
 ) -> Figure:
     """Draw some rows of a source, a column each, with every modality in its own unit.
 

@@ -150,10 +150,7 @@ def _table(path: Path, **asked: Any) -> Source:
         )
     names = asked.pop("modalities")
     source = from_table(
-        table,
-        modalities=None if names is None else list(names),
-        targets=None if target is None else [target],
-        **asked,
+        table, modalities=None if names is None else list(names), targets=None if target is None else [target], **asked
     )
     inputs = {k: table.columns[f"input.{k}"] for k in source.modalities}
     notes = tuple(note for k, v in inputs.items() for note in padding_note(k, v, source.modalities[k].kind))

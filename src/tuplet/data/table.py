@@ -115,10 +115,7 @@ class Table:
 
 
 def write_table(
-    path: Path | str,
-    columns: Mapping[str, NDArray[Any] | Iterable[NDArray[Any]]],
-    *,
-    about: Mapping[str, str] | None = None,
+    path: Path | str, columns: Mapping[str, NDArray[Any] | Iterable[NDArray[Any]]], *, about: Mapping[str, str] | None = None
 ) -> Path:
     """Write columns to one file, which is either complete or absent however the process ends.
 

@@ -75,11 +75,7 @@ def read(root: Path, *, split: str = "split.json", side: int = SIDE) -> Content:
 
 
 def load(
-    root: str | Path,
-    *,
-    split: str = "split.json",
-    side: int = SIDE,
-    normalisation: Literal["imagenet", "none"] = "imagenet",
+    root: str | Path, *, split: str = "split.json", side: int = SIDE, normalisation: Literal["imagenet", "none"] = "imagenet"
 ) -> Source:
     """Load pictures, touch and sounds, split by object as the file says.
 

@@ -88,10 +88,7 @@ def _contact(root: Path, file: Path, place: str, number: int, line: list[str]) -
         if not start <= end < touches:
             raise InputError(f"{last} is {end}, expected {start} to {touches - 1}: {item / folder} has {touches} frames")
         for t in range(start, end + 1):
-            pictures = {
-                "touch": item / folder / f"{t}.png",
-                "vision": item / f"img_{folder}" / f"{t * views // touches}.png",
-            }
+            pictures = {"touch": item / folder / f"{t}.png", "vision": item / f"img_{folder}" / f"{t * views // touches}.png"}
             name = f"{place}/{line[0]}"
             rows.append(Row(name, pictures, sensor, {"text": words}, None if words or not ids.exists() else ids))
     return rows

@@ -28,11 +28,7 @@ class Standing(NamedTuple):
 
 
 def rank_metrics(
-    scores: NDArray[np.float64],
-    relevant: NDArray[np.bool_],
-    *,
-    ties: Ties = "expected",
-    cutoffs: Sequence[int] = CUTOFFS,
+    scores: NDArray[np.float64], relevant: NDArray[np.bool_], *, ties: Ties = "expected", cutoffs: Sequence[int] = CUTOFFS
 ) -> tuple[Items, int]:
     r"""Rank candidates per query and measure where the relevant ones stand.
 

@@ -172,15 +172,7 @@ def probe_results(
         for k, v in p.beside.items()
     ]
     return beside + [
-        Result(
-            metric,
-            p.value,
-            detail,
-            p.metric == "accuracy",
-            p.chance,
-            len(p.items),
-            _items(p.items, groups) if keep else (),
-        )
+        Result(metric, p.value, detail, p.metric == "accuracy", p.chance, len(p.items), _items(p.items, groups) if keep else ())
         for metric, detail, p, keep in rows
     ]
 

@@ -11,15 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tuplet.diagnose import (
-    Hubs,
-    centroid_gap,
-    effective_rank,
-    modality_auc,
-    positive_cosine,
-    relative_gap,
-    uniformity,
-)
+from tuplet.diagnose import Hubs, centroid_gap, effective_rank, modality_auc, positive_cosine, relative_gap, uniformity
 from tuplet.diagnose.hubness import counted, occurrences
 from tuplet.evaluate._verdict import notes, share, verdict
 from tuplet.evaluate.retrieval import Retrieval, Score, mean_cosine, retrieve

@@ -78,12 +78,7 @@ def linear_probe(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> P
 
 
 def mlp_probe(
-    train: tuple[Tensor, Tensor],
-    val: tuple[Tensor, Tensor],
-    test: tuple[Tensor, Tensor],
-    *,
-    epochs: int = 25,
-    seed: int = 0,
+    train: tuple[Tensor, Tensor], val: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], *, epochs: int = 25, seed: int = 0
 ) -> Probe:
     """Fit OVA-IB's four-layer MLP on frozen representations; the epoch with the best validation loss is tested.
 

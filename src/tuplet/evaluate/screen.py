@@ -105,12 +105,7 @@ def summary(results: Sequence[Result], baselines: Mapping[str, Sequence[Result]]
 def wrapped(text: str, *, bullet: str = "") -> list[str]:
     """Break a sentence into lines for a terminal."""
     return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=bullet,
-        subsequent_indent=" " * len(bullet),
-        break_long_words=False,
-        break_on_hyphens=False,
+        text, WIDTH, initial_indent=bullet, subsequent_indent=" " * len(bullet), break_long_words=False, break_on_hyphens=False
     )
 
 

@@ -50,13 +50,7 @@ class Reranked:
 
 @torch.no_grad()
 def rerank(
-    emb: Embeddings,
-    query: tuple[str, ...],
-    candidates: tuple[str, ...],
-    *,
-    score: Score,
-    shortlist: int = 100,
-    keep: int = 10,
+    emb: Embeddings, query: tuple[str, ...], candidates: tuple[str, ...], *, score: Score, shortlist: int = 100, keep: int = 10
 ) -> Reranked:
     r"""Search for every query among the candidates that some pair of members brings near, and rank those exactly.
 

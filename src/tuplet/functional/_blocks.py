@@ -103,13 +103,7 @@ class Partitions(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        values: Tensor,
-        diagonal: Tensor | None,
-        kept: Tensor | None,
-        offset: int,
-        dims: tuple[int, ...],
-        totals: bool,
+        ctx: Any, values: Tensor, diagonal: Tensor | None, kept: Tensor | None, offset: int, dims: tuple[int, ...], totals: bool
     ) -> tuple[Tensor, ...]:
         """Reduce ``values`` where ``kept``, with ``diagonal`` in place of its own."""
         values = values.clone()

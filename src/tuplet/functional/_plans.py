@@ -176,12 +176,7 @@ def _programme(G: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     from scipy.optimize import linprog
 
     n, m = G.shape
-    sums = sparse.vstack(
-        [
-            sparse.kron(sparse.eye(n), np.ones((1, m))),
-            sparse.kron(np.ones((1, n)), sparse.eye(m)),
-        ]
-    )
+    sums = sparse.vstack([sparse.kron(sparse.eye(n), np.ones((1, m))), sparse.kron(np.ones((1, n)), sparse.eye(m))])
     found = linprog(-G.ravel(), A_eq=sums.tocsr(), b_eq=np.concatenate([a, b * (a.sum() / b.sum())]), method="highs")
     if found.status != 0:
         raise RuntimeError(f"the linear programme of {n} x {m} masses failed: {found.message}")

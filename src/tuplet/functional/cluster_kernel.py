@@ -204,12 +204,7 @@ class ClusterKernel:
                 raise InputError(f"state[{name!r}] has shape {tuple(state[name].shape)}, expected ({sum(sizes)},)")
             parts[name] = torch.split(state[name].double(), sizes)
         self._views = [
-            View(
-                Mixture(weight, mean.view(shape), variance.view(shape[0], shape[2])),
-                start,
-                stop,
-                seen.nonzero().flatten(),
-            )
+            View(Mixture(weight, mean.view(shape), variance.view(shape[0], shape[2])), start, stop, seen.nonzero().flatten())
             for weight, mean, variance, shape, (_, start, stop), seen in zip(
                 *parts.values(), shapes, state["sizes"].tolist(), state["attributes"], strict=True
             )
@@ -237,11 +232,7 @@ class ClusterKernel:
         seen = some(width, whole(*chosen))
         part = values[rows, start:stop][:, :, seen]
         prior = Prior.of(
-            part,
-            smoothness=between(0.001, 1.0),
-            amplitude=between(0.005, 0.2),
-            strength=between(0.001, 0.2),
-            ridge=self.ridge,
+            part, smoothness=between(0.001, 1.0), amplitude=between(0.005, 0.2), strength=between(0.001, 0.2), ridge=self.ridge
         )
         cluster = torch.randint(c, (len(rows),), generator=generator).to(values.device)
         mixture = fit_mixture(part, cluster, prior, components=c, iterations=self.iterations, floor=self.floor)

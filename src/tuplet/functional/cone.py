@@ -41,11 +41,7 @@ def conic(products: Sequence[Float[Tensor, "B N"]], gram: Float[Tensor, "k k N"]
 
 
 def between(
-    products: Float[Tensor, "j k B N"],
-    left: Float[Tensor, "j j B"],
-    right: Float[Tensor, "k k N"],
-    *,
-    rounds: int = 20,
+    products: Float[Tensor, "j k B N"], left: Float[Tensor, "j j B"], right: Float[Tensor, "k k N"], *, rounds: int = 20
 ) -> Float[Tensor, "B N"]:
     r"""Find the largest cosine between two cones, :math:`\max_{a, b \ge 0} \cos(\sum_i a_i q_i, \sum_j b_j c_j)`.
 

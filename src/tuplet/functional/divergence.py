@@ -66,13 +66,7 @@ def uniformity(
         return pairs(slice(mine.start + part.start, mine.start + part.stop), slice(0, n))
 
     density = log_density(
-        cut(z, mine),
-        z,
-        tau=tau,
-        geometry=geometry,
-        own=mine.start,
-        keep=None if pairs is None else keep,
-        block_size=block_size,
+        cut(z, mine), z, tau=tau, geometry=geometry, own=mine.start, keep=None if pairs is None else keep, block_size=block_size
     )
     counted = torch.ones(n, dtype=torch.bool, device=z.device) if valid is None else valid
     total = counted.sum()
@@ -154,10 +148,7 @@ def _log_mean(logs: Tensor) -> Tensor:
 
 
 def holder_sweep(
-    sets: Sequence[Float[Tensor, "_ D"]],
-    *,
-    taus: Sequence[float] = (0.265, 0.5, 1.0),
-    mode: Mode = "loo_both",
+    sets: Sequence[Float[Tensor, "_ D"]], *, taus: Sequence[float] = (0.265, 0.5, 1.0), mode: Mode = "loo_both"
 ) -> dict[float, float]:
     """Estimate the Hoelder divergence at several bandwidths, because no single one tells the gap.
 

@@ -12,10 +12,7 @@ from tuplet.types import InputError
 
 
 def rbf(
-    x: Float[Tensor, "N ..."],
-    *,
-    bandwidth: float | Literal["median"] = "median",
-    valid: Bool[Tensor, " N"] | None = None,
+    x: Float[Tensor, "N ..."], *, bandwidth: float | Literal["median"] = "median", valid: Bool[Tensor, " N"] | None = None
 ) -> Float[Tensor, "N N"]:
     r"""Gaussian kernel, :math:`K_{ij} = \exp(-|x_i - x_j|^2 / (2 h^2))`.
 

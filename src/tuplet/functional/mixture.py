@@ -71,13 +71,7 @@ class Prior(NamedTuple):
     @classmethod
     @torch.no_grad()
     def of(
-        cls,
-        windows: Float[Tensor, "N T V"],
-        *,
-        smoothness: float,
-        amplitude: float,
-        strength: float,
-        ridge: float = 0.1,
+        cls, windows: Float[Tensor, "N T V"], *, smoothness: float, amplitude: float, strength: float, ridge: float = 0.1
     ) -> Prior:
         """Estimate it: the mean of windows (NaN where missing) at each time, their deviation, a smooth covariance over time."""
         # K_tt' = b e^(-a (t - t')^2), a the smoothness per squared step, b the amplitude; plus ridge b I where its smallest

@@ -46,11 +46,7 @@ def sensor_loss(
 
 
 def sensor_confusion(
-    f: Float[Tensor, "B D"],
-    centroids: Float[Tensor, "K D"],
-    sensor: Int[Tensor, " B"] | None = None,
-    *,
-    tau: float = 0.05,
+    f: Float[Tensor, "B D"], centroids: Float[Tensor, "K D"], sensor: Int[Tensor, " B"] | None = None, *, tau: float = 0.05
 ) -> Float[Tensor, ""]:
     r"""Cross-entropy of the sensor's distribution to the uniform one: how far features give the sensor away.
 

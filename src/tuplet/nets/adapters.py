@@ -54,11 +54,7 @@ class BridgingAdapter(nn.Module):
     ) -> None:
         super().__init__()
         one_of("init", init, ("zero_up", "torch"))
-        for argument, value in (
-            ("rank", rank),
-            ("levels", levels),
-            *((f"widths[{k!r}]", v) for k, v in widths.items()),
-        ):
+        for argument, value in (("rank", rank), ("levels", levels), *((f"widths[{k!r}]", v) for k, v in widths.items())):
             if value < 1:
                 raise InputError(f"{argument} is {value}, expected 1 or more")
 

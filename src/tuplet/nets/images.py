@@ -38,12 +38,7 @@ class ResNet18(nn.Module):
     """
 
     def __init__(
-        self,
-        channels: int,
-        out_features: int,
-        *,
-        single: Literal["repeat", "adapt"] = "repeat",
-        norm: Norm = "batch",
+        self, channels: int, out_features: int, *, single: Literal["repeat", "adapt"] = "repeat", norm: Norm = "batch"
     ) -> None:
         super().__init__()
         sizes = positive(channels=channels, out_features=out_features)

@@ -122,13 +122,7 @@ def _byte_pairs(source: str | Path) -> Ids:
         lines = gzip.decompress(path.read_bytes()).decode().split("\n")
         merges = [tuple(line.split()) for line in lines[1 : 49152 - 256 - 2 + 1]]
         letters = list(_letters().values())
-        words = [
-            *letters,
-            *(c + "</w>" for c in letters),
-            *("".join(m) for m in merges),
-            "<|startoftext|>",
-            "<|endoftext|>",
-        ]
+        words = [*letters, *(c + "</w>" for c in letters), *("".join(m) for m in merges), "<|startoftext|>", "<|endoftext|>"]
         tokenizer = CLIPTokenizer(vocab={w: i for i, w in enumerate(words)}, merges=cast(Any, merges))
     else:
         raise InputError(

@@ -65,13 +65,7 @@ class Many:
     """The models of many members; those of one modality that need not differ are one copy."""
 
     def __init__(
-        self,
-        source: Source,
-        members: Sequence[Member],
-        *,
-        target: str = "label",
-        tau: float = 0.07,
-        **settings: Any,
+        self, source: Source, members: Sequence[Member], *, target: str = "label", tau: float = 0.07, **settings: Any
     ) -> None:
         """Draw the weights as `strategic` does; ``settings`` are those of `untrained`."""
         in_range("tau", tau, 0.04)  # below it, the closed form of InfoNCE leaves float32

@@ -129,13 +129,7 @@ class Session:
         """How far training has come, as a model folder says it."""
         done, best = len(self.history), best_epoch(self.history) if self.config.keep == "best" else None
         kept = done if best is None else best
-        return {
-            "done": done,
-            "epochs": self.config.epochs,
-            "step": self.step,
-            "kept": kept,
-            "finished": self.finished,
-        }
+        return {"done": done, "epochs": self.config.epochs, "step": self.step, "kept": kept, "finished": self.finished}
 
     def _stream(self) -> Stream:
         share, gpu = self.batch_size // self.runtime.world, self.runtime.device.type == "cuda"

@@ -14,11 +14,7 @@ from tuplet.train._undo import random_state, set_random_state
 from tuplet.types import Batch, Embeddings, InputError, Loss
 
 
-def plain_step(
-    model: Callable[[Batch], Embeddings],
-    objective: Callable[[Embeddings], Loss],
-    batch: Batch,
-) -> Loss:
+def plain_step(model: Callable[[Batch], Embeddings], objective: Callable[[Embeddings], Loss], batch: Batch) -> Loss:
     """Embed the batch, gather, evaluate the objective and accumulate gradients."""
     loss = _evaluated(objective, model(batch))
     loss.total.backward()  # type: ignore[no-untyped-call]
@@ -26,11 +22,7 @@ def plain_step(
 
 
 def cached_step(
-    model: Callable[[Batch], Embeddings],
-    objective: Callable[[Embeddings], Loss],
-    batch: Batch,
-    *,
-    chunk: int,
+    model: Callable[[Batch], Embeddings], objective: Callable[[Embeddings], Loss], batch: Batch, *, chunk: int
 ) -> Loss:
     """Do what `plain_step` does with the activations of one chunk in memory at a time."""
     starts = range(0, len(batch), chunk)
