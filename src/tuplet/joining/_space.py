@@ -66,11 +66,7 @@ def open_space(space: Any) -> Space:
 
 
 def joined_source(
-    space: Space,
-    data: Any,
-    asked: dict[str, Any],
-    wanted: Sequence[str] | None,
-    towers: Mapping[str, Given] | None = None,
+    space: Space, data: Any, asked: dict[str, Any], wanted: Sequence[str] | None, towers: Mapping[str, Given] | None = None
 ) -> tuple[Source, tuple[str, ...]]:
     """Read data with the modalities of a space beside them; return the source and the names of the latter."""
     found, where = _inputs(data, asked)

@@ -92,12 +92,7 @@ class OneVsAll(Contrastive):
         block_size: BlockSize = "auto",
     ) -> None:
         super().__init__(
-            tau=tau,
-            weights=weights,
-            include_positive=include_positive,
-            sign=sign,
-            positives=positives,
-            block_size=block_size,
+            tau=tau, weights=weights, include_positive=include_positive, sign=sign, positives=positives, block_size=block_size
         )
         in_range("beta", beta, 0)
         in_range("ridge", ridge, 0)

@@ -93,12 +93,7 @@ class UnimodalTask(Objective):
     score = None
 
     def __init__(
-        self,
-        in_features: Mapping[str, int],
-        out_features: int,
-        *,
-        target: str = "label",
-        real: Literal["l1", "squared"] = "l1",
+        self, in_features: Mapping[str, int], out_features: int, *, target: str = "label", real: Literal["l1", "squared"] = "l1"
     ) -> None:
         super().__init__()
         one_of("real", real, ("l1", "squared"))

@@ -126,10 +126,7 @@ class TransportConsistency(Objective):
         support = p * there[:, None]
         value, log_plan, _ = self._plans(z, points.expand_as(z), masses, support)
         several = present & (present.sum(dim=0) > 1)
-        return {
-            "transport": _mean(value, there.to(z.dtype)),
-            "pairing": self._paired(log_plan, masses, support, several),
-        }
+        return {"transport": _mean(value, there.to(z.dtype)), "pairing": self._paired(log_plan, masses, support, several)}
 
     def _plans(self, x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return values, logarithms of plans and plans; a side without rows empties the other too."""

@@ -220,12 +220,7 @@ class Index:
 
 
 def index(
-    path: str | Path,
-    backend: Backend | None = None,
-    *,
-    objective: Objective | None = None,
-    shortlist: int = 200,
-    kept: int = 0,
+    path: str | Path, backend: Backend | None = None, *, objective: Objective | None = None, shortlist: int = 200, kept: int = 0
 ) -> Index:
     """Open embeddings for search.
 
