@@ -44,6 +44,15 @@ def _together(source: Source) -> Iterator[str]:
     names = shlex.join(["--modalities", *(k for k in here if k != gone[0][1])])
     fix = f"; {names} would leave {without} complete rows" if len(here) > 2 and without > every.sum() else ""
     yield f"missing: {said} of {n} rows; {int(every.sum())} have every modality{fix}"
+    yield from vanished(source)
+
+
+def vanished(source: Source) -> Iterator[str]:
+    """Name the modalities that no row of a part has."""
+    for name, here in source.present.items():
+        if lost := [part for part in PARTS if not here.numpy()[_of(source, part)].any()]:
+            fix = f"leave it out, or give a split in which every part has {name}"
+            yield f"missing: no {' and no '.join(lost)} row has {name}, so nothing of it is measured there; {fix}"
 
 
 def _classes(source: Source) -> Iterator[str]:

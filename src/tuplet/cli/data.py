@@ -143,6 +143,7 @@ def _verified(do: Verify) -> list[str]:
     import numpy as np
 
     from tuplet.catalog import READERS
+    from tuplet.cli.checkup import vanished
     from tuplet.cli.contents import contents
     from tuplet.cli.source import opened
     from tuplet.data._padding import lengths, spread
@@ -160,7 +161,7 @@ def _verified(do: Verify) -> list[str]:
                 steps.append(lengths(batch.inputs[k].numpy())[0])
     said = [f"{k}: rows are {spread(np.concatenate(steps))}" for k, steps in padded.items() if sum(map(len, steps))]
     rows = f"{len(source.train)} training, {len(source.val)} validation and {len(source.test)} test rows read"
-    return [contents(source), *said, rows]
+    return [contents(source), *said, *vanished(source), rows]
 
 
 def _describe(do: Info) -> None:

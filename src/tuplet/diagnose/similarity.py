@@ -93,7 +93,8 @@ def mutual_knn(
         b: ``(n, d_b)``, the same things in the same order.
         k: neighbours, 1 to ``n - 1``; 10 as in the platonic representation hypothesis.
         rows: how rows are prepared: ``"unit"`` is the library's convention, ``"clipped"`` the platonic protocol's (values
-            clipped at their 0.95 quantile first), ``"centred"`` the To-Align-or-Not paper's, ``"raw"`` none.
+            clipped at their 0.95 quantile first), ``"centred"`` our reading of the To-Align-or-Not paper's,
+            which names no distance (inner products here), ``"raw"`` none.
         queries: how many rows, drawn at random, have their neighbours sought among all ``n``: unbiased, with an interval, and
             ``n / queries`` times as fast. All when left out.
         shuffles: shuffled pairs for the null, which cost little beside the search.

@@ -204,9 +204,11 @@ def retrieval_results(
 
 
 def space_results(emb: Embeddings) -> list[Result]:
-    """Describe the embedding space itself."""
+    """Describe the embedding space itself; nothing of a part in which no row has two modalities."""
+    if not bool((torch.stack(list(emb.present.values())).sum(dim=0) > 1).any()):
+        return []
     cosines = positive_cosine(emb)
-    ranks = [effective_rank(emb.z[k][emb.present[k]]) for k in emb.modalities]
+    ranks = [effective_rank(emb.z[k][here]) for k, here in emb.present.items() if bool(here.any())]
     return [
         Result("space/positive_cosine", float(cosines.mean()), pool=len(emb)),
         Result("space/positive_cosine_5%", float(torch.quantile(cosines, 0.05)), pool=len(emb)),

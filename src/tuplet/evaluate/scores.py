@@ -28,8 +28,9 @@ def prediction_results(
         detail: which modalities were read.
 
     Returns:
-        ``metric/accuracy`` (with one item per row), ``/balanced`` and ``/f1``; or ``/mse`` (in squared units of the target,
-        mean over rows and dimensions, with items) and ``/r2``. Every chance is that of a predictor without input.
+        ``metric/accuracy``, ``/balanced`` and ``/f1``; or ``/mse`` (in squared units of the target, mean over rows and
+        dimensions) and ``/r2``. All but ``/f1`` have an item per row, whose mean they are. Every chance is that of a predictor
+        without input.
 
     Raises:
         InputError: if shapes disagree or there are no rows.
@@ -50,10 +51,12 @@ def prediction_results(
         guess, true = outputs.argmax(dim=1).numpy(), truth.numpy()
         hits = (guess == true).astype(np.float64)
         pairs = zip(_class_values(guess, true), _class_values(majority, true), strict=True)
-        names = ("accuracy", "balanced", "f1")
+        _, of, counts = np.unique(true, return_inverse=True, return_counts=True)
+        share = len(true) / (len(counts) * counts[of])  # a row's weight in the mean recall over classes
+        items = {"accuracy": _items(hits), "balanced": _items(hits * share), "f1": ()}
         return [
-            Result(f"{metric}/{name}", value, detail, True, level, len(truth), _items(hits) if name == "accuracy" else ())
-            for name, (value, level) in zip(names, pairs, strict=True)
+            Result(f"{metric}/{name}", value, detail, True, level, len(truth), found)
+            for (name, found), (value, level) in zip(items.items(), pairs, strict=True)
         ]
     truth, seen = (y.reshape(len(y), -1).double() for y in (truth, seen))
     if outputs.shape != truth.shape:
@@ -73,7 +76,8 @@ def prediction_results(
     if not spread:
         return [mse]
     r2, level = (1 - float(e.sum()) / spread for e in (errors, chance_errors))
-    return [mse, Result(f"{metric}/r2", r2, detail, True, level, len(truth))]
+    items = _items(1 - errors.sum(dim=1).numpy() * len(truth) / spread)
+    return [mse, Result(f"{metric}/r2", r2, detail, True, level, len(truth), items)]
 
 
 def without_input(seen: Tensor, rows: int) -> Tensor:

@@ -45,7 +45,7 @@ def trial_scores(suite: Suite, out: Path) -> Scores:
     found: Scores = {}
     for task, entry, records in _trials(suite, out):
         for record in records:
-            if record.metric == CRITERION:
+            if record.metric == CRITERION and record.value == record.value:  # one that is not a number says nothing
                 found[task, entry] = max(record.value, found.get((task, entry), record.value))
     return found
 

@@ -114,8 +114,9 @@ def _over_tasks(suite: Suite, records: Sequence[Record], made: Sequence[Table], 
     )
     marks = (
         f"Bold: best aligned row of its variant. ▲ ▼: clearly better or worse than {baseline} in the same variant (95 % "
-        "interval over seeds and test rows, rows of one trajectory counted as one; one seed is never clear; many "
-        "comparisons are made, so expect a few by luck)."
+        "interval over seeds and test rows, rows of one trajectory counted as one; one seed is never clear; a "
+        "column that is no mean over test rows is judged over seeds alone, which finds too much; many comparisons are made, so "
+        "expect a few by luck)."
     )
     along = "Mean over seeds; band: their range. Each task below is one place on this axis; test rows are the same for all."
     return [

@@ -98,7 +98,7 @@ class Downstream(Probes):
             pairs = self._pairs(source, task) if name == PAIR else None
             for r in predict(target=None if pairs else name, pairs=pairs):
                 renamed = replace(r, metric=f"predict/{name}/{r.metric.split('/')[1]}")
-                found.append(_gathered(renamed, None if pairs else source.test.group))
+                found.append(_of_pairs(renamed, source, pairs["test"]) if pairs else _gathered(renamed, source.test.group))
         return found
 
     def which(self, names: Sequence[str]) -> list[tuple[str, ...]]:
@@ -179,6 +179,24 @@ def _weights(objective: Objective | None) -> list[Result]:
     parts = objective.modules() if isinstance(objective, nn.Module) else ()
     found = [part.logged() for part in parts if isinstance(part, Structure)]
     return [Result(name, value) for weights in found for name, value in weights.items()]
+
+
+def _of_pairs(result: Result, source: Source, pairs: Pairs) -> Result:
+    """Turn the outcomes of pairs into one per group: jackknife pseudo-values, as spread as a mean over pairs of groups."""
+    assert source.group is not None
+    values = np.asarray(result.items)
+    if len(values) != len(pairs):
+        return result
+    rows = np.stack([pairs.left, pairs.right])
+    groups, ends = np.unique(source.group.numpy()[rows], return_inverse=True)
+    left, right = ends.reshape(rows.shape)
+    other = left != right  # a pair within a group counts once
+    sums, counts = (np.bincount(left, v, len(groups)) + np.bincount(right, v * other, len(groups)) for v in (values, values**0))
+    if (counts == len(values)).any():  # without this group no pair is left
+        return result
+    without = (values.sum() - sums) / (len(values) - counts)
+    away = (len(groups) - 1) * (without.mean() - without)
+    return replace(result, items=tuple((values.mean() + away).tolist()))
 
 
 def _gathered(result: Result, group: Tensor | None) -> Result:

@@ -58,6 +58,8 @@ def answer(records: Sequence[Record], metric: str = "score") -> str:
     rows = max(r.pool or 0 for r in records if r.metric == "score/test")
     said = SENTENCES[d.word].format(" and ".join(names))
     said += f", at strength {d.strength:g}." if d.word == "yes" else "."
+    if not d.strength and d.seeds > 1 and any(c.low > 0 for c in d.changes.values()):
+        said = f"Validation and test rows disagree about {' and '.join(names)}, so nothing is recommended: give more rows."
     if not d.strength:
         where = f"Validation rows choose strength 0; at strength {d.quoted:g}, the largest, the"
     else:
