@@ -7,8 +7,9 @@ import sys
 import time
 
 import pytest
+import torch
 
-from tuplet.processes import Inline, Workers
+from tuplet.processes import LIBRARIES, Inline, Workers
 
 
 def alive(pid):
@@ -71,3 +72,18 @@ def test_workers_end_when_their_parent_is_killed(tmp_path, wait):
         assert all(map(alive, pids))
         parent.kill()
     assert gone(pids)
+
+
+def test_threads_and_settings_are_one_in_workers_and_as_before_here(monkeypatch):
+    for name in LIBRARIES:
+        monkeypatch.setenv(name, "2")
+    torch.set_num_threads(2)
+    try:
+        assert Inline().submit(torch.get_num_threads).result() == 1
+        assert torch.get_num_threads() == 2
+        with Workers(1) as pool:
+            assert pool.submit(torch.get_num_threads).result() == 1
+            assert pool.submit(os.getenv, LIBRARIES[0]).result() == "1"
+        assert [os.environ[name] for name in LIBRARIES] == ["2"] * len(LIBRARIES)
+    finally:
+        torch.set_num_threads(1)

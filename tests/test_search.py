@@ -249,6 +249,8 @@ def test_two_stages_rank_exactly_and_say_what_they_miss(tmp_path, monkeypatch):
         wide = store.index(file, "faiss", objective=objective, shortlist=400).search(query, 10)
         assert wide.recall == 1
         assert np.array_equal(wide.rows, exact.rows)
+        short = store.index(file, "faiss", objective=objective, shortlist=1).search({"a": emb.z["a"][:1]}, 3, without=0)
+        assert (short.rows >= 0).all()  # one more is listed, as the first is taken out
         few = [i.search({"a": emb.z["a"][:1]}, 399, without=9).rows for i in (index, truth)]
         assert np.array_equal(*few)
 

@@ -8,7 +8,7 @@ import torch
 from scipy.special import stdtrit
 
 from tuplet import InputError
-from tuplet.audit.pilots import Pilots, crossed, pilot
+from tuplet.audit.pilots import Pilots, _bar, crossed, pilot
 from tuplet.data import from_arrays
 from tuplet.model.embedding import embed
 from tuplet.simulators import blocks
@@ -133,3 +133,12 @@ def test_test_rows_do_not_matter():
     changed.values["label"][changed.split.test] = 0
     options = {"strengths": (1.0,), "seeds": (0, 1), "steps": 3}
     assert pilot(source, ("x1", "x2"), **options) == pilot(changed, ("x1", "x2"), **options)
+
+
+def test_what_must_be_exceeded_is_a_share():
+    """Two groups of which one predicts all and one nothing: the interval ends above 1, the bar at 1."""
+    scores = {"a": torch.tensor([[[1.0, 0.2]]]), "b": torch.tensor([[[0.5, 0.5]]])}
+    assert _bar(scores, torch.tensor([0.5, 0.5])) == 1.0
+    assert 0.5 < _bar({"a": torch.rand(1, 1, 400) / 10 + 0.55}, torch.full((400,), 0.5)) < 0.51
+    with pytest.raises(InputError, match=r"seeds is \(0, 0\), expected two or more, each once"):
+        pilot(blocks.load(rows=200), ("x1", "x2"), seeds=(0, 0))

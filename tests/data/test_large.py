@@ -131,3 +131,13 @@ def test_a_folder_of_parts_is_one_large_file(monkeypatch, tmp_path):
     assert shares.split.sha256 == whole.split.sha256
     parquet.write_table(table.slice(110, 40).drop(["x"]), "parts/part-2.parquet")
     assert _large.large(Path("parts")) is None  # other columns: tables of their own
+
+
+def test_a_share_is_not_judged_alone(monkeypatch):
+    """Numbers as text in the first share and words in the others are text; the index that pandas wrote is one, too."""
+    text = [str(i) for i in range(60)] + [f"word {i}" for i in range(90)]
+    whole, shares = both(monkeypatch, {"x": np.arange(150.0), "text": text, "label": ["a", "b"] * 75}, target="label")
+    assert {k: m.shape for k, m in shares.modalities.items()} == {k: m.shape for k, m in whole.modalities.items()}
+    table = {"x": np.arange(150.0), "y": np.arange(150.0), "__index_level_0__": [f"r{i}" for i in range(150)]}
+    whole, shares = both(monkeypatch, table)
+    assert set(shares.modalities) == set(whole.modalities) == {"x", "y"}

@@ -58,7 +58,9 @@ def by(results, name="accuracy"):
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30))
 def test_class_scores_are_sklearns(pairs):
     truth, guess = torch.tensor(pairs).T
-    found = {r.metric: r.value for r in prediction_results(torch.eye(4)[guess], truth, truth)}
+    results = prediction_results(torch.eye(4)[guess], truth, truth)
+    found = {r.metric: r.value for r in results}
+    assert all(r.value == pytest.approx(np.mean(r.items)) for r in results if not r.metric.endswith("f1"))
     assert found["predict/accuracy"] == pytest.approx(metrics.accuracy_score(truth, guess))
     assert found["predict/balanced"] == pytest.approx(
         np.mean([np.mean((guess == c)[truth == c].numpy()) for c in truth.unique()])
@@ -73,6 +75,7 @@ def test_real_scores_are_sklearns():
     assert mse.value == pytest.approx(metrics.mean_squared_error(truth, guess), rel=1e-6)
     assert mse.value == pytest.approx(np.mean(mse.items))
     assert r2.value == pytest.approx(metrics.r2_score(truth, guess, multioutput="variance_weighted"), rel=1e-6)
+    assert r2.value == pytest.approx(np.mean(r2.items))
     assert (mse.higher, r2.higher) == (False, True)
     mean = seen.mean(dim=0).expand(40, 3)
     assert mse.chance == pytest.approx(metrics.mean_squared_error(truth, mean), rel=1e-6)

@@ -6,8 +6,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 import tuplet
-from tuplet import Embeddings, InputError
-from tuplet.objectives import Gram, OneVsAll, Pairwise, Symile
+from tuplet import Embeddings, InputError, Loss
+from tuplet.objectives import Gram, OneVsAll, Pairwise, Symile, costs
 from tuplet.objectives.published import PUBLISHED
 
 RATES = (1e10, 1e9, 1e10, 1e-5)
@@ -59,3 +59,24 @@ def test_what_needs_data_is_one_line():
         tuplet.cost(PUBLISHED["triangle"].make((), 4), modalities=2, rates=RATES)
     with pytest.raises(InputError, match="batch is 0"):
         tuplet.cost(Pairwise(), batch=0)
+
+
+def test_bytes_and_operations_are_those_of_the_kernels():
+    def squares(emb):
+        total = emb.z["m0"].square().sum()
+        return Loss(total, {"squares": total})
+
+    told = tuplet.cost(squares, modalities=1, batch=64, dim=8, rates=RATES)
+    read = 64 * 8 * 4
+    # square 2, sum 1; backward: of an expanded number, which is read as one, power 2, two products 2 each
+    assert 8 * read < told.bytes < 10 * read
+    assert 4 <= told.operations <= 8
+    assert told.cached == told.bytes  # all of it is small
+    large = tuplet.cost(squares, modalities=1, batch=2**16, dim=64, rates=RATES)
+    assert 0 < large.cached < 0.1 * large.bytes
+    names = ("flops", "bytes", "cached", "operation")
+    assert len(costs._rates(1)) == len(names)
+    flops, far, near, each = costs._rates(1)
+    assert near > far / 3  # memory is not faster than a cache; a swap shows where they differ
+    assert flops > 1e9
+    assert 1e-7 < each < 1e-2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from tests.fixtures import objectfolder as object_files
 from tests.fixtures import vision_touch as touch_files
 from tests.fixtures import wesad as wesad_files
 from tuplet import Embeddings, InputError
-from tuplet.data import from_arrays, hide, ungroup
+from tuplet.data import Split, from_arrays, hide, pair_parts, ungroup
 from tuplet.datasets import vision_touch
 from tuplet.evaluate import PredictorConfig, Result
 from tuplet.evaluate._units import by_group
@@ -24,7 +25,7 @@ from tuplet.study._figures import curves, weight_bars
 from tuplet.study._tables import markdown, overview, tables
 from tuplet.study.record import Record
 from tuplet.study.suite import Budget, Cell, Entry, Suite, Task, load_suite
-from tuplet.suites.downstream import PAIR, Downstream
+from tuplet.suites.downstream import PAIR, Downstream, _of_pairs
 from tuplet.suites.ova_ib import ova_ib_sim
 from tuplet.suites.uni_oma import uni_oma_sim
 
@@ -256,3 +257,23 @@ def test_the_robot_tasks_run_on_recorded_data_converted_or_not(tmp_path, monkeyp
     quick = replace(which, budget=replace(which.budget, epochs=1))
     found = results(quick, Entry("one_vs_all", "O", lambda s, t: OneVsAll(tau=0.1)))
     assert {(c.metric, c.detail) for c in which.columns} <= set(found)
+
+
+def test_outcomes_of_pairs_are_gathered_by_the_groups_at_both_ends():
+    """Pseudo-values have the mean of the pairs, and its spread over draws of groups: 65 % of ties were called clear before."""
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(14), 20)
+    pairs = pair_parts(group, Split.of(np.where(group < 2, 0, np.where(group < 4, 1, 2))), counts=(9, 9, 600), seed=0)["test"]
+    source, ends = SimpleNamespace(group=torch.from_numpy(group)), group[np.stack([pairs.left, pairs.right])]
+    spreads, means = [], []
+    for _ in range(300):
+        luck = rng.normal(size=14)
+        values = luck[ends].mean(axis=0) + 0.1 * rng.normal(size=len(pairs))
+        found = np.array(_of_pairs(Result("predict/pair/accuracy", 0.0, items=tuple(values)), source, pairs).items)
+        assert len(found) == 10
+        assert found.mean() == pytest.approx(values.mean())
+        spreads.append(found.var(ddof=1) / len(found))
+        means.append(values.mean())
+    assert np.mean(spreads) == pytest.approx(np.var(means), rel=0.25)
+    few = Result("predict/pair/accuracy", 0.0, items=(1.0,))
+    assert _of_pairs(few, source, pairs) == few

@@ -32,9 +32,10 @@ def kill_one(seen, killed):
     """Kill the first worker that has a call."""
     while not killed:
         time.sleep(0.05)
-        seen |= children(os.getpid())
-        raylet = [pid for pid, command in seen.items() if b"raylet/raylet" in command]
-        for pid, command in children(*raylet).items() if raylet else ():
+        own = children(os.getpid())
+        seen |= own
+        raylet = next((pid for pid, command in own.items() if b"raylet/raylet" in command), None)
+        for pid, command in {} if raylet is None else children(raylet).items():
             seen[pid] = command
             if command.startswith(b"ray::_alone"):
                 os.kill(pid, signal.SIGKILL)

@@ -120,8 +120,8 @@ def pilot(
         >>> tried.strengths, len(tried.gain), tried.rows
         ((0.0, 1.0), 2, 320)
     """
-    if len(seeds) < 2:
-        raise InputError(f"seeds has {len(seeds)} entry, expected two or more: one says nothing of the spread")
+    if len(set(seeds)) < max(2, len(seeds)):
+        raise InputError(f"seeds is {tuple(seeds)}, expected two or more, each once: one says nothing of the spread")
     check_folds(folds, source)
     given: dict[str, Any] = {"target": target, "strengths": strengths, "seeds": seeds, "steps": steps, "config": config}
     return Pilots(source.select(pair), part=part, folds=folds, **given).pilot(pair)

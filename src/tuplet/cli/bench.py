@@ -199,7 +199,7 @@ def _rss(command: Bench) -> None:
 
     simulated, out = command.suite == "rss-sim", command.out or Path("runs") / command.suite
     plan = Plan() if simulated else paper_plan(recorded(command.root, Path(command.tower[0]) if command.tower else None))
-    workers = command.workers or (None if simulated else 1)  # large towers train one after another
+    workers = 1 if command.workers is None and not simulated else command.workers  # large towers train one after another
     with Progress(f"{command.suite} -> {out}") as progress:
         seeds, only, executor = command.seeds, command.only, command.executor
         run_rss(out, plan=plan, seeds=seeds, only=only, workers=workers, executor=executor, report=progress.advance)

@@ -16,6 +16,7 @@ from tuplet.data._cache import cached
 from tuplet.data._grouping import INDEX, Grouped, grouped
 from tuplet.data._mapped import Mapped
 from tuplet.io.memory import check_memory
+from tuplet.types import InputError
 
 LARGE = 2**26
 """Bytes of values from which a file is read in shares."""
@@ -62,7 +63,10 @@ def in_shares(file: Large, asked: Mapping[str, Any], apart: set[str]) -> Grouped
     kinds: dict[str, set[Any]] = {}
     with readable(where, "write the .parquet file again"):
         for share in file.shares(None):
-            part = grouped(where, share, asked, apart=apart)
+            try:
+                part = grouped(where, share, asked, apart=apart)
+            except InputError:  # of a share; all rows together may say otherwise, or say it of all
+                return None
             if parts and (part.arrays.keys() != parts.keys() or part.columns != found.columns):
                 return None
             found.columns, found.notes = part.columns, [*dict.fromkeys(found.notes + part.notes)]

@@ -76,8 +76,8 @@ def prediction_results(
     if not spread:
         return [mse]
     r2, level = (1 - float(e.sum()) / spread for e in (errors, chance_errors))
-    items = _items(1 - errors.sum(dim=1).numpy() * len(truth) / spread)
-    return [mse, Result(f"{metric}/r2", r2, detail, True, level, len(truth), items)]
+    shares = _items(1 - errors.sum(dim=1).numpy() * len(truth) / spread)
+    return [mse, Result(f"{metric}/r2", r2, detail, True, level, len(truth), shares)]
 
 
 def without_input(seen: Tensor, rows: int) -> Tensor:

@@ -127,18 +127,19 @@ class Index:
         """
         if self._near is None:
             return 1.0
+        key = (tuple(sorted(query)), repr(modalities), k, sample)
+        if key in self._recalls:
+            return self._recalls[key]
         self._known("query", query)
         holders = np.flatnonzero(np.all([self.stored.present[m] for m in query], axis=0))
         asked = holders[np.linspace(0, len(holders) - 1, min(sample, len(holders))).astype(np.int64)]
         if not len(asked):
             return float("nan")
         sides, into = self._sides(gathered(self.stored, list(query), asked), modalities)
-        key = (tuple(sides), into, k, sample)
-        if key not in self._recalls:
-            pool = self._pool(into, None, k)
-            truth, found = exact(pool, sides, k).rows, self._two_stages(pool, sides, k).rows
-            self._recalls[key] = float((truth[:, :, None] == found[:, None, :]).any(axis=2).mean())
-        return self._recalls[key]
+        pool = self._pool(into, None, k)
+        truth, found = exact(pool, sides, k).rows, self._two_stages(pool, sides, k).rows
+        self._recalls[key] = share = float((truth[:, :, None] == found[:, None, :]).any(axis=2).mean())
+        return share
 
     def _two_stages(self, pool: Pool, query: Side, k: int, without: int | None = None) -> Best:
         assert self._near is not None

@@ -68,6 +68,10 @@ class Ledger:
         file = self.folder / MARKER
         return [(seeds, only) for seeds, only in read_state(file, SCHEMA).get("asked", [])] if file.exists() else []
 
+    def seeds(self) -> int:
+        """Count the seeds of which a file is there: one more than the largest."""
+        return 1 + max((int(f.stem.rpartition(".s")[2]) for f in self.folder.glob("cells/**/*.s[0-9]*.jsonl")), default=0)
+
     def has(self, cell: Cell) -> bool:
         """Tell whether a cell is finished."""
         return cell.file in self.kept or (self.folder / cell.file).exists()

@@ -16,7 +16,7 @@ from tuplet.processes import Cluster, Inline, Workers, check_executor
 from tuplet.study._ledger import MARKER, Ledger
 from tuplet.study.record import Finding, Record
 from tuplet.study.suite import Cell
-from tuplet.types import InputError
+from tuplet.types import InputError, in_range
 
 Report = Callable[[int, int, str], None]
 """Called with cells done, cells in all, and a line about the last one."""
@@ -70,6 +70,8 @@ def run(
 ) -> list[Record]:
     """Run the cells that are missing and return the records of all; with ``strict``, the first error ends the run."""
     check_executor(executor)
+    if workers is not None:
+        in_range("workers", workers, 1)
 
     def pool() -> Pool:
         if executor == "ray":

@@ -25,7 +25,7 @@ from tuplet.suites.rss_plan import NAME, Plan, build
 from tuplet.suites.rss_reading import Reading, findings
 from tuplet.suites.rss_recorded import Recorded, paper_plan
 from tuplet.train import TrainConfig, fit
-from tuplet.types import InputError
+from tuplet.types import InputError, in_range
 
 CRITERION = "tuning/score"
 BASE = Cell("base", "clip", "", 0)
@@ -135,9 +135,7 @@ def run_rss(
     plan = plan or Plan()
     if unknown := sorted(set(only) - set(plan.methods)):
         raise InputError(f"only names {unknown}, expected some of {list(plan.methods)}")
-    for argument, value in (("seeds", seeds), ("workers", workers)):
-        if value is not None and value < 1:
-            raise InputError(f"{argument} is {value}, expected 1 or more")
+    in_range("seeds", seeds, 1)
     study = Rss(plan, seeds, out, only)
     threads = 1 if plan.name == NAME else None  # large towers want all
     return run(study, out, workers=workers, executor=executor, threads=threads, report=report)
@@ -161,7 +159,7 @@ def read_rss(out: Path, plan: Plan | None = None) -> list[Record]:
         raise InputError(
             f"{out} holds {ledger.owner()[0]!r} of other settings, expected {plan.name!r}; run it into another folder"
         )
-    study = Rss(plan, 99, out)
+    study = Rss(plan, ledger.seeds(), out)
     records = [r for c in study.cells(ledger) if not _is_trial(c) and ledger.has(c) for r in ledger.get(c)]
     if not records:
         raise InputError(f"{out} has nothing finished yet; run `tuplet bench {plan.name}` first")

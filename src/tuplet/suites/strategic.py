@@ -35,7 +35,7 @@ from tuplet.suites.strategic_plan import NAME, PLAN, Plan, Regime
 from tuplet.suites.strategic_reading import claims, sections
 from tuplet.train import TrainConfig
 from tuplet.train._many import Many, Member
-from tuplet.types import Batch, InputError
+from tuplet.types import Batch, InputError, in_range
 
 WIDTH = 12
 """Width of the inputs and of every layer of an encoder."""
@@ -94,8 +94,7 @@ def run_strategic(
     report: Report = silent,
 ) -> list[Record]:
     """Run the cells that are missing."""
-    if seeds < 1:
-        raise InputError(f"seeds is {seeds}, expected 1 or more")
+    in_range("seeds", seeds, 1)
     if executor:  # the folder of what running cells tell is on this machine only
         return run(Strategic(plan or Plan(), seeds), out, workers=workers, executor=executor, report=report)
     with TemporaryDirectory() as told:
@@ -118,7 +117,7 @@ def read_strategic(out: Path) -> tuple[Plan, list[Record]]:
     regimes = tuple(Regime(**r) for r in found.pop("regimes"))
     known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
     plan = Plan(regimes=regimes, **known)
-    records = [r for cell in Strategic(plan, 99).cells(ledger) if ledger.has(cell) for r in ledger.get(cell)]
+    records = [r for cell in Strategic(plan, ledger.seeds()).cells(ledger) if ledger.has(cell) for r in ledger.get(cell)]
     if not records:
         raise InputError(f"{out} has nothing finished yet; run `tuplet bench {NAME}` first")
     return plan, records

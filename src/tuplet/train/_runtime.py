@@ -92,14 +92,15 @@ class Runtime:
 
     def explain(self, error: Exception, config: TrainConfig) -> None:
         """Raise one line for what a compiler or a device cannot do, and for other processes that ended."""
-        why = " ".join(str(error).split())[:200]
+        whole = " ".join(str(error).split())
+        why = whole[:200]
         if config.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
             raise InputError(f"compile is True, but torch.compile fails ({type(error).__name__}: {why}); set compile=False")
-        if isinstance(error, dist.DistError) or "gloo" in why or " by peer" in why:
+        if isinstance(error, dist.DistError) or "gloo" in whole or " by peer" in whole:
             raise InputError(
                 f"another process of this training ended ({why[:100]}); see what it said, then repeat the command to continue"
             ) from None
-        if self.device.type == "mps" and ("MPS" in why or "float64" in why):
+        if self.device.type == "mps" and ("MPS" in whole or "float64" in whole):
             raise InputError(f"Apple's MPS cannot take this step ({why}); set accelerator='cpu'") from error
 
     def average(self, parameters: Iterable[nn.Parameter]) -> None:
