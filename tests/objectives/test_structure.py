@@ -10,6 +10,7 @@ from jaxtyping import TypeCheckError
 from tests.contract.cases import embeddings, gradients
 from tests.oracles import transport as oracle
 from tuplet import Embeddings, InputError
+from tuplet.functional import _plans
 from tuplet.objectives import Pairwise, Structure
 
 
@@ -53,6 +54,16 @@ def test_missing_rows_leave_the_pairs_of_rows_that_a_modality_has():
     for k, grad in grads.items():
         assert not grad[~masks[k]].any()
         assert grad[masks[k]].any()
+
+
+def test_masses_of_float32_rows_are_met_exactly(monkeypatch):
+    """Masses that sum to 1 up to 1e-7 have no plan: the solver would take every step it has."""
+    steps, solve = [], _plans.potentials
+    monkeypatch.setattr(_plans, "potentials", lambda *given: steps.append(given) or solve(*given))
+    emb = embeddings(2, dtype=torch.float32)
+    there = torch.tensor([1, 1, 0, 1, 1, 1]).bool()
+    Structure(coupling="entropic", epsilon=0.2, rounds=1)(Embeddings.of(emb.z, present={"m0": there}))
+    assert 0 < len(steps) < 100
 
 
 @pytest.mark.parametrize("coupling", ["identity", "gw", "entropic"])

@@ -130,11 +130,12 @@ class Structure(Objective):
             if unknown := sorted(set(given) - set(names)):
                 raise InputError(f"{argument} names {unknown}, which z does not have; z has {list(names)}")
         present = torch.stack([emb.present[k] for k in names])
-        masses = present.to(z.dtype) / present.sum(dim=1, keepdim=True).clamp_min(1)
+        # in float64: float32 masses sum to 1 up to 1e-7 only, and no entropic plan then meets both sides
+        masses = present.double() / present.sum(dim=1, keepdim=True).clamp_min(1)
         share = self._shares(names, present.any(dim=1), z)
         inputs = torch.stack([self._input_kernel(emb, k) for k in names]).to(z.dtype)
         embeddings = torch.stack([self._embedding_kernel(emb.z[k], emb.present[k]) for k in names])
-        everyone = present.any(dim=0).to(z.dtype)
+        everyone = present.any(dim=0).double()
         consensus = gromov_barycenter(
             inputs,
             weights=share,
@@ -201,6 +202,7 @@ class Structure(Objective):
     def _distances(self, C: Tensor, plans: Tensor, K: Tensor, masses: Tensor, everyone: Tensor) -> Tensor:
         """Return the distance of every embedding kernel from the consensus, at the best plan of two starts."""
         if self.coupling == "identity":
+            masses = masses.to(K)
             return (masses[:, :, None] * masses[:, None, :] * (K - C).square()).sum(dim=(1, 2))
         C = C.expand_as(K)
         p = everyone / everyone.sum().clamp_min(1) * (masses.sum(dim=1, keepdim=True) > 0)
