@@ -4,9 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 TYPED  := $(addprefix tests/,functional objectives information evaluate diagnose) # run with types and shapes checked
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
-TESTS  := $(ONE_THREAD) PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses 2 --dist worksteal --quiet # what one process compiled, the others read
+TESTS  := $(ONE_THREAD) PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --quiet # what one process compiled, the others read
 
-.PHONY: demo test setup docs bench clean
+.PHONY: demo test typed untyped setup docs bench clean
 
 setup: $(VENV)/.installed
 
@@ -23,8 +23,13 @@ test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(MAKE) --jobs 2 --output-sync typed untyped
+
+typed: setup # one process: to check types, it compiles every function anew
 	$(TESTS) -m "not slow" --jaxtyping-packages=tuplet,beartype.beartype $(TYPED)
-	$(TESTS) --done "$(TYPED)"
+
+untyped: setup
+	$(TESTS) --numprocesses 2 --dist worksteal --done "$(TYPED)"
 
 $(VENV)/.docs: $(VENV)/.installed
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'

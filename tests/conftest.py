@@ -43,3 +43,21 @@ def pytest_collection_modifyitems(config, items):
 @pytest.fixture
 def generator():
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Leave figures undrawn, which takes most of a report: for tests that read its words."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    monkeypatch.setattr(FigureCanvasSVG, "print_svg", lambda self, out, **options: out.write("<svg></svg>"))
+
+
+@pytest.fixture
+def unlearned(monkeypatch):
+    """Let networks of probes and of decompositions learn for a moment: for tests that read no score of theirs."""
+    from tuplet.evaluate import mlp_probe
+    from tuplet.information import _posteriors
+
+    monkeypatch.setitem(mlp_probe.__kwdefaults__, "epochs", 2)
+    monkeypatch.setattr(_posteriors, "STEPS", 5)

@@ -102,7 +102,7 @@ def test_the_objective_inherits_the_contract_trains_on_the_new_data_and_the_hous
     (house / "tests" / "test_spiral.py").write_text(TRAINING)
     tests = [
         "tests/test_spiral.py",
-        "tests/contract",
+        "tests/contract/test_objectives.py",
         "tests/test_house.py",
         "tests/test_readme.py",
         "tests/train/test_recipe.py",

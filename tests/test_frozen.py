@@ -7,6 +7,7 @@ import json
 import math
 from dataclasses import asdict, replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from tuplet import AlignmentModel, TrainConfig
 from tuplet.audit import audit
 from tuplet.catalog import SOURCES
 from tuplet.data import from_arrays
+from tuplet.evaluate import mlp_probe
+from tuplet.information import _posteriors
 from tuplet.study.runner import run_suite
 from tuplet.study.suite import Budget, Suite, Task
 from tuplet.suites.entries import baselines, objectives
@@ -67,8 +70,10 @@ def numbers(value, path=""):
     return {path: float(value)} if isinstance(value, int | float) else {}
 
 
+@patch.dict(mlp_probe.__kwdefaults__, epochs=4)
+@patch.object(_posteriors, "STEPS", 20)
 def measure(folder):
-    """Name -> number of everything that is frozen."""
+    """Name -> number of everything that is frozen; networks that measure learn for a moment."""
     sweep = Sweep(("a", "b"), strengths=(1.0,), seeds=2, config=TrainConfig(epochs=2, batch_size=30))
     tiny = {"seeds": (0, 1), "strengths": (1.0,), "steps": 4, "permutations": 20, "bootstrap": 20, "folds": 1}
     found = {

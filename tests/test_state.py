@@ -71,7 +71,7 @@ def answer(command, capsys):
 
 
 @pytest.mark.slow
-def test_damaged_state_of_every_file_is_one_line(made, capsys):
+def test_damaged_state_of_every_file_is_one_line(made, capsys, undrawn, unlearned):
     for name, command in {
         "run/run.json": ["evaluate", "run"],
         "bench/suite.json": ["report", "bench"],
@@ -151,7 +151,7 @@ def test_damaged_checkpoints_are_one_line(made, capsys):
 
 
 @pytest.mark.slow
-def test_fresh_begins_anew_where_each_command_wrote(made, tmp_path, capsys):
+def test_fresh_begins_anew_where_each_command_wrote(made, tmp_path, capsys, undrawn, unlearned):
     for command, folder in ((TRAIN, "run"), (SWEEP, "sweep"), (BENCH, "bench")):
         shutil.copytree(made / folder, tmp_path / folder)
         here = [*command[:-1], str(tmp_path / folder), "--fresh"]

@@ -110,11 +110,16 @@ def _parsed():
 
 @pytest.mark.slow
 def test_the_command_answers_before_pytorch_is_there():
-    code = "import sys; from tuplet.cli import main; main({!r}); assert 'torch' not in sys.modules"
-    for arguments in (["--version"], ["--help"], [], ["bench", "--help"], ["data", "simulate", "--help"]):
-        done = subprocess.run([sys.executable, "-c", code.format(arguments)], env=PLAIN, capture_output=True, check=False)
-        assert done.returncode == 0, done.stderr
-        assert len(done.stdout) > 10
+    code = """if True:
+        import sys
+        from tuplet.cli import main
+        for arguments in (["--version"], ["--help"], [], ["bench", "--help"], ["data", "simulate", "--help"]):
+            assert main(arguments) == 0, arguments
+            assert "torch" not in sys.modules, arguments
+            print("end of", arguments)"""
+    done = subprocess.run([sys.executable, "-c", code], env=PLAIN, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [len(said) > 10 for said in re.split(r"end of \[.*\]\n", done.stdout)] == [True] * 5 + [False]
     assert re.fullmatch(rb"tuplet \d+\.\d+\.\d+\S*\n", tuplet("--version").stdout)
 
 

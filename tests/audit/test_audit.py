@@ -19,7 +19,7 @@ from tuplet.audit._words import answer
 from tuplet.catalog import SOURCES
 from tuplet.cli import main
 from tuplet.data import from_arrays
-from tuplet.information import PID, clustered
+from tuplet.information import PID, _posteriors, clustered
 from tuplet.study.record import read_cell
 
 TINY = {"seeds": (0, 1), "strengths": (1.0,), "steps": 4, "permutations": 20, "bootstrap": 20}
@@ -30,6 +30,14 @@ def three(n=180):
     y = rng.integers(0, 2, n)
     x = {k: 2.0 * y[:, None] + rng.normal(size=(n, 3)) for k in ("sight", "sound", "touch")}
     return from_arrays(x, targets={"label": y}, name="three")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _unlearned():
+    """Networks learn for a moment: no test here reads how well."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_posteriors, "STEPS", 5)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +128,7 @@ def test_summary_of_many_pairs_stays_short(found):
     assert "10 more in the report" in "\n".join(lines)
 
 
-def test_terminal_table_and_page_give_one_answer_and_the_table_fits_80_columns(found, tmp_path):
+def test_terminal_table_and_page_give_one_answer_and_the_table_fits_80_columns(found, tmp_path, undrawn):
     made, _ = found
     long = [replace(p, pair=("x" * 40, "y" * 40)) for p in made.pairs]
     for pairs in (made.pairs, long):
@@ -157,7 +165,7 @@ def test_digits_have_fifteen_pairs():
     assert len(source.modalities) * (len(source.modalities) - 1) // 2 == 15
 
 
-def test_command_audits_a_users_file(tmp_path, capsys):
+def test_command_audits_a_users_file(tmp_path, capsys, undrawn, unlearned):
     rng = np.random.default_rng(1)
     y = np.arange(60) % 2
     np.savez(tmp_path / "my.npz", a=y[:, None] + rng.normal(size=(60, 2)), b=rng.normal(size=(60, 3)), label=y)
@@ -225,7 +233,7 @@ def recipe():
 
 
 @pytest.mark.parametrize("plan", [[], [("a", "b", 0.3)]])
-def test_training_follows_the_plan_and_is_evaluated_with_it(tmp_path, capsys, monkeypatch, plan):
+def test_training_follows_the_plan_and_is_evaluated_with_it(tmp_path, capsys, monkeypatch, plan, unlearned):
     (tmp_path / "recipe.py").write_text(RECIPE)
     asked = []
     monkeypatch.setattr(sys.modules["tuplet.cli.train"], "planned", lambda recipe, out: asked.append(out) or plan)

@@ -11,16 +11,15 @@ from tuplet.audit import _figures, audit
 from tuplet.audit._question import asked, limits
 from tuplet.cli import main
 from tuplet.data import from_arrays
-from tuplet.information import _posteriors
 from tuplet.report.ink import svg
 
 
 @pytest.fixture(autouse=True)
-def short(monkeypatch):
+def short(monkeypatch, unlearned):
     """Draw few times and no figure: what intervals, nulls and reports are does not matter here."""
     monkeypatch.setattr(_figures, "svg", lambda figure: "<svg></svg>")
     for name in ("permutations", "bootstrap"):
-        monkeypatch.setitem(audit.__kwdefaults__, name, 10)
+        monkeypatch.setitem(audit.__kwdefaults__, name, 3)
 
 
 def write(folder, n=60, **more):
@@ -157,7 +156,6 @@ def test_a_malformed_audit_file_is_one_line(tmp_path, capsys, monkeypatch):
 
 def test_malformed_files_come_out_right_or_as_one_line(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(_posteriors, "STEPS", 5)  # what a network has learned does not matter here
     wrong, refused = {}, 0
     for i, (name, arrays) in enumerate(files_of_malformed().items()):
         monkeypatch.setattr(_figures, "svg", svg if "names" in name else lambda figure: "<svg></svg>")

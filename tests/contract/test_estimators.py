@@ -49,10 +49,10 @@ def numbers(rng, n, part):
 features = partial(bits, noisy=True)
 ESTIMATORS = {
     "counted": Case(partial(counted, permutations=80, bootstrap=60), bits, CLEAR),
-    "clustered": Case(partial(clustered, permutations=80, bootstrap=60), features, CLEAR, rows=1000, draws=3),
-    "batch": Case(partial(batch, folds=3, bootstrap=40), features, CLEAR, draws=2),
+    "clustered": Case(partial(clustered, permutations=80, bootstrap=30), features, CLEAR, rows=800, draws=3),
+    "batch": Case(partial(batch, folds=2, bootstrap=40), features, CLEAR, rows=400, draws=2),
     "neural batch": Case(
-        partial(neural_batch, epochs=20, coupling_epochs=5, batch_size=64),
+        partial(neural_batch, epochs=15, coupling_epochs=4, batch_size=64),
         features,
         CLEAR,
         draws=1,
@@ -60,7 +60,7 @@ ESTIMATORS = {
         tests=False,
     ),
     "gaussian": Case(gaussian, numbers, LINEAR, tests=False),
-    "gaussian copula": Case(partial(gaussian_copula, permutations=80, bootstrap=40), numbers, LINEAR, rows=300, draws=2),
+    "gaussian copula": Case(partial(gaussian_copula, permutations=80, bootstrap=20), numbers, LINEAR, rows=300, draws=2),
 }
 named = pytest.mark.parametrize("name", ESTIMATORS)
 

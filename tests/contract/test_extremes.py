@@ -43,7 +43,7 @@ def test_length_of_rows_does_not_matter_up_to_the_ends_of_the_numbers():
     for name, m in SIZED:
         if m == 4 or name.startswith("structure"):
             continue  # its inputs are the rows as given: see test_structure
-        for dtype, factors in ((torch.float32, (1e-30, 1e-20, 1e18, 1e25, 1e37)), (torch.float64, (1e-200, 1e200))):
+        for dtype, factors in ((torch.float32, (1e-30, 1e18, 1e37)), (torch.float64, (1e-200, 1e200))):
             emb = embeddings(m, dtype=dtype)
             objective = built(name, m, dtype)
             expected, _ = gradients(objective, emb)

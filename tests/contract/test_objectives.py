@@ -148,7 +148,7 @@ def test_half_precision_is_finite_and_near_float32(name, m):
 
 @ends
 def test_nearly_coincident_modalities_are_finite(name, m):
-    spreads = product((1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 0.0), [torch.float32])
+    spreads = product((1e-2, 1e-4, 1e-6, 0.0), [torch.float32])
     for spread, dtype in (*spreads, (1e-6, torch.float64), (0.0, torch.float64)):
         emb = embeddings(m, size=6, dim=32, noise=spread, dtype=dtype)
         loss, grads = gradients(CASES[name].build(m, dim=32), emb)
@@ -216,7 +216,7 @@ def test_compiles_without_breaks(name):
     emb = embeddings(m, size=6, dtype=torch.float32)
     objective = CASES[name].build(m)
     if name == "structure-entropic":
-        objective.epsilon = 0.05  # found in few steps
+        objective.epsilon = 0.2  # found in few steps
     torch._dynamo.reset()
     backend = "aot_eager" if name.startswith("cone") else "eager"  # it writes its own gradient: the rest are only traced
     compiled = torch.compile(objective, fullgraph=True, backend=backend)

@@ -1,12 +1,7 @@
-"""Read damaged files again and again, in a process that may crash or hang without harm.
-
-`python -m tests.data.fuzz_child FOLDER NAME COUNT NAME COUNT ...`, where FOLDER/NAME holds good files.
-"""
+"""Read damaged files again and again, in a process that may crash or hang without harm."""
 
 import random
-import sys
 import warnings
-from pathlib import Path
 
 from tuplet.catalog import READERS
 from tuplet.types import InputError
@@ -26,13 +21,13 @@ def damaged(content, rng):
 
 
 def run(name, root, count):
-    """Damage one file at a time; print the number of each attempt before it, so that a crash can be repeated."""
+    """Damage one file at a time; note the number of each attempt before it, so that a crash can be repeated."""
     files = sorted(p for p in root.rglob("*") if p.is_file())
     for number in range(count):
         rng = random.Random(number)
         victim = rng.choice(files)
         good = victim.read_bytes()
-        print(name, number, victim.name, flush=True)
+        (root.parent / "attempt.txt").write_text(f"{name} {number} {victim.name}")
         victim.write_bytes(damaged(good, rng))
         for call in (READERS[name].verify, READERS[name].load):
             try:
@@ -45,8 +40,8 @@ def run(name, root, count):
         victim.write_bytes(good)
 
 
-if __name__ == "__main__":
+def read_damaged(folder, asked):
+    """Try each reader, (name, count), on the good files of FOLDER/NAME."""
     warnings.simplefilter("error")
-    for reader, attempts in zip(sys.argv[2::2], sys.argv[3::2], strict=True):
-        run(reader, Path(sys.argv[1], reader), int(attempts))
-    print("done")
+    for name, count in asked:
+        run(name, folder / name, count)

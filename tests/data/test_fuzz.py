@@ -2,11 +2,13 @@
 
 import errno
 import importlib.util
+import io
 import os
 import pickle
+import resource
 import shutil
-import subprocess
 import sys
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import csv, feather, parquet
 
+from tests.data.fuzz_child import read_damaged
 from tests.fixtures import (
     av_mnist,
     captions,
@@ -31,6 +34,7 @@ from tests.fixtures import (
     wearable,
     wesad,
 )
+from tests.starter import started
 from tuplet.catalog import READERS
 from tuplet.cli import main
 from tuplet.data import Table, read, write_table
@@ -153,17 +157,11 @@ def test_damaged_files_of_c_libraries_neither_crash_nor_hang(tmp_path):
     for fixture, count in ((mujoco_push, 3), (objectfolder, 3), (vision_touch, 2), (lerobot, 3), *others):
         name = fixture.__name__.rpartition(".")[2]
         fixture.write(tmp_path / name)
-        asked += [name, str(count)]
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.data.fuzz_child", str(tmp_path), *asked],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-        cwd=Path(__file__).resolve().parents[2],
-    )
-    assert done.returncode == 0, (done.returncode, done.stdout.splitlines()[-1:], done.stderr[-2000:])
-    assert done.stdout.splitlines()[-1] == "done"
+        asked.append((name, count))
+    process = started(read_damaged, tmp_path, asked)
+    process.join(240)
+    process.kill()
+    assert process.exitcode == 0, (tmp_path / "attempt.txt").read_text()
 
 
 @pytest.mark.parametrize("made", PICKLES, indirect=True)
@@ -251,18 +249,25 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(made, tmp_path, monkeypatch,
         assert not list(tmp_path.iterdir()), room
 
 
+def converted_under_a_limit(root, told):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
+    with redirect_stderr(io.StringIO()) as said:
+        code = main(["data", "convert", "mosei", "--root", str(root), "--out", str(root / "out.safetensors")])
+    told.write_text(said.getvalue())
+    sys.exit(code)
+
+
 def test_a_limit_of_the_system_is_one_line_and_leaves_the_old_file(tmp_path):
     """A real refusal to write, in a process of its own."""
     multibench.write(tmp_path / "mosi_data.pkl", "mosi_data", rows=(5, 4, 4), steps=3)
     (tmp_path / "out.safetensors").write_bytes(b"old")
-    code = (
-        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000)); from tuplet.cli import main; "
-        "sys.exit(main(['data', 'convert', 'mosei', '--root', sys.argv[1], '--out', sys.argv[1] + '/out.safetensors']))"
-    )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 2, done.stderr
-    assert done.stderr.startswith("tuplet: [Errno 27]")
-    assert done.stderr.count("\n") == 1
+    told = tmp_path.parent / "told.txt"
+    process = started(converted_under_a_limit, tmp_path, told)
+    process.join(120)
+    process.kill()
+    assert process.exitcode == 2
+    assert told.read_text().startswith("tuplet: [Errno 27]")
+    assert told.read_text().count("\n") == 1
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mosi_data.pkl", "out.safetensors"]
     assert (tmp_path / "out.safetensors").read_bytes() == b"old"
 

@@ -98,11 +98,15 @@ def test_each_side_shows_its_own_bits_and_no_others(view):
     for target, high in (("shared", {"x1", "x2"}), ("unique1", {"x1"}), ("unique2", {"x2"}), ("joint", set())):
         y = source.values[target].numpy()
         for name in ("x1", "x2"):
-            net = MLPClassifier((32,), max_iter=40, early_stopping=True, random_state=0).fit(x[name][train], y[train])
+            net = MLPClassifier(
+                (32,), max_iter=40, early_stopping=True, n_iter_no_change=3, learning_rate_init=0.01, random_state=0
+            ).fit(x[name][train], y[train])
             score = net.score(x[name][test], y[test])
             assert score > 0.9 if name in high else abs(score - 0.5) < 0.12, (target, name, score)
     y = source.values["joint"].numpy()
-    net = MLPClassifier((64, 64), max_iter=200, early_stopping=True, random_state=0).fit(x["both"][train], y[train])
+    net = MLPClassifier(
+        (64, 64), max_iter=200, early_stopping=True, n_iter_no_change=5, learning_rate_init=0.005, random_state=0
+    ).fit(x["both"][train], y[train])
     assert net.score(x["both"][test], y[test]) > 0.9
 
 

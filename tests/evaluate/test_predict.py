@@ -189,7 +189,7 @@ def trajectories(n=600, length=6, leak=True):
 @pytest.mark.slow
 def test_pairs_are_told_apart_by_their_background_alone():
     data, group = trajectories()
-    drawn = pair_parts(group, data.split, counts=(1200, 400, 400), seed=0)
+    drawn = pair_parts(group, data.split, counts=(600, 200, 400), seed=0)
     small = [pixels(r, size=2) for r in (data.train, data.val, data.test)]
     assert small[0].x["image"].shape == (len(data.train), 8)
     for join, least in (("compare", 0.8), ("concatenate", 0.65)):

@@ -49,7 +49,7 @@ def test_entropic_values_of_pot(case, data):
     for epsilon, m in product(("0.05", "0.01"), range(1, len(K))):
         T = data[f"egw{epsilon}_T_0_{m}"]
         match = gromov_wasserstein(
-            K[0], K[m], coupling="entropic", start="product", epsilon=float(epsilon), iterations=3000, tol=1e-10
+            K[0], K[m], coupling="entropic", start="product", epsilon=float(epsilon), iterations=3000, tol=1e-8
         )
         # POT stopped with marginals that are off by this much, and its values are off in proportion
         off = float((T.sum(0) - data["p"]).abs().sum() + (T.sum(1) - data["p"]).abs().sum())

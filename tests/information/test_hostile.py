@@ -7,6 +7,7 @@ from tests.hostile import CLASSES, GOOD, LABELS, ROWS, faults
 from tuplet import information as room
 
 SHORT = {"bootstrap": 4, "permutations": 4}
+THIN = GOOD[:, :1], GOOD[:, 1:2]  # decomposed in a moment
 SURE = np.eye(2)[CLASSES] * 0.8 + 0.1
 
 
@@ -42,7 +43,7 @@ def test_hostile_input_is_refused_in_one_line_or_decomposed():
             ("discrete", lambda x: room.discrete(x)),
             ("components", lambda x: room.components(x)),
             ("gaussian", lambda x: room.gaussian(GOOD, GOOD, x)),
-            ("gaussian_copula", lambda x: room.gaussian_copula(x, GOOD, GOOD, permutations=2, bootstrap=2)),
+            ("gaussian_copula", lambda x: room.gaussian_copula(x, *THIN, permutations=1, bootstrap=1)),
             ("gaussian_covariance", lambda x: room.gaussian_covariance(x, sizes=(1, 1, 1))),
             ("union_information", lambda x: room.union_information(x, x)),
             ("from_posteriors", lambda x: room.from_posteriors(x, SURE, SURE, CLASSES, bootstrap=4)),

@@ -31,7 +31,7 @@ def source(n=40):
         {
             "force": np.hstack([3 * rng.normal(size=(n, 3)) + 1e3, np.full((n, 1), 1e30)]),
             "history": rng.normal(size=(n, 32, 3)),
-            "walk": [rng.normal(3, 1, size=(k % 7 + 5, 2)) for k in range(n)],
+            "walk": [rng.normal(3, 1, size=(k % 3 + 2, 2)) for k in range(n)],
             "photo": rng.integers(0, 256, size=(n, 16, 16, 3), dtype=np.uint8),
             "pulse": rng.normal(size=(n, 1, 200)),
             "note": ["red cup", "blue ball"] * (n // 2),
@@ -68,7 +68,7 @@ def test_files_hold_the_tower(tmp_path, capsys):
     fit(None, Pairwise(), train=some.train, config=TrainConfig(epochs=1, out=tmp_path / "run"))
     model = load(tmp_path / "run")
     assert main(["export", str(tmp_path / "run"), "--out", str(tmp_path / "towers"), "--modalities", "walk"]) == 0
-    assert "walk      n x 11 x 2  padded" in capsys.readouterr().out
+    assert "walk      n x 4 x 2  padded" in capsys.readouterr().out
     raw, rows = sample(model, "walk", 5)
     session = onnxruntime.InferenceSession(tmp_path / "towers" / "walk.onnx")
     assert np.abs(session.run(["vectors"], {"rows": rows})[0] - model.encode({"walk": raw})["walk"]).max() < 1e-5

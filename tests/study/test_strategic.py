@@ -23,8 +23,8 @@ PLAN = Plan(
     strengths=(0.0, 0.4, 4.0),
     lrs=(1e-2, 5e-2),
     trainings=2,
-    rows=1000,
-    similar=120,
+    rows=600,
+    similar=80,
     queries=40,
 )
 
@@ -67,7 +67,7 @@ def test_sections_hold_the_tasks_exact_numbers(made):
             for k in ("x1", "x2"):
                 assert section.ceilings[i][k] == pytest.approx(np.mean([t.ceilings[k] for t in tasks]))
                 assert section.test[i][k].values.shape == (3, 4)
-                name = f"{'all' if section.rows == 700 else 'few'}, R = {r}"
+                name = f"{'all' if section.rows == 420 else 'few'}, R = {r}"
                 for curves, metric, variant in (
                     (section.val, "accuracy/val", "default"),
                     (section.tuned, "accuracy/test", "tuned"),
@@ -93,7 +93,7 @@ def test_report_says_what_was_measured(made, tmp_path):
     _, records = made
     text = write_strategic(records, tmp_path, plan=PLAN).read_text()
     assert text.count("<svg") == 1 + 4 * 2
-    assert "700 training rows" in text
+    assert "420 training rows" in text
     assert "100 training rows" in text
     assert "synergy" in drivers(sections(records, plan=PLAN))[0]
     assert "R = 8" in (tmp_path / "table.md").read_text()
