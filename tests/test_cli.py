@@ -117,7 +117,7 @@ def test_simulated_rows_are_kept_in_one_file(tmp_path, capsys):
     assert len(hashes) == 1
 
 
-def test_train_resumes_and_evaluate_reads_the_run(data, tmp_path, capsys):
+def test_train_resumes_and_evaluate_reads_the_run(data, tmp_path, capsys, unlearned):
     out = tmp_path / "run"
     arguments = ["train", data, "--objective", "triangle", "--epochs", "1", "--out", str(out), "--modalities", "a", "b"]
     assert main(arguments) == 2
@@ -138,7 +138,7 @@ def test_train_resumes_and_evaluate_reads_the_run(data, tmp_path, capsys):
     assert main(["evaluate", str(out)]) == 2
 
 
-def test_a_file_recipe_runs_only_when_it_is_named(tmp_path, capsys):
+def test_a_file_recipe_runs_only_when_it_is_named(tmp_path, capsys, unlearned):
     out, file = tmp_path / "run", tmp_path / "mine.py"
     file.write_text((ROOT / "examples" / "recipe.py").read_text().replace("epochs=5", "epochs=1").replace('"pixels", ', ""))
     assert main(["train", str(file), "--out", str(out)]) == 0

@@ -27,7 +27,7 @@ def saved(name, **changes):
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
+def here(tmp_path, monkeypatch, unlearned):
     monkeypatch.chdir(tmp_path)
 
 

@@ -20,7 +20,15 @@ ends = pytest.mark.parametrize(("name", "m"), ENDS)
 contrasting = pytest.mark.parametrize(("name", "m"), [(k, m) for k, m in ENDS if CASES[k].contrasts])
 scoring = pytest.mark.parametrize(("name", "m"), [(k, m) for k, m in SIZED if CASES[k].scores])
 named = pytest.mark.parametrize("name", list(CASES))
-TRACED_ALIKE = ("pairwise-sum", "pairwise-hub", "gram-penalised", "triangle-all", "one-vs-all-ridge", "cone")
+TRACED_ALIKE = (
+    "symile-n-squared",
+    "pairwise-sum",
+    "pairwise-hub",
+    "gram-penalised",
+    "triangle-all",
+    "one-vs-all-ridge",
+    "cone",
+)
 TRACED_ALIKE += ("uni-align-volume", "uni-align-global", "uni-align-literal", "structure-learned", "structure-gw")
 TRACED_ALIKE += ("gram-all", "gram-conditional", "pairwise-exclusive", "one-vs-all-own", "one-vs-all-penalised", "mv_infonce")
 """Cases whose options are numbers, or are traced as well with another case."""
@@ -212,7 +220,7 @@ def test_training_lowers_the_loss_and_raises_the_positive_cosine(name):
 
 @pytest.mark.parametrize("name", [k for k in CASES if k not in TRACED_ALIKE])
 def test_compiles_without_breaks(name):
-    m = 3 if name in ("pairwise", "uni-align") else min(CASES[name].sizes)  # tracing costs seconds
+    m = 3 if name in ("pairwise", "uni-align", "symile") else min(CASES[name].sizes)  # tracing costs seconds
     emb = embeddings(m, size=6, dtype=torch.float32)
     objective = CASES[name].build(m)
     if name == "structure-entropic":

@@ -161,7 +161,7 @@ def test_pages_are_self_contained_and_endings_checked(tmp_path):
         write_samples(source, tmp_path / "rows.gif")
 
 
-def test_tasks_that_share_a_source_share_a_picture():
+def test_tasks_that_share_a_source_share_a_picture(undrawn):
     suite = missing()
     found = samples(suite.tasks, rows=1)
     assert len(found) == 1

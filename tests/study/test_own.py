@@ -65,7 +65,7 @@ def test_arguments_are_checked_before_anything_is_written(tmp_path, capsys, monk
     assert main(["bench", "nothing"]) == 2
 
 
-def test_a_selection_is_shown_beside_the_closed_form_and_says_nothing_of_others(tmp_path, capsys, monkeypatch):
+def test_a_selection_is_shown_beside_the_closed_form_and_says_nothing_of_others(tmp_path, capsys, monkeypatch, unlearned):
     monkeypatch.chdir(tmp_path)
     file(tmp_path, names=("force", "sound"))
     assert main(["bench", "my.npz", "--only", "none", "--seeds", "2", "--workers", "1", "--out", "run"]) == 0

@@ -162,7 +162,7 @@ def save(folder, *, constant=False):
     np.savez(folder / "my.npz", force=x, sound=sound)
 
 
-def test_the_command_compares_both_starts_where_the_data_allow_them(tmp_path, capsys, monkeypatch):
+def test_the_command_compares_both_starts_where_the_data_allow_them(tmp_path, capsys, monkeypatch, undrawn, unlearned):
     monkeypatch.chdir(tmp_path)
     save(tmp_path)
     some = ["bench", "my.npz", "--only", "none", "--seeds", "1", "--workers", "1"]

@@ -100,7 +100,7 @@ def test_bands_reach_from_the_worst_seed_to_the_best(monkeypatch):
 
 
 @pytest.mark.slow
-def test_quality_is_drawn_over_the_share_of_missing_entries(tmp_path, undrawn, unlearned):
+def test_quality_is_drawn_over_the_share_of_missing_entries(tmp_path, unlearned):
     suite = missing()
     few = replace(suite.tasks[0].budget, epochs=4)
     suite = replace(suite, tasks=tuple(replace(t, budget=few) for t in suite.tasks if t.at in (0, 0.75)))
