@@ -1,16 +1,18 @@
 """A refused audit or sweep leaves no file, and the corrected command runs in the same folder."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 
 from tests.audit.malformed import files as files_of_malformed
 from tuplet import InputError
-from tuplet.audit import _figures, audit
+from tuplet.audit import _figures, audit, run
 from tuplet.audit._question import asked, limits
 from tuplet.cli import main
 from tuplet.data import from_arrays
+from tuplet.diagnose.similarity import similarity
 from tuplet.report.ink import svg
 
 
@@ -20,6 +22,7 @@ def short(monkeypatch, unlearned):
     monkeypatch.setattr(_figures, "svg", lambda figure: "<svg></svg>")
     for name in ("permutations", "bootstrap"):
         monkeypatch.setitem(audit.__kwdefaults__, name, 3)
+    monkeypatch.setattr(run, "similarity", partial(similarity, shuffles=3))
 
 
 def write(folder, n=60, **more):
