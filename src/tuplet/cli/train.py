@@ -28,8 +28,8 @@ class Train(Reading):
     """A source that ships (digits, blocks, ...), your own file.npz, or a Python file that defines recipe() ->
     tuplet.Recipe, which then decides everything."""
     objective: str | None = None
-    """What aligns: pairwise, sigmoid, cmc, bottleneck, symile, gram, triangle, one_vs_all, cone, uni_align, comm,
-    structure or transport [default: cone]; or auto: what a finished `tuplet bench` of the same data chose, or else a short one,
+    """What aligns: cone, pairwise, one_vs_all, gram, symile, uni_align, structure ... (the README's table has all) [default:
+    cone]; or auto: what a finished `tuplet bench` of the same data chose, or else a short one,
     which also decides --tau and --start."""
     align: Literal["auto"] | None = None
     """auto: audit the data first, then train every modality on the target and align the pairs that it helps, in place of
@@ -204,8 +204,6 @@ def _asked(command: Train, first: bool) -> tuple[dict[str, Any], Recipe]:
         raise InputError("--align auto plans in one process; leave --devices out, or run `tuplet audit` first")
     if command.batch_size is not None and command.batch_size < 2:
         raise InputError(f"batch_size is {command.batch_size}, expected 2 rows or more to contrast with each other")
-    if not 0 <= command.seed < 2**40:
-        raise InputError(f"seed is {command.seed}, expected a number from 0 to 2^40")
     if not python:
         recipe = data_recipe(note, say=print if first else lambda line: None)
     else:
