@@ -32,8 +32,7 @@ def here(tmp_path, monkeypatch, unlearned):
 
 
 @pytest.mark.filterwarnings("ignore:the gradient of")  # of towers with random weights
-def test_methods_train_and_embed(capsys, monkeypatch):
-    monkeypatch.setattr("tuplet.cli.embed.BLOCK", 16)
+def test_methods_train_and_embed(capsys):
     file, raw = saved("my.npz", group=np.arange(40) // 4), arrays()
     clip_folder("clip")
     for method, more in (
@@ -46,7 +45,7 @@ def test_methods_train_and_embed(capsys, monkeypatch):
         said = capsys.readouterr().out
         assert ("Towers: tiny ones with random weights" in said) == (not more)
         assert "Sensors: 2" in said
-        assert main(["embed", method, file, "--out", f"{method}.npz"]) == 0, capsys.readouterr().err
+        assert main(["embed", method, file, "--batch-size", "16", "--out", f"{method}.npz"]) == 0, capsys.readouterr().err
         model = tuplet.load(method)
         wanted = model.encode({k: raw[k] for k in model.encoders}, aux={"sensor": (raw["sensor"] == "mini").astype(int)})
         with np.load(f"{method}.npz") as found:

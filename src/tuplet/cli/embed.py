@@ -1,27 +1,37 @@
-"""The ``tuplet embed`` command: rows of any data through a trained model, to a table of vectors."""
+"""The ``tuplet embed`` command: rows of any data through a trained model, to a table of vectors, or to one per shard."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from tyro.conf import Positional
 
 from tuplet.cli.source import Reading, Table, is_file, pairs
-from tuplet.errors import InputError
+from tuplet.errors import InputError, in_range
 
 if TYPE_CHECKING:
     from tuplet.model import AlignmentModel
+    from tuplet.store import Stored
 
 PARTS = ("train", "val", "test")
 Block = tuple[dict[str, NDArray[np.bool_]], Table, Table]
-"""Of some rows: which are present, their vectors, and what is known of them."""
-BLOCK = 4096
-"""Rows that are embedded at a time."""
+"""Of a batch: which rows are present, their vectors, and what is known of them."""
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Data that are ready to be embedded: the number of batches, what embeds some of them, and the data's checksum."""
+
+    number: int
+    blocks: Callable[[slice], Iterator[Block]]
+    checksum: Callable[[], str]
 
 
 @dataclass(frozen=True)
@@ -42,35 +52,118 @@ class Embed(Reading):
     """Of a file: other arrays of numbers or texts, one per item, to write beside the targets, such as captions or paths."""
     batch_size: int = 256
     """Rows per forward pass."""
+    shards: int | None = None
+    """Write a folder of this many .parquet files, which is used like one file. Each is a task of one core; the same command
+    continues a job that was stopped."""
+    workers: int | None = None
+    """Of --shards: processes [default: the number of cores]; with --executor ray, shards given to it at once."""
+    executor: Literal["ray"] | None = None
+    """Of --shards: run on a cluster of Ray, whose machines all see run, data and --out (needs tuplet[ray])."""
     force: bool = False
     """Replace --out if it exists."""
 
 
 def embed(command: Embed) -> None:
-    """Embed data and write the table."""
-    from tuplet.model import load
-    from tuplet.store.tables import SUFFIXES, Stored, model_note, save
+    """Embed data and write the table, or the tables of all shards."""
+    if command.shards is not None:
+        _job(command)
+        return
+    from tuplet.store.tables import SUFFIXES, save
 
+    if command.workers is not None or command.executor is not None:
+        raise InputError("--workers and --executor are for a job of several files; give --shards too")
     if command.out.suffix not in SUFFIXES:
         raise InputError(f"out is {command.out}, expected a file that ends with {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
     if command.out.exists() and not (command.force and command.out.is_file()):
         raise InputError(f"out {command.out} exists; choose another name, or replace the file with --force")
-    if command.batch_size < 1:
-        raise InputError(f"batch_size is {command.batch_size}, expected a positive number")
-    model = load(command.run, towers=pairs("tower", command.tower))
-    parts = list(_file(command, model) if is_file(command.data.partition("?")[0]) else _source(command, model))
-    joined = [{k: np.concatenate([part[i][k] for part in parts]) for k in parts[0][i]} for i in range(3) if parts]
-    present, vectors, columns = joined or ({}, {}, {})
+    batches = _opened(command)
+    stored = _table(command, batches, slice(None))
+    present, vectors, columns = stored.present, stored.vectors(), stored.columns
     if not any(here.any() for here in present.values()):
         raise InputError(f"{command.data} has no row that is present in any modality of the model; nothing was written")
-    ids = columns.pop("id")
-    save(Stored(ids, present, lambda: vectors, columns, model_note(command.run)), command.out)
+    save(stored, command.out)
     counted = ", ".join(f"{k} {int(here.sum())}" for k, here in present.items() if here.any())
     found, gone = (sum(int((here == there).sum()) for here in present.values()) for there in (True, False))
     width = next(iter(vectors.values())).shape[1]
     print(f"{found} vectors of {width} numbers ({counted}{f', {gone} absent' if gone else ''}) -> {command.out}")
     cells = [".obs_names", *(f'.obsm["X_{k}"]' for k in vectors), *(f'.obs["{k}"]' for k in columns)]
     print(f"columns: {', '.join(cells if command.out.suffix == '.h5ad' else ('id', 'modality', 'vector', *columns))}")
+
+
+def _job(command: Embed) -> None:
+    """Embed shard by shard, each to a file of its own."""
+    from tuplet.cli.shards import Job, finish
+    from tuplet.data._arrow import arrow, checksum
+    from tuplet.model.folder import CONFIG, WEIGHTS
+    from tuplet.processes import check_executor
+    from tuplet.store._shards import parts
+    from tuplet.store.tables import SUFFIXES
+
+    check_executor(command.executor)
+    arrow()  # which writes Parquet
+    if command.workers is not None:
+        in_range("workers", command.workers, 1)
+    if command.out.suffix in SUFFIXES:
+        raise InputError(f"out is {command.out}, but shards are written to a folder; give --out {command.out.stem}")
+    name, mark, options = command.data.partition("?")
+    command = replace(
+        command,
+        run=command.run.absolute(),
+        data=str(Path(name).absolute()) + mark + options if is_file(name) else command.data,
+        out=command.out.absolute(),
+        root=command.root and command.root.absolute(),
+        tower=tuple(command.note()["tower"]),
+    )
+    batches, shards = _opened(command), command.shards or 0
+    if not 1 <= shards <= batches.number:
+        raise InputError(f"shards is {shards}, expected 1 to {batches.number}: a shard has one batch of rows or more")
+    about = {k: v for k, v in command.note().items() if k not in ("root", "tower")} | {"options": options}
+    about |= {"keep": command.keep, "batch_size": command.batch_size, "shards": shards, "data": batches.checksum()}
+    about["model"] = checksum([command.run / name for name in (CONFIG, WEIGHTS)])
+    del batches  # tasks open their own
+    job = Job(command.out, shards, f"embed?{json.dumps(about, sort_keys=True)}", partial(_shard, command))
+    finish(job, workers=command.workers, executor=command.executor, force=command.force)
+    from pyarrow import parquet
+
+    files = parts(command.out)
+    rows = sum(parquet.read_metadata(file).num_rows for file in files)
+    print(f"{rows} vectors in {len(files)} shards -> {command.out}")
+
+
+def _shard(command: Embed, about: str, number: int, file: Path) -> None:
+    """Embed one shard."""
+    from tuplet.store.tables import save
+
+    batches, shards = _kept(command, about), command.shards or 1
+    some = slice(*(k * batches.number // shards for k in (number, number + 1)))
+    save(_table(command, batches, some), file, part=True)
+
+
+def _opened(command: Embed) -> Batches:
+    """Open model and data."""
+    from tuplet.model import load
+
+    in_range("batch_size", command.batch_size, 1)
+    model = load(command.run, towers=pairs("tower", command.tower))
+    batches = (_file if is_file(command.data.partition("?")[0]) else _source)(command, model)
+    if not batches.number:
+        raise InputError(f"{command.data} has no row; nothing was written")
+    return batches
+
+
+@lru_cache(maxsize=1)
+def _kept(command: Embed, about: str) -> Batches:
+    """Open model and data once per process; a job with other contents has another text about it."""
+    return _opened(command)
+
+
+def _table(command: Embed, batches: Batches, some: slice) -> Stored:
+    """Embed some batches."""
+    from tuplet.store.tables import Stored, model_note
+
+    blocks = list(batches.blocks(some))
+    present, vectors, columns = ({k: np.concatenate([b[i][k] for b in blocks]) for k in blocks[0][i]} for i in range(3))
+    return Stored(columns.pop("id"), present, lambda: vectors, columns, model_note(command.run))
 
 
 def _parts(command: Embed, n: int) -> NDArray[Any]:
@@ -102,8 +195,9 @@ def _noted_target(run: Path) -> str | None:
     return target
 
 
-def _file(command: Embed, model: AlignmentModel) -> Iterator[Block]:
+def _file(command: Embed, model: AlignmentModel) -> Batches:
     """Embed raw rows of a file, which may hold any of the model's modalities."""
+    from tuplet.data._arrow import checksum
     from tuplet.data._inputs import arrays_of
     from tuplet.data._join import row_ids
     from tuplet.store.tables import column_name
@@ -147,15 +241,20 @@ def _file(command: Embed, model: AlignmentModel) -> Iterator[Block]:
         known["group"] = known.pop(command.group, arrays[command.group])
     known = {"part": _parts(command, n)} | known
     beside = _sensors(command, arrays, n) if any(map(model.takes_aux, wanted)) else {}
-    for start in range(0, n, BLOCK):
-        some = slice(start, min(start + BLOCK, n))
-        try:
-            aux = {k: v[some] for k, v in beside.items()}
-            vectors = model.encode({k: arrays[k][some] for k in wanted}, aux=aux, batch_size=command.batch_size)
-        except InputError as error:
-            raise InputError(f"{file}: {error}") from None
-        present = {k: model.rows(k, arrays[k][some], argument=k)[1] for k in sorted(vectors)}
-        yield present, vectors, {"id": ids[some], **{k: v[some] for k, v in known.items()}}
+
+    def blocks(some: slice) -> Iterator[Block]:
+        for start in range(0, n, command.batch_size)[some]:
+            rows = slice(start, min(start + command.batch_size, n))
+            raw, aux = ({k: v[rows] for k, v in table.items()} for table in ({k: arrays[k] for k in wanted}, beside))
+            try:
+                vectors = model.encode(raw, aux=aux, batch_size=command.batch_size)
+            except InputError as error:
+                raise InputError(f"{file}: {error}") from None
+            present = {k: model.rows(k, raw[k], argument=k)[1] for k in sorted(vectors)}
+            yield present, vectors, {"id": ids[rows], **{k: v[rows] for k, v in known.items()}}
+
+    files = sorted(p for p in file.rglob("*") if p.is_file()) if file.is_dir() else [file]
+    return Batches(-(-n // command.batch_size), blocks, partial(checksum, files))
 
 
 def _sensors(command: Embed, arrays: Table, n: int) -> dict[str, NDArray[np.int64]]:
@@ -174,7 +273,7 @@ def _sensors(command: Embed, arrays: Table, n: int) -> dict[str, NDArray[np.int6
     return {"sensor": np.array([known[v] for v in values])}
 
 
-def _source(command: Embed, model: AlignmentModel) -> Iterator[Block]:
+def _source(command: Embed, model: AlignmentModel) -> Batches:
     """Embed all rows of the source that the model was trained on, or of one that is scaled alike."""
     import torch
 
@@ -195,9 +294,12 @@ def _source(command: Embed, model: AlignmentModel) -> Iterator[Block]:
         )
     places = [getattr(source.split, part) for part in PARTS]
     parts = _parts(command, 1 + max(int(rows.max(initial=0)) for rows in places))
-    for rows in (source.train, source.val, source.test):
-        for start in range(0, len(rows), command.batch_size):
-            batch = rows[slice(start, min(start + command.batch_size, len(rows)))]
+    size = command.batch_size
+    starts = [(rows, start) for rows in (source.train, source.val, source.test) for start in range(0, len(rows), size)]
+
+    def blocks(some: slice) -> Iterator[Block]:
+        for rows, start in starts[some]:
+            batch = rows[slice(start, min(start + size, len(rows)))]
             known = {k: v.numpy() for k, v in batch.target.items() if v.ndim == 1}
             for k, about in source.targets.items():
                 if about.kind == "class" and about.names and k in known:
@@ -208,3 +310,5 @@ def _source(command: Embed, model: AlignmentModel) -> Iterator[Block]:
                 z = {k: model.embed_one(k, batch.inputs[k], batch.present[k], batch.aux).float().numpy() for k in names}
             present = {k: batch.present[k].numpy() for k in names}
             yield present, z, {"id": ids, "part": parts[ids], **{column_name(k): v for k, v in known.items()}}
+
+    return Batches(len(starts), blocks, lambda: source.fingerprint)

@@ -10,6 +10,7 @@ SEED = 2**32
 """Seeds are below it: what NumPy, PyTorch and scikit-learn all take."""
 LARGEST = {
     "workers": 512,
+    "shards": 99_999,
     "devices": 512,
     "seeds": 10_000,
     "rows": 10_000,

@@ -17,7 +17,7 @@ WRITTEN = (
     *MARKERS,
     *("checkpoint.safetensors", "config.json", "model.safetensors", "train.jsonl", "README.md", "samples.json"),
     *("report.html", "table.md", "table.csv", "table.tex", "curve.svg", "retrieval.svg"),
-    *("store.safetensors", "*.faiss", "*.onnx", "*.pt2"),
+    *("store.safetensors", "*.faiss", "*.onnx", "*.pt2", "part-*-of-*.parquet", "part-*-of-*.error.json"),
     *("cells/*/*.error.json", "cells/*/*.s*.jsonl", "cells/*.s*.jsonl"),
     *(f"audit/{name}" for name in ("audit.json", "report.html", "table.md", "*.svg")),
     *("records/*.json", *(f"models/*/{name}" for name in ("*.json", "*.jsonl", "*.safetensors", "README.md"))),

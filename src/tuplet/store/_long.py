@@ -20,6 +20,7 @@ from tuplet.types import InputError
 
 Columns = dict[str, NDArray[Any]]
 Present = dict[str, NDArray[np.bool_]]
+Parts = tuple[NDArray[Any], Present, Columns, Columns, dict[str, str]]
 DAMAGED = "it was cut off, or is not a file of `tuplet embed`; write it again"
 
 
@@ -68,7 +69,7 @@ def kind_of(path: Path) -> str:
     return "mapped" if any(k.startswith("z.") for k in Table.open(path).columns) else "foreign"
 
 
-def opened(path: Path, parquet: bool) -> tuple[NDArray[Any], Present, Columns, Columns, dict[str, str]]:
+def opened(path: Path, parquet: bool) -> Parts:
     """Read a table: ids, presence, vectors, columns and notes, a row per item."""
     table, absent, about = _read_parquet(path) if parquet else _read_npz(path)
     if missing := [k for k in ("id", "modality", "vector") if k not in table]:
@@ -130,7 +131,7 @@ def _parquet(table: Columns, absent: Columns, about: dict[str, str]) -> bytes:
     for k, v in table.items():
         if v.ndim > 2:
             raise InputError(f"column {k!r} has shape {v.shape}, which no table holds; write .npz or .safetensors")
-        flat = pa.array(v.reshape(-1) if v.dtype.kind != "U" else v.reshape(-1).tolist())
+        flat = pa.array(v.reshape(-1)) if v.dtype.kind != "U" else pa.array(v.reshape(-1).tolist(), pa.string())
         columns[k] = flat if v.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, v.shape[1])
     file = io.BytesIO()
     metadata = {f"absent.{k}": json.dumps(v.tolist()) for k, v in absent.items()}
@@ -167,7 +168,7 @@ def _column(path: Path, name: str, column: Any) -> NDArray[Any]:
     if column.null_count:
         raise InputError(f"{path}: column {name!r} has {column.null_count} nulls; fill them, or leave those rows out")
     if pa.types.is_fixed_size_list(column.type):
-        return np.asarray(column.flatten().to_numpy(zero_copy_only=False)).reshape(len(column), -1)
+        return np.asarray(column.flatten().to_numpy(zero_copy_only=False)).reshape(len(column), column.type.list_size)
     if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
         widths = np.unique(column.value_lengths().to_numpy(zero_copy_only=False))
         if len(widths) != 1:

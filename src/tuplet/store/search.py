@@ -16,6 +16,7 @@ from tuplet.objectives import Objective
 from tuplet.store._exact import Best, Kept, Pool, Side, exact, gathered, reranked
 from tuplet.store._folder import STORE, learned, named, read_note
 from tuplet.store._near import Near
+from tuplet.store._shards import parts
 from tuplet.store.tables import Stored, open_store
 from tuplet.types import InputError, in_range, one_of
 
@@ -226,8 +227,8 @@ def index(
     """Open embeddings for search.
 
     Args:
-        path: a file that `write` or `tuplet embed` wrote, or a folder of `tuplet index`. A ``.safetensors`` file, and a folder,
-            stay on disk and may be larger than memory.
+        path: what `write` or `tuplet embed` wrote, or a folder of `tuplet index`. A ``.safetensors`` file, and a folder of
+            `tuplet index`, stay on disk and may be larger than memory.
         backend: ``"exact"`` scores every candidate; ``"faiss"`` (needs tuplet[search]) finds some near the query by short codes
             of ``objective.vectors``, and scores those. When left out: what the folder was made for, or exact.
         objective: whose score ranks, such as ``Cone()``; when left out that of the folder, or the mean cosine.
@@ -259,7 +260,7 @@ def index(
         >>> ids.tolist(), scores.round(2).tolist()
         ([['z', 'y']], [[0.8, 0.6]])
     """
-    folder = Path(path) if Path(path).is_dir() else None
+    folder = Path(path) if Path(path).is_dir() and not parts(Path(path)) else None
     note: dict[str, Any] = {"backend": "exact", "objective": None} if folder is None else read_note(folder)
     chosen: Backend = note["backend"] if backend is None else backend
     one_of("backend", chosen, ("exact", "faiss"))

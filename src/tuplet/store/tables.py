@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tuplet.data import Table, write_table
 from tuplet.model import WEIGHTS
-from tuplet.store import _cells, _long
+from tuplet.store import _cells, _long, _shards
 from tuplet.store._foreign import foreign
 from tuplet.types import Embeddings, InputError
 
@@ -149,15 +149,15 @@ def read(path: str | Path) -> Embeddings:
     )
 
 
-def save(stored: Stored, path: str | Path) -> Path:
-    """Write a store in the format that the suffix names."""
+def save(stored: Stored, path: str | Path, *, part: bool = False) -> Path:
+    """Write a store in the format that the suffix names; only a part of one may lack any vector."""
     file = Path(path)
     if file.suffix.lower() not in (*SUFFIXES, ""):
         raise InputError(f"out is {file}, expected a file that ends with {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
     if file.is_dir():
         raise InputError(f"out is {file}, which is a folder; name a file in it")
     vectors = stored.vectors()
-    _check(stored, vectors)
+    _check(stored, vectors, part=part)
     if kind := {".parquet": _long, ".npz": _long, ".h5ad": _cells}.get(file.suffix.lower()):
         kind.save(file, stored.ids, stored.present, vectors, stored.columns, stored.about)
         return file
@@ -177,7 +177,7 @@ def open_store(path: str | Path, modalities: Sequence[str] | None = None) -> Sto
     """Open embeddings, whoever wrote them; the first bytes of a file tell its format.
 
     Args:
-        path: a file of `write` or `tuplet embed`, a folder of `tuplet index`, or vectors of another program: a table with the
+        path: what `write` or `tuplet embed` wrote, a folder of `tuplet index`, or vectors of another program: a table with the
             columns ``id``, ``modality`` and ``vector``; a table, an ``.npz`` or a ``.safetensors`` file with floats ``(n, D)``
             per modality, paired by position, or by arrays ``NAME.id`` where modalities have their own; or a folder of
             ``NAME.npy`` files, or of ``NAME.parquet`` files, which are joined by a column ``id``.
@@ -201,13 +201,16 @@ def open_store(path: str | Path, modalities: Sequence[str] | None = None) -> Sto
         file = file / "store.safetensors"
     if not file.exists():
         raise InputError(f"{file} is not there; check the path")
-    kind = _long.kind_of(file)
+    shards = _shards.parts(file)
+    kind = "shards" if shards else _long.kind_of(file)
     about: dict[str, str] = {}
     if kind == "mapped":
         ids, present, columns, about = _mapped(file)
         vectors: Callable[[], Columns] = partial(_views, file, tuple(present))
     else:
-        if kind == "foreign":
+        if kind == "shards":
+            ids, present, found, columns, about = _shards.opened(shards)
+        elif kind == "foreign":
             ids, present, found, columns = foreign(file, modalities)
         else:
             ids, present, found, columns, about = _long.opened(file, kind == "parquet")
@@ -273,7 +276,7 @@ def codes(column: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(np.searchsorted(words[words != ""], column) - (column == ""), dtype=np.int64)
 
 
-def _check(stored: Stored, vectors: Columns, *, read: bool = False) -> None:
+def _check(stored: Stored, vectors: Columns, *, read: bool = False, part: bool = False) -> None:
     """Refuse what is no store; values only before they are written: reading all of them may take minutes."""
     where = f"{stored.path}: " if read else ""
     n = len(stored)
@@ -281,7 +284,7 @@ def _check(stored: Stored, vectors: Columns, *, read: bool = False) -> None:
         raise InputError(
             f"{where}ids are {stored.ids.dtype} of shape {stored.ids.shape}, expected one number or text per item, each once"
         )
-    if not any(here.any() for here in stored.present.values()):
+    if not part and not any(here.any() for here in stored.present.values()):
         raise InputError(
             f"{where}no item is present in any modality; nothing was written" if not read else f"{where}holds no vector"
         )

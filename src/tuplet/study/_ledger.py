@@ -20,6 +20,8 @@ SCHEMA: dict[str, Any] = {"suite": str, "factory": str, "asked?": [(Between(int,
 class Ledger:
     """The records of a run folder, by cell."""
 
+    anew = "--fresh"
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.kept: dict[str, list[Record]] = {}
@@ -41,7 +43,7 @@ class Ledger:
             was, this = (", ".join(f"{k} = {side.get(k)}" for k in other) for side in (before, now))
             raise InputError(
                 f"out {self.folder} was run with {was}; this run has {this}; choose another folder, or start this one anew "
-                f"with --fresh"
+                f"with {self.anew}"
             )
         return False
 

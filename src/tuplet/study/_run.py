@@ -67,6 +67,7 @@ def run(
     pulse: Callable[[], str] | None = None,
     strict: bool = False,
     asked: tuple[int, Sequence[str]] | None = None,
+    kind: type[Ledger] = Ledger,
 ) -> list[Record]:
     """Run the cells that are missing and return the records of all; with ``strict``, the first error ends the run."""
     check_executor(executor)
@@ -80,7 +81,7 @@ def run(
         return Workers(size) if pulse or size > 1 else Inline(threads)
 
     with locked(out):
-        ledger = Ledger(out)
+        ledger = kind(out)
         new = ledger.claim(study.name, study.factory)
         if asked:
             ledger.note_asked(*asked)
