@@ -165,6 +165,11 @@ def test_a_source_is_embedded_as_it_is_and_only_by_a_model_that_knows_its_scale(
     split = tuplet.data.SOURCES["digits"]().split
     assert set(table["id"][table["part"] == "test"].tolist()) == set(split.test.tolist())
     assert not (table["part"] == "").any()
+    assert ran("embed", "run", "digits", "--shards", 3, "--workers", 1, "--out", "shards") == 0
+    one, many = tuplet.store.open_store("emb.npz"), tuplet.store.open_store("shards")
+    assert np.array_equal(one.ids, many.ids)
+    assert all(np.array_equal(v, many.vectors()[k]) for k, v in one.vectors().items())
+    assert all(np.array_equal(v, many.columns[k]) for k, v in one.columns.items())
     assert ran("embed", "run", "digits?seed=3", "--out", "other.npz") == 2
     assert "scaled otherwise" in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""Cells on a cluster of Ray, one that starts here: the same digits, also where a worker is killed while it has a cell."""
+"""Cells and shards on a cluster of Ray, one that starts here: the same digits, also where a worker is killed with a cell."""
 
 import os
 import signal
@@ -8,11 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
 
 from tests.study import toy
 from tests.test_processes import gone
 from tuplet import InputError, processes
+from tuplet.cli import main
 from tuplet.study.runner import run_suite
 
 
@@ -48,18 +50,30 @@ def test_a_killed_worker_of_ray_loses_nothing(tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("RAY_OVERRIDE_RESOURCES", '{"CPU": 1}')
     answer, seen, killed = signal.getsignal(signal.SIGTERM), {}, []
     here = run_suite(toy.suite(), out=tmp_path / "here", seeds=2, workers=1, only=["none"])
+    run, data, local, ray = (str(tmp_path / name) for name in ("run", "my.npz", "local", "ray"))
+    np.savez(data, a=np.eye(40), b=np.eye(40)[::-1])
+    shards = ["embed", run, data, "--batch-size", "8", "--shards", "2"]
+    assert main(["train", data, "--epochs", "1", "--dim", "8", "--out", run]) == 0
+    assert main([*shards, "--workers", "1", "--out", local]) == 0
+    capfd.readouterr()
     with TemporaryDirectory(dir="/tmp") as short:  # where Ray's sockets lie, whose paths must not be long
         monkeypatch.setenv("RAY_TMPDIR", short)
         killer = threading.Thread(target=kill_one, args=(seen, killed), daemon=True)
         killer.start()
+        cluster = processes.Cluster()
         there = run_suite(toy.suite(), out=tmp_path / "there", seeds=2, only=["none"], executor="ray")
         killer.join(60)
+        assert capfd.readouterr() == ("", "")
+        assert main([*shards, "--executor", "ray", "--out", ray]) == 0
+        cluster.shutdown()
         assert gone(seen, 60)
     assert len(killed) == 1
     assert [replace(r, seconds=0, memory=0) for r in there] == [replace(r, seconds=0, memory=0) for r in here]
     assert not list(tmp_path.rglob("*.error.json"))
     assert signal.getsignal(signal.SIGTERM) == answer
-    assert capfd.readouterr() == ("", "")
+    assert capfd.readouterr().out == f"80 vectors in 2 shards -> {ray}\n"
+    for name in ("part-00000-of-00002.parquet", "part-00001-of-00002.parquet"):
+        assert Path(ray, name).read_bytes() == Path(local, name).read_bytes()
 
 
 def test_executors_are_named_and_need_their_package(tmp_path, monkeypatch):
