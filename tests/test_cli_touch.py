@@ -45,7 +45,7 @@ def test_methods_train_and_embed(capsys):
         said = capsys.readouterr().out
         assert ("Towers: tiny ones with random weights" in said) == (not more)
         assert "Sensors: 2" in said
-        assert main(["embed", method, file, "--batch-size", "16", "--out", f"{method}.npz"]) == 0, capsys.readouterr().err
+        assert main(["embed", method, file, "--batch-size", "2", "--out", f"{method}.npz"]) == 0, capsys.readouterr().err
         model = tuplet.load(method)
         wanted = model.encode({k: raw[k] for k in model.encoders}, aux={"sensor": (raw["sensor"] == "mini").astype(int)})
         with np.load(f"{method}.npz") as found:

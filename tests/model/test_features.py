@@ -94,6 +94,7 @@ def test_a_model_takes_raw_rows_and_finds_its_tower(tmp_path):
     assert np.array_equal(run.model.encode({"text": data["text"]})["text"], wanted)
     back = load(tmp_path / "run")
     assert np.array_equal(back.encode({"text": [*data["text"][:3], None]})["text"][:3], wanted[:3])
+    assert not back.encode({"text": ["", None]})["text"].any()  # a block of rows without a text
     assert back.preprocessing == run.model.preprocessing
     (tmp_path / "words").rename(tmp_path / "moved")
     with pytest.raises(InputError, match=r"which is not there.*--tower text=PATH"):

@@ -52,7 +52,7 @@ def test_a_killed_worker_of_ray_loses_nothing(tmp_path, monkeypatch, capfd):
     here = run_suite(toy.suite(), out=tmp_path / "here", seeds=2, workers=1, only=["none"])
     run, data, local, ray = (str(tmp_path / name) for name in ("run", "my.npz", "local", "ray"))
     np.savez(data, a=np.eye(40), b=np.eye(40)[::-1])
-    shards = ["embed", run, data, "--batch-size", "8", "--shards", "2"]
+    shards = ["embed", run, data, "--batch-size", "1", "--shards", "2"]
     assert main(["train", data, "--epochs", "1", "--dim", "8", "--out", run]) == 0
     assert main([*shards, "--workers", "1", "--out", local]) == 0
     capfd.readouterr()

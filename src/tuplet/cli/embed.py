@@ -22,15 +22,17 @@ if TYPE_CHECKING:
 
 PARTS = ("train", "val", "test")
 Block = tuple[dict[str, NDArray[np.bool_]], Table, Table]
-"""Of a batch: which rows are present, their vectors, and what is known of them."""
+"""Of some rows: which are present, their vectors, and what is known of them."""
+BLOCK = 16
+"""Batches of a file that are read at a time; a shard ends with such a block, so that a tower sees the same rows together."""
 
 
 @dataclass(frozen=True)
-class Batches:
-    """Data that are ready to be embedded: the number of batches, what embeds some of them, and the data's checksum."""
+class Blocks:
+    """Data that are ready to be embedded: the number of blocks, what embeds some of them, and the data's checksum."""
 
     number: int
-    blocks: Callable[[slice], Iterator[Block]]
+    some: Callable[[slice], Iterator[Block]]
     checksum: Callable[[], str]
 
 
@@ -76,8 +78,7 @@ def embed(command: Embed) -> None:
         raise InputError(f"out is {command.out}, expected a file that ends with {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
     if command.out.exists() and not (command.force and command.out.is_file()):
         raise InputError(f"out {command.out} exists; choose another name, or replace the file with --force")
-    batches = _opened(command)
-    stored = _table(command, batches, slice(None))
+    stored = _table(command, _opened(command), slice(None))
     present, vectors, columns = stored.present, stored.vectors(), stored.columns
     if not any(here.any() for here in present.values()):
         raise InputError(f"{command.data} has no row that is present in any modality of the model; nothing was written")
@@ -114,13 +115,13 @@ def _job(command: Embed) -> None:
         root=command.root and command.root.absolute(),
         tower=tuple(command.note()["tower"]),
     )
-    batches, shards = _opened(command), command.shards or 0
-    if not 1 <= shards <= batches.number:
-        raise InputError(f"shards is {shards}, expected 1 to {batches.number}: a shard has one batch of rows or more")
+    blocks, shards = _opened(command), command.shards or 0
+    if not 1 <= shards <= blocks.number:
+        raise InputError(f"shards is {shards}, expected 1 to {blocks.number}: of a file a shard has {BLOCK} batches or more")
     about = {k: v for k, v in command.note().items() if k not in ("root", "tower")} | {"options": options}
-    about |= {"keep": command.keep, "batch_size": command.batch_size, "shards": shards, "data": batches.checksum()}
+    about |= {"keep": command.keep, "batch_size": command.batch_size, "shards": shards, "data": blocks.checksum()}
     about["model"] = checksum([command.run / name for name in (CONFIG, WEIGHTS)])
-    del batches  # tasks open their own
+    del blocks  # tasks open their own
     job = Job(command.out, shards, f"embed?{json.dumps(about, sort_keys=True)}", partial(_shard, command))
     finish(job, workers=command.workers, executor=command.executor, force=command.force)
     from pyarrow import parquet
@@ -134,35 +135,35 @@ def _shard(command: Embed, about: str, number: int, file: Path) -> None:
     """Embed one shard."""
     from tuplet.store.tables import save
 
-    batches, shards = _kept(command, about), command.shards or 1
-    some = slice(*(k * batches.number // shards for k in (number, number + 1)))
-    save(_table(command, batches, some), file, part=True)
+    blocks, shards = _kept(command, about), command.shards or 1
+    some = slice(*(k * blocks.number // shards for k in (number, number + 1)))
+    save(_table(command, blocks, some), file, part=True)
 
 
-def _opened(command: Embed) -> Batches:
+def _opened(command: Embed) -> Blocks:
     """Open model and data."""
     from tuplet.model import load
 
     in_range("batch_size", command.batch_size, 1)
     model = load(command.run, towers=pairs("tower", command.tower))
-    batches = (_file if is_file(command.data.partition("?")[0]) else _source)(command, model)
-    if not batches.number:
+    blocks = (_file if is_file(command.data.partition("?")[0]) else _source)(command, model)
+    if not blocks.number:
         raise InputError(f"{command.data} has no row; nothing was written")
-    return batches
+    return blocks
 
 
 @lru_cache(maxsize=1)
-def _kept(command: Embed, about: str) -> Batches:
+def _kept(command: Embed, about: str) -> Blocks:
     """Open model and data once per process; a job with other contents has another text about it."""
     return _opened(command)
 
 
-def _table(command: Embed, batches: Batches, some: slice) -> Stored:
-    """Embed some batches."""
+def _table(command: Embed, blocks: Blocks, some: slice) -> Stored:
+    """Embed some blocks."""
     from tuplet.store.tables import Stored, model_note
 
-    blocks = list(batches.blocks(some))
-    present, vectors, columns = ({k: np.concatenate([b[i][k] for b in blocks]) for k in blocks[0][i]} for i in range(3))
+    found = list(blocks.some(some))
+    present, vectors, columns = ({k: np.concatenate([b[i][k] for b in found]) for k in found[0][i]} for i in range(3))
     return Stored(columns.pop("id"), present, lambda: vectors, columns, model_note(command.run))
 
 
@@ -195,7 +196,7 @@ def _noted_target(run: Path) -> str | None:
     return target
 
 
-def _file(command: Embed, model: AlignmentModel) -> Batches:
+def _file(command: Embed, model: AlignmentModel) -> Blocks:
     """Embed raw rows of a file, which may hold any of the model's modalities."""
     from tuplet.data._arrow import checksum
     from tuplet.data._inputs import arrays_of
@@ -241,10 +242,11 @@ def _file(command: Embed, model: AlignmentModel) -> Batches:
         known["group"] = known.pop(command.group, arrays[command.group])
     known = {"part": _parts(command, n)} | known
     beside = _sensors(command, arrays, n) if any(map(model.takes_aux, wanted)) else {}
+    starts = range(0, n, BLOCK * command.batch_size)
 
     def blocks(some: slice) -> Iterator[Block]:
-        for start in range(0, n, command.batch_size)[some]:
-            rows = slice(start, min(start + command.batch_size, n))
+        for start in starts[some]:
+            rows = slice(start, min(start + starts.step, n))
             raw, aux = ({k: v[rows] for k, v in table.items()} for table in ({k: arrays[k] for k in wanted}, beside))
             try:
                 vectors = model.encode(raw, aux=aux, batch_size=command.batch_size)
@@ -254,7 +256,7 @@ def _file(command: Embed, model: AlignmentModel) -> Batches:
             yield present, vectors, {"id": ids[rows], **{k: v[rows] for k, v in known.items()}}
 
     files = sorted(p for p in file.rglob("*") if p.is_file()) if file.is_dir() else [file]
-    return Batches(-(-n // command.batch_size), blocks, partial(checksum, files))
+    return Blocks(len(starts), blocks, partial(checksum, files))
 
 
 def _sensors(command: Embed, arrays: Table, n: int) -> dict[str, NDArray[np.int64]]:
@@ -273,7 +275,7 @@ def _sensors(command: Embed, arrays: Table, n: int) -> dict[str, NDArray[np.int6
     return {"sensor": np.array([known[v] for v in values])}
 
 
-def _source(command: Embed, model: AlignmentModel) -> Batches:
+def _source(command: Embed, model: AlignmentModel) -> Blocks:
     """Embed all rows of the source that the model was trained on, or of one that is scaled alike."""
     import torch
 
@@ -311,4 +313,4 @@ def _source(command: Embed, model: AlignmentModel) -> Batches:
             present = {k: batch.present[k].numpy() for k in names}
             yield present, z, {"id": ids, "part": parts[ids], **{column_name(k): v for k, v in known.items()}}
 
-    return Batches(len(starts), blocks, lambda: source.fingerprint)
+    return Blocks(len(starts), blocks, lambda: source.fingerprint)

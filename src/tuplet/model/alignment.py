@@ -204,7 +204,7 @@ class AlignmentModel(nn.Module):
             raw = self.words[name].rows(texts)
         how = self.preprocessing[name]
         if how.tower is not None:
-            raw = through_tower(name, raw, how.tower, self.towers)
+            raw = through_tower(name, raw, how.tower, self.towers, how.modality.shape[0])
         return how.apply(raw, name=argument)
 
     def _embed(

@@ -26,6 +26,7 @@ from tuplet.data.source import Held
 from tuplet.data.splits import Split
 from tuplet.io.pace import Pace
 from tuplet.nets import Pretrained, pretrained
+from tuplet.nets.raw import rows_here
 from tuplet.types import InputError, Kind
 
 EVERY = 10.0
@@ -142,10 +143,12 @@ def encoded(name: str, tower: Pretrained, raw: Any) -> NDArray[np.float32]:
         raise InputError(f"modalities[{name!r}]: {error}") from None
 
 
-def through_tower(name: str, raw: Any, known: Weights, towers: dict[str, Given]) -> NDArray[np.float32]:
-    """Run the tower of a trained modality on new raw rows."""
+def through_tower(name: str, raw: Any, known: Weights, towers: dict[str, Given], width: int) -> NDArray[np.float32]:
+    """Run the tower of a trained modality on new raw rows, of which none may be there."""
     series = uneven(raw)
     array = as_array(f"raw[{name!r}]", raw) if series is None else pad(f"raw[{name!r}]", series)
+    if not rows_here(array).any():
+        return np.full((len(array), width), np.nan, np.float32)
     return encoded(name, known_tower(name, known, towers, text=is_text(array)), array)
 
 

@@ -72,7 +72,7 @@ class Pretrained(nn.Module):
         Raises:
             InputError: for rows of another kind or shape, or vectors that are not finite.
         """
-        here = _here(raw)
+        here = rows_here(raw)
         order = np.flatnonzero(here)
         if self.takes == "sound":  # some models mix a row with the padding that a longer one beside it brings
             batch_size = 1
@@ -134,7 +134,7 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
             m.training = mode
 
 
-def _here(raw: Any) -> NDArray[np.bool_]:
+def rows_here(raw: Any) -> NDArray[np.bool_]:
     """Tell which raw rows are there."""
     if isinstance(raw, np.ndarray) and raw.dtype.kind in "biuf":
         if raw.dtype.kind != "f":
