@@ -424,8 +424,9 @@ def test_cached_steps_and_resumed_runs_end_the_same(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_equal_one(tmp_path):
-    together(2, partial(trained, tmp_path, devices=2))
-    two, one = trained(tmp_path), trained()  # the first finds a finished run
+@pytest.mark.parametrize("how", [{}, {"strategy": "fsdp", "step": "cached", "chunk": 3}])  # shared adapters are sharded once
+def test_two_processes_equal_one(tmp_path, how):
+    together(2, partial(trained, tmp_path, devices=2, **how))
+    two, one = trained(tmp_path, **how), trained()  # the first finds a finished run
     for name, value in two.items():
         torch.testing.assert_close(value, one[name], rtol=1e-4, atol=1e-5, msg=name)

@@ -26,13 +26,12 @@ def make_optimizer(
     """Build the optimiser of everything that is not frozen."""
     modules = [model, objective] if isinstance(objective, nn.Module) else [model]
     trained = [[p for p in m.parameters() if p.requires_grad] for m in modules]
-    groups = []
-    for parameters in trained if apart else [[p for some in trained for p in some]]:
-        # biases, norms and temperatures have nothing to decay to
-        groups += [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-        ]
+    each = trained if apart else [[p for some in trained for p in some]]
+    groups = [  # biases, norms and temperatures have nothing to decay to; apart, the order is the same: runs continue either way
+        {"params": [p for p in parameters if (p.ndim > 1) == matrix], "weight_decay": config.weight_decay if matrix else 0.0}
+        for matrix in (True, False)
+        for parameters in each
+    ]
     settings: dict[str, Any] = {"lr": config.lr, "betas": config.betas, "eps": config.eps, "fused": True}
     if config.optimizer == "adam":
         return torch.optim.Adam([{**group, "weight_decay": 0.0} for group in groups], **settings)
