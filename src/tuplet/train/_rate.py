@@ -27,7 +27,7 @@ def make_optimizer(
     modules = [model, objective] if isinstance(objective, nn.Module) else [model]
     trained = [[p for p in m.parameters() if p.requires_grad] for m in modules]
     each = trained if apart else [[p for some in trained for p in some]]
-    groups = [  # biases, norms and temperatures have nothing to decay to; apart, the order is the same: runs continue either way
+    groups = [  # biases, norms and temperatures have nothing to decay to; apart, their order is the same: runs continue
         {"params": [p for p in parameters if (p.ndim > 1) == matrix], "weight_decay": config.weight_decay if matrix else 0.0}
         for matrix in (True, False)
         for parameters in each
