@@ -102,8 +102,6 @@ def _job(command: Embed) -> None:
 
     check_executor(command.executor)
     arrow()  # which writes Parquet
-    if command.workers is not None:
-        in_range("workers", command.workers, 1)
     if command.out.suffix in SUFFIXES:
         raise InputError(f"out is {command.out}, but shards are written to a folder; give --out {command.out.stem}")
     name, mark, options = command.data.partition("?")
