@@ -65,6 +65,14 @@ def test_a_killed_worker_of_ray_loses_nothing(tmp_path, monkeypatch, capfd):
         killer.join(60)
         assert capfd.readouterr() == ("", "")
         assert main([*shards, "--executor", "ray", "--out", ray]) == 0
+        assert processes.Cluster(2).size == 2
+        assert isinstance(cluster.submit(int, "x").exception(60), ValueError)
+        assert cluster.submit(os.getenv, "OMP_NUM_THREADS").result(60) == "1"
+        once = str(tmp_path / "once")
+        dies = cluster.submit(lambda: (os.write(os.open(once, os.O_CREAT | os.O_APPEND | os.O_WRONLY), b"x"), os._exit(1)))
+        assert isinstance(dies.exception(60), processes.WorkerLost)
+        assert Path(once).read_bytes() == b"x"  # repeated by the study alone
+        cluster.submit(time.sleep, 600)
         cluster.shutdown()
         assert gone(seen, 60)
     assert len(killed) == 1
