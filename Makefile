@@ -23,7 +23,7 @@ test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(MAKE) --jobs 2 --output-sync typed untyped
+	$(MAKE) --jobs 2 typed untyped
 
 typed: setup # one process: to check types, it compiles every function anew
 	$(TESTS) -m "not slow" --jaxtyping-packages=tuplet,beartype.beartype $(TYPED)
