@@ -1,6 +1,7 @@
 """Tables, sparse matrices, series of different length and pictures: what `read` makes of them, and what it refuses."""
 
 import json
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -274,6 +275,18 @@ def test_bad_tables_are_refused_in_one_line(tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, module, None)
         good.with_name("a.png").write_bytes(b"")
         refused(make, f"tuplet[{extra}]")
+
+
+def test_columns_are_named_by_a_pattern_as_the_message_says(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    columns = {f"{k}_{i}": rng.normal(size=60) for k, n in (("force", 6), ("audio", 30)) for i in range(n)}
+    pd.DataFrame({**columns, "label": np.arange(60) % 2}).to_csv(tmp_path / "my.csv", index=False)
+    assert main(["data", "info", str(tmp_path / "my.csv")]) == 2
+    said = capsys.readouterr().err.replace("\n", " ")
+    given = re.findall(r"'(\w+=\w+\*)'", said)
+    assert given == ["force=force_*", "audio=audio_*"]
+    source = opened(str(tmp_path / "my.csv"), Reading(modalities=tuple(given)))
+    assert {k: m.shape for k, m in source.modalities.items()} == {"audio": (30,), "force": (6,)}
 
 
 def test_repeated_values_count_as_what_they_unpack_to(tmp_path, monkeypatch):

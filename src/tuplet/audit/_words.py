@@ -53,7 +53,8 @@ def conclusion(audit: Audit) -> str:
     if len(audit.pairs) == 1:
         return answer(audit.pairs[0])
     count = len(audit.plan)
-    said = [f"Align {count or 'none'} of {len(audit.pairs)} pairs."]
+    sure = any(p.advice.word == "yes" for p in audit.pairs)
+    said = [f"{'Align' if sure or not count else 'Perhaps align'} {count or 'none'} of {len(audit.pairs)} pairs."]
     for word in WORDS:
         there = [p for p in audit.pairs if p.advice.word == word]
         names = []

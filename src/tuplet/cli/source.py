@@ -26,7 +26,7 @@ class Reading:
     root: Path | None = None
     """Where a reader's data lie."""
     modalities: tuple[str, ...] = ()
-    """Names of the modalities to take [default: all]. Of a table also NAME=COLUMN,COLUMN."""
+    """Names of the modalities to take [default: all]. Of a table also NAME=COLUMN,COLUMN, or 'force=force_*'."""
     target: str | None = None
     """Name of what is to be predicted [default: label, or the only target]."""
     group: str | None = None

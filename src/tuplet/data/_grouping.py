@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,7 +39,7 @@ def grouped(where: str, table: Any, asked: Mapping[str, Any], *, apart: set[str]
     table = _named_index(table, apart, keep=asked["id"] is None)
     names = table.column_names
     chosen = dict(wanted) if isinstance(wanted, Mapping) else {}
-    members = {c: k for k, cs in chosen.items() for c in ([cs] if isinstance(cs, str) else cs)}
+    members = {c: k for k, cs in chosen.items() for word in ([cs] if isinstance(cs, str) else cs) for c in _meant(word, names)}
     if unknown := [c for c in members if c not in names]:
         raise InputError(f"modalities names the column {unknown[0]!r}, which {where} does not have; it has {names[:40]}")
     only = None if wanted is None or chosen else set(wanted)
@@ -128,10 +130,18 @@ def _check_width(where: str, alone: Mapping[str, Any]) -> None:
     """Refuse to make a modality of each of many columns."""
     if len(alone) > MOST:
         few = list(alone)[:3]
+        stems = Counter(m[1] for name in alone if (m := re.fullmatch(r"(.*\D)\d+", name)))
+        told = [f"'{k.strip('_- ') or k}={k}*'" for k, count in stems.items() if count > 1][:4]
+        fix = " ".join(told) or f"NAME={','.join(few)}"
         raise InputError(
             f"{where} has {len(alone)} columns of numbers whose names have no common part before a '.' or '/', such as "
-            f"{few}; say which belong together: --modalities NAME={','.join(few)} (modalities={{'NAME': {few}}})"
+            f"{few}; say which belong together: --modalities {fix} (modalities={{'NAME': {few}}})"
         )
+
+
+def _meant(word: str, names: list[str]) -> list[str]:
+    """Name the columns that a word means: the one of that name, or those that match it as a pattern such as ``force_*``."""
+    return [word] if word in names else fnmatch.filter(names, word) or [word]
 
 
 def _is_number(values: NDArray[Any]) -> bool:

@@ -183,6 +183,8 @@ def _checked(
     modalities: Mapping[str, Any], targets: Mapping[str, Any] | None, **options: Mapping[str, Any] | None
 ) -> list[str]:
     """Check the names of modalities and targets, and those in options; return the modalities, sorted."""
+    if targets is not None and not isinstance(targets, Mapping):
+        raise InputError(f"targets is {type(targets).__name__}, expected a dict such as {{'label': values}}")
     if len(modalities) < 2:
         raise InputError(f"modalities has {len(modalities)} entry, expected two or more to align with each other")
     names = check_names("modalities", modalities)
