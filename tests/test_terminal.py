@@ -44,7 +44,7 @@ def test_mistakes_are_one_short_line(capsys, tmp_path, monkeypatch):
         "bench": "missing from tuplet bench:",
         "bench quickstart --seeds x": "--seeds",
         "bench quickstart --preset foo": "invalid choice 'foo' for argument '--preset'",
-        "data": "expected one of {list, info, show, verify, convert, simulate}; see `tuplet data --help`",
+        "data": "expected one of {list, info, show, verify, convert, films, simulate}; see `tuplet data --help`",
         "data simulate push": "--episodes",
         "data info a\0b": "has a NUL character",
         "data info a\udcffb": "is no text in",

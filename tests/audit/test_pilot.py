@@ -121,7 +121,7 @@ def test_gain_is_paired_and_zero_without_alignment():
     covariance = np.array(found.covariance)
     assert (covariance[0] == 0).all()
     assert np.linalg.eigvalsh(covariance).min() > -1e-12
-    with pytest.raises(InputError, match="seeds has 1 entry"):
+    with pytest.raises(InputError, match=r"seeds is \(0,\), expected two or more"):
         pilot(blocks.load(rows=300), ("x1", "x2"), seeds=(0,), steps=4)
 
 

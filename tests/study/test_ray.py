@@ -63,7 +63,9 @@ def test_a_killed_worker_of_ray_loses_nothing(tmp_path, monkeypatch, capfd):
         cluster = processes.Cluster()
         there = run_suite(toy.suite(), out=tmp_path / "there", seeds=2, only=["none"], executor="ray")
         killer.join(60)
-        assert capfd.readouterr() == ("", "")
+        said = capfd.readouterr()
+        assert not said.out
+        assert all("network_util" in line for line in said.err.splitlines())  # where no network is, Ray says so
         assert main([*shards, "--executor", "ray", "--out", ray]) == 0
         assert processes.Cluster(2).size == 2
         assert isinstance(cluster.submit(int, "x").exception(60), ValueError)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -70,9 +71,10 @@ class Ledger:
         file = self.folder / MARKER
         return [(seeds, only) for seeds, only in read_state(file, SCHEMA).get("asked", [])] if file.exists() else []
 
-    def seeds(self) -> int:
-        """Count the seeds of which a file is there: one more than the largest."""
-        return 1 + max((int(f.stem.rpartition(".s")[2]) for f in self.folder.glob("cells/**/*.s[0-9]*.jsonl")), default=0)
+    def seeds(self, mark: str = "s") -> int:
+        """Count the seeds of which a file is there, which ends with a mark and the seed: one more than the largest."""
+        names = [re.search(rf"(?:^|\.){mark}(\d+)\.jsonl$", file.name) for file in self.folder.glob("cells/**/*.jsonl")]
+        return max((1 + int(name[1]) for name in names if name), default=0)
 
     def has(self, cell: Cell) -> bool:
         """Tell whether a cell is finished."""

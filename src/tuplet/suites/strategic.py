@@ -117,7 +117,7 @@ def read_strategic(out: Path) -> tuple[Plan, list[Record]]:
     regimes = tuple(Regime(**r) for r in found.pop("regimes"))
     known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
     plan = Plan(regimes=regimes, **known)
-    records = [r for cell in Strategic(plan, ledger.seeds()).cells(ledger) if ledger.has(cell) for r in ledger.get(cell)]
+    records = [r for cell in Strategic(plan, ledger.seeds("data-")).cells(ledger) if ledger.has(cell) for r in ledger.get(cell)]
     if not records:
         raise InputError(f"{out} has nothing finished yet; run `tuplet bench {NAME}` first")
     return plan, records
