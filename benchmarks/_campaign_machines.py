@@ -131,13 +131,9 @@ def launched(site: Site, rng: random.Random) -> str:
     code, said = waited(process), (folder / "said.txt").read_text()
     if not gone(ranks, 30) or code is None:
         return "BROKEN: a process stayed behind"
-    if not first and not (code and one_line(said)):
+    if not first and not (code and in_one_line(2, said)):
         return f"BROKEN: it ended with {code}: {said[-300:]}"
     return f"the {'first' if first else 'second'} died, the other ended" + ("" if first else " in one line")
-
-
-def one_line(said: str) -> bool:
-    return "Traceback" not in said and sum(line.startswith("tuplet: ") for line in said.splitlines()) == 1
 
 
 def rank(site: Site, rng: random.Random) -> str:

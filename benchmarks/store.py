@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -69,6 +70,7 @@ def near(rows: int, name: str) -> Iterator[np.ndarray]:
 
 def two_stages(names: tuple[str, ...], rows: int) -> None:
     """Measure what a search through codes finds of the exact first 10 and of the truth, and what it and the codes cost."""
+    import_module("faiss").omp_set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         file, coded = Path(folder, "near.safetensors"), Path(folder, "coded")
         columns = {f"z.{k}": near(rows, k) for k in NAMES} | {"id": np.arange(rows)}

@@ -1,6 +1,7 @@
 """Films become vectors: the right frames, the right sound, a file each, and what cannot be read stands nowhere."""
 
 import json
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -111,6 +112,16 @@ def test_bad_films_are_one_line(tmp_path, monkeypatch):
         with pytest.raises(InputError, match=message):
             call()
     assert not (tmp_path / "out").exists()
-    monkeypatch.setitem(__import__("sys").modules, "av", None)
-    with pytest.raises(InputError, match=r"which needs PyAV; run pip install 'tuplet\[video\]'"):
-        spread(tmp_path / "a.mp4", 1)
+    (tmp_path / "a.mkv").unlink()
+
+    def refuse(self, raw, **options):
+        raise InputError("rows have another size")
+
+    monkeypatch.setattr("tuplet.nets.Pretrained.encode", refuse)
+    with pytest.raises(InputError, match=r"a\.mp4: rows have another size"):  # the tower's fault, not the film's
+        film_features(tmp_path, tmp_path / "out", towers)
+    monkeypatch.setitem(sys.modules, "av", None)
+    for call in (lambda: spread(tmp_path / "a.mp4", 1), lambda: film_features(tmp_path, tmp_path / "other", towers)):
+        with pytest.raises(InputError, match=r"films need PyAV; run pip install 'tuplet\[video\]'"):
+            call()
+    assert not (tmp_path / "other").exists()

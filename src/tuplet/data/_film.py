@@ -16,13 +16,20 @@ FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
 """Endings of files that are films."""
 
 
+def check_films() -> None:
+    """Refuse films where the package that decodes them is absent."""
+    try:
+        import av  # noqa: F401
+    except ImportError:
+        raise InputError("films need PyAV; run pip install 'tuplet[video]'") from None
+
+
 @contextmanager
 def _opened(file: Path, what: str) -> Iterator[Any]:
     """Open a film, and say in one line what cannot be read of it."""
-    try:
-        import av
-    except ImportError:
-        raise InputError(f"{file} is a film, which needs PyAV; run pip install 'tuplet[video]'") from None
+    check_films()
+    import av
+
     try:
         with av.open(str(file)) as film:
             yield film

@@ -114,13 +114,17 @@ def _add(found: Grouped, where: str, group: str, columns: list[tuple[str, Any]],
     found.arrays[group] = values
 
 
+class NumbersAsTextError(InputError):
+    """A column of text holds numbers for the most part: of a share of a file this says nothing of the whole."""
+
+
 def _check_text(where: str, name: str, values: NDArray[Any], group: str) -> None:
     """Refuse a column of numbers in which some values are words: a fault in the file rather than text."""
     there = [str(v) for v in values.tolist() if v is not None]
     words = [v for v in there if not re.fullmatch(r"\s*[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?\s*", v)]
     if len(words) < len(there) / 2:
         seen = f"such as {words[0][:40]!r} among the others" if words else f"such as {there[0][:40]!r}, as text"
-        raise InputError(
+        raise NumbersAsTextError(
             f"{where} has numbers in {len(there) - len(words)} of {len(there)} values of the column {name!r}, {seen}; write "
             f"plain numbers with a decimal point, and nothing where a value is absent, or say --kind {group}=text"
         )

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from tuplet.data._arrow import SMALLER, arrow, checked, checksum, one_name, readable, tables_in, unpacked
 from tuplet.data._cache import cached
-from tuplet.data._grouping import INDEX, Grouped, grouped
+from tuplet.data._grouping import INDEX, Grouped, NumbersAsTextError, grouped
 from tuplet.data._mapped import Mapped
 from tuplet.io.memory import check_memory
-from tuplet.types import InputError
 
 LARGE = 2**26
 """Bytes of values from which a file is read in shares."""
@@ -65,7 +64,7 @@ def in_shares(file: Large, asked: Mapping[str, Any], apart: set[str]) -> Grouped
         for share in file.shares(None):
             try:
                 part = grouped(where, share, asked, apart=apart)
-            except InputError:  # of a share; all rows together may say otherwise, or say it of all
+            except NumbersAsTextError:  # in a share: all rows together may say otherwise
                 return None
             if parts and (part.arrays.keys() != parts.keys() or part.columns != found.columns):
                 return None

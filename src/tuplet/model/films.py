@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuplet.data._film import FILMS, sound, spread
+from tuplet.data._film import FILMS, check_films, sound, spread
 from tuplet.io import locked, read_state, write_atomic
 from tuplet.model.frozen import Given, tower_for
 from tuplet.nets import Pretrained
@@ -29,8 +30,8 @@ class Films:
     Attributes:
         count: films in the folder.
         vectors: modality -> films that have vectors of it.
-        silent: films without a sound track, as paths in the folder.
-        unreadable: film -> why no vector could be made of it.
+        silent: films without a sound track, as paths in the folder without their endings.
+        unreadable: film -> why it cannot be decoded.
     """
 
     count: int
@@ -63,8 +64,8 @@ def film_features(
         `Films`: what was made. A film that cannot be read has no vector and is named; nothing stands in its place.
 
     Raises:
-        InputError: without the extra ``video``, for a folder without films, a tower that reads neither pictures nor sound, or
-            an ``out`` whose vectors are of another tower or of other settings.
+        InputError: without the extra ``video``, for a folder without films, a tower that reads neither pictures nor sound or
+            refuses what a film shows, or an ``out`` whose vectors are of another tower or of other settings.
 
     Notes:
         Files that are there are kept, so the same call goes on where it was stopped.
@@ -90,9 +91,10 @@ def film_features(
         if tower.takes not in ("pictures", "sound"):
             raise InputError(f"towers[{name!r}] reads {tower.takes}, expected a tower of pictures or of sound")
     names = [p.relative_to(folder).with_suffix("").as_posix() for p in films]
-    if twice := {n for n in names if names.count(n) > 1}:
-        raise InputError(f"folder {folder} has several films called {min(twice)}; rename one")
-    counts, silent, unreadable = dict.fromkeys(made, 0), list[str](), dict[str, str]()
+    if twice := [n for n, count in Counter(names).items() if count > 1]:
+        raise InputError(f"folder {folder} has several films called {twice[0]}; rename one")
+    check_films()
+    counts, silent, unreadable = dict.fromkeys(made, 0), dict[str, None](), dict[str, str]()
     with locked(Path(out)):
         for name, tower in made.items():
             _claim(Path(out, name), {"tower": tower.sha256 or repr(tower), "frames": frames, "seconds": float(seconds)})
@@ -100,20 +102,22 @@ def film_features(
             line = film_name
             for name, tower in made.items():
                 file = Path(out, name, f"{film_name}.npy")
-                try:
-                    if not file.exists():
-                        _write(file, _vectors(film, tower, frames, seconds))
-                    counts[name] += 1
-                except _SilentError:
-                    silent.append(film_name)
-                except InputError as error:
-                    unreadable[film_name] = line = str(error)
+                if not file.exists():
+                    try:
+                        seen = _decoded(film, tower, frames, seconds)
+                    except InputError as error:
+                        unreadable[film_name] = line = str(error)
+                        continue
+                    if not seen:
+                        silent[film_name] = None
+                        continue
+                    try:
+                        _write(file, np.concatenate([tower.encode(rows) for rows in seen]))
+                    except InputError as error:
+                        raise InputError(f"{film}: {error}") from None
+                counts[name] += 1
             report(done, len(films), line)
     return Films(len(films), counts, tuple(silent), unreadable)
-
-
-class _SilentError(Exception):
-    """A film has no sound."""
 
 
 def _claim(folder: Path, about: dict[str, Any]) -> None:
@@ -129,18 +133,15 @@ def _claim(folder: Path, about: dict[str, Any]) -> None:
         write_atomic(folder / NOTE, json.dumps(about).encode())
 
 
-def _vectors(film: Path, tower: Pretrained, frames: int, seconds: float) -> NDArray[np.float32]:
-    """Run a tower on the frames of a film, or on pieces of its sound."""
+def _decoded(film: Path, tower: Pretrained, frames: int, seconds: float) -> list[NDArray[Any]]:
+    """Return what a tower reads of a film, rows that go through it together: its frames, or pieces of its sound, if any."""
     if tower.takes == "pictures":
-        return tower.encode(spread(film, frames))
+        return [spread(film, frames)]
     rate = tower.rate or 16_000
     wave, size = sound(film, rate), max(1, round(seconds * rate))
-    if not len(wave):
-        raise _SilentError
-    pieces = [wave[i : i + size] for i in range(0, len(wave), size)]
-    if len(pieces) > 1 and len(pieces[-1]) < rate:  # less than a second has little to hear
-        pieces = pieces[:-1]
-    return np.concatenate([tower.encode(piece[None]) for piece in pieces])
+    pieces = [wave[None, i : i + size] for i in range(0, len(wave), size)]
+    few = len(pieces) > 1 and pieces[-1].shape[1] < rate  # less than a second has little to hear
+    return pieces[:-1] if few else pieces
 
 
 def _write(file: Path, vectors: NDArray[np.float32]) -> None:

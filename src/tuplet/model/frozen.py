@@ -18,6 +18,7 @@ from torch import nn
 from tuplet.data import Source, Table, read
 from tuplet.data._cache import cached
 from tuplet.data._columns import as_array, is_text
+from tuplet.data._lazy import Lazy
 from tuplet.data._ragged import pad, uneven
 from tuplet.data._raw import raw_rows
 from tuplet.data._scaling import Scaling
@@ -182,9 +183,8 @@ def _replaced(source: Source, passed: Mapping[str, Passed]) -> Source:
         if name not in columns:
             raise InputError(f"towers names {name!r}, expected some of {sorted(columns)}")
         column, here = columns[name], source.present[name].numpy()
-        words = getattr(column, "words", None)
-        if words is not None:
-            values = words()
+        if isinstance(column, Lazy) and column.words is not None:
+            values = column.words()
         else:
             values = column.values.numpy() if isinstance(column, Held) else as_array(name, column[np.arange(column.shape[0])])
         if isinstance(column, Held) and values.dtype != np.uint8:
