@@ -128,15 +128,15 @@ class Index:
         """
         if self._near is None:
             return 1.0
-        key = (tuple(sorted(query)), repr(modalities), k, sample)
+        into = self._into(query, modalities)
+        key = (tuple(sorted(query)), into, k, sample)
         if key in self._recalls:
             return self._recalls[key]
-        self._known("query", query)
         holders = np.flatnonzero(np.all([self.stored.present[m] for m in query], axis=0))
         asked = holders[np.linspace(0, len(holders) - 1, min(sample, len(holders))).astype(np.int64)]
         if not len(asked):
             return float("nan")
-        sides, into = self._sides(gathered(self.stored, list(query), asked), modalities)
+        sides, _ = self._sides(gathered(self.stored, list(query), asked), into)
         pool = self._pool(into, None, k)
         truth, found = exact(pool, sides, k).rows, self._two_stages(pool, sides, k).rows
         self._recalls[key] = share = float((truth[:, :, None] == found[:, None, :]).any(axis=2).mean())
@@ -153,13 +153,10 @@ class Index:
         if not isinstance(query, Mapping) or not query:
             seen = "empty" if isinstance(query, Mapping) else type(query).__name__
             raise InputError(f"query is {seen}, expected {{modality: vector}}")
-        known = self._known("query", tuple(query))
+        asked = self._into(tuple(query), modalities)
         sides = {m: self._vectors(m, query[m]) for m in sorted(query)}
         if len({len(z) for z in sides.values()}) > 1:
             raise InputError(f"query has { ({m: len(z) for m, z in sides.items()}) } vectors, expected one number for all")
-        free = tuple(m for m in known if m not in sides) or known
-        asked = (modalities,) if isinstance(modalities, str) else free if modalities is None else tuple(sorted(set(modalities)))
-        self._known("modalities", asked)
         both = sorted(set(sides) & set(asked))
         if both and learned(self.objective):
             raise InputError(
@@ -167,6 +164,14 @@ class Index:
                 f"other modalities"
             )
         return {f"query {m}" if m in both else m: z for m, z in sides.items()}, asked
+
+    def _into(self, query: Sequence[str], modalities: Sequence[str] | None) -> tuple[str, ...]:
+        """Say what is searched: the modalities that are asked for, or those that the query does not use, or else all."""
+        known = self._known("query", query)
+        free = tuple(m for m in known if m not in query) or known
+        into = (modalities,) if isinstance(modalities, str) else free if modalities is None else tuple(sorted(set(modalities)))
+        self._known("modalities", into)
+        return into
 
     def _known(self, argument: str, names: Sequence[str]) -> tuple[str, ...]:
         """Refuse modalities that the store lacks; return those that it has."""
