@@ -49,10 +49,10 @@ def interior(first: Float[Tensor, "T N Y"], second: Float[Tensor, "T P Y"], *, g
 
 
 def _start(first: Tensor, second: Tensor) -> _State:
-    """The product distribution within each class, and a barrier of a fiftieth of a nat in all."""
+    """The product distribution within each class, and a barrier of a twentieth of a nat in all."""
     held = support(first, second)
     joint = torch.where(held, first[:, :, None] * (second / second.sum(1, keepdim=True).clamp_min(TINY))[:, None], 0.0)
-    mu = 0.02 / held.sum((1, 2, 3), dtype=joint.dtype).clamp_min(1)
+    mu = 0.05 / held.sum((1, 2, 3), dtype=joint.dtype).clamp_min(1)
     slack = torch.where(held, (_cells(mu) / joint.clamp_min(TINY)).clamp(max=1), 0.0)
     worst = torch.full_like(mu, torch.inf)
     return _State(first, second, joint, slack, mu, worst, -worst, torch.arange(len(mu), device=mu.device))
@@ -87,7 +87,7 @@ def _step(s: _State, gap: float) -> tuple[_State, Tensor]:
     central = _cells(s.mu) / torch.where(held, joint, 1.0)
     slack = torch.where(held, torch.minimum(torch.maximum(slack, central / LOOSE), central * LOOSE), 0.0)
     least = 0.1 * gap / held.sum((1, 2, 3)).clamp_min(1)
-    mu = torch.maximum(s.mu * (1 - 0.9 * length.square()), least)  # a full step earns a tenth of the barrier
+    mu = torch.maximum(s.mu * (1 - 0.9 * length), least)  # a full step earns a tenth of the barrier
     return _State(s.first, s.second, joint, slack, mu, upper, lower, s.place), done
 
 

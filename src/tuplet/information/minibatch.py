@@ -227,7 +227,7 @@ def _decomposed(
     one, two = torch.from_numpy(first), torch.from_numpy(second)
     bounds = [union_information(one[:1], two[:1], gap=1e-6)]
     if len(weights) > 1:  # intervals need no such care
-        bounds.append(union_information(one[1:], two[1:], gap=1e-4))
+        bounds.append(union_information(one[1:], two[1:], gap=3e-4))
     i1, i2, full = (np.array([_information(m) for m in masses]) for masses in (first, second, both))
     union = np.clip(torch.cat([b.upper for b in bounds]).numpy(), np.maximum(i1, i2), i1 + i2)
     together = np.maximum(full, union)

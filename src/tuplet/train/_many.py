@@ -151,7 +151,8 @@ class Many:
         y, z, losses = rows.target[self.target], {}, []
         for name, copies in self.copies.items():
             here = torch.stack([at[c.seed, c.fold] for c in copies])  # (copies, size)
-            out, flat = self._call(name, rows.inputs[name][here])
+            x = rows.inputs[name].index_select(0, here.flatten())  # an index of two dimensions takes longer
+            out, flat = self._call(name, x.view(*here.shape, *x.shape[1:]))
             z[name] = unit(flat)
             losses.append(_task(out, y[here], rows.present[name][here]))
         if aligned := [m for m in self.members if m.strength]:
@@ -177,7 +178,7 @@ def _side_by_side(module: nn.Module, weights: Mapping[str, Tensor], x: Tensor, a
         return x.flatten(2)
     own = {k.removeprefix(at): p for k, p in weights.items() if k.startswith(at)}
     if isinstance(module, nn.Linear):
-        return torch.baddbmm(own["bias"][:, None], x, own["weight"].mT)
+        return cast(Tensor, Affine.apply(own["weight"], own["bias"], x))
     if isinstance(module, nn.LayerNorm):
         width = x.shape[2:]  # with weights, be they 1, its kernel is the fast one
         scaled = F.layer_norm(x, width, x.new_ones(width), x.new_zeros(width), module.eps)
@@ -196,6 +197,22 @@ def _task(out: Tensor, y: Tensor, here: Tensor) -> Tensor:
     else:
         each = F.cross_entropy(out.flatten(0, 1), y.flatten(), reduction="none").view(y.shape)
     return (torch.where(here, each, 0.0).sum(dim=1) / here.sum(dim=1).clamp_min(1)).sum()
+
+
+class Affine(torch.autograd.Function):
+    """Linear layers side by side, ``(copies, out, in)``; the gradient of weights lies in memory as they do, uncopied."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
+        """Return ``x weight^T + bias``, ``(copies, n, out)``."""
+        ctx.save_for_backward(weight, x)
+        return torch.baddbmm(bias[:, None], x, weight.mT)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of weights, of biases, and of inputs if somebody asks for it."""
+        (weight, x), (grad,) = ctx.saved_tensors, grads
+        return grad.mT @ x, grad.sum(1), grad @ weight if ctx.needs_input_grad[2] else None
 
 
 class Contrast(torch.autograd.Function):
