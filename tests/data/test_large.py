@@ -141,3 +141,83 @@ def test_a_share_is_not_judged_alone(monkeypatch):
     table = {"x": np.arange(150.0), "y": np.arange(150.0), "__index_level_0__": [f"r{i}" for i in range(150)]}
     whole, shares = both(monkeypatch, table)
     assert set(shares.modalities) == set(whole.modalities) == {"x", "y"}
+
+
+class Hub:
+    """What `read` needs to see of a Hugging Face data set, where datasets is not installed."""
+
+    features = None
+
+    def __init__(self, table):
+        self.table = table
+
+    def with_format(self, form):
+        assert form == "arrow"
+        return self
+
+    def __len__(self):
+        return len(self.table)
+
+    def __getitem__(self, rows):
+        return self.table[rows]
+
+
+class Stream:
+    """What it needs to see of one that is streamed."""
+
+    features, with_format = None, Hub.with_format
+
+    def __init__(self, table):
+        self.table = table
+
+    def iter(self, batch_size):
+        return (self.table[i : i + batch_size] for i in range(0, len(self.table), batch_size))
+
+
+def saved(folder, parts, *, kept=True):
+    """Write Arrow files as a saved data set has them, or as Feather has."""
+    for name, table in parts.items():
+        Path(folder, name).mkdir(parents=True)
+        for k, rows in enumerate((slice(0, 20), slice(20, None))):
+            opened = pa.ipc.new_file if kept else pa.ipc.new_stream
+            with opened(Path(folder, name, f"data-0000{k}-of-00002.arrow"), table.schema) as out:
+                out.write_table(table[rows], max_chunksize=16)
+    Path(folder, "dataset_dict.json").write_text("{}")
+    return Path(folder)
+
+
+def test_data_sets_and_streams_of_them_are_read_in_shares(monkeypatch, tmp_path):
+    given = {k: v for k, v in columns().items() if k != "id"}
+    table, (whole, _) = pa.table(given), both(monkeypatch, given)
+    parts = {"train": table[:90], "validation": table[90:120], "test": table[120:]}
+    forms = {
+        "data set": Hub(table),
+        "stream": Stream(table),
+        "parts": {k: Hub(v) for k, v in parts.items()},
+        "streams": {k: Stream(v) for k, v in parts.items()},
+        "files": saved("files", parts),
+        "streamed files": saved("streamed", parts, kept=False),
+    }
+    rows = torch.randperm(150, generator=torch.Generator().manual_seed(0))
+    for form, x in forms.items():
+        source = read(x)
+        assert [k for k, c in source.columns.items() if isinstance(c, Mapped)] == [k for k in source.modalities if k != "text"]
+        for k in ("x", "imu", "walk"):
+            present = whole.present[k][rows].numpy()
+            assert torch.equal(source.present[k], whole.present[k])
+            found, wanted = (s.preprocessing[k].scale.undo(s.read(k, rows).numpy()) for s in (source, whole))
+            np.testing.assert_allclose(found[present], wanted[present], atol=1e-5, err_msg=form)
+        if form not in ("data set", "stream"):
+            assert [len(p) for p in (source.train, source.val, source.test)] == [90, 30, 30]
+            assert sorted(source.split.test.tolist()) == list(range(120, 150))
+        assert read(x).fingerprint == source.fingerprint, form
+    assert not list((tmp_path / "cache").glob("reading-*")), "copies are gone"
+    torn = Path("files/train/data-00001-of-00002.arrow")
+    torn.write_bytes(torn.read_bytes()[:-700])
+    for x, said in ((forms["files"], "files"), (Stream(table[:0]), "0 rows"), (Hub(pa.table({"a": [[1.0]] * 99})), "two")):
+        with pytest.raises(tuplet.InputError, match=said) as caught:
+            read(x)
+        assert "\n" not in str(caught.value)
+    monkeypatch.setenv("TUPLET_CACHE", "/proc/nowhere")
+    with pytest.raises(tuplet.InputError, match="TUPLET_CACHE"):
+        read(Stream(table))

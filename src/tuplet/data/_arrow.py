@@ -45,8 +45,13 @@ def is_table(values: Any) -> bool:
 
 
 def is_hub(values: Any) -> bool:
-    """Tell whether this is a Hugging Face data set."""
-    return hasattr(values, "features") and hasattr(values, "with_format") and hasattr(values, "__len__")
+    """Tell whether this is a Hugging Face data set, or a stream of one, whose length is not known."""
+    return hasattr(values, "features") and hasattr(values, "with_format") and (hasattr(values, "__len__") or is_stream(values))
+
+
+def is_stream(values: Any) -> bool:
+    """Tell whether this is a Hugging Face data set that is streamed."""
+    return hasattr(values, "with_format") and hasattr(values, "iter") and not hasattr(values, "__len__")
 
 
 class Splits(dict[str, Any]):
@@ -73,7 +78,8 @@ def as_table(what: str, values: Any) -> Any:
         if isinstance(values, pa.Table):
             return checked(what, values)
         if is_hub(values):
-            return checked(what, values.with_format("arrow")[:])
+            values = values.with_format("arrow")
+            return checked(what, pa.concat_tables(values.iter(batch_size=256)) if is_stream(values) else values[:])
         try:
             import narwhals as nw
         except ImportError:
@@ -207,7 +213,7 @@ def checksum(paths: list[Path]) -> str:
 def read_folder(folder: Path) -> tuple[Any, list[Path]]:
     """Read a folder of tables: one table, of which files are parts, or several by the name of their file."""
     if (folder / "dataset_dict.json").is_file():  # a saved data set of several parts
-        found = {p.name: read_folder(p) for p in sorted(folder.iterdir()) if p.is_dir()}
+        found = {p.name: read_folder(p) for p in sorted(folder.iterdir(), key=lambda p: PARTS.get(p.name, 0)) if p.is_dir()}
         return Splits({k: table for k, (table, _) in found.items()}), [p for _, files in found.values() for p in files]
     files = tables_in(folder)
     if not files:
@@ -218,8 +224,7 @@ def read_folder(folder: Path) -> tuple[Any, list[Path]]:
     tables = {p: read_table(p) for p in files}
     if len(files) > 1 and one_name(files) and _parts(list(tables.values())):
         return joined(str(folder), tables), files
-    words = [re.split(r"[-_.]", p.stem)[0].lower() for p in files]
-    if len(files) > 1 and set(words) <= set(PARTS) and "train" in words and _parts(list(tables.values())):
+    if (words := parts_of(files)) and _parts(list(tables.values())):
         parts = {w: [t for t, v in zip(tables.values(), words, strict=True) if v == w] for w in words}
         return Splits({w: joined(str(folder), dict(enumerate(ts))) for w, ts in parts.items()}), files
     if twice := [p.name for p in files if sum(p.stem == q.stem for q in files) > 1]:
@@ -229,7 +234,18 @@ def read_folder(folder: Path) -> tuple[Any, list[Path]]:
 
 def tables_in(folder: Path) -> list[Path]:
     """List the files of a folder that hold tables."""
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in FILES and not p.name.startswith((".", "_")))
+    found = (p for p in folder.iterdir() if p.suffix.lower() in FILES and not p.name.startswith((".", "_")))
+    return sorted(found, key=lambda p: (PARTS.get(_word(p), 0), p))  # training rows first
+
+
+def parts_of(files: list[Path]) -> list[str]:
+    """Return which part of a data set each file holds, by its name; nothing where names do not say that."""
+    words = list(map(_word, files))
+    return words if len(files) > 1 and set(words) <= set(PARTS) and "train" in words else []
+
+
+def _word(path: Path) -> str:
+    return re.split(r"[-_.]", path.stem)[0].lower()
 
 
 def one_name(files: list[Path]) -> bool:

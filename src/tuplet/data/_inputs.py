@@ -132,13 +132,13 @@ def gathered(x: Any, asked: Mapping[str, Any], *, where: str = "the table", fold
             raise InputError(
                 f"{where} has a part {unknown[0]!r}, expected some of {', '.join(PARTS)}; take one part, or rename it"
             )
-        parts = {k: as_table(f"{where}: {k}", v) for k, v in x.items()}
+        parts = {k: as_table(f"{where}: {k}", x[k]) for k in sorted(x, key=PARTS.__getitem__)}
         x, found.part = joined(where, parts), np.repeat([PARTS[k] for k in parts], [t.num_rows for t in parts.values()])
     if isinstance(x, Large):
+        found.part = x.part
         part = in_shares(x, asked, _apart(asked))
         if part is None:
-            _one_table(found, where, open_data(x.path)[0], asked, folder)
-            return found
+            return gathered(open_data(x.path)[0], asked, where=where, folder=folder)
         for k, v in part.arrays.items():
             found.add(k, v, folder)
         found.offered += list(part.arrays)[:50]

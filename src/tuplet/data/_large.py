@@ -1,9 +1,16 @@
-"""Large Parquet files, or folders of parts: a few rows are read at a time, and numbers go to a file mapped into memory."""
+"""Large tables: a few rows are read at a time, and numbers go to a file mapped into memory.
+
+Parquet files are read as they lie. Other large tables are written to Parquet in the cache for as long as they are read: data
+sets of Hugging Face, streams of them, and Arrow files, as a saved data set has them.
+"""
 
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +18,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuplet.data._arrow import SMALLER, arrow, checked, checksum, one_name, readable, tables_in, unpacked
-from tuplet.data._cache import cached
+from tuplet.data._arrow import (
+    PARTS,
+    SMALLER,
+    arrow,
+    checked,
+    checksum,
+    is_hub,
+    is_stream,
+    one_name,
+    parts_of,
+    readable,
+    tables_in,
+    unpacked,
+)
+from tuplet.data._cache import cache_folder, cached
 from tuplet.data._grouping import INDEX, Grouped, NumbersAsTextError, grouped
 from tuplet.data._mapped import Mapped
 from tuplet.io.memory import check_memory
+from tuplet.types import InputError
 
 LARGE = 2**26
 """Bytes of values from which a file is read in shares."""
@@ -29,6 +50,10 @@ class Large:
 
     path: Path
     files: tuple[Path, ...]
+    where: str
+    """What messages call it."""
+    part: NDArray[np.int64] | None = None
+    """Of every row, where files are named after parts: 0 training, 1 validation, 2 test."""
 
     def shares(self, columns: tuple[str, ...] | None) -> Iterator[Any]:
         """Read some columns, a few rows at a time, as tables."""
@@ -38,27 +63,112 @@ class Large:
             with parquet.ParquetFile(path, pre_buffer=False, buffer_size=2**20) as file:
                 step = max(1, SHARE * file.metadata.num_rows // max(1, unpacked(file.metadata)))
                 for batch in file.iter_batches(batch_size=step, columns=columns and list(columns), use_threads=False):
-                    yield checked(str(path), arrow().Table.from_batches([batch]))
+                    yield checked(self.where, arrow().Table.from_batches([batch]))
 
 
-def large(path: Path) -> Large | None:
+def large(path: Path, where: str | None = None) -> Large | None:
     """Tell whether a path is Parquet, or a folder of its parts, with so many values that it is read in shares."""
     files = tables_in(path) if path.is_dir() else [path]
-    if not files or any(p.suffix.lower() != ".parquet" or not p.is_file() for p in files) or not one_name(files):
+    if not files or any(p.suffix.lower() != ".parquet" or not p.is_file() for p in files):
+        return None
+    parts = parts_of(files)
+    if not (parts or one_name(files)):
         return None
     arrow()
     from pyarrow import parquet
 
-    with readable(str(path), "write the .parquet file again"):
+    where = where or str(path)
+    with readable(where, "write the .parquet file again"):
         found = [parquet.read_metadata(p) for p in files]
         first, *others = [about.schema.to_arrow_schema() for about in found]
-        alike = all(first.equals(other) for other in others) and not set(first.names) & set(INDEX)
-        return Large(path, tuple(files)) if alike and sum(map(unpacked, found)) > LARGE else None
+        if set(first.names) & set(INDEX) or sum(map(unpacked, found)) <= LARGE or not all(map(first.equals, others)):
+            return None
+        part = np.repeat([PARTS[p] for p in parts], [about.num_rows for about in found]) if parts else None
+        return Large(path, tuple(files), where, part)
+
+
+@contextmanager
+def in_parquet(x: Any, where: str) -> Iterator[Path | None]:
+    """Write what is large and no Parquet to a folder in the cache, which is removed again; None if ``x`` is not."""
+    found = _streams(x)
+    if not found:
+        yield None
+        return
+    from pyarrow import parquet
+
+    try:
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="reading-", dir=cache_folder()))
+    except OSError as error:
+        raise InputError(f"the cache {cache_folder()} is not writable ({error}); set TUPLET_CACHE to a folder") from None
+    try:
+        for name, tables in found.items():
+            with readable(where, "give every column values of one type"):
+                first = checked(where, next(tables, arrow().table({})))
+                with parquet.ParquetWriter(folder / f"{name}.parquet", first.schema) as file:
+                    file.write_table(first)
+                    for table in tables:
+                        file.write_table(checked(where, table).cast(first.schema))
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _streams(x: Any) -> dict[str, Iterator[Any]]:
+    """Find the tables that a large data set or folder of Arrow files comes in, by part; none of small ones."""
+    if is_hub(x):
+        x = {"part": x}
+    if isinstance(x, Mapping) and x and all(map(is_hub, x.values())):
+        named = set(x) <= {"part", *PARTS}
+        return (
+            {k: _batches(v) for k, v in x.items()}
+            if named and any(is_stream(v) or _bytes(v) > LARGE for v in x.values())
+            else {}
+        )
+    if not isinstance(x, Path):
+        return {}
+    folders = {"part": x}
+    if (x / "dataset_dict.json").is_file():  # a saved data set of several parts
+        folders = {p.name: p for p in sorted(x.iterdir()) if p.is_dir()}
+    files = {k: tables_in(p) if p.is_dir() else [p] for k, p in folders.items()}
+    every = [p for ps in files.values() for p in ps]
+    arrows = all(p.suffix.lower() in (".arrow", ".feather") and p.is_file() for p in every) and set(files) <= {"part", *PARTS}
+    if not arrows or not all(map(one_name, files.values())) or sum(p.stat().st_size for p in every) <= LARGE:
+        return {}
+    return {k: _mapped(ps) for k, ps in files.items()}
+
+
+def _bytes(values: Any) -> float:
+    """Estimate the bytes of a data set's values by its first rows."""
+    some = values.with_format("arrow")[:100]
+    return float(some.nbytes * len(values) / max(1, some.num_rows))
+
+
+def _batches(values: Any) -> Iterator[Any]:
+    """Read a data set, or a stream of one, a few rows at a time."""
+    values = values.with_format("arrow")
+    if is_stream(values):
+        yield from values.iter(batch_size=256)
+        return
+    step = max(1, int(SHARE * len(values) / max(1.0, _bytes(values))))
+    yield from (values[i : i + step] for i in range(0, len(values), step))
+
+
+def _mapped(files: list[Path]) -> Iterator[Any]:
+    """Read Arrow files batch after batch."""
+    pa = arrow()
+    for path in files:
+        with pa.memory_map(str(path)) as content:
+            kept = content.read_at(6, 0) == b"ARROW1"
+            reader = pa.ipc.open_file(content) if kept else pa.ipc.open_stream(content)
+            for batch in map(reader.get_batch, range(reader.num_record_batches)) if kept else reader:
+                batch.validate(full=True)  # offsets of a damaged file lead out of the memory
+                yield pa.Table.from_batches([batch])
 
 
 def in_shares(file: Large, asked: Mapping[str, Any], apart: set[str]) -> Grouped | None:
     """Group the columns of a large file; None where shares of it look different, so that it has to be read at once."""
-    held, where, found, parts = 0, str(file.path), Grouped(), dict[str, list[NDArray[Any]]]()
+    held, where, found, parts = 0, file.where, Grouped(), dict[str, list[NDArray[Any]]]()
     kinds: dict[str, set[Any]] = {}
     with readable(where, "write the .parquet file again"):
         for share in file.shares(None):
@@ -102,10 +212,10 @@ def _on_disk(
     def rows(name: str) -> Iterator[NDArray[Any]]:
         own = {**asked, "modalities": {name: list(columns[name])}}
         for share in file.shares(columns[name]):
-            yield grouped(str(file.path), share, own, apart=apart).arrays[name].astype(wide[name], copy=False)
+            yield grouped(file.where, share, own, apart=apart).arrays[name].astype(wide[name], copy=False)
 
     sha256 = checksum(list(file.files))
     key = {"file": sha256, "columns": json.dumps(columns, sort_keys=True), "dtypes": str(sorted(map(str, wide.values())))}
     made = cached("rows", key, lambda: {k: rows(k) for k in wide})
-    found.notes.append(f"{file.path.name} is large: {', '.join(wide)} are read from {made}, a few rows at a time")
+    found.notes.append(f"{Path(file.where).name} is large: {', '.join(wide)} are read from {made}, a few rows at a time")
     return {k: Mapped.of(made, k, f"{sha256} {k} {columns[k]}") for k in wide}
