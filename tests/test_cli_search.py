@@ -63,13 +63,14 @@ def test_words_pictures_and_rows_find_their_like(made, capsys):
             {"label": "green thing"},
         ),
         (("--picture", photo, "--modalities", "weight"), photos, None),
+        (("--rows", made / "my.npz", "--row", 4, "--modalities", "note", "weight"), photos, None),
         (("--like", "item 7"), stored, None),
         (("--like", "item 7", "--modalities", "weight"), {k: stored[k] for k in ("note", "photo")}, None),
     ):
         capsys.readouterr()
         assert ran("search", emb, *options, "-k", 4, "--json") == 0
         seen = json.loads(capsys.readouterr().out)
-        into = ("weight",) if "--modalities" in options else None
+        into = [k for k in ("note", "weight") if "--modalities" in options and k in options] or None
         found = index.search(query, 4, where=where, modalities=into, without=7 if "--like" in options else None)
         assert 7 not in found.rows or "--like" not in options
         assert [i["row"] for i in seen["found"]] == found.rows[0].tolist()
@@ -137,6 +138,7 @@ def test_bad_searches_are_one_line_and_write_nothing(made, capsys, tmp_path):
     content = emb.read_bytes()
     (tmp_path / "half.safetensors").write_bytes(content[: len(content) // 2])
     (tmp_path / "folder").mkdir()
+    np.savez(tmp_path / "other.npz", smell=np.zeros((3, 2)))
     for arguments, message in (
         ((emb,), "the query is empty"),
         ((emb, "--text", " "), "text is empty"),
@@ -146,6 +148,10 @@ def test_bad_searches_are_one_line_and_write_nothing(made, capsys, tmp_path):
         ((emb, "--picture", tmp_path / "gone.png"), "not there"),
         ((emb, "--picture", made / "large.png"), "resize it"),
         ((emb, "--like", "item 99"), "no id"),
+        ((emb, "--rows", made / "my.npz", "--row", 90), "row is 90, but"),
+        ((emb, "--rows", made / "my.npz", "--row", -1), "row is -1, but"),
+        ((emb, "--rows", tmp_path / "other.npz"), "but the model reads note, photo, weight"),
+        ((emb, "--rows", tmp_path / "gone.npz"), "gone.npz"),
         ((emb, "--text", "x", "-k", 0), "k is 0"),
         ((emb, "--text", "x", "-k", 91), "at most 90"),
         ((emb, "--text", "x", "--where", "colour=red"), "colour"),

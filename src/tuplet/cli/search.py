@@ -50,6 +50,10 @@ class Search:
     """A .wav file to search with; NAME=FILE where the model reads several modalities of sound."""
     like: str | None = None
     """The id of a stored item to search with; its modalities that are not searched are the query. It is not found itself."""
+    rows: Path | None = None
+    """A file of raw rows to search with, as `tuplet embed` takes it: a new reading of a sensor."""
+    row: int = 0
+    """Which of those rows, counted from 0; its modalities that are not searched are the query."""
     k: Annotated[int, arg(aliases=("-k",))] = 10
     """Items to find."""
     modalities: tuple[str, ...] = ()
@@ -98,7 +102,9 @@ def search(command: Search) -> None:
     desk = desk_of(command.index, command.objective, command.model)
     given = (("text", command.text), ("picture", command.picture), ("sound", command.sound))
     raw = [desk.split(kind, one) for kind, texts in given for one in texts]
-    answer = desk.ask(raw, like=command.like, k=command.k, modalities=command.modalities, where=command.where)
+    into = command.modalities
+    vectors = {} if command.rows is None else desk.reading(command.rows, command.row, into)
+    answer = desk.ask(raw, vectors, like=command.like, k=command.k, modalities=into, where=command.where)
     items = answer["found"]
     if command.json:
         import json
@@ -147,7 +153,9 @@ def _page(command: Search, items: list[dict[str, Any]]) -> None:
         tiles = [Tile(_thumbnail(i[pictured]), str(i["id"]), f"{i['score']:.2f}") for i in items]
         parts.append([Sheet("Found, best first", [("", "", tiles)])])
     parts.append(Grid(columns, [[_cell(i[k]) for k in columns] for i in items], words=len(columns)))
-    given = {"text": command.text, "picture": command.picture, "sound": command.sound, "like": command.like and (command.like,)}
+    given = {"text": command.text, "picture": command.picture, "sound": command.sound}
+    given["like"] = () if command.like is None else (command.like,)
+    given["row"] = () if command.rows is None else (f"{command.row} of {command.rows.name}",)
     asked = [f"{k} {' '.join(v)}" for k, v in given.items() if v]
     write_page(command.out, title=f"Search: {', '.join(asked)}", sections=[Section("", parts)])
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tuplet.data._inputs import arrays_of
 from tuplet.data._media import read_pictures
 from tuplet.data._sound import read_sounds
 from tuplet.data.preprocessing import Weights
@@ -71,21 +72,40 @@ class Desk:
     def ask(
         self,
         raw: Sequence[Raw],
+        vectors: Mapping[str, NDArray[Any]] | None = None,
         *,
         like: str | None = None,
         k: int = 10,
         modalities: Sequence[str] = (),
         where: Sequence[str] = (),
     ) -> dict[str, Any]:
-        """Search with raw parts and a stored item as one query; that item is left out of the answer."""
+        """Search with raw parts, vectors and a stored item as one query; that item is left out of the answer."""
         query, without = ({}, None) if like is None else self._like(like, modalities)
-        query |= self._encoded(raw)
+        query |= {**(vectors or {}), **self._encoded(raw)}
         if not query:
-            raise InputError("the query is empty; give text, picture, sound or like")
+            raise InputError("the query is empty; give text, picture, sound, rows or like")
         found = self.index.search(query, k, modalities=tuple(modalities) or None, where=_where(where), without=without)
         recall = found.recall if found.recall == found.recall else None  # JSON has no NaN
         about = {"query": sorted(query), "objective": type(self.index.objective).__name__}
         return about | {"pool": found.pool, "recall": recall, "found": self._items(found)}
+
+    def reading(self, file: Path, row: int, modalities: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """Embed one row of a file of raw rows: its modalities that are not searched, or all where all are."""
+        how = self.model.preprocessing
+        columns, rates = {k: h.columns or (k,) for k, h in how.items()}, {k: h.modality.rate for k, h in how.items()}
+        arrays = arrays_of(file, set(self.model.encoders), columns, rates=rates)
+        known = {k: v for k, v in arrays.items() if k in self.model.encoders and k in self.index.stored.present}
+        if not known:
+            read = ", ".join(self.model.encoders)
+            raise InputError(
+                f"rows is {file}, which has {', '.join(sorted(arrays))}, but the model reads {read}; give some of these"
+            )
+        n = min(map(len, known.values()))
+        if not 0 <= row < n:
+            raise InputError(f"row is {row}, but {file} has {n} rows, counted from 0")
+        vectors = self.model.encode({k: v[row : row + 1] for k, v in known.items()})
+        there = {k: z[0] for k, z in vectors.items() if z.any()}  # what is absent is zero
+        return {k: z for k, z in there.items() if k not in modalities} or there
 
     def _like(self, id: str, modalities: Sequence[str]) -> tuple[dict[str, NDArray[Any]], int]:
         """Take the vectors of a stored item as the query, and say where it stands."""
