@@ -40,6 +40,7 @@ docs: $(VENV)/.docs
 	$(ONE_THREAD) $(BIN)/python docs/gallery.py --missing
 	$(ONE_THREAD) $(BIN)/python docs/align.py --missing
 	$(ONE_THREAD) $(BIN)/python docs/five.py --missing
+	test -f docs/pictures/report.html || $(ONE_THREAD) $(BIN)/python benchmarks/generation.py --out docs/pictures
 	$(BIN)/python docs/generate.py
 	$(BIN)/mkdocs build --strict --quiet
 

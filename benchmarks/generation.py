@@ -72,10 +72,13 @@ def main() -> None:
         decoder.save(args.out)
     numbers(source, spaces, decoder, args.seed)
     sections = []
-    for part, title in (("train", "Concepts seen in training"), ("test", "Concepts never seen")):
+    for part, title, about in (
+        ("train", "Concepts seen in training", "Training held these drawings and names: what a name draws is recalled."),
+        ("test", "Concepts never seen", "Blends of training pictures: at best they show what kind of thing was named."),
+    ):
         for guidance in (1.0, 2.0):
             sheet = sheets(source, spaces, decoder, part, guidance, args.seed)
-            sections.append(Section(f"{title}, guidance {guidance:g}", [[sheet]]))
+            sections.append(Section(f"{title}, guidance {guidance:g}", [about, [sheet]]))
     page = write_page(
         args.out / "report.html",
         title="Emoji: pictures from names",
