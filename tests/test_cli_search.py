@@ -82,7 +82,10 @@ def test_words_pictures_and_rows_find_their_like(made, capsys):
     assert ran("search", emb, "--text", "green thing", "-k", 2, "--out", made / "sheet.html") == 0
     text = capsys.readouterr().out
     assert "green thing" in text
-    assert "90 items searched by note, all of them scored" in text
+    assert "90 items searched by note, all of them scored; ranked by the mean cosine" in text
+    assert "(the model was trained for another score: --objective cone)" in text
+    assert ran("search", emb, "--text", "green thing", "-k", 2, "--objective", "cone") == 0
+    assert "--objective" not in capsys.readouterr().out
     assert (made / "sheet.html").read_text().count("data:image/png") == 2
 
 

@@ -116,7 +116,7 @@ def search(command: Search) -> None:
         head = list(items[0])
         lines = [[f"{v:.3f}" if k == "score" else _cell(v) for k, v in item.items()] for item in items]
         print(Grid(head, lines, words=len(head)).text())
-        print(said(desk, answer, command.k, bool(command.where)))
+        print(said(desk, answer, command.k, bool(command.where)) + _own_score(desk))
     if command.out is not None:
         _page(command, items)
         print(f"page: {command.out}")
@@ -132,6 +132,23 @@ def desk_of(path: Path, objective: str | None, model: Path | None, kept: int = 0
     if objective is not None:
         made = opened(path, objective=named(objective, tuple(made.stored.present), made.stored.width), kept=kept)
     return Desk(made, model)
+
+
+def _own_score(desk: Desk) -> str:
+    """Name the score that the model was trained for, where the mean cosine ranks in its place."""
+    from tuplet.cli.runs import NOTE, read_note
+    from tuplet.objectives import Pairwise
+    from tuplet.store._folder import named
+
+    made = desk.index
+    if not isinstance(made.objective, Pairwise) or desk.place is None or not (desk.place / NOTE).is_file():
+        return ""
+    trained = read_note(desk.place)["objective"]
+    try:
+        own = named(trained, tuple(made.stored.present), made.stored.width)
+    except InputError:  # it has no score, or one that was learned
+        return ""
+    return "" if isinstance(own, Pairwise) else f" (the model was trained for another score: --objective {trained})"
 
 
 def _cell(value: Any) -> str:
