@@ -1,4 +1,5 @@
-# demo: from a fresh machine to a report.   test: from a fresh machine to a green suite.   docs: the site, in site/.
+# demo: from a fresh machine to a report.   test: from a fresh machine to a green suite.   whole: the long tests beside it.
+# docs: the site, in site/.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -6,7 +7,7 @@ TYPED  := $(addprefix tests/,functional objectives information evaluate diagnose
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 TESTS  := $(ONE_THREAD) PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --quiet # what one process compiled, the others read
 
-.PHONY: demo test typed untyped setup docs bench clean
+.PHONY: demo test typed untyped whole setup docs bench clean
 
 setup: $(VENV)/.installed
 
@@ -29,7 +30,10 @@ typed: setup # one process: to check types, it compiles every function anew
 	$(TESTS) -m "not slow" --jaxtyping-packages=tuplet,beartype.beartype $(TYPED)
 
 untyped: setup
-	$(TESTS) --numprocesses 2 --dist worksteal --done "$(TYPED)"
+	$(TESTS) --numprocesses 2 --dist worksteal -m "not whole" --done "$(TYPED)"
+
+whole: setup # studies, killed commands, clusters and compilers as a whole: what make test leaves out
+	$(TESTS) --numprocesses 2 --dist worksteal -m whole
 
 $(VENV)/.docs: $(VENV)/.installed
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'

@@ -1,6 +1,6 @@
 """Time and memory of the objectives: against their textbook forms, one InfoNCE, blocks, and an installed peer.
 
-    python benchmarks/objectives.py [--only small determinants infonce cone blocks symile] [--repeats 15] [--threads 2]
+    python benchmarks/objectives.py [--only small products determinants infonce cone blocks symile] [--repeats 15] [--threads 2]
         [--large]
 
 Forward and backward, float32, unit rows. Times are medians [range] of repeats that take turns in one process, and ratios
@@ -16,13 +16,15 @@ import sys
 import time
 from collections.abc import Callable
 from itertools import combinations
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tuplet import Embeddings
-from tuplet.objectives import Cone, Gram, Objective, OneVsAll, Pairwise, SigmoidPairwise, Symile
+from tuplet.objectives import Cone, Gram, Objective, OneVsAll, Pairwise, SigmoidPairwise, Symile, Triangle, UniAlign
 from tuplet.suites.scaling import peak_memory
 
 Form = Callable[[dict[str, Tensor]], Tensor]
@@ -153,6 +155,47 @@ def small(repeats: int) -> None:
         print(f"| {type(objective).__name__} | {' | '.join(cells)} |", flush=True)
 
 
+class Recorded(TorchDispatchMode):
+    """Notes every matrix product that is computed, to compute the same ones again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[Any, list[Tensor], dict[str, Any]]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func.overloadpacket.__name__ in ("mm", "bmm", "addmm", "baddbmm", "mv", "dot"):
+            self.calls.append((func, [a.detach() for a in args], {k: v for k, v in kwargs.items() if k != "out"}))
+        return func(*args, **kwargs)
+
+    def again(self) -> None:
+        for func, args, kwargs in self.calls:
+            func(*args, **kwargs)
+
+
+def products(repeats: int) -> None:
+    """Compare the least processor time of a pass with that of the matrix products in it, computed alone."""
+    print("\n**Least processor time over that of its own matrix products, D = 256**\n")
+    print("| objective | M = 3, B = 1024 | M = 3, B = 2048 | M = 5, B = 1024 |\n| --- | ---: | ---: | ---: |")
+    for kind in (Pairwise, SigmoidPairwise, Symile, Gram, Triangle, OneVsAll, Cone, UniAlign):
+        cells = []
+        for m, b in ((3, 1024), (3, 2048), (5, 1024)):
+            if kind is Triangle and m != 3:
+                cells.append("")
+                continue
+            form, z, least = of(kind()), tuples(m, b, 256), [1e9, 1e9]
+            with Recorded() as seen, torch.enable_grad():
+                form({k: v.clone().requires_grad_() for k, v in z.items()}).backward()
+            for _ in range(repeats):
+                leaves = {k: v.clone().requires_grad_() for k, v in z.items()}
+                for i, run in enumerate((seen.again, lambda leaves=leaves: form(leaves).backward())):
+                    start = time.process_time()
+                    run()
+                    least[i] = min(least[i], time.process_time() - start)
+            cells.append(f"{least[1] / least[0]:.2f} ({1e3 * least[1]:.0f} ms)")
+        print(f"| {kind.__name__} | {' | '.join(cells)} |", flush=True)
+
+
 def title(what: str, m: int, b: int, d: int) -> None:
     print(f"\n**{what}, M = {m}, B = {b}, D = {d}**\n\n| form | time | to the first |\n| --- | ---: | ---: |")
 
@@ -196,7 +239,7 @@ def blocks(sizes: list[tuple[str, int, int, int, str]], threads: int, rounds: in
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parts = ("small", "determinants", "infonce", "cone", "blocks", "symile")
+    parts = ("small", "products", "determinants", "infonce", "cone", "blocks", "symile")
     parser.add_argument("--only", nargs="*", default=parts, choices=parts)
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
@@ -211,6 +254,8 @@ def main() -> None:
     print(f"torch {torch.__version__}, {platform.machine()}, {args.threads} threads, {args.repeats} repeats")
     if "small" in args.only:
         small(args.repeats)
+    if "products" in args.only:
+        products(args.repeats)
     if "determinants" in args.only:
         for m, b, d in ((3, 1024, 256), (5, 1024, 256), (3, 1024, 512), (3, 256, 512)):
             z = tuples(m, b, d)

@@ -170,7 +170,7 @@ def launched(options, folder):
     printed(options, folder, "devices")
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_train_on_two_processes(data, tmp_path):
     """By --devices and as torchrun starts it, with the losses of one process."""
     one = ["train", data, "--objective", "pairwise", "--epochs", "1", "--out", str(tmp_path / "one")]

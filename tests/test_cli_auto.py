@@ -14,7 +14,7 @@ from tuplet.suites import own
 __all__ = ["here"]
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_auto_compares_once_trains_the_best_and_says_so(here, capsys, monkeypatch):
     monkeypatch.setattr(auto, "SHORT", ("pairwise",))
     budget = own.budget_for

@@ -31,6 +31,7 @@ def here(tmp_path, monkeypatch, unlearned):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.whole
 @pytest.mark.filterwarnings("ignore:the gradient of")  # of towers with random weights
 def test_methods_train_and_embed(capsys):
     file, raw = saved("my.npz", group=np.arange(40) // 4), arrays()

@@ -97,7 +97,7 @@ def test_the_order_of_rooms_is_that_of_the_import_table():
         assert all(places[other] < place for other in ALLOWED[name] & set(places)), name
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_the_objective_inherits_the_contract_trains_on_the_new_data_and_the_house_accepts_all(house):
     (house / "tests" / "test_spiral.py").write_text(TRAINING)
     tests = [

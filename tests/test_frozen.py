@@ -10,6 +10,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
+import pytest
 import torch
 
 from tuplet import AlignmentModel, TrainConfig
@@ -85,6 +86,7 @@ def measure(folder):
     return {k: v for k, v in numbers(found).items() if math.isfinite(v)}
 
 
+@pytest.mark.whole
 def test_no_number_has_moved(tmp_path):
     kept, now = json.loads(FROZEN.read_text()), measure(tmp_path)
     assert set(kept) <= set(now)  # a new metric moves nothing

@@ -88,7 +88,7 @@ def test_damaged_state_of_every_file_is_one_line(made, capsys, undrawn, unlearne
         file.write_bytes(good)
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_damaged_checkpoints_are_one_line(made, capsys):
     file = made / "run" / "checkpoint.safetensors"
     kept = file.read_bytes()

@@ -123,7 +123,7 @@ def test_the_command_answers_before_pytorch_is_there():
     assert re.fullmatch(rb"tuplet \d+\.\d+\.\d+\S*\n", tuplet("--version").stdout)
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_terminals_pipes_and_places(tmp_path, monkeypatch, capsys):
     x = np.random.default_rng(0).normal(size=(100, 5)).astype("f4")
     np.savez(tmp_path / "my.npz", force=x, sound=x[:, :3], label=(x[:, 0] > 0).astype(int))
@@ -180,7 +180,7 @@ def until_listening(process):
     raise AssertionError("the process never listened")
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("words", "waits"),
     [

@@ -57,6 +57,7 @@ def test_every_pair_and_every_rest_is_there(found):
     assert set(made.plan) <= {p.pair for p in made.pairs}
 
 
+@pytest.mark.whole
 def test_a_stopped_audit_continues_and_ends_the_same(found, tmp_path):
     made, out = found
     content = json.loads((out / "audit.json").read_text())

@@ -157,6 +157,7 @@ def test_a_malformed_audit_file_is_one_line(tmp_path, capsys, monkeypatch):
     assert main(command) == 0
 
 
+@pytest.mark.whole
 def test_malformed_files_come_out_right_or_as_one_line(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     wrong, refused = {}, 0

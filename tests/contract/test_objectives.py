@@ -218,6 +218,7 @@ def test_training_lowers_the_loss_and_raises_the_positive_cosine(name):
     torch.testing.assert_close(objective(apart).total, objective(aligned).total)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("name", [k for k in CASES if k not in TRACED_ALIKE])
 def test_compiles_without_breaks(name):
     m = 3 if name in ("pairwise", "uni-align", "symile") else min(CASES[name].sizes)  # tracing costs seconds

@@ -151,6 +151,7 @@ def test_damaged_converted_files_end_in_one_line(made, tmp_path_factory, data):
     shutil.rmtree(copy.parent)
 
 
+@pytest.mark.whole
 def test_damaged_files_of_c_libraries_neither_crash_nor_hang(tmp_path):
     asked = []
     others = ((opinions, 3),) if SPEAKS else ()
@@ -212,6 +213,7 @@ def test_a_converted_file_cut_anywhere_is_never_read_as_complete(made, tmp_path)
             READERS[name].load(tmp_path / out.name, **OPTIONS.get(name, {}))
 
 
+@pytest.mark.whole
 def test_a_full_disk_is_one_line_and_leaves_nothing(made, tmp_path, monkeypatch, capsys):
     name, root, _ = made
     original, left = Path.open, [0]

@@ -58,6 +58,7 @@ def test_a_tower_with_its_scaling_does_what_the_model_does():
     assert np.abs(z - model.encode({"walk": steps})["walk"]).max() < 1e-5
 
 
+@pytest.mark.whole
 def test_files_hold_the_tower(tmp_path, capsys):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

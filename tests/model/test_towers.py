@@ -66,6 +66,7 @@ def base(tmp_path):
     return folder
 
 
+@pytest.mark.whole
 def test_every_method_loads_bit_for_bit(tmp_path, base):
     """From a configuration everything is stored; from a folder, what is trained."""
     for method in METHODS:

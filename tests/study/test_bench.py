@@ -96,7 +96,7 @@ def test_finished_cells_are_not_run_twice(run):
     assert {p: p.stat().st_mtime_ns for p in out.glob("cells/*/*")} == before
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_killed_it_ends_in_the_same_table(run, tmp_path):
     _, records = run
     process = started(toy.run, tmp_path)

@@ -221,6 +221,7 @@ def test_a_learned_projector_scores_in_double():
     assert torch.allclose(scores.float(), single, atol=1e-6)
 
 
+@pytest.mark.whole
 def test_the_whole_protocol_runs_on_recorded_data(tmp_path):
     for name, write in (
         ("mujoco_push", push_files.write),
@@ -243,7 +244,7 @@ def test_the_whole_protocol_runs_on_recorded_data(tmp_path):
     assert "Vis-Aud" in {c.headline for c in other.tasks[1].columns}
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_the_robot_tasks_run_on_recorded_data_converted_or_not(tmp_path, monkeypatch):
     monkeypatch.setattr(PredictorConfig.__init__, "__defaults__", (4, 16, 1, 8, 64, 1e-3, 0, "cpu"))  # one short epoch
     touch_files.write(tmp_path / "vision_touch")

@@ -17,6 +17,8 @@ from tuplet import InputError, processes
 from tuplet.cli import main
 from tuplet.study.runner import run_suite
 
+pytestmark = pytest.mark.whole
+
 
 def children(parent):
     """List the processes that a process started."""

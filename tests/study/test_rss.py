@@ -109,6 +109,7 @@ def test_claims_follow_the_numbers():
     assert row[-2].startswith("1.0")  # the range, in points
 
 
+@pytest.mark.whole
 def test_a_tiny_run_finishes_resumes_and_is_reported(tmp_path):
     with pytest.raises(InputError, match="only names"):
         run_rss(tmp_path, plan=TINY, only=["nobody"])

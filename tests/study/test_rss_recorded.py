@@ -84,6 +84,7 @@ def test_what_is_found_through_another_sensor_is_the_item(world):
     assert wrong["invariance", "same contact, other sensor"].value < 0.7
 
 
+@pytest.mark.whole
 def test_a_command_runs_resumes_and_is_reported(there, world, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for words, line in (
@@ -108,6 +109,7 @@ def test_a_command_runs_resumes_and_is_reported(there, world, tmp_path, monkeypa
     assert planned(tmp_path / "runs/rss") == paper_plan(world)
 
 
+@pytest.mark.whole
 def test_training_on_several_sensors_is_measured(world, tmp_path):
     world = replace(world, sets=("tacquad", "touch_and_go"))
     paper = paper_plan(world)

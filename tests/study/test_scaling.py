@@ -99,7 +99,7 @@ def test_bands_reach_from_the_worst_seed_to_the_best(monkeypatch):
     assert (edges.min(), edges.max()) == pytest.approx((0.325, 0.9))
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_quality_is_drawn_over_the_share_of_missing_entries(tmp_path, unlearned):
     suite = missing()
     few = replace(suite.tasks[0].budget, epochs=4)

@@ -40,6 +40,7 @@ def made(tmp_path_factory):
     patch.undo()
 
 
+@pytest.mark.whole
 def test_records_are_complete_paired_and_resumed(made):
     out, records = made
     files = sorted(out.glob("cells/*/*.jsonl"))

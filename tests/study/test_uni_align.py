@@ -30,7 +30,7 @@ def small():
     )
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_a_cell_has_every_column(monkeypatch):
     monkeypatch.setattr(generation, "EPOCHS", 1)
     suite = small()

@@ -18,7 +18,7 @@ from tuplet.train import _tally as tally
 CONFIG = partial(TrainConfig, epochs=2, batch_size=12)
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # PyTorch's own look at leaves
 def test_compiled_steps_equal_plain_ones(monkeypatch):
     seen = []
