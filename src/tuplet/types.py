@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tuplet.errors import InputError as InputError
 from tuplet.errors import in_range as in_range
@@ -232,6 +233,18 @@ class Traits:
     sign_blind: bool = False
     cost: str = "B^2 D"
     needs: tuple[str, ...] = ()
+
+
+@contextmanager
+def evaluating(net: nn.Module) -> Iterator[None]:
+    """Be in evaluation mode meanwhile; then every module is in its own mode again."""
+    modes = {m: m.training for m in net.modules()}
+    net.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def _rows_repr(what: str, rows: Batch | Embeddings, shapes: Mapping[str, Any]) -> str:

@@ -6,10 +6,9 @@ import ast
 import textwrap
 from collections.abc import Callable
 from inspect import get_annotations, getsource
-from typing import Annotated
+from typing import Annotated, Any, Union
 
-import tyro
-from tyro.conf import arg
+from tyro.conf import arg, subcommand
 
 from tuplet.cli.audit import Audit, audit
 from tuplet.cli.bench import Bench, Report, bench, report
@@ -26,27 +25,10 @@ from tuplet.cli.source import Reading
 from tuplet.cli.sweep import Sweep, sweep
 from tuplet.cli.train import Train, train
 
-Command = (
-    Annotated[Demo, tyro.conf.subcommand("demo")]
-    | Annotated[Bench, tyro.conf.subcommand("bench")]
-    | Annotated[Audit, tyro.conf.subcommand("audit")]
-    | Annotated[Train, tyro.conf.subcommand("train")]
-    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
-    | Annotated[Embed, tyro.conf.subcommand("embed")]
-    | Annotated[Inspect, tyro.conf.subcommand("inspect")]
-    | Annotated[Explore, tyro.conf.subcommand("explore")]
-    | Annotated[Index, tyro.conf.subcommand("index")]
-    | Annotated[Search, tyro.conf.subcommand("search")]
-    | Annotated[Serve, tyro.conf.subcommand("serve")]
-    | Annotated[Export, tyro.conf.subcommand("export")]
-    | Annotated[Report, tyro.conf.subcommand("report")]
-    | Annotated[Data, tyro.conf.subcommand("data")]
-    | Annotated[Sweep, tyro.conf.subcommand("sweep")]
-)
 RUN: dict[type, Callable[..., None]] = {
     Demo: demo,
-    Audit: audit,
     Bench: bench,
+    Audit: audit,
     Train: train,
     Evaluate: evaluate,
     Embed: embed,
@@ -60,23 +42,8 @@ RUN: dict[type, Callable[..., None]] = {
     Data: data,
     Sweep: sweep,
 }
-NAMES = (
-    "demo",
-    "audit",
-    "bench",
-    "train",
-    "evaluate",
-    "embed",
-    "inspect",
-    "explore",
-    "index",
-    "search",
-    "serve",
-    "export",
-    "sweep",
-    "report",
-    "data",
-)
+NAMES = tuple(command.__name__.lower() for command in RUN)
+Command: Any = Union[tuple(Annotated[command, subcommand(name)] for command, name in zip(RUN, NAMES, strict=True))]  # noqa: UP007
 
 
 def told(command: type) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -156,13 +157,18 @@ def _decided(command: Train) -> Train:
     """Let a comparison choose the objective."""
     from tuplet.cli.auto import decided
 
-    for name in ("align", "method", "frozen", "tau", "devices"):
-        if (value := getattr(command, name)) is not None:
-            raise InputError(f"--{name} is {value!r}, but --objective auto decides or excludes that; leave it out")
+    _leave_out(command, ("align", "method", "frozen", "tau", "devices"), "--objective auto decides or excludes that")
     if command.data.endswith(".py") or int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InputError("--objective auto compares in one process, on data and not on a recipe; name an objective")
     found = decided(command.data, Reading.noted(command.note()), command.out, start=command.start)
     return replace(command, objective=found.objective, tau=found.tau, start=found.start)
+
+
+def _leave_out(command: Train, options: Sequence[str], why: str) -> None:
+    """Refuse options that something else decides."""
+    for name in options:
+        if (value := getattr(command, name)) not in (None, ()):
+            raise InputError(f"--{name.replace('_', '-')} is {value!r}, but {why}; leave it out")
 
 
 def _asked(command: Train, first: bool) -> tuple[dict[str, Any], Recipe]:
@@ -186,15 +192,11 @@ def _asked(command: Train, first: bool) -> tuple[dict[str, Any], Recipe]:
         "settings": settings,
     }
     if command.method is not None:
-        for name in ("objective", "align", "tau", "start", "dim"):
-            if (value := getattr(command, name)) is not None:
-                raise InputError(f"--{name} is {value!r}, but --method {command.method} decides that itself; leave it out")
+        _leave_out(command, ("objective", "align", "tau", "start", "dim"), f"--method {command.method} decides that itself")
         if command.tower and ("=" in command.tower[0] or len(command.tower) > 1):
             raise InputError(f"--tower is {' '.join(command.tower)}, but a method has one CLIP for all; give --tower PATH")
     if command.frozen is not None:
-        for name in ("objective", "align", "method", "start", "dim"):
-            if (value := getattr(command, name)) is not None:
-                raise InputError(f"--{name} is {value!r}, but --frozen {command.frozen} decides that itself; leave it out")
+        _leave_out(command, ("objective", "align", "method", "start", "dim"), f"--frozen {command.frozen} decides that itself")
     if command.align and command.objective:
         raise InputError(f"objective is {command.objective!r}, but --align auto makes its own; leave one of them out")
     if command.tau is not None and (command.align or command.objective == "transport"):
@@ -207,22 +209,9 @@ def _asked(command: Train, first: bool) -> tuple[dict[str, Any], Recipe]:
     if not python:
         recipe = data_recipe(note, say=print if first else lambda line: None)
     else:
-        for name in (
-            "objective",
-            "method",
-            "frozen",
-            "tau",
-            "start",
-            "dim",
-            "batch_size",
-            "lr",
-            *(f.name for f in fields(Reading)),
-        ):
-            if getattr(command, name) not in (None, ()):
-                raise InputError(
-                    f"--{name.replace('_', '-')} is {getattr(command, name)!r}, but {command.data} is a recipe, which decides "
-                    f"that itself; leave it out, or change the recipe"
-                )
+        options = ("objective", "method", "frozen", "tau", "start", "dim", "batch_size", "lr")
+        reading = (f.name for f in fields(Reading))
+        _leave_out(command, (*options, *reading), f"{command.data} is a recipe, which decides that itself")
         recipe = file_recipe(command.data)
         epochs = recipe.config.epochs if command.epochs is None else command.epochs
         recipe = replace(recipe, config=replace(recipe.config, seed=command.seed, epochs=epochs))
@@ -237,22 +226,9 @@ def _owned(command: Train, note: dict[str, Any]) -> Plan | None:
         return None
     there = read_note(command.out)
     plan = there.pop("plan")
-    for k in (
-        "recipe",
-        "data",
-        "objective",
-        "method",
-        "frozen",
-        "tower",
-        "start",
-        "seed",
-        "target",
-        "settings",
-        "reading",
-        "fingerprint",
-    ):
-        if there[k] != note[k]:
-            one, two, what = there[k], note[k], k
+    for k, two in note.items():
+        if (one := there[k]) != two:
+            what = k
             if isinstance(one, dict) and (differs := [w for w in one if one[w] != two[w]]):
                 what, one, two = differs[0], one[differs[0]], two[differs[0]]
             raise InputError(

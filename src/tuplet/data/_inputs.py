@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +25,7 @@ from tuplet.data._padding import lengths, spread
 from tuplet.data._ragged import pad, uneven
 from tuplet.data._sound import read_sounds
 from tuplet.data._sparse import Sparse, is_sparse
+from tuplet.data._targets import class_names
 from tuplet.data.source import Source
 from tuplet.data.splits import PARTS as NAMES
 from tuplet.data.splits import Split
@@ -244,7 +244,7 @@ def arrays_of(
             found[k] = np.where(here.reshape(-1, *[1] * (found[k].ndim - 1)) != 0, found[k], np.nan)
         words = table.about.get(f"classes.{k.removeprefix('target.')}")
         if words is not None and k.startswith("target."):
-            found[k] = np.array(json.loads(words))[found[k]]
+            found[k] = np.array(class_names(f"path {file}", k.removeprefix("target."), words))[found[k]]
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -138,6 +139,17 @@ def target_of(source: Source, name: str | None = None) -> str:
     if name is None or name not in source.targets:
         raise InputError(f"target is {name!r}, expected one of {sorted(source.targets)}")
     return name
+
+
+def class_names(where: str, target: str, text: str) -> list[str]:
+    """Read the names of a target's classes from what a file says of it."""
+    try:
+        names = json.loads(text)
+    except (ValueError, RecursionError):
+        names = None
+    if not isinstance(names, list) or len(names) < 2 or not all(isinstance(n, str) for n in names):
+        raise InputError(f"{where} has classes.{target} = {text[:80]!r}, expected a JSON list of two or more names")
+    return [plain_text(n) for n in names]
 
 
 def check_classes(values: Mapping[str, Tensor], kinds: Mapping[str, Target], train: NDArray[np.int64]) -> None:

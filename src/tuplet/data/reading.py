@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from tuplet.data._omics import FILES as OMICS
 from tuplet.data._omics import is_annotated, is_multi
 from tuplet.data._padding import padding_note
 from tuplet.data._scaling import Scaling
+from tuplet.data._targets import class_names
 from tuplet.data.arrays import from_columns
 from tuplet.data.source import Provenance, Source
 from tuplet.data.splits import Split
@@ -319,7 +319,7 @@ def from_table(
             raise InputError(f"{where} has a split column that is not 0 (train), 1 (val) or 2 (test) in every row")
         split = Split.of(part)
     present = {k: v for k, v in named("present.", None).items() if k in inputs}
-    named_classes = {k: _names(where, k, opened.about[f"classes.{k}"]) for k in labels if f"classes.{k}" in about}
+    named_classes = {k: class_names(where, k, opened.about[f"classes.{k}"]) for k in labels if f"classes.{k}" in about}
     about_origin: dict[str, Any] = {k: about.get(k, "") for k in ("citation", "licence", "origin")}
     return from_columns(
         inputs,
@@ -340,13 +340,3 @@ def from_table(
         name=name or about.get("name", "").replace("/", " ").replace("\\", " ").strip()[:80] or opened.path.stem,
         provenance=provenance or Provenance(about.get("title") or opened.path.stem, sha256=opened.sha256, **about_origin),
     )
-
-
-def _names(where: str, target: str, text: str) -> list[str]:
-    try:
-        names = json.loads(text)
-    except (ValueError, RecursionError):
-        names = None
-    if not isinstance(names, list) or len(names) < 2 or not all(isinstance(n, str) for n in names):
-        raise InputError(f"{where} has classes.{target} = {text[:80]!r}, expected a JSON list of two or more names")
-    return [plain_text(n) for n in names]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tuplet.frames import frame, html
-from tuplet.types import Batch, InputError
+from tuplet.types import Batch, InputError, evaluating
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ def layer_cka(
     names: list[tuple[str, ...]] = []
     cross, own = torch.zeros(0), [torch.zeros(0), torch.zeros(0)]
     pairs = ((batch, batch) for batch in rows) if others is None else zip_longest(rows, others)
-    with _evaluating(a), _evaluating(b):
+    with evaluating(a), evaluating(b):
         for pair in pairs:
             n = _checked(pair, seen)
             found = [_outputs(net, batch, n, layers) for net, batch in zip((a, b), pair, strict=True)]
@@ -172,15 +171,3 @@ def _centred(z: Tensor) -> Tensor:
     rows = gram.sum(dim=1) / (n - 2)
     gram = gram - rows[:, None] - rows + rows.sum() / (n - 1)
     return gram.fill_diagonal_(0).flatten()
-
-
-@contextmanager
-def _evaluating(net: nn.Module) -> Iterator[None]:
-    """Be in evaluation mode meanwhile; then every module is in its own mode again."""
-    modes = {m: m.training for m in net.modules()}
-    net.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode

@@ -11,7 +11,7 @@ from torch import Tensor
 from tuplet.data import Source
 from tuplet.evaluate.retrieval import Score, mean_cosine
 from tuplet.model import AlignmentModel
-from tuplet.types import Batch, Embeddings, InputError
+from tuplet.types import Batch, Embeddings, InputError, evaluating
 
 
 def search(
@@ -34,11 +34,9 @@ def search(
     present = {k: torch.zeros(n, dtype=torch.bool) for k in inputs}
     for k, (rows, here) in made.items():
         inputs[k], present[k] = torch.from_numpy(rows), torch.from_numpy(here)
-    was = model.training
-    with torch.no_grad():
-        z: dict[str, Tensor] = model.eval()(Batch(inputs, present, torch.arange(n))).z
+    with torch.no_grad(), evaluating(model):
+        z: dict[str, Tensor] = model(Batch(inputs, present, torch.arange(n))).z
         sides = ({k: z[k].double() for k in query}, {k: candidates.z[k].double() for k in into})
         found = score(*sides)
-    model.train(was)
     there = torch.stack([candidates.present[k] for k in into]).all(dim=0)
     return torch.where(there, found, -torch.inf)

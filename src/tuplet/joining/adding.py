@@ -23,7 +23,7 @@ from tuplet.objectives import Pairwise
 from tuplet.train import Recipe, Run, TrainConfig, fit
 from tuplet.train._folder import read_progress, write_card
 from tuplet.train._validate import lacks_pairs
-from tuplet.types import InputError, Kind
+from tuplet.types import InputError, Kind, evaluating
 
 STEPS = 400
 """With so few rows that the default number of epochs takes fewer steps, there are more epochs."""
@@ -177,10 +177,8 @@ def _width(space: AlignmentModel, source: Source, old: Sequence[str]) -> int:
 def _told(encoder: nn.Module, source: Source, name: str) -> int:
     """Return the width of what an encoder of the user's own gives."""
     batch = source.train[:2]
-    mode = encoder.training
-    with torch.no_grad():
-        out = encoder.eval()(batch.inputs[name])
-    encoder.train(mode)
+    with torch.no_grad(), evaluating(encoder):
+        out = encoder(batch.inputs[name])
     if not isinstance(out, torch.Tensor) or out.ndim != 2 or len(out) != len(batch):
         seen = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
         raise InputError(f"encoder gives {seen} for {len(batch)} rows of {name!r}, expected a tensor ({len(batch)}, H)")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from math import prod
 from typing import Any, Literal
 
@@ -21,7 +20,7 @@ from tuplet.model.frozen import Given, through_tower
 from tuplet.nets import MLP, Encoded, Named, Projection, Residual, SensorTokens, encoders, universal_share
 from tuplet.nets.choice import WIDTHS, Paired
 from tuplet.nets.tokens import Tokeniser
-from tuplet.types import Batch, Embeddings, InputError, Kind, Start, one_of
+from tuplet.types import Batch, Embeddings, InputError, Kind, Start, evaluating, one_of
 
 
 class AlignmentModel(nn.Module):
@@ -219,17 +218,6 @@ class AlignmentModel(nn.Module):
             projected = projected.float()
         return torch.where(mask, unit(projected), 0.0), torch.where(mask, encoded, 0.0), told
 
-    @contextmanager
-    def evaluating(self) -> Iterator[None]:
-        """Be in evaluation mode meanwhile; then every module is in its own mode again."""
-        modes = {m: m.training for m in self.modules()}
-        self.eval()
-        try:
-            yield
-        finally:
-            for module, mode in modes.items():
-                module.training = mode
-
     @torch.no_grad()
     def encode(
         self,
@@ -282,7 +270,7 @@ class AlignmentModel(nn.Module):
         parameter = next(iter(self.parameters()), torch.empty(0))
         home = parameter.device
         away = home if device is None else torch.device(device)
-        with self.evaluating():
+        with evaluating(self):
             try:
                 self.to(away)
                 return {k: self._encoded(k, *rows[k], beside, batch_size, away) for k in rows}

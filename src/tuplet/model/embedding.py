@@ -8,7 +8,7 @@ import torch
 
 from tuplet.data import Rows
 from tuplet.model.alignment import AlignmentModel
-from tuplet.types import Embeddings, InputError
+from tuplet.types import Embeddings, InputError, evaluating
 
 
 @torch.no_grad()
@@ -35,7 +35,7 @@ def embed(model: AlignmentModel, rows: Rows, *, batch_size: int = 1024) -> Embed
     device = next(iter(model.parameters()), torch.empty(0)).device
     starts = range(0, len(rows), batch_size)
     batches = (rows[slice(i, min(i + batch_size, len(rows)))] for i in starts)
-    with model.evaluating():
+    with evaluating(model):
         parts = [model(batch.map(lambda value: value.to(device))) for batch in batches]
     for part in parts:
         for name in part.modalities:

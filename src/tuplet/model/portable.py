@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tuplet.io import fresh, safe_name, write_atomic
 from tuplet.model._scaled import Scaled, sample
 from tuplet.model.alignment import AlignmentModel
-from tuplet.types import InputError, one_of
+from tuplet.types import InputError, evaluating, one_of
 
 Format = Literal["onnx", "torch"]
 Run = Callable[[NDArray[np.float32]], Any]
@@ -69,7 +69,7 @@ def export(
         raise InputError(f"out {folder} exists; choose another name, or replace it with --force (force=True)")
     if format == "onnx":
         _needs_onnx()
-    with model.evaluating():
+    with evaluating(model):
         contents = {k: _made(model, k, format) for k in names}
     if force:
         fresh(folder)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -12,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tuplet.types import InputError
+from tuplet.types import InputError, evaluating
 
 Takes = Literal["text", "pictures", "sound", "numbers"]
 
@@ -81,7 +80,7 @@ class Pretrained(nn.Module):
         if not len(order):
             raise InputError(f"{self} has no row to read; leave the modality out")
         home, out = next(self.parameters(), torch.empty(0)).device, np.empty((0, 0), np.float32)
-        with _evaluating(self), torch.no_grad():
+        with evaluating(self), torch.no_grad():
             for start in range(0, len(order), batch_size):
                 some = order[start : start + batch_size]
                 picked = [raw[i] for i in some] if isinstance(raw, list | tuple) else np.asarray(raw[some])
@@ -120,18 +119,6 @@ class Module(Pretrained):
         """Call the module."""
         out: Tensor = self.module(x)
         return out
-
-
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Be in evaluation mode meanwhile; then every module is in its own mode again."""
-    modes = {m: m.training for m in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for m, mode in modes.items():
-            m.training = mode
 
 
 def rows_here(raw: Any) -> NDArray[np.bool_]:

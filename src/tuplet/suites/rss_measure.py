@@ -17,7 +17,7 @@ from tuplet.data.source import Part
 from tuplet.evaluate import linear_probe, retrieve, standardise_by
 from tuplet.model import AlignmentModel
 from tuplet.nets.towers import ClipTower
-from tuplet.types import Embeddings
+from tuplet.types import Embeddings, evaluating
 
 PAIRS = (("touch", "text"), ("text", "touch"), ("touch", "vision"), ("vision", "touch"))
 
@@ -118,7 +118,7 @@ def numbered(source: Source, names: Sequence[str]) -> Tensor:
 def features(model: AlignmentModel, tower: str, rows: Rows, modality: str, *, known: Sequence[str]) -> Tensor:
     """Return what one tower projects the rows of a modality to, before it is scaled to unit length; ``known``: sensors."""
     device, found = next(model.parameters()).device, []
-    with model.evaluating():
+    with evaluating(model):
         for start in range(0, len(rows), 256):
             batch = rows[slice(start, min(start + 256, len(rows)))].map(lambda value: value.to(device))
             aux = {"sensor": numbered(rows.source, known).to(device)[batch.aux["sensor"]]} if known else {}
@@ -258,7 +258,7 @@ def zero_shot(seen: Seen, shared: Probed, world: World) -> Iterator[Number]:
     pictures, model = seen.of("touch", "touch")["test"], seen.model
     device = next(model.parameters()).device
     for target in shared.targets:
-        with torch.no_grad(), model.evaluating():
+        with torch.no_grad(), evaluating(model):
             ids = [sentences.to(device) for sentences in world.prompts(target)]
             classes = [model.projections["text"](model.encoders["text"](i, {}).h) for i in ids]
         names = torch.stack([F.normalize(z, dim=1).mean(dim=0) for z in classes]).float().cpu()

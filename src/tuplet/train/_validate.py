@@ -13,7 +13,7 @@ from tuplet.model import AlignmentModel
 from tuplet.objectives.compose import Objective
 from tuplet.train._needs import Embedder, View
 from tuplet.train._undo import Undo
-from tuplet.types import Batch, Embeddings, Loss
+from tuplet.types import Batch, Embeddings, Loss, evaluating
 
 
 @torch.no_grad()
@@ -33,7 +33,7 @@ def validation_loss(
     held = batches(rows, batch_size=size, seed=0, epoch=0) if held is None else held
     try:
         torch.manual_seed(0)  # random views and negatives are the same each time
-        with model.evaluating():
+        with evaluating(model):
             losses = [objective(embed(b.map(lambda value: value.to(device)))).total for b in held]
     finally:
         undo()
