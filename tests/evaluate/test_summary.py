@@ -102,7 +102,7 @@ def test_shuffled_rows_are_doubted_and_paired_ones_are_not():
     model, wrong = linear_baseline(paired, dim=4), linear_baseline(shuffled, dim=4)
     assert doubt(model, len, paired.val) == ""
     said = doubt(wrong, len, shuffled.val)
-    assert said.startswith("Validation retrieval is near chance (mAP 0.")
+    assert said.startswith("Retrieval on validation rows is near chance (mAP 0.")
     assert "does row i mean the same thing" in said
     assert "Check the pairing first" in summary(evaluate(wrong, None, shuffled))
     assert "Check the pairing first" not in summary(evaluate(model, None, paired))

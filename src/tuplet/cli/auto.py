@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import parse_qsl
 
 from tuplet.cli.own import described
 from tuplet.cli.source import Reading, opened
@@ -55,12 +54,12 @@ def decided(data: str, how: Reading, out: Path, *, start: Start | None) -> Choic
 
 def _is_of(folder: Path, fingerprint: str, modalities: list[str]) -> bool:
     """Tell whether a folder holds a comparison of the same data."""
-    from tuplet.study._ledger import Ledger
+    from tuplet.study._ledger import Ledger, plan_in
 
     if not (folder / "suite.json").exists():
         return False
     name, factory = Ledger(folder).owner()
-    plan: dict[str, Any] = json.loads(dict(parse_qsl(factory.partition("?")[2])).get("plan", "{}")) if name == "own" else {}
+    plan: dict[str, Any] = json.loads(plan_in(factory)) if name == "own" else {}
     return (plan.get("fingerprint"), plan.get("modalities")) == (fingerprint, modalities)
 
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
 from tuplet.cli.source import NOTED, Reading, opened
 from tuplet.errors import InputError
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from tuplet.study import Suite
     from tuplet.study._regimes import Starts
 
+NAME = "tuplet.cli.own:own"
 _PLAN = {
     **dict.fromkeys(("data", "title", "target", "kind", "fingerprint"), str),
     **{"modalities": [str], "size": int, "rows": int, "reading": NOTED},
@@ -28,6 +28,7 @@ _PLAN = {
 def described(data: str, how: Reading, start: Starts | None = None, *, shown: bool = True) -> str:
     """Open the data of a command and write down what a suite needs to know of them."""
     from tuplet.cli.contents import contents
+    from tuplet.study._ledger import marked
     from tuplet.suites.own import chosen_target
 
     file, mark, options = data.partition("?")
@@ -55,7 +56,7 @@ def described(data: str, how: Reading, start: Starts | None = None, *, shown: bo
         "start": start,
         "unstarted": unstarted,
     }
-    return "tuplet.cli.own:own?" + urlencode({"plan": json.dumps(found)})
+    return marked(NAME, found)
 
 
 def _allowed(source: Source, start: Starts | None) -> tuple[Starts, str]:
@@ -73,14 +74,16 @@ def _allowed(source: Source, start: Starts | None) -> tuple[Starts, str]:
 
 def own(plan: str) -> Suite:
     """Build the suite of a user's data."""
+    from tuplet.study._ledger import marked
     from tuplet.suites.own import comparison
 
     found = parse_state(plan, _PLAN, where="suite.json: plan")
+    factory = marked(NAME, json.loads(plan))
     fingerprint = found.pop("fingerprint")
     data, how = found.pop("data"), Reading.noted(found.pop("reading"))
     modalities = tuple(found.pop("modalities"))
     load = partial(_same, data, how, fingerprint)
-    return comparison(load, factory="tuplet.cli.own:own?" + urlencode({"plan": plan}), modalities=modalities, **found)
+    return comparison(load, factory=factory, modalities=modalities, **found)
 
 
 def _same(data: str, how: Reading, fingerprint: str) -> Source:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tuplet.report.progress import Progress
 from tuplet.store._shards import part
 from tuplet.study._ledger import MARKER, SCHEMA, Ledger
 from tuplet.study._run import run
-from tuplet.study.record import Finding, Record
+from tuplet.study.record import Record
 from tuplet.study.suite import Cell
 
 
@@ -69,10 +69,6 @@ class Job:
     def run(self, cell: Cell) -> list[Record]:
         """Write the file of a shard."""
         self.write(self.factory, cell.seed, self.out / cell.file)
-        return []
-
-    def judge(self, records: Sequence[Record]) -> list[Finding]:
-        """Find nothing."""
         return []
 
 

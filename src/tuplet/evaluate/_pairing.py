@@ -19,10 +19,20 @@ POOL = 1000
 """Validation rows that are looked at, at most."""
 
 
+def near(value: float, chance: float | None) -> bool:
+    """Tell whether a mean average precision is next to what chance reaches."""
+    return value < FACTOR * (chance or 0.0)
+
+
+def warning(value: float, chance: float | None) -> str:
+    """Say that validation rows retrieve next to nothing."""
+    return f"Retrieval on validation rows is near chance (mAP {value:.3f}, chance {chance:.3f}). {ADVICE}"
+
+
 def near_chance(results: Sequence[Result]) -> bool:
     """Tell whether retrieval was measured and found next to nothing."""
     found = [r for r in results if r.metric.endswith("/mAP") and r.detail == "mean" and r.chance is not None]
-    return bool(found) and all(r.value < FACTOR * (r.chance or 0.0) for r in found)
+    return bool(found) and all(near(r.value, r.chance) for r in found)
 
 
 def doubt(model: AlignmentModel, objective: object, rows: Rows) -> str:
@@ -35,4 +45,4 @@ def doubt(model: AlignmentModel, objective: object, rows: Rows) -> str:
     if not near_chance(found):
         return ""
     best = max((r for r in found if r.metric.endswith("/mAP") and r.detail == "mean"), key=lambda r: r.value)
-    return f"Validation retrieval is near chance (mAP {best.value:.3f}, chance {best.chance:.3f}). {ADVICE}"
+    return warning(best.value, best.chance)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tuplet.evaluate._pairing import ADVICE, FACTOR
+from tuplet.evaluate._pairing import near, warning
 from tuplet.evaluate.screen import listed
 from tuplet.study._cell import CRITERION, VALIDATION
 from tuplet.study._columns import Column
@@ -61,15 +61,9 @@ def doubtful(suite: Suite, made: Sequence[Table], out: Path) -> dict[str, str]:
         r.task
         for table in made
         for r in table.records
-        if r.entry == "linear"
-        and (r.metric, r.detail) == ("retrieval/cosine/mAP", "mean")
-        and r.value >= FACTOR * (r.chance or 0.0)
+        if (r.entry, r.metric, r.detail) == ("linear", "retrieval/cosine/mAP", "mean") and not near(r.value, r.chance)
     }
-    return {
-        task: f"Retrieval on validation rows is near chance (mAP {r.value:.3f}, chance {r.chance:.3f}). {ADVICE}"
-        for task, r in best.items()
-        if r.chance is not None and r.value < FACTOR * r.chance and task not in paired
-    }
+    return {k: warning(r.value, r.chance) for k, r in best.items() if k not in paired and near(r.value, r.chance)}
 
 
 def _trials(suite: Suite, out: Path) -> Iterator[tuple[str, str, list[Record]]]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from tuplet.io import Between, read_state, write_atomic
 from tuplet.study.record import Record, read_cell, write_cell
@@ -102,6 +102,16 @@ class Ledger:
     def errors(self) -> list[Path]:
         """List the notes on cells that failed."""
         return sorted(self.folder.glob("cells/**/*.error.json"))
+
+
+def marked(name: str, plan: object) -> str:
+    """Return the name of a study, or what makes it, with the plan that marks its folders."""
+    return f"{name}?" + urlencode({"plan": json.dumps(plan)})
+
+
+def plan_in(factory: str) -> str:
+    """Return the JSON text of the plan that `marked` wrote."""
+    return dict(parse_qsl(factory.partition("?")[2])).get("plan", "{}")
 
 
 def _settings(factory: str) -> dict[str, str]:

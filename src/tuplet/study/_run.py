@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 from tuplet.io import locked
 from tuplet.processes import Cluster, Inline, Workers, check_executor
 from tuplet.study._ledger import MARKER, Ledger
-from tuplet.study.record import Finding, Record
+from tuplet.study.record import Record
 from tuplet.study.suite import Cell
 from tuplet.types import InputError, in_range
 
@@ -45,10 +45,6 @@ class Study(Protocol):
 
     def run(self, cell: Cell) -> list[Record]:
         """Measure a cell; study and cell may have travelled to another process."""
-        ...
-
-    def judge(self, records: Sequence[Record]) -> list[Finding]:
-        """Say what the records mean."""
         ...
 
 

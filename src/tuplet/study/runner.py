@@ -12,7 +12,7 @@ from tuplet.frames import Listed
 from tuplet.study._cell import CRITERION, run_cell
 from tuplet.study._ledger import Ledger
 from tuplet.study._run import Report, run, silent
-from tuplet.study.record import Finding, Record, read_cell
+from tuplet.study.record import Record, read_cell
 from tuplet.study.suite import TUNING_SEED, Cell, Entry, Settings, Suite, Task, load_suite
 from tuplet.types import InputError
 
@@ -79,10 +79,6 @@ class Comparison:
     def run(self, cell: Cell) -> list[Record]:
         """Train and evaluate one cell."""
         return run_cell(self.suite, cell)
-
-    def judge(self, records: Sequence[Record]) -> list[Finding]:
-        """Judge the claims of the suite's paper."""
-        return self.suite.judge(records)
 
 
 def best_of(trials: Sequence[Cell], ledger: Ledger) -> Settings | None:

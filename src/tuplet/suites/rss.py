@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 import numpy as np
 import torch
@@ -15,14 +14,13 @@ from torch import nn
 
 from tuplet.io import parse_state
 from tuplet.io.environment import environment
-from tuplet.study._ledger import Ledger
+from tuplet.study._ledger import Ledger, plan_in
 from tuplet.study._run import Report, run, silent
-from tuplet.study.record import Finding, Record
+from tuplet.study.record import Record
 from tuplet.study.runner import best_of
 from tuplet.study.suite import TUNING_SEED, Cell
 from tuplet.suites.rss_measure import Measuring, Number
 from tuplet.suites.rss_plan import NAME, Plan, build
-from tuplet.suites.rss_reading import Reading, findings
 from tuplet.suites.rss_recorded import Recorded, paper_plan
 from tuplet.train import TrainConfig, fit
 from tuplet.types import InputError, in_range
@@ -116,10 +114,6 @@ class Rss:
             numbers += measured.others()
         return numbers, {"lr": config.lr, "batch_size": config.batch_size, "epochs": config.epochs}
 
-    def judge(self, records: Sequence[Record]) -> list[Finding]:
-        """Hold the paper's claims against the run."""
-        return findings(Reading(records, self.plan.world))
-
 
 def run_rss(
     out: Path,
@@ -147,9 +141,8 @@ def planned(out: Path) -> Plan:
     if name == NAME:
         return Plan()
     shape = {"root": str, "tower": str, "sets": [str], "side": int, "length": int, "sha256": str}
-    plan = dict(parse_qsl(factory.partition("?")[2])).get("plan", "")
-    found = parse_state(plan, {"world": shape, ...: object}, where=str(out), fix="run it into another folder")["world"]
-    return paper_plan(Recorded(**{**found, "sets": tuple(found["sets"])}))
+    plan = parse_state(plan_in(factory), {"world": shape, ...: object}, where=str(out), fix="run it into another folder")
+    return paper_plan(Recorded(**plan["world"] | {"sets": tuple(plan["world"]["sets"])}))
 
 
 def read_rss(out: Path, plan: Plan | None = None) -> list[Record]:

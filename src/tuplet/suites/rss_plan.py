@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
-from urllib.parse import urlencode
 
 from tuplet import methods
 from tuplet.model import AlignmentModel
 from tuplet.nets import Tower
 from tuplet.objectives import Cone, Objective, OneVsAll, Pairwise, Structure, Temperature
+from tuplet.study._ledger import marked
 from tuplet.suites.rss_measure import Head, World
 from tuplet.suites.rss_world import Simulated
 from tuplet.train import TrainConfig
@@ -72,7 +71,7 @@ class Plan:
     @property
     def factory(self) -> str:
         """Return what marks a run folder; other settings need another folder."""
-        return f"{self.name}?" + urlencode({"plan": json.dumps(asdict(self))})
+        return marked(self.name, asdict(self))
 
     def variants(self, method: str) -> dict[str, dict[str, Any]]:
         """Return the variants of a method that are trained on the set of all sensors, and what each changes."""

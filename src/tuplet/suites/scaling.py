@@ -18,7 +18,7 @@ from tuplet.io.environment import environment
 from tuplet.objectives import Objective, OneVsAll, Structure
 from tuplet.study._ledger import Ledger
 from tuplet.study._run import Report, run, silent
-from tuplet.study.record import Finding, Record
+from tuplet.study.record import Record
 from tuplet.study.suite import Budget, Cell, Entry, Settings, Task
 from tuplet.suites.entries import objectives
 from tuplet.suites.papers import BASES
@@ -70,10 +70,6 @@ class Scaling:
         budget: dict[str, float] = {"turns": self.repeats, "threads": self.threads}
         found = _measured(entries, asked["M"], asked["B"], self.repeats)
         return [replace(r, seed=cell.seed, budget=budget, environment=environment()) for r in found]
-
-    def judge(self, records: Sequence[Record]) -> list[Finding]:
-        """Measured costs have no verdict."""
-        return []
 
 
 def run_scaling(

@@ -14,7 +14,6 @@ from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import parse_qsl
 
 import torch
 
@@ -27,12 +26,11 @@ from tuplet.io import parse_state, write_atomic
 from tuplet.io.environment import environment
 from tuplet.nets import MLP
 from tuplet.simulators import redundancy
-from tuplet.study._ledger import Ledger
+from tuplet.study._ledger import Ledger, plan_in
 from tuplet.study._run import Report, run, silent
-from tuplet.study.record import Finding, Record
+from tuplet.study.record import Record
 from tuplet.study.suite import TUNING_SEED, Cell
 from tuplet.suites.strategic_plan import NAME, PLAN, Plan, Regime
-from tuplet.suites.strategic_reading import claims, sections
 from tuplet.train import TrainConfig
 from tuplet.train._many import Many, Member
 from tuplet.types import Batch, InputError, in_range
@@ -79,10 +77,6 @@ class Strategic:
         """Tune, train and measure all networks of one data set."""
         return run_data_set(self.plan, cell, told=self.told)
 
-    def judge(self, records: Sequence[Record]) -> list[Finding]:
-        """Hold the paper's claims against the run."""
-        return [c for section in sections(records, plan=self.plan) for c in claims(section)]
-
 
 def run_strategic(
     out: Path,
@@ -112,8 +106,7 @@ def read_strategic(out: Path) -> tuple[Plan, list[Record]]:
     name, factory = ledger.owner()
     if name != NAME:
         raise InputError(f"{out} holds the suite {name!r}, expected {NAME!r}")
-    text = dict(parse_qsl(factory.partition("?")[2])).get("plan", "")
-    found = parse_state(text, PLAN, where=f"{out}/suite.json: the plan", fix="use another folder")
+    found = parse_state(plan_in(factory), PLAN, where=f"{out}/suite.json: the plan", fix="use another folder")
     regimes = tuple(Regime(**r) for r in found.pop("regimes"))
     known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
     plan = Plan(regimes=regimes, **known)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
-from urllib.parse import urlencode
 
 from tuplet.io import AnyOf, Between
 from tuplet.simulators import redundancy
+from tuplet.study._ledger import marked
 
 NAME = "strategic"
 METRICS = {"cka": "CKA", "svcca": "SVCCA", "knn10": "mutual-kNN, k = 10", "knn100": "mutual-kNN, k = 100"}
@@ -42,7 +41,7 @@ class Plan:
     @property
     def factory(self) -> str:
         """Return what marks a run folder; other settings need another folder."""
-        return "strategic?" + urlencode({"plan": json.dumps(asdict(self))})
+        return marked(NAME, asdict(self))
 
 
 _COUNT = Between(int, 1, 10**9)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -15,9 +14,9 @@ from tuplet.io.environment import environment
 from tuplet.objectives import build
 from tuplet.study._ledger import Ledger
 from tuplet.study._run import Report, run, silent
-from tuplet.study.record import Finding, Record
+from tuplet.study.record import Record
 from tuplet.study.suite import Cell
-from tuplet.suites.sweep_decision import METRICS, answer, decide
+from tuplet.suites.sweep_decision import METRICS
 from tuplet.train import StrategicRun, TrainConfig, strategic
 from tuplet.train._fits import check_rows, check_threshold, rows_with
 from tuplet.train.recipe import DIM
@@ -105,11 +104,6 @@ class Swept:
     def run(self, cell: Cell) -> list[Record]:
         """Train with one strength and seed."""
         return _cell(self.source, self.sweep, (cell.settings or {})["strength"], cell.seed)
-
-    def judge(self, records: Sequence[Record]) -> list[Finding]:
-        """Decide whether to align the pair."""
-        found = decide(records)
-        return [] if found is None else [Finding(" + ".join(found.changes), found.word, answer(records))]
 
 
 def run_sweep(
