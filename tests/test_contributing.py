@@ -81,7 +81,7 @@ def house(tmp_path_factory):
     )
     adds(house, "src/tuplet/suites/spiral.py", code("suite"))
     (entry,) = re.findall(r'`("spiral": "tuplet.suites[^`]+)`', TEXT)
-    adds(house, "src/tuplet/suites/__init__.py", ('    "own":', f"    {entry}\n"))
+    adds(house, "src/tuplet/suites/__init__.py", ('    "ova-ib":', f"    {entry}\n"))
     return house
 
 

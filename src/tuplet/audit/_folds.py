@@ -13,12 +13,10 @@ from torch import Tensor
 from tuplet.data import Rows, Source
 from tuplet.data.splits import folds_of
 from tuplet.information._codes import classes
-from tuplet.train._fits import LEAST
+from tuplet.train._fits import FEW, LEAST
 from tuplet.train._rows import groups, sample
 from tuplet.types import Batch, InputError, in_range
 
-FEW = 50
-"""With fewer rows to judge by nothing is said."""
 ENOUGH = 200
 """With fewer validation rows, folds let every row be judged once: on 100 rows a change of 5 points is easily chance."""
 FEW_GROUPS = 10

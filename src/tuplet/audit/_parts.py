@@ -12,7 +12,7 @@ from torch import Tensor
 from tuplet.functional._given import states
 from tuplet.information import PID, from_posteriors
 from tuplet.information._codes import Features, axes_of, classes, clusters_of, features
-from tuplet.information._draws import Codes
+from tuplet.information._draws import Codes, few
 from tuplet.information._posteriors import Posterior, cross_fitted
 from tuplet.information.clusters import clusters_for, held_out_rows
 from tuplet.information.counts import counted
@@ -88,5 +88,5 @@ def decompose(one: Side, two: Side, *, permutations: int = 100, bootstrap: int =
     return replace(
         by_models,
         significant={k: all(f[k] for f in found if f) for k in PARTS} if all(found) else None,
-        warnings=(*by_models.warnings, *(w for w in by_codes.warnings if "permutations" in w)),
+        warnings=(*by_models.warnings, *few(permutations)),
     )

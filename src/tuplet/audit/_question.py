@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from tuplet.audit._folds import FEW, FEW_GROUPS, LEAST_GROUPS, check_folds, folds_for, lacks
+from tuplet.audit._folds import FEW_GROUPS, LEAST_GROUPS, check_folds, folds_for, lacks
 from tuplet.audit.pilots import STEPS, STRENGTHS
 from tuplet.data import Rows, Source
 from tuplet.data._targets import target_of
-from tuplet.train._fits import check_rows, rows_with
+from tuplet.train._fits import FEW, check_rows, rows_with
 from tuplet.train._rows import sample
 from tuplet.train.config import TrainConfig
 from tuplet.types import InputError, in_range

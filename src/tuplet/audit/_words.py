@@ -36,13 +36,12 @@ def answer(found: PairAudit) -> str:
             f"shared bits were found, and separately trained encoders are no more alike than on shuffled rows."
         )
     said = SENTENCES[advice.word].format(f"{a} and {b}")
-    full = "".join(f" {e}" for e in advice.evidence if e.endswith("nothing to gain."))
+    full = advice.full and f" {advice.full}"
     if advice.verdict == "helps":
         guess = " This is a guess: check it with a sweep." * (advice.word == "perhaps")
         return f"{said}, at strength {at:g} ({change}; {probability(found.advice)}).{guess}"
     if advice.verdict == "unclear":
-        short = [e for e in advice.evidence if "too few" in e or "No encoder is surely" in e]
-        return f"{said}. " + (short[0] if short else f"The pilot is too noisy (at strength {at:g}: {change}).") + full
+        return f"{said}. {advice.lacks or f'The pilot is too noisy (at strength {at:g}: {change}).'}{full}"
     return f"{said}. At strength {at:g}: {change}{'; ' * bool(chance := probability(found.advice))}{chance}.{full}"
 
 

@@ -16,9 +16,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tuplet.audit._folds import FEW, FEW_GROUPS, LEAST_GROUPS
+from tuplet.audit._folds import FEW_GROUPS, LEAST_GROUPS
 from tuplet.audit.pilots import Pilot
 from tuplet.information import PID
+from tuplet.train._fits import FEW
 
 Array = NDArray[np.float64]
 Verdict = Literal["helps", "hurts", "no difference", "unclear", "unpaired"]
@@ -153,6 +154,8 @@ class Advice:
         objective: what to align with first.
         curve: gain over strength.
         evidence: sentences for a reader.
+        full: the one among them that says that there is nothing to gain, or empty.
+        lacks: the one that says what keeps it from an answer, or empty.
     """
 
     verdict: Verdict
@@ -161,6 +164,8 @@ class Advice:
     objective: str
     curve: Curve
     evidence: tuple[str, ...]
+    full: str = ""
+    lacks: str = ""
 
     @property
     def probability(self) -> float | None:
@@ -203,23 +208,23 @@ def advise(
     freedom = max(tried.groups - 1, 1) if tried.freedom is None and tried.groups else tried.freedom
     curve = gain_curve(tried.gain, tried.covariance, tried.strengths, freedom)
     verdict = judge(curve)
-    evidence = [_said_by_pilot(curve, tried)]
+    full = lacks = ""
     objective = "Pairwise(tau=0.07)"
     if tried.metric == "accuracy" and (alone := min(sum(v[0]) / len(v[0]) for v in tried.scores.values())) >= FULL:
-        evidence.append(f"Both are at {100 * alone:.0f} % without alignment: nothing to gain.")
+        full = f"Both are at {100 * alone:.0f} % without alignment: nothing to gain."
     least = FEW_GROUPS if tried.folds == 1 else LEAST_GROUPS
     if tried.rows < FEW:
         verdict = "unclear"
-        evidence.append(f"{tried.rows} judged rows are too few: below {FEW} nothing is concluded.")
+        lacks = f"{tried.rows} judged rows are too few: below {FEW} nothing is concluded."
     elif tried.groups is not None and tried.groups < least:
         verdict = "unclear"
-        evidence.append(f"{tried.groups} groups of judged rows are too few: below {least} nothing is concluded.")
+        lacks = f"{tried.groups} groups of judged rows are too few: below {least} nothing is concluded."
     else:
         best, bar, drawn = _bound(tried)
         if not best > bar:
             verdict = "no difference" if pid is not None and _there(pid, "synergy") else "unclear"
             has, from_ = math.floor(100 * best + 1e-6) / 100, math.ceil(100 * bar - 1e-6) / 100  # never seem above it
-            evidence.append(
+            lacks = (
                 f"No encoder is surely above the best constant prediction ({tried.chance:.2f}): the best has {has:.2f}, and "
                 f"{drawn} can tell it only from {from_:.2f}."
                 + f" Check also that row i of {pair[0]} and row i of {pair[1]} are the same thing: hardly anything shows it."
@@ -227,6 +232,7 @@ def advise(
             )
         if unpaired(pid, similarity):
             verdict = "unpaired"
+    evidence = [said for said in (_said_by_pilot(curve, tried), full, lacks) if said]
     if pid is not None:
         evidence.append(_said_by_pid(pair, pid))
         if _there(pid, "synergy") and pid.synergy > pid.redundancy:
@@ -244,6 +250,8 @@ def advise(
         objective=objective,
         curve=curve,
         evidence=tuple(evidence),
+        full=full,
+        lacks=lacks,
     )
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tuplet.audit._folds import FEW
 from tuplet.data import Source
 from tuplet.data.splits import Split, folds_of
 from tuplet.diagnose.score import shuffles_of
@@ -20,7 +19,7 @@ from tuplet.evaluate.retrieval import retrieve
 from tuplet.functional.rows import unit
 from tuplet.report import Answers, Grid, Section, Text, write_page
 from tuplet.report.words import cut
-from tuplet.train._fits import check_rows, rows_with
+from tuplet.train._fits import FEW, check_rows, rows_with
 from tuplet.train._rows import groups, some
 from tuplet.types import Embeddings, InputError
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tuplet.cli.own import described
+from tuplet.cli.own import OWN, described
 from tuplet.cli.source import Reading, opened
 from tuplet.errors import InputError
 
@@ -32,12 +32,11 @@ def decided(data: str, how: Reading, out: Path, *, start: Start | None) -> Choic
     from tuplet.report.progress import Progress
     from tuplet.study.runner import read_run, run_suite, unfinished
     from tuplet.study.suite import load_suite
-    from tuplet.suites import SUITES
 
     source, folder = opened(data, how), out.with_name(f"{out.name}-bench")  # beside the run, so that --fresh keeps it
     for there in (Path("runs/bench") / safe_name(source.name), folder):
         if _is_of(there, source.fingerprint, sorted(source.modalities)):
-            suite, records = read_run(there, SUITES)
+            suite, records = read_run(there, OWN)
             if not unfinished(suite, there)[0]:
                 return _best(suite, records, there, "run before")
     begin: Start | None = "random" if start == "random" else None
@@ -49,7 +48,7 @@ def decided(data: str, how: Reading, out: Path, *, start: Start | None) -> Choic
     print(f"objective auto: no finished comparison of these data, so a short one of {', '.join(SHORT)} runs first")
     with Progress(f"{suite.title} -> {folder}") as progress:
         run_suite(suite, out=folder, seeds=1, only=only, workers=1, report=progress.advance)
-    return _best(*read_run(folder, SUITES), folder, "a short one")
+    return _best(*read_run(folder, OWN), folder, "a short one")
 
 
 def _is_of(folder: Path, fingerprint: str, modalities: list[str]) -> bool:

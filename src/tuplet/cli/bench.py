@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from tyro.conf import Positional, arg
 
-from tuplet.cli.own import described
+from tuplet.cli.own import OWN, described
 from tuplet.cli.source import Reading, is_file
 from tuplet.errors import InputError
 
@@ -71,7 +71,7 @@ def bench(command: Bench) -> None:
     from tuplet.suites import SUITES
 
     check_executor(command.executor)
-    ready = sorted([*(k for k in SUITES if k != "own"), *STUDIES])
+    ready = sorted([*SUITES, *STUDIES])
     if command.suite in ready:
         for name, value in command.given().items():
             if name not in ("root", "tower"):
@@ -124,7 +124,7 @@ def bench(command: Bench) -> None:
     if not records:
         raise InputError(f"nothing of {suite.title or suite.name} finished{_first_error(out)}")
     keep_samples([t for t in suite.tasks if t.name in {r.task for r in records}], out)
-    found = _publish(*read_run(out, SUITES), out)  # with what earlier calls finished there: a selection hides nothing
+    found = _publish(*read_run(out, SUITES | OWN), out)  # with what earlier calls finished there: a selection hides nothing
     if command.suite not in ready and found and (line := _training(command, found[0])):
         print(line)
 
@@ -144,7 +144,7 @@ def report(command: Report) -> None:
         if own:
             own(out)
         else:
-            _publish(*read_run(out, SUITES), out)
+            _publish(*read_run(out, SUITES | OWN), out)
 
 
 OTHERS = {

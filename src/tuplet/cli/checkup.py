@@ -152,5 +152,4 @@ def _counters(source: Source, name: str, values: NDArray[np.float32], n: int) ->
 
 
 def _of(source: Source, part: str) -> NDArray[np.int64]:
-    rows: NDArray[np.int64] = getattr(source.split, part)
-    return rows
+    return np.asarray(getattr(source.split, part))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tyro.conf import Positional
 
-from tuplet.cli.source import Reading, Table, is_file, pairs
+from tuplet.cli.source import Reading, Table, is_file, pairs, placed
 from tuplet.errors import InputError, in_range
 
 if TYPE_CHECKING:
@@ -104,11 +104,10 @@ def _job(command: Embed) -> None:
     arrow()  # which writes Parquet
     if command.out.suffix in SUFFIXES:
         raise InputError(f"out is {command.out}, but shards are written to a folder; give --out {command.out.stem}")
-    name, mark, options = command.data.partition("?")
     command = replace(
         command,
         run=command.run.absolute(),
-        data=str(Path(name).absolute()) + mark + options if is_file(name) else command.data,
+        data=placed(command.data),
         out=command.out.absolute(),
         root=command.root and command.root.absolute(),
         tower=tuple(command.note()["tower"]),
@@ -116,7 +115,9 @@ def _job(command: Embed) -> None:
     blocks, shards = _opened(command), command.shards or 0
     if not 1 <= shards <= blocks.number:
         raise InputError(f"shards is {shards}, expected 1 to {blocks.number}: of a file a shard has {BLOCK} batches or more")
-    about = {k: v for k, v in command.note().items() if k not in ("root", "tower")} | {"options": options}
+    about = {k: v for k, v in command.note().items() if k not in ("root", "tower")} | {
+        "options": command.data.partition("?")[2]
+    }
     about |= {"keep": command.keep, "batch_size": command.batch_size, "shards": shards, "data": blocks.checksum()}
     about["model"] = checksum([command.run / name for name in (CONFIG, WEIGHTS)])
     del blocks  # tasks open their own
@@ -167,14 +168,10 @@ def _table(command: Embed, blocks: Blocks, some: slice) -> Stored:
 
 def _parts(command: Embed, n: int) -> NDArray[Any]:
     """Say of each row in which part of the model's own training it was; nothing where the model was trained on other data."""
-    from tuplet.cli.runs import NOTE, read_note, source_of
+    from tuplet.cli.runs import source_of
 
-    parts = np.full(n, "", dtype="<U5")
-    if not (command.run / NOTE).exists():
-        return parts
-    note = read_note(command.run)
-    name, mark, options = command.data.partition("?")
-    if note["data"] != (str(Path(name).absolute()) if is_file(name) else name) + mark + options:
+    parts, note = np.full(n, "", dtype="<U5"), _note(command.run)
+    if note is None or note["data"] != placed(command.data):
         return parts
     try:
         source = source_of(note)
@@ -186,12 +183,11 @@ def _parts(command: Embed, n: int) -> NDArray[Any]:
     return parts
 
 
-def _noted_target(run: Path) -> str | None:
-    """Return the target that the model's own training was told to take from its file."""
+def _note(run: Path) -> dict[str, Any] | None:
+    """Return what the model's own training was given, if `tuplet train` trained it."""
     from tuplet.cli.runs import NOTE, read_note
 
-    target: str | None = read_note(run)["target"] if (run / NOTE).exists() else None
-    return target
+    return read_note(run) if (run / NOTE).exists() else None
 
 
 def _file(command: Embed, model: AlignmentModel) -> Blocks:
@@ -205,7 +201,7 @@ def _file(command: Embed, model: AlignmentModel) -> Blocks:
         if getattr(command, option):
             raise InputError(f"{option} is {getattr(command, option)!r}, but the model says how rows are read; leave it out")
     file = Path(command.data.partition("?")[0])
-    noted = _noted_target(command.run)
+    noted = (_note(command.run) or {"target": None})["target"]
     named = {*model.encoders, *command.modalities, *command.keep, command.id, command.target, command.group, noted, "sensor"}
     columns = {k: how.columns or (k,) for k, how in model.preprocessing.items()}
     rates = {k: how.modality.rate for k, how in model.preprocessing.items()}
@@ -277,11 +273,11 @@ def _source(command: Embed, model: AlignmentModel) -> Blocks:
     """Embed all rows of the source that the model was trained on, or of one that is scaled alike."""
     import torch
 
-    from tuplet.cli.runs import NOTE, read_note, source_of
+    from tuplet.cli.runs import source_of
     from tuplet.cli.source import opened
     from tuplet.store.tables import column_name
 
-    note = read_note(command.run) if (command.run / NOTE).exists() else {"method": None}
+    note = _note(command.run) or {"method": None}
     by_method = note["method"] is not None and not command.given()
     source = source_of(note | {"data": command.data}) if by_method else opened(command.data, command)
     names = [k for k in model.encoders if k in source.modalities]
@@ -299,7 +295,7 @@ def _source(command: Embed, model: AlignmentModel) -> Blocks:
 
     def blocks(some: slice) -> Iterator[Block]:
         for rows, start in starts[some]:
-            batch = rows[slice(start, min(start + size, len(rows)))]
+            batch = rows[start : start + size]
             known = {k: v.numpy() for k, v in batch.target.items() if v.ndim == 1}
             for k, about in source.targets.items():
                 if about.kind == "class" and about.names and k in known:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tuplet.study._regimes import Starts
 
 NAME = "tuplet.cli.own:own"
+OWN = {"own": NAME}
+"""Name in a run folder -> what builds the suite, as in `tuplet.suites.SUITES`."""
 _PLAN = {
     **dict.fromkeys(("data", "title", "target", "kind", "fingerprint"), str),
     **{"modalities": [str], "size": int, "rows": int, "reading": NOTED},

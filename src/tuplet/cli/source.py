@@ -206,6 +206,12 @@ def _absolute(word: str) -> str:
     return name + sign + str(Path(path).absolute())
 
 
+def placed(data: str) -> str:
+    """Write data so that they are found from any folder: a file by its whole path."""
+    name, mark, options = data.partition("?")
+    return str(Path(name).absolute()) + mark + options if is_file(name) else data
+
+
 def is_file(name: str) -> bool:
     """Tell whether data are a file or a folder rather than a source that has a name."""
     from tuplet.catalog import READERS, SOURCES

@@ -13,7 +13,7 @@ from tyro.conf import Positional
 
 from tuplet.cli.audit import planned
 from tuplet.cli.runs import NOTE, data_recipe, file_recipe, read_note
-from tuplet.cli.source import Reading, is_file
+from tuplet.cli.source import Reading, placed
 from tuplet.errors import InputError
 
 if TYPE_CHECKING:
@@ -175,11 +175,9 @@ def _asked(command: Train, first: bool) -> tuple[dict[str, Any], Recipe]:
     """Check all arguments and build what they say, before anything is written."""
     python = command.data.endswith(".py")
     settings = {k: getattr(command, k) for k in ("epochs", "dim", "batch_size", "lr", "tau")}
-    named = command.data.partition("?")[0]
-    file = str(Path(named).absolute()) if is_file(named) else named
     note: dict[str, Any] = {
         "schema": 1,
-        "data": None if python else file + command.data[len(named) :],
+        "data": None if python else placed(command.data),
         "recipe": command.data if python else None,
         "objective": None if python or command.align or command.method or command.frozen else command.objective or "cone",
         "method": command.method,

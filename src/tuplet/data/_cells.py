@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tuplet.data._arrow import arrow, readable
 from tuplet.types import InputError
@@ -35,8 +34,7 @@ def column_values(argument: str, column: Any) -> Any:
             return _lists(argument, column.combine_chunks())
         elif kinds.is_struct(kind) or kinds.is_map(kind) or kinds.is_union(kind):
             raise InputError(f"{argument} holds {kind}, expected numbers, text or lists of numbers; leave the column out")
-        values: NDArray[Any] = column.to_numpy()
-        return values
+        return np.asarray(column.to_numpy())
 
 
 def _is_list(kind: Any) -> bool:

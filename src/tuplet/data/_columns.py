@@ -52,8 +52,7 @@ def _dense(argument: str, tensor: Tensor, ragged: str) -> NDArray[Any]:
         what = "quantized" if tensor.is_quantized else "without values (meta)" if tensor.is_meta else str(tensor.layout)
         raise InputError(f"{argument} is a tensor that is {what}, expected a dense one" + f"; call .{fix}()" * bool(fix))
     plain = tensor.detach().cpu().resolve_conj().resolve_neg()
-    array: NDArray[Any] = (plain.float() if plain.is_floating_point() and plain.itemsize < 4 else plain).numpy()
-    return array
+    return np.asarray((plain.float() if plain.is_floating_point() and plain.itemsize < 4 else plain).numpy())
 
 
 def _filled(values: np.ma.MaskedArray[Any, Any]) -> NDArray[Any]:
@@ -208,8 +207,7 @@ def frame_array(argument: str, values: Any) -> NDArray[Any]:
         return np.asarray(values)
     kinds = set(values.dtypes)
     if len(kinds) == 1 and isinstance(kind := next(iter(kinds)), np.dtype) and kind.kind in "biuf":
-        plain: NDArray[Any] = values.to_numpy()
-        return plain
+        return np.asarray(values.to_numpy())
     names = list(values.columns)
     columns = [plain_objects(_column(values.iloc[:, i])) for i in range(len(names))]
     if len(columns) == 1:
@@ -276,16 +274,13 @@ def is_missing(value: object) -> bool:
 
 def _column(series: Any) -> NDArray[Any]:
     if isinstance(series.dtype, np.dtype):
-        plain: NDArray[Any] = series.to_numpy()
-        return plain
+        return np.asarray(series.to_numpy())
     kind = getattr(series.dtype, "kind", "O")
     if kind in WIDE:
         gaps = bool(series.isna().any())
         wide = np.float64 if gaps else WIDE[kind]
-        numbers: NDArray[Any] = series.to_numpy(dtype=wide, **({"na_value": np.nan} if gaps else {}))
-        return numbers
-    objects: NDArray[Any] = series.astype(object).to_numpy()
-    return objects
+        return np.asarray(series.to_numpy(dtype=wide, **({"na_value": np.nan} if gaps else {})))
+    return np.asarray(series.astype(object).to_numpy())
 
 
 def check_names(argument: str, names: Iterable[object]) -> list[str]:

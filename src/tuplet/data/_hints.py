@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 
@@ -22,8 +22,12 @@ NEAR = 0.05
 
 def with_hints(source: Source) -> Source:
     """Look at the first rows of a source for what a user may not have meant, and add what was found to its notes."""
-    notes = (*source.provenance.notes, *_found(source))
-    return replace(source, provenance=replace(source.provenance, notes=notes))
+    return noted(source, _found(source))
+
+
+def noted(source: Source, notes: Iterable[str]) -> Source:
+    """Add notes to those of a source."""
+    return replace(source, provenance=replace(source.provenance, notes=(*source.provenance.notes, *notes)))
 
 
 def _found(source: Source) -> Iterator[str]:

@@ -36,6 +36,11 @@ class Lazy:
         return (self[start : start + 256] for start in range(0, len(self), 256))
 
 
+def taken(column: Column, rows: NDArray[np.int64]) -> Lazy:
+    """Show some rows of a column."""
+    return Lazy((len(rows), *column.shape[1:]), lambda at: np.asarray(column[rows[at]]), column.dtype)
+
+
 def window_starts(recording: ArrayLike, *, window: int, stride: int, horizon: int = 0) -> NDArray[np.int64]:
     """Find where windows start that stay within one recording."""
     for argument, value, least in (("window", window, 1), ("stride", stride, 1), ("horizon", horizon, 0)):

@@ -37,8 +37,7 @@ def _nan_ends(array: NDArray[np.generic]) -> NDArray[np.bool_]:
     there = ~np.isnan(array).all(axis=2)
     since = np.logical_or.accumulate(there, axis=1)
     until = np.flip(np.logical_or.accumulate(np.flip(there, axis=1), axis=1), axis=1)
-    ends: NDArray[np.bool_] = ~(since & until) & there.any(axis=1)[:, None]
-    return ends
+    return np.asarray(~(since & until) & there.any(axis=1)[:, None])
 
 
 def lengths(column: Column) -> tuple[NDArray[np.int64], float]:

@@ -66,8 +66,7 @@ class Sparse:
             return dense
         total = self._totals[rows][:, None]
         # (b, d): each row sums to the library size, then log(1 + x); an empty row stays 0
-        normal: NDArray[Any] = np.log1p(dense * (self.library / np.where(total > 0, total, 1.0))).astype(np.float32)
-        return normal
+        return np.asarray(np.log1p(dense * (self.library / np.where(total > 0, total, 1.0))).astype(np.float32))
 
     def take(self, rows: ArrayLike) -> Sparse:
         """Return some rows, still sparse."""

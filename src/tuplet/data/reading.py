@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from tuplet.data._arrow import FILES, checksum, is_table
 from tuplet.data._columns import is_frame, plain_text
 from tuplet.data._encoded import Encode
-from tuplet.data._hints import with_hints
+from tuplet.data._hints import noted, with_hints
 from tuplet.data._inputs import gathered, open_data
 from tuplet.data._large import in_parquet, large
 from tuplet.data._named import from_named
@@ -162,8 +161,7 @@ def _table(path: Path, **asked: Any) -> Source:
         table, modalities=None if names is None else list(names), targets=None if target is None else [target], **asked
     )
     inputs = {k: table.columns[f"input.{k}"] for k in source.modalities}
-    notes = tuple(note for k, v in inputs.items() for note in padding_note(k, v, source.modalities[k].kind))
-    return with_hints(replace(source, provenance=replace(source.provenance, notes=(*source.provenance.notes, *notes))))
+    return with_hints(noted(source, [n for k, v in inputs.items() for n in padding_note(k, v, source.modalities[k].kind)]))
 
 
 def from_npz(

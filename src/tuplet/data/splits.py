@@ -147,10 +147,10 @@ def _split_groups(n: int, labels: ArrayLike | None, group: NDArray[np.int64], sh
     return replace(Split.of(home[group]), seed=seed)
 
 
-def folds_of(group: NDArray[np.int64], labels: ArrayLike | None, folds: int, *, seed: int = 0) -> NDArray[np.int64]:
+def folds_of(group: NDArray[np.int64], labels: ArrayLike | None, folds: int) -> NDArray[np.int64]:
     """Give every row the fold of its group (codes 0, 1 ..), so that folds are about equal in rows and in classes."""
     codes = _codes(labels, len(group))
-    return _placed(codes, group, np.full(folds, 1 / folds), seed, seen=False)[0][group]
+    return _placed(codes, group, np.full(folds, 1 / folds), 0, seen=False)[0][group]
 
 
 def _placed(

@@ -94,6 +94,15 @@ def stated(option: object) -> str:
     return str(float(option)) if isinstance(option, int | float) else str(option)
 
 
+def same_options(root: Path, about: Mapping[str, str], options: Mapping[str, object]) -> None:
+    """Refuse a file that was converted with other options than are asked for now."""
+    for option, value in options.items():
+        if (other := about.get(f"option.{option}")) != stated(value):
+            raise InputError(
+                f"root {root} was converted with {option} {ascii(other)[:40]}, not {stated(value)!a}; convert it again"
+            )
+
+
 def inside(root: Path, name: str, source: Path) -> Path:
     """Return a path that a file names, which must not leave the folder."""
     path = PurePosixPath(name)

@@ -15,11 +15,12 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from tuplet.data import Source, Split, Target, from_columns, split_rows
+from tuplet.data._hints import noted
 from tuplet.data._lazy import Lazy
 from tuplet.data._text import FEATURES, hashed
 from tuplet.data.splits import PARTS
 from tuplet.datasets._reader import Content, opened
-from tuplet.datasets._touch_files import stated
+from tuplet.datasets._touch_files import same_options
 from tuplet.types import InputError, in_range, one_of
 
 Normalisation = Literal["clip", "imagenet", "none"]
@@ -60,11 +61,7 @@ def assemble(
     in_range("seed", how.seed, 0)
     root = Path(root)
     found = opened(root, about, {"group": ("i", ()), "target.sensor": ("i", ())}, read)
-    for option, value in read.keywords.items():
-        if option != "side" and (other := found.about.get(f"option.{option}")) != stated(value):
-            raise InputError(
-                f"root {root} was converted with {option} {ascii(other)[:40]}, not {stated(value)!a}; convert it again"
-            )
+    same_options(root, found.about, {k: v for k, v in read.keywords.items() if k != "side"})
     values, targets = class_targets(found, root)
     n, digest = len(found.columns["group"]), hashlib.sha256(f"{found.checksum} {how.normalisation}".encode())
     inputs: dict[str, Any] = {}
@@ -84,15 +81,13 @@ def assemble(
         name=about["name"],
         provenance=found.provenance(root),
     )
-    note = (f"split {published}: {leaks} groups are in more than one part",) * (leaks > 0)
     return replace(
-        source,
+        noted(source, [f"split {published}: {leaks} groups are in more than one part"] * (leaks > 0)),
         present={k: torch.from_numpy(v) for k, v in present.items()},
         values={k: torch.from_numpy(v) for k, v in values.items()},
         targets=targets,
         group=torch.from_numpy(group),
         aux=("object", "sensor") if "object" in targets else ("sensor",),
-        provenance=replace(source.provenance, notes=(*source.provenance.notes, *note)),
     )
 
 
@@ -185,8 +180,7 @@ def _held_out(part: NDArray[Any], group: Codes, seed: int) -> NDArray[np.bool_]:
             room -= counts[i]
             chosen.append(names[i])
     smallest = names[counts.argsort(kind="stable")[: len(names) > 1]]  # where no group is small enough
-    held: NDArray[np.bool_] = np.isin(group, chosen or smallest) & (part == 0)
-    return held
+    return np.asarray(np.isin(group, chosen or smallest) & (part == 0))
 
 
 def _picture_column(found: Content, name: str, n: int, how: How, root: Path) -> tuple[Any, NDArray[np.bool_]]:

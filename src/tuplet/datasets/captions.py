@@ -20,7 +20,6 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -29,12 +28,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuplet.data import Source, from_columns
-from tuplet.data._lazy import Lazy
+from tuplet.data._hints import noted
+from tuplet.data._lazy import taken
 from tuplet.data._npz import members
 from tuplet.data.splits import PARTS
 from tuplet.datasets._files import json_in
 from tuplet.datasets._reader import Content, Reader, opened
-from tuplet.datasets._touch_files import homes, inside, stated, table, text_rows, whole
+from tuplet.datasets._touch_files import homes, inside, same_options, table, text_rows, whole
 from tuplet.datasets._touch_source import Tokenise, class_targets, parts_of, text_column
 from tuplet.io.npy import read_npy
 from tuplet.types import InputError, one_of
@@ -115,7 +115,7 @@ def read(root: Path, *, kind: Kind = "caption", captions: Literal["all", "first"
         if here.any():
             width = len(next(iter(found.values())))
             every = np.stack([found.get(k, np.zeros(width, np.float32)) for k in items])
-            columns[f"input.{name}"] = Lazy((len(group), width), partial(_taken, every, group))
+            columns[f"input.{name}"] = taken(every, group)
             columns[f"present.{name}"] = here[group]
             digest.update(name.encode() + every.tobytes())
     codes = np.array([part.get(k, 0) for k in items], np.int8)[group]
@@ -169,9 +169,7 @@ def load(
     root = Path(root)
     reading = partial(read, kind=kind, captions=captions)
     found = opened(root, ABOUT, {"group": ("i", ()), "text.text": ("u", (None,))}, reading)
-    for option, value in reading.keywords.items():
-        if (other := found.about.get(f"option.{option}")) != stated(value):
-            raise InputError(f"root {root} was converted with {option} {ascii(other)[:40]}, not {value!a}; convert it again")
+    same_options(root, found.about, reading.keywords)
     group = np.unique(np.asarray(found.columns["group"]), return_inverse=True)[1].astype(np.int64)
     digest, n = hashlib.sha256(found.checksum.encode()), len(group)
     inputs, present = {}, {}
@@ -196,8 +194,7 @@ def load(
         name="captions",
         provenance=found.provenance(root),
     )
-    notes = (*source.provenance.notes, *_notes(found))
-    return replace(source, provenance=replace(source.provenance, notes=notes))
+    return noted(source, _notes(found))
 
 
 def _files(root: Path) -> list[Path]:
@@ -257,10 +254,6 @@ def _vectors(place: Path, wanted: Mapping[str, object]) -> tuple[Vectors, int]:
     if not found:
         raise InputError(f"{place} has no vector of any item; are its ids those of the annotations?")
     return found, unused
-
-
-def _taken(every: NDArray[np.float32], group: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    return np.asarray(every[group[rows]])
 
 
 def _notes(found: Content) -> list[str]:

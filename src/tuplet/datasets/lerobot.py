@@ -18,7 +18,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,7 +30,8 @@ from tuplet.data import Source, from_columns
 from tuplet.data._arrow import joined, read_table
 from tuplet.data._cells import column_values
 from tuplet.data._columns import fits_float32
-from tuplet.data._lazy import Lazy, window_starts, windowed
+from tuplet.data._hints import noted
+from tuplet.data._lazy import Lazy, taken, window_starts, windowed
 from tuplet.data._scaling import Column, Scaling
 from tuplet.datasets._files import contents, json_in
 from tuplet.datasets._lerobot_cameras import film, stored
@@ -152,7 +152,7 @@ meta and data, or copy it again
     for name in sorted(k.removeprefix("input.") for k in columns if k.startswith("input.")):
         column = columns[f"input.{name}"]
         flat = window == 1 or column.dtype == np.uint8
-        inputs[name] = _at(column, last) if flat else windowed(column, starts, window=window)
+        inputs[name] = taken(column, last) if flat else windowed(column, starts, window=window)
     targets = {k.removeprefix("value."): np.asarray(v)[last, 0] for k, v in columns.items() if k.startswith("value.")}
     targets = {k: v for k, v in targets.items() if (v != v[0]).any()}
     classes: dict[str, tuple[str, ...]] = {}
@@ -160,7 +160,7 @@ meta and data, or copy it again
     digest = hashlib.sha256(f"{found.checksum} {window} {stride}".encode())
     if "text.task" in columns:
         text, there = text_column(found, "task", len(group), tokenise, digest, root)
-        inputs["task"], present["task"] = _at(text, last), there[last]
+        inputs["task"], present["task"] = taken(text, last), there[last]
         codes, known = class_targets(found, root)
         targets["task"], classes["task"] = codes["task"][last], known["task"].names
     series = [k for k, v in inputs.items() if len(v.shape) == 3]
@@ -180,9 +180,7 @@ meta and data, or copy it again
         name="lerobot",
         provenance=found.provenance(root),
     )
-    note = found.about.get("note", "")
-    notes = (*source.provenance.notes, *([note] if note else []))
-    return replace(source, provenance=replace(source.provenance, notes=notes))
+    return noted(source, filter(None, [found.about.get("note")]))
 
 
 def named(feature: str) -> str:
@@ -227,11 +225,6 @@ def _tasks(root: Path, task: NDArray[np.int64]) -> tuple[list[str], NDArray[np.i
         raise InputError(f"{file} has no task {lacking[0]}, which data names; copy it again")
     there, codes = np.unique(task, return_inverse=True)
     return [" ".join(known[i].split()) for i in there.tolist()], codes.astype(np.int64)
-
-
-def _at(column: Any, rows: NDArray[np.int64]) -> Lazy:
-    """Show some rows of a column."""
-    return Lazy((len(rows), *column.shape[1:]), lambda at: np.asarray(column[rows[at]]), column.dtype)
 
 
 def _report(root: Path) -> list[str]:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuplet.data import Provenance, Source, Split, from_columns
-from tuplet.data._lazy import Lazy
+from tuplet.data._lazy import Lazy, taken
 from tuplet.data._scaling import Column, fit_scale
 from tuplet.datasets._reader import Content, Needed, Reader, converted
 from tuplet.io.unpickle import read_pickle
@@ -273,7 +273,7 @@ def made(
     with affect.file.open("rb") as content:
         checksum = hashlib.file_digest(content, "sha256").hexdigest()
     return from_columns(
-        {m: _scaled(m, _taken(affect.columns[m], rows), used, split.train, scaling) for m in MODALITIES},
+        {m: _scaled(m, taken(affect.columns[m], rows), used, split.train, scaling) for m in MODALITIES},
         checksum=f"{checksum} {scaling}",
         targets=targets,
         target_kind=target_kind,
@@ -286,10 +286,6 @@ def made(
         name=affect.variant.name,
         provenance=Provenance(*about, origin=str(affect.file), sha256=checksum),
     )
-
-
-def _taken(column: Column, rows: NDArray[np.int64]) -> Lazy:
-    return Lazy((len(rows), *column.shape[1:]), lambda at: np.asarray(column[rows[at]]))
 
 
 def _scaled(name: str, column: Lazy, used: NDArray[np.int64], train: NDArray[np.int64], scaling: Scaling) -> Lazy:

@@ -91,5 +91,4 @@ def placed(z: Tensor, *, how: Literal["auto", "tsne", "pca"], seed: int) -> NDAr
 
     begin = 1e-4 * flat / max(float(flat[:, 0].std()), 1e-12)  # as scikit-learn scales its own start
     perplexity = min(30.0, (len(z) - 1) / 3)
-    drawn: NDArray[np.float64] = TSNE(init=begin, perplexity=perplexity, random_state=seed).fit_transform(z.numpy())
-    return drawn
+    return np.asarray(TSNE(init=begin, perplexity=perplexity, random_state=seed).fit_transform(z.numpy()))

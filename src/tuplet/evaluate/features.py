@@ -104,7 +104,7 @@ def pixels(rows: Rows, *, size: int = 16, batch_size: int = 256) -> Features:
 
     parts = []
     for start in range(0, len(rows), batch_size):
-        batch = rows[slice(start, min(start + batch_size, len(rows)))]
+        batch = rows[start : start + batch_size]
         parts.append(Features({k: small(k, v) for k, v in batch.inputs.items()}, batch.present, batch.index, batch.target))
 
     def joined(name: Literal["x", "present", "target"]) -> dict[str, Tensor]:

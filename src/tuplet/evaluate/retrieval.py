@@ -167,8 +167,7 @@ class _Pool:
             raise InputError(f"score gave shape {tuple(scores.shape)} for {expected[0]} queries and {expected[1]} candidates")
         if not bool(torch.isfinite(scores.sum())) and not bool(torch.isfinite(scores).all()):
             raise InputError(f"score gave values that are not finite for {self.query} -> {self.candidates}")
-        found: NDArray[np.float64] = scores.double().cpu().contiguous().numpy()
-        return found
+        return np.asarray(scores.double().cpu().contiguous().numpy())
 
     def _cut(self, names: tuple[str, ...], rows: Tensor) -> dict[str, Tensor]:
         return {k: self.emb.z[k][rows].double() for k in names}
@@ -204,8 +203,7 @@ def _row_sums(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Count the True of every row, eight columns in one addition: a byte of their sum holds up to 255."""
     words = mask.view(np.uint64)
     parts = [words[:, i : i + 255].sum(axis=1) for i in range(0, words.shape[1], 255)]
-    counts: NDArray[np.int64] = sum(p.view(np.uint8).reshape(-1, 8).sum(axis=1, dtype=np.int64) for p in parts)
-    return counts
+    return np.asarray(sum(p.view(np.uint8).reshape(-1, 8).sum(axis=1, dtype=np.int64) for p in parts))
 
 
 def _several(pool: _Pool, belongs: Belongs) -> Iterator[list[Standing]]:

@@ -15,6 +15,12 @@ Counts = NDArray[np.float64]
 Draws = dict[str, NDArray[np.float64]]  # part or term -> its value in each of ``T`` draws
 
 
+def few(permutations: int, level: float = 0.05) -> tuple[str, ...]:
+    """Warn of permutations that are too few for any part to reach a level."""
+    said = f"{permutations} permutations cannot reach level {level:g}; take at least {round(4 / level)}"
+    return (said,) * (len(PARTS) / (1 + permutations) > level)
+
+
 def tables(x1: Codes, x2: Codes, y: Codes, sizes: tuple[int, int, int]) -> Counts:
     """Count rows of codes into joint tables."""
     n1, n2, ny = sizes

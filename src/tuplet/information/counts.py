@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from tuplet.functional._given import states
-from tuplet.information._draws import Codes, Counts, Draws, intervals, nulls, relabelled, resampled, tables
+from tuplet.information._draws import Codes, Counts, Draws, few, intervals, nulls, relabelled, resampled, tables
 from tuplet.information.finite import Components, components
 from tuplet.information.pid import PARTS, PID, TERMS, Units, nats_in, of_union
 from tuplet.types import InputError, in_range
@@ -193,6 +193,4 @@ def _warnings(n: int, observed: Counts, permutations: int, level: float) -> tupl
         )
     if observed.shape[3] < 2:
         said.append("the target has one class: there is nothing to say about it")
-    if len(PARTS) / (1 + permutations) > level:
-        said.append(f"{permutations} permutations cannot reach level {level:g}; take at least {round(4 / level)}")
-    return tuple(said)
+    return (*said, *few(permutations, level))

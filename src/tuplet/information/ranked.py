@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from tuplet.functional._given import states
-from tuplet.information._draws import Draws, intervals, nulls, relabelled
+from tuplet.information._draws import Draws, few, intervals, nulls, relabelled
 from tuplet.information.normal import FEW, Array, columns_of, covariance_of, gaussian_covariance
 from tuplet.information.pid import PARTS, PID, TERMS, Units, of_union
 from tuplet.types import InputError, in_range
@@ -166,6 +166,4 @@ def _warnings(given: list[Tensor], permutations: int, level: float) -> tuple[str
         tied = [k for k in (len(column.unique()) for column in rows.mT) if 2 < k < n / 2]
         if tied:
             said.append(f"a column of {name} has {min(tied)} values in {n} rows: the parts are of a linear model of ranks")
-    if len(PARTS) / (1 + permutations) > level:
-        said.append(f"{permutations} permutations cannot reach level {level:g}; take at least {round(4 / level)}")
-    return tuple(said)
+    return (*said, *few(permutations, level))

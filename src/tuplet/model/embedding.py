@@ -33,8 +33,7 @@ def embed(model: AlignmentModel, rows: Rows, *, batch_size: int = 1024) -> Embed
         4
     """
     device = next(iter(model.parameters()), torch.empty(0)).device
-    starts = range(0, len(rows), batch_size)
-    batches = (rows[slice(i, min(i + batch_size, len(rows)))] for i in starts)
+    batches = (rows[i : i + batch_size] for i in range(0, len(rows), batch_size))
     with evaluating(model):
         parts = [model(batch.map(lambda value: value.to(device))) for batch in batches]
     for part in parts:

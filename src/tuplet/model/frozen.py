@@ -18,6 +18,7 @@ from torch import nn
 from tuplet.data import Source, Table, read
 from tuplet.data._cache import cached
 from tuplet.data._columns import as_array, is_text
+from tuplet.data._hints import noted
 from tuplet.data._lazy import Lazy
 from tuplet.data._ragged import pad, uneven
 from tuplet.data._raw import raw_rows
@@ -93,9 +94,7 @@ def features(
 def named(source: Source, passed: Mapping[str, Passed]) -> Source:
     """Note the towers whose features some modalities of a source are."""
     prepared = {k: replace(source.preprocessing[k], tower=p.weights) for k, p in passed.items()}
-    notes = (*source.provenance.notes, *(p.said for p in passed.values()))
-    provenance = replace(source.provenance, notes=notes)
-    return replace(source, preprocessing=source.preprocessing | prepared, provenance=provenance)
+    return replace(noted(source, (p.said for p in passed.values())), preprocessing=source.preprocessing | prepared)
 
 
 class Passed:

@@ -217,8 +217,7 @@ class Pictures(Pretrained):
         x = pictures(self, raw)
         whole = x.dtype == torch.uint8
         out = self.processor(images=list(x), return_tensors="pt", do_rescale=whole, input_data_format="channels_first")
-        found: NDArray[np.float32] = out["pixel_values"].float().numpy()
-        return found
+        return np.asarray(out["pixel_values"].float().numpy())
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the vectors of pixels."""

@@ -45,8 +45,7 @@ class Vision(Pretrained):
         if (h, w) != tuple(size):
             x = nn.functional.interpolate(x, size=size, mode="bilinear", antialias=True, align_corners=False)
         top, left = ((n - self.side) // 2 for n in size)
-        found: NDArray[np.float32] = x[:, :, top : top + self.side, left : left + self.side].contiguous().numpy()
-        return found
+        return np.asarray(x[:, :, top : top + self.side, left : left + self.side].contiguous().numpy())
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the vectors of pixels from 0 to 1."""

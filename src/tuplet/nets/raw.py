@@ -100,8 +100,7 @@ class Pretrained(nn.Module):
             raise InputError(f"{self} gives {seen} for {n} rows, expected a tensor ({n}, width); pool what it gives")
         if not bool(torch.isfinite(out).all()):
             raise InputError(f"{self} gives NaN or infinite values; check the scale of its rows")
-        found: NDArray[np.float32] = out.float().cpu().numpy()
-        return found
+        return np.asarray(out.float().cpu().numpy())
 
     def __repr__(self) -> str:
         where = "" if self.path is None else f" {str(self.path)!r}"

@@ -81,9 +81,9 @@ def legend(figure: Figure, axis: Axes, *, columns: int = 3) -> None:
     figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=columns)
 
 
-def named(axis: Axes, names: Sequence[str], *, at: ArrayLike | None = None) -> None:
+def named(axis: Axes, names: Sequence[str]) -> None:
     """Write a name beside each row of an axis, without ticks."""
-    axis.set_yticks(np.arange(len(names)) if at is None else at, list(names))
+    axis.set_yticks(range(len(names)), list(names))
     axis.tick_params(axis="y", length=0)
 
 

@@ -127,8 +127,7 @@ def _background(name: str, size: int) -> Maps:
     """What an approximated gel is like without a press: uneven paint, the same for all pictures of a sensor."""
     rng = np.random.default_rng([list(SENSORS).index(name), 4242])
     coarse = rng.normal(0, 0.05, (3, 6, 6))
-    even: Maps = np.exp(zoom(coarse, (1, size / 6, size / 6), order=3, mode="nearest", grid_mode=True)).astype(np.float32)
-    return even
+    return np.asarray(np.exp(zoom(coarse, (1, size / 6, size / 6), order=3, mode="nearest", grid_mode=True)).astype(np.float32))
 
 
 def _markers(sensor: Sensor, wide: Maps, size: int) -> Maps:
@@ -140,5 +139,4 @@ def _markers(sensor: Sensor, wide: Maps, size: int) -> Maps:
         cell = (at + np.float32(DRAG) * slope) / np.float32(sensor.markers)  # the dot that was printed here lies there
         far += ((cell - np.rint(cell)) * np.float32(sensor.markers)) ** 2
     soft = np.float32(max(0.08, FIELD / size / 3))
-    passing: Maps = 1 - 0.75 / (1 + np.exp((np.sqrt(far) - np.float32(sensor.dot)) / soft))
-    return passing
+    return np.asarray(1 - 0.75 / (1 + np.exp((np.sqrt(far) - np.float32(sensor.dot)) / soft)))

@@ -106,8 +106,7 @@ def places(size: int) -> tuple[Maps, Maps]:
 def frequencies(size: int) -> Maps:
     """Return cycles per millimetre of the half spectrum of a map with margins, ``(S, S // 2 + 1)``."""
     side, step = padded(size), FIELD / size
-    cycles: Maps = np.hypot(fft.fftfreq(side, step)[:, None], fft.rfftfreq(side, step)).astype(np.float32)
-    return cycles
+    return np.asarray(np.hypot(fft.fftfreq(side, step)[:, None], fft.rfftfreq(side, step)).astype(np.float32))
 
 
 def blurred(maps: Maps, cycles: Maps, sigma: float | Maps) -> Maps:
@@ -116,8 +115,7 @@ def blurred(maps: Maps, cycles: Maps, sigma: float | Maps) -> Maps:
 
 
 def _back(spectrum: NDArray[np.complex64]) -> Maps:
-    maps: Maps = fft.irfft2(spectrum, s=(spectrum.shape[-2],) * 2)
-    return maps
+    return np.asarray(fft.irfft2(spectrum, s=(spectrum.shape[-2],) * 2))
 
 
 def column(values: Sequence[float]) -> Maps:
@@ -171,8 +169,7 @@ def _pebbles(u: Maps, v: Maps, cells: Maps) -> Maps:
             moved = stones[first + (i + di) % CELLS * CELLS + (j + dj) % CELLS]  # from the corner of the own cell
             du, dv = moved.real + np.float32(di) - u, moved.imag + np.float32(dj) - v
             near = np.minimum(near, du * du + dv * dv)
-    height: Maps = np.sqrt(np.maximum(1 - near / np.float32(0.65**2), 0))
-    return height
+    return np.asarray(np.sqrt(np.maximum(1 - near / np.float32(0.65**2), 0)))
 
 
 def _surface(contacts: Sequence[Contact], height: Maps, noise: Maps, cycles: Maps) -> Maps:
@@ -193,8 +190,7 @@ def press(contacts: Sequence[Contact], size: int) -> Maps:
     surface = _surface(contacts, height, np.stack([c.grain for c in contacts]), frequencies(size))
     (cx, cy), depth = (column(v) for v in zip(*(c.centre for c in contacts), strict=True)), [c.depth for c in contacts]
     body = column([c.thing.body for c in contacts])
-    above: Maps = column(depth) + surface - ((x - cx) ** 2 + (y - cy) ** 2) / (2 * body)
-    return above
+    return np.asarray(column(depth) + surface - ((x - cx) ** 2 + (y - cy) ** 2) / (2 * body))
 
 
 def photographs(contacts: Sequence[Contact], size: int) -> Maps:
@@ -213,5 +209,4 @@ def photographs(contacts: Sequence[Contact], size: int) -> Maps:
     tones = np.stack([c.colours for c in contacts]).astype(np.float32)[..., None, None]  # (B, 2, 3, 1, 1)
     paint = tones[:, 0] + 0.4 * (tones[:, 1] - tones[:, 0]) * height[:, None]
     picture = paint * (0.3 + 0.7 * light)[:, None] + 0.35 * gloss[:, None]
-    seen: Maps = np.clip(picture[..., edge : edge + size, edge : edge + size], 0, 1)
-    return seen
+    return np.asarray(np.clip(picture[..., edge : edge + size, edge : edge + size], 0, 1))

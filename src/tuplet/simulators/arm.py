@@ -173,8 +173,7 @@ class Arm:
 
     def _window(self, rows: int) -> NDArray[np.int64]:
         """Return which samples each row holds, so that a sample has one error however many rows hold it."""
-        found: NDArray[np.int64] = np.arange(rows)[:, None] * self.stride + np.arange(self.history)
-        return found
+        return np.asarray(np.arange(rows)[:, None] * self.stride + np.arange(self.history))
 
 
 def stage(rng: np.random.Generator) -> Any:

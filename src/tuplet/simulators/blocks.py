@@ -215,8 +215,7 @@ def _show(z: NDArray[np.float64], view: str, depth: int, rng: np.random.Generato
         time = np.arange(shape[0])[:, None] / shape[0]
         basis = np.sin(2 * np.pi * (rng.uniform(1, 6, size=(width, 1, shape[1])) * time + rng.random((width, 1, shape[1]))))
     out = np.tensordot(h, basis, axes=1)
-    scaled: NDArray[np.float64] = (out - out.mean(axis=0)) / out.std()
-    return scaled
+    return np.asarray((out - out.mean(axis=0)) / out.std())
 
 
 def _information(joint: NDArray[np.float64]) -> float:

@@ -71,5 +71,4 @@ def gel_image(depth: Grid) -> NDArray[np.uint8]:
     angle = np.radians([0, 120, 240])[:, None, None]
     side = (np.cos(angle) * -right + np.sin(angle) * down) / length
     bright = 0.1 + 0.45 * np.maximum(0.0, 0.8 * side + 0.6 / length) / 0.6
-    picture: NDArray[np.uint8] = (255 * np.clip(bright, 0, 1) + 0.5).astype(np.uint8)
-    return picture
+    return np.asarray((255 * np.clip(bright, 0, 1) + 0.5).astype(np.uint8))

@@ -59,8 +59,7 @@ def beam(material: Material, *, length: float, area: float, inertia: tuple[float
         )
         moved = np.zeros((2, count, 3))
         moved[0, :, 0] = moved[1, :, 1] = swing / math.sqrt(mass)
-        picked: Vector = moved.reshape(-1, 3)[order]
-        return picked
+        return np.asarray(moved.reshape(-1, 3)[order])
 
     return Modes(frequency[order], shape, mass)
 
@@ -141,8 +140,7 @@ def bowl(material: Material, *, radius: float, thickness: float, split: float = 
     def profile(point: Vector) -> Vector:
         angle = min(tilt(point), math.pi / 2)
         parts = np.stack([n + math.cos(angle), -math.sin(angle) + 0.0 * n, -math.sin(angle) + 0.0 * n])
-        found: Vector = parts * math.tan(angle / 2) ** n / np.sqrt(modal)
-        return found
+        return np.asarray(parts * math.tan(angle / 2) ** n / np.sqrt(modal))
 
     def axes(point: Vector, angle: float) -> Vector:
         s, c = math.sin(tilt(point)), math.cos(tilt(point))
@@ -162,8 +160,7 @@ def _pairs(frequency: Vector, n: NDArray[Any], profile: Any, axes: Any, mass: fl
         turn = n[:, None] * angle - np.array([0, math.pi / 2])  # cosine, sine
         out, around, along = profile(point)[:, :, None]
         local = np.stack([out * np.cos(turn), around * np.sin(turn), along * np.cos(turn)], axis=-1)
-        moved: Vector = (local.reshape(-1, 3) @ axes(point, angle))[order]
-        return moved
+        return np.asarray((local.reshape(-1, 3) @ axes(point, angle))[order])
 
     return Modes(both[order], shape, mass)
 
@@ -179,5 +176,4 @@ def ring(modes: Modes, *, gain: Vector, decay: Vector, force: Vector, step: floa
     for k in range(len(rate)):
         wave = pushed[k, np.maximum(last, 0)] * np.exp(rate[k] * np.maximum(times, 0))
         heard += np.real(gain[k] * rate[k] / (1j * omega[k]) * wave) * (last >= 0)
-    found: Vector = heard / math.sqrt(modes.mass)
-    return found
+    return np.asarray(heard / math.sqrt(modes.mass))

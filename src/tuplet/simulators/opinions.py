@@ -199,8 +199,7 @@ def _checked(where: Path, made: dict[str, NDArray[Any]]) -> tuple[NDArray[np.int
 def _known(counts: NDArray[np.integer]) -> NDArray[np.float64]:
     """Return the chance of every emoji given a negative and a positive tweet, ``(2, E)``."""
     votes = counts[:, [0, 2]].astype(np.float64).T
-    chances: NDArray[np.float64] = votes / votes.sum(axis=1, keepdims=True)
-    return chances
+    return np.asarray(votes / votes.sum(axis=1, keepdims=True))
 
 
 def _turned(valence: NDArray[np.int8], negation: NDArray[np.int8]) -> NDArray[np.float64]:

@@ -202,5 +202,4 @@ def _transformed(x: NDArray[np.int64], depth: int, seed: int) -> NDArray[np.floa
         z = layers[0](torch.from_numpy(x).float())
         for layer in layers[1:]:
             z = layer(torch.tanh(z))
-    out: NDArray[np.float32] = z.numpy()
-    return out
+    return np.asarray(z.numpy())

@@ -57,8 +57,7 @@ class Camera:
         side = (np.arange(self.size) + 0.5) / self.size * 2 - 1
         across, down = np.meshgrid(side, side)
         rays = np.stack([across / self._focus, down / self._focus, np.ones_like(across)], axis=-1)
-        turned: NDArray[np.float64] = rays @ self.axes
-        return turned
+        return np.asarray(rays @ self.axes)
 
     def project(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return where points ``(..., 3)`` of the world appear: ``(..., 2)``, x right and y down, pixel centres at .5."""
@@ -120,8 +119,7 @@ def render(
 
 def grey(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the brightness of a colour picture."""
-    bright: NDArray[np.uint8] = (rgb @ np.array(BRIGHTNESS) + 0.5).astype(np.uint8)
-    return bright
+    return np.asarray((rgb @ np.array(BRIGHTNESS) + 0.5).astype(np.uint8))
 
 
 def flow(now: Frame, before: Frame) -> NDArray[np.float32]:

@@ -49,8 +49,7 @@ def log_mel(
     hann = np.hanning(window + 1)[:-1]
     spectrum = np.fft.rfft(wave[start[:, None] + np.arange(window)] * hann, n=2 * window) / hann.sum()
     power = np.abs(spectrum) ** 2 @ mel_bands(bands, rate=rate, points=2 * window).T
-    found: NDArray[np.float32] = np.log(power.T + floor).astype(np.float32)
-    return found
+    return np.asarray(np.log(power.T + floor).astype(np.float32))
 
 
 def read_wav(file: Path) -> tuple[NDArray[np.float64], int]:
@@ -81,8 +80,7 @@ def clip_features(wave: NDArray[np.floating] | NDArray[np.integer], *, rate: int
         narrow = resample_poly(narrow, RATE // common, rate // common)
     sound = _trimmed(narrow)
     made = log_mel(sound / np.abs(sound).max(), rate=RATE, bands=32, frames=frames, floor=1e-6).T.astype(np.float64)
-    scaled: NDArray[np.float32] = ((made - made.mean()) / made.std()).astype(np.float32)
-    return scaled
+    return np.asarray(((made - made.mean()) / made.std()).astype(np.float32))
 
 
 def _trimmed(wave: NDArray[np.float64]) -> NDArray[np.float64]:

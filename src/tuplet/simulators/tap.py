@@ -156,8 +156,7 @@ def press(rng: np.random.Generator, thing: Thing, data: Any, *, size: int) -> ND
     axes = np.stack([right, np.cross(out, right), out])
     height = relief(data, body="thing", texture=thing.texture, point=point, axes=axes, size=size)
     seen = gel_image(imprint(height, force=rng.uniform(2, 8)))
-    noisy: NDArray[np.uint8] = np.clip(seen + rng.normal(0, 2, seen.shape) + 0.5, 0, 255).astype(np.uint8)
-    return noisy
+    return np.asarray(np.clip(seen + rng.normal(0, 2, seen.shape) + 0.5, 0, 255).astype(np.uint8))
 
 
 def look(rng: np.random.Generator, thing: Thing, data: Any, *, size: int) -> NDArray[np.uint8]:
@@ -199,5 +198,4 @@ def _rest(rng: np.random.Generator, thing: Thing) -> tuple[Vector, float]:
 
 
 def _unit(vectors: Vector) -> Vector:
-    found: Vector = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return found
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True))

@@ -26,8 +26,7 @@ class Texture:
     def height(self, points: NDArray[np.float64], *, blur: float = 0.0) -> NDArray[np.float64]:
         """Return the height at points ``(..., 3)`` in the body's axes, metres; waves shorter than ``blur`` metres fade."""
         seen = self.amplitudes * np.exp(-0.5 * (np.linalg.norm(self.waves, axis=1) * blur / 2) ** 2)
-        height: NDArray[np.float64] = np.cos(points @ self.waves.T + self.phases) @ seen
-        return height
+        return np.asarray(np.cos(points @ self.waves.T + self.phases) @ seen)
 
 
 def draw_texture(rng: np.random.Generator, kind: Kind) -> Texture:

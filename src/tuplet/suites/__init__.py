@@ -3,7 +3,6 @@
 SUITES = {
     "quickstart": "tuplet.suites.quickstart:quickstart",
     "missing": "tuplet.suites.missing:missing",
-    "own": "tuplet.cli.own:own",
     "ova-ib": "tuplet.suites.ova_ib:ova_ib",
     "ova-ib-sim": "tuplet.suites.ova_ib:ova_ib_sim",
     "uni-align": "tuplet.suites.captioned:uni_align",

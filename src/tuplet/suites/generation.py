@@ -9,7 +9,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from tuplet.data import Rows, Source
+from tuplet.data import Source
 from tuplet.diagnose import modality_auc, paired_distance, relative_gap
 from tuplet.evaluate import Result, embed
 from tuplet.evaluate.generated import diversity, fid, kid, mmd
@@ -19,7 +19,7 @@ from tuplet.functional.rows import unit
 from tuplet.generate import Decoder, DecoderConfig, between, fit_decoder
 from tuplet.model import AlignmentModel
 from tuplet.study.suite import ByKind, Objective, Task
-from tuplet.types import Batch, Embeddings
+from tuplet.types import Embeddings
 
 GUIDANCE = (1.0, 2.0)
 COPIED = "generate/nearest training picture"
@@ -63,12 +63,12 @@ class Generating(ByKind):
         decoder = self.decoder(source, train, seed)
         judge = Judge.of(source, self.drawn, task.target)
         first, second = self.drawn[0], self.drawn[-1]
-        found, known = [], _all(source.train).inputs[first][train.present[first]]
+        found, known = [], source.train[:].inputs[first][train.present[first]]
         for part, rows, emb in (("seen", source.train, train), ("unseen", source.test, test)):
             there = torch.stack([emb.present[k] for k in (self.words, first, second)]).all(dim=0).nonzero().squeeze(1)
             there = there[torch.randperm(len(there), generator=torch.Generator().manual_seed(seed))]
             chosen, rest = there[: self.count], there[self.count : 2 * self.count]
-            pictures = _all(rows).inputs[first]
+            pictures = rows[:].inputs[first]
             y, z = emb.target[task.target][chosen], {k: unit(v[chosen]) for k, v in emb.z.items()}
             real, other = pictures[chosen], pictures[rest]
             if part == "unseen" and len(rest) >= 4:
@@ -90,7 +90,7 @@ class Generating(ByKind):
 
     def decoder(self, source: Source, train: Embeddings, seed: int) -> Decoder:
         """Train a decoder on the pictures of the training rows and their own vectors."""
-        rows = _all(source.train)
+        rows = source.train[:]
         concept = torch.arange(len(train)) if source.train.group is None else source.train.group
         parts = [(train.z[k][p], rows.inputs[k][p], concept[p]) for k in self.drawn for p in (train.present[k],)]
         style = torch.cat([torch.full((len(z),), i) for i, (z, *_) in enumerate(parts)])
@@ -105,10 +105,6 @@ def nearest(made: Tensor, known: Tensor) -> float:
     """Return the mean distance to the nearest known picture: root mean square over pixels, 0 for copies."""
     far = torch.cdist(made.flatten(1), known.flatten(1)).amin(dim=1)  # (B,)
     return float(far.mean() / made[0].numel() ** 0.5)
-
-
-def _all(rows: Rows) -> Batch:
-    return rows[slice(0, len(rows))]
 
 
 def _again(model: AlignmentModel, drawn: str, made: Tensor, condition: Tensor, words: Tensor, detail: str) -> list[Result]:
@@ -134,7 +130,7 @@ class Judge:
         """Train it on real pictures of the training rows; validation rows choose the epoch."""
         parts = []
         for rows in (source.train, source.val):
-            batch = _all(rows)
+            batch = rows[:]
             here = [batch.present[k] & (batch.target[target] >= 0) for k in drawn]
             x = torch.cat([batch.inputs[k][p] for k, p in zip(drawn, here, strict=True)])
             parts.append(Examples(x.__getitem__, torch.cat([batch.target[target][p] for p in here])))

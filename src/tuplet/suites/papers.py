@@ -45,7 +45,7 @@ def _cluster_kernels(
     """Fit a kernel for every modality whose rows are windows of time, ``(T, attributes)``; absent rows are left out."""
     train = load().select(names).train
     series = [k for k, m in train[[0]].inputs.items() if m.dim() == 3]
-    rows = train[slice(0, len(train))]
+    rows = train[:]
     empty = ClusterKernel(components=8, draws=10) if preset == "small" else ClusterKernel()
     return {k: deepcopy(empty).fit(rows.inputs[k][rows.present[k]]) for k in series}
 

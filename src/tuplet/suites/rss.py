@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from tuplet.io import parse_state
 from tuplet.io.environment import environment
@@ -98,7 +97,8 @@ class Rss:
         model, objective, config = build(
             cell.entry, towers, sensors=len(sensors), settings=frozen, sizes=plan.sizes, config=config
         )
-        sizes = [sum(p.numel() for p in _weights(model, objective) if p.requires_grad or every) for every in (False, True)]
+        weights = [*model.parameters(), *objective.parameters()]
+        sizes = [sum(p.numel() for p in weights if p.requires_grad or every) for every in (False, True)]
         if plan.accelerator == "auto" and torch.cuda.is_available():
             model.to("cuda")  # frozen CLIP, too, which nothing else moves
         numbers: list[Number] = []
@@ -161,10 +161,6 @@ def read_rss(out: Path, plan: Plan | None = None) -> list[Record]:
 
 def _is_trial(cell: Cell) -> bool:
     return cell.variant.startswith("trial-")
-
-
-def _weights(*modules: nn.Module) -> list[nn.Parameter]:
-    return [p for m in modules for p in m.parameters()]
 
 
 def _since(began: float) -> float:

@@ -120,7 +120,7 @@ def features(model: AlignmentModel, tower: str, rows: Rows, modality: str, *, kn
     device, found = next(model.parameters()).device, []
     with evaluating(model):
         for start in range(0, len(rows), 256):
-            batch = rows[slice(start, min(start + 256, len(rows)))].map(lambda value: value.to(device))
+            batch = rows[start : start + 256].map(lambda value: value.to(device))
             aux = {"sensor": numbered(rows.source, known).to(device)[batch.aux["sensor"]]} if known else {}
             encoded = model.encoders[tower](batch.inputs[modality], aux)
             found.append(model.projections[tower](encoded.h).float().cpu())

@@ -141,7 +141,7 @@ def run_data_set(plan: Plan, cell: Cell, *, told: Path | None = None) -> list[Re
     runs = [(variant, s, t, lr, decay) for variant, s, lr in chosen for t in range(plan.trainings)]
     trained = _trained(plan, regime, source, [run[1:] for run in runs], partial(say, f"training {len(runs)} networks"))
     say("measuring similarity", regime.epochs)
-    parts = {k: getattr(source, k)[slice(0, len(getattr(source, k)))] for k in ("val", "test")}
+    parts = {k: source.part(k)[:] for k in ("val", "test")}
     chance = float(parts["test"].target["label"].bincount().max()) / len(source.test)
     spent = {
         "batch_size": regime.batch_size,
@@ -204,7 +204,7 @@ def _right(many: Many, member: Member, rows: Batch) -> dict[str, float]:
 
 def _tuned(plan: Plan, regime: Regime, source: Source, say: Callable[[str, int], None]) -> tuple[float, dict[float, float]]:
     """Return weight decay, and learning rate per strength, of the best mean validation accuracy; the first of equals."""
-    val = source.val[slice(0, len(source.val))]
+    val = source.val[:]
 
     def scores(tried: list[tuple[float, float, float]]) -> dict[tuple[float, float, float], float]:
         runs = [(s, TUNING_SEED, lr, decay) for s, lr, decay in tried]

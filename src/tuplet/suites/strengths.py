@@ -27,8 +27,7 @@ class Curve:
     @property
     def mean(self) -> NDArray[np.float64]:
         """Return the mean over seeds for each strength."""
-        means: NDArray[np.float64] = self.values.mean(axis=1)
-        return means
+        return np.asarray(self.values.mean(axis=1))
 
     def upto(self, largest: float) -> Curve:
         """Return the part of the curve up to a strength."""
@@ -38,8 +37,7 @@ class Curve:
 
     def at(self, strength: float) -> NDArray[np.float64]:
         """Return the values of all seeds at a strength."""
-        found: NDArray[np.float64] = self.values[self.strengths.index(strength)]
-        return found
+        return np.asarray(self.values[self.strengths.index(strength)])
 
     def spread(self, strength: float) -> Spread:
         """Return mean, standard deviation and interval over seeds."""

@@ -16,9 +16,8 @@ from tuplet.suites.strength_figures import curves_over_strength
 from tuplet.suites.strengths import curve, judge
 from tuplet.suites.sweep import Sweep
 from tuplet.suites.sweep_decision import METRICS, answer, curves_of, unit_of
+from tuplet.train._fits import FEW
 
-FEW = 50
-"""A report warns of fewer test rows than this."""
 WORDS = {
     "gain": "alignment helps it",
     "uneven": "alignment helps it, but between two neighbouring strengths it clearly loses",

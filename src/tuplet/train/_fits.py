@@ -13,6 +13,8 @@ from tuplet.types import InputError
 
 LEAST = {"train": 8, "val": 4, "test": 4}
 """Rows with both modalities below which nothing can be trained or compared."""
+FEW = 50
+"""With fewer rows to judge by nothing is said, or small changes are called noise."""
 _WORDS = {"train": "training", "val": "validation", "test": "test"}
 
 
