@@ -1,8 +1,10 @@
-"""The one error for bad input, and the two checks that raise it most. Imports nothing, so that a command starts at once."""
+"""The one error for bad input, and the checks that raise it most. Imports nothing large, so that a command starts at once."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class InputError(ValueError):
@@ -22,3 +24,12 @@ def in_range(argument: str, value: float | int, low: float | int, high: float | 
     if not low <= value < high:
         bound = f">= {low}" if high == math.inf else f"in [{low}, {high})"
         raise InputError(f"{argument} is {value}, expected a number {bound}")
+
+
+@contextmanager
+def importing(fix: str) -> Iterator[None]:
+    """Say where an import fails what needs the package, and how to get it."""
+    try:
+        yield
+    except ImportError:
+        raise InputError(fix) from None

@@ -7,7 +7,7 @@ from dataclasses import fields
 from html import escape
 from typing import Any, TypeVar
 
-from tuplet.errors import InputError
+from tuplet.errors import importing
 
 T = TypeVar("T")
 SHOWN = 20
@@ -35,10 +35,8 @@ class Listed(list[T]):
 
 def frame(rows: Sequence[dict[str, Any]]) -> Any:
     """Make a pandas frame."""
-    try:
+    with importing("to_frame needs pandas; run pip install 'tuplet[tables]'"):
         import pandas as pd
-    except ImportError:
-        raise InputError("to_frame needs pandas; run pip install 'tuplet[tables]'") from None
     return pd.DataFrame(rows)
 
 

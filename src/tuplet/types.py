@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tuplet.errors import InputError as InputError
+from tuplet.errors import importing as importing
 from tuplet.errors import in_range as in_range
 from tuplet.errors import one_of as one_of
 from tuplet.frames import html

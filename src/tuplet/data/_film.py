@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuplet.types import InputError
+from tuplet.types import InputError, importing
 
 FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
 """Endings of files that are films."""
@@ -18,10 +18,8 @@ FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
 
 def check_films() -> None:
     """Refuse films where the package that decodes them is absent."""
-    try:
+    with importing("films need PyAV; run pip install 'tuplet[video]'"):
         import av  # noqa: F401
-    except ImportError:
-        raise InputError("films need PyAV; run pip install 'tuplet[video]'") from None
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tuplet.data._columns import is_missing
 from tuplet.data._sound import SOUNDS, is_wave
 from tuplet.io.memory import check_memory
-from tuplet.types import InputError
+from tuplet.types import InputError, importing
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 """Endings of files that are pictures."""
@@ -70,10 +70,8 @@ def _paths(
 
 def opened_picture(source: Path | bytes, name: str, formats: tuple[str, ...] = FORMATS) -> tuple[Any, str]:
     """Open a picture as RGB, and return its mode, too; or say what is wrong with it."""
-    try:
+    with importing(f"{name} is a picture, which needs Pillow; run pip install 'tuplet[media]'"):
         from PIL import Image
-    except ImportError:
-        raise InputError(f"{name} is a picture, which needs Pillow; run pip install 'tuplet[media]'") from None
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats) as picture:
             size, mode = picture.size, picture.mode

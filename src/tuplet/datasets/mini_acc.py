@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tuplet.data import Source, from_columns
 from tuplet.datasets._files import contents, unpacked
 from tuplet.datasets._reader import Content, Needed, Reader, whole
-from tuplet.types import InputError
+from tuplet.types import InputError, importing
 
 FILE = "miniACC.RData"
 INSTALLED = Path("/usr/lib/R/site-library/MultiAssayExperiment")
@@ -54,10 +54,8 @@ def read(root: Path | None = None) -> Content:
     root = INSTALLED if root is None else root
     file = root if root.is_file() else next(root.rglob(FILE), root / FILE)
     content = unpacked(contents(file, f"give the folder of {FILE} as root"), file)
-    try:
+    with importing(f"{FILE} needs rdata; pip install 'tuplet[omics]'"):
         import rdata
-    except ImportError:
-        raise InputError(f"{FILE} needs rdata; pip install 'tuplet[omics]'") from None
     try:
         held = _attributes(_pairs(rdata.parser.parse_data(content).object)["miniACC"])
         columns = _columns(held)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
-from tuplet.types import InputError
+from tuplet.errors import importing
 
 TIMES = 1000
 """Noise level 1 as diffusers counts it."""
@@ -53,8 +53,6 @@ class Flow(nn.Module):
 
 def diffusers() -> Any:
     """Import diffusers, or say which extra has it."""
-    try:
+    with importing("pictures are generated with diffusers; pip install 'tuplet[generate]'"):
         import diffusers as found
-    except ImportError:
-        raise InputError("pictures are generated with diffusers; pip install 'tuplet[generate]'") from None
     return found

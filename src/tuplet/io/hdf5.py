@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuplet.types import InputError
+from tuplet.types import InputError, importing
 
 EDGE = 65_536  # bytes at each end of a file that `file_marks` reads
 FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
@@ -21,10 +21,8 @@ FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError,
 @contextmanager
 def open_hdf5(path: Path) -> Iterator[Any]:
     """Open a file for reading."""
-    try:
+    with importing("h5py is not installed; reading HDF5 needs: pip install 'tuplet[data]'"):
         import h5py
-    except ImportError:
-        raise InputError("h5py is not installed; reading HDF5 needs: pip install 'tuplet[data]'") from None
     if not path.is_file():
         raise InputError(f"{path} does not exist; give the folder that holds the HDF5 files")
     try:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tuplet.nets._tower_files import check_folder, check_weights, fill, read_json
 from tuplet.nets.raw import Pretrained
 from tuplet.nets.towers import silent_bars
-from tuplet.types import InputError
+from tuplet.types import InputError, importing
 
 LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 LONGEST = 512
@@ -42,10 +42,8 @@ def hub(folder: Path, part: Literal["text", "vision"] | None) -> Pretrained:
 
 def _loaded(what: str, folder: Path, load: Callable[[], Any]) -> Any:
     """Call the library; whatever it raises becomes one line."""
-    try:
+    with importing("towers need transformers; pip install 'tuplet[towers]'"):
         import transformers  # noqa: F401
-    except ImportError:
-        raise InputError("towers need transformers; pip install 'tuplet[towers]'") from None
     try:
         with silent_bars():
             return load()

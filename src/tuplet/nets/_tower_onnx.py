@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tuplet.nets.raw import Pretrained
-from tuplet.types import InputError
+from tuplet.types import InputError, importing
 
 READS = ("input_ids", "attention_mask", "token_type_ids")
 """What a model of texts may read."""
@@ -119,10 +119,8 @@ def _width(file: str) -> int:
 @cache
 def _session(file: str) -> Any:
     """Open a file once; one thread, so that bits do not depend on the machine's load."""
-    try:
+    with importing("ONNX files need onnxruntime; pip install 'tuplet[onnx]'"):
         import onnxruntime as ort
-    except ImportError:
-        raise InputError("ONNX files need onnxruntime; pip install 'tuplet[onnx]'") from None
     options = ort.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 4

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tuplet.nets._tower_files import check_folder, fill, read_json
 from tuplet.nets._tower_hub import pictures
 from tuplet.nets.raw import Pretrained
-from tuplet.types import InputError
+from tuplet.types import InputError, importing
 
 HEADS = ("fc", "classifier", "heads", "head")
 """Names under which such models keep their last layer."""
@@ -78,10 +78,8 @@ def vision_file(file: Path) -> Vision:
 
 
 def _timm(name: str, file: Path, about: dict[str, Any]) -> Vision:
-    try:
+    with importing(f"tower {str(file)!r} is called {name!r}, which torchvision does not have; pip install timm"):
         import timm
-    except ImportError:
-        raise InputError(f"tower {str(file)!r} is called {name!r}, which torchvision does not have; pip install timm") from None
     if not timm.is_model(name):
         raise InputError(
             f"tower {str(file)!r} is called {name[:40]!r}, expected an architecture of torchvision or timm, such as "

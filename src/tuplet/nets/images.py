@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tuplet.nets.mlp import positive
-from tuplet.types import InputError, one_of
+from tuplet.types import importing, one_of
 
 Norm = Literal["batch", "group"]
 
@@ -44,10 +44,8 @@ class ResNet18(nn.Module):
         sizes = positive(channels=channels, out_features=out_features)
         one_of("norm", norm, ("batch", "group"))
         one_of("single", single, ("repeat", "adapt"))
-        try:
+        with importing("ResNet18 needs torchvision; run pip install 'tuplet[data]'"):
             from torchvision.models import resnet18
-        except ImportError:
-            raise InputError("ResNet18 needs torchvision; run pip install 'tuplet[data]'") from None
         self.copies = 3 if channels == 1 and single == "repeat" else 1
         self.channels = channels
         made = resnet18(weights=None, num_classes=out_features, norm_layer=_norm(norm, 32))

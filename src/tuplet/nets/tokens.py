@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tuplet.types import InputError
+from tuplet.types import InputError, importing
 
 Ids = Callable[[str], list[int]]
 MERGES = "bpe_simple_vocab_16e6.txt.gz"
@@ -100,10 +100,8 @@ def tokeniser_of(tower: Path, length: int) -> Tokeniser:
 
 def _byte_pairs(source: str | Path) -> Ids:
     """Read CLIP's vocabulary and build its tokeniser."""
-    try:
+    with importing("byte pairs need transformers; pip install 'tuplet[towers]'"):
         from transformers import CLIPTokenizer
-    except ImportError:
-        raise InputError("byte pairs need transformers; pip install 'tuplet[towers]'") from None
     if source == "open_clip":
         spec = importlib.util.find_spec("open_clip")  # finds the package without running it
         folders = list(spec.submodule_search_locations or []) if spec else []

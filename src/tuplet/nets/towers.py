@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tuplet.nets._tower_files import check_folder
-from tuplet.types import InputError, one_of
+from tuplet.types import InputError, importing, one_of
 
 First = Callable[[Tensor], Tensor]
 """Changes the tokens ``(B, N, D)`` before the first block."""
@@ -126,10 +126,8 @@ class ClipTower(nn.Module):
 
     def add_lora(self, *, rank: int, scale: int) -> None:
         """Add low-rank updates to every attention, in place; they begin with nothing added."""
-        try:
+        with importing("low-rank updates need peft; pip install 'tuplet[towers]'"):
             from peft import LoraConfig, inject_adapter_in_model
-        except ImportError:
-            raise InputError("low-rank updates need peft; pip install 'tuplet[towers]'") from None
         config = LoraConfig(r=rank, lora_alpha=scale, target_modules=["q_proj", "k_proj", "v_proj", "out_proj"])
         inject_adapter_in_model(config, self.body)
         self.lora = (rank, scale)
@@ -179,11 +177,9 @@ def clip(
         (2, torch.Size([2, 5, 8]), torch.Size([2, 8]))
     """
     one_of("part", part, ("vision", "text"))
-    try:
+    with importing("towers need transformers; pip install 'tuplet[towers]'"):
         from huggingface_hub.errors import StrictDataclassError
         from transformers import CLIPConfig, CLIPModel
-    except ImportError:
-        raise InputError("towers need transformers; pip install 'tuplet[towers]'") from None
     if isinstance(source, Mapping):
         try:
             model = CLIPModel(CLIPConfig(**source))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tuplet.datasets._files import contents, json_in
 from tuplet.simulators.espeak import ACCENTS, RATE, Utterance, speak
 from tuplet.simulators.sound import clip_features
-from tuplet.types import InputError
+from tuplet.types import InputError, importing
 
 SITES = ("amazon", "imdb", "yelp")
 AGAIN = "unpack the package again"
@@ -136,11 +136,9 @@ def spoken(texts: Sequence[str]) -> tuple[NDArray[np.float16], NDArray[np.int64]
 
 
 def _drawn(file: Path) -> NDArray[np.uint8]:
-    try:
+    with importing("resvg-py and pillow are not installed; pip install resvg-py pillow to draw emoji"):
         import resvg_py
         from PIL import Image
-    except ImportError:
-        raise InputError("resvg-py and pillow are not installed; pip install resvg-py pillow to draw emoji") from None
     try:
         png = resvg_py.svg_to_bytes(
             svg_string=contents(file, AGAIN).decode(), width=SIDE, height=SIDE, background="white", skip_system_fonts=True

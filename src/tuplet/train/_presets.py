@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from tuplet.train.config import Optimizer, TrainConfig
+from tuplet.train.config import Optimizer
 
 PresetName = Literal["small", "paper"]
 
@@ -21,14 +21,8 @@ class Preset:
     batch_size: int = 64
     optimizer: Optimizer = "adam"
     tau: float = 0.01
-    ridge: float = 1e-8
     epochs: int = 50
-    encoders: Literal["small", "paper"] = "paper"
     guessed: tuple[str, ...] = ("epochs",)
-
-    def config(self, *, seed: int) -> TrainConfig:
-        """Return how to train; warm-up, decay of the learning rate and clipping are the library's, as no paper states them."""
-        return TrainConfig(epochs=self.epochs, batch_size=self.batch_size, lr=self.lr, optimizer=self.optimizer, seed=seed)
 
 
 PAPER = {
@@ -51,14 +45,13 @@ SMALL = Preset(
     optimizer="adamw",
     tau=0.1,
     epochs=8,
-    encoders="small",
     guessed=("lr", "seeds", "dim", "optimizer", "tau", "epochs"),
 )
-"""For two cores and small data; no paper's numbers but ``batch_size``, ``beta`` and ``ridge``."""
+"""For two cores and small data; no paper's numbers but ``batch_size`` and ``beta``."""
 
 UNI_OMA = replace(
     PAPER["vfd_orientation"],
     seeds=tuple(range(10)),
-    guessed=("lr", "beta", "dim", "batch_size", "optimizer", "tau", "ridge", "epochs", "seeds"),
+    guessed=("lr", "beta", "dim", "batch_size", "optimizer", "tau", "epochs", "seeds"),
 )
 """UniOMA states its ten seeds' number and that all methods share one setup, nothing else: the rest is OVA-IB's."""
