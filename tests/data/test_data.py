@@ -119,6 +119,8 @@ short["pose"] = short["pose"][:30]
     ("x", "options", "message"),
     [
         ({"a": np.ones((4, 2))}, {}, "modalities has 1 entry"),
+        (arrays() | {"label": np.arange(40) % 2}, {}, r"'label' with one value per row; give it as targets="),
+        (arrays() | {"group": list(range(40))}, {}, r"'group' with one value per row; give it as group="),
         (short, {}, r"modalities\['pose'\] has 30 rows, expected 40 to match modalities\['force'\]"),
         (nan_inside, {}, r"modalities\['force'\] has NaN inside 1 of 40 rows; fill"),
         (infinite, {}, r"modalities\['sound'\] has infinite values in 1 rows"),
