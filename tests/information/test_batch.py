@@ -96,6 +96,17 @@ def test_models_that_are_sure_and_right_of_every_sample_are_significant():
     assert [k for k, v in found.significant.items() if v] == ["synergy"]
 
 
+@pytest.mark.parametrize(("right", "called"), [(0.62, []), (0.66, ["unique1"])])
+def test_a_part_is_called_from_a_twentieth_of_the_entropy_of_the_target(right, called):
+    y = np.arange(8000) % 2
+    said = np.where(np.arange(8000) // 2 % 100 < 100 * right, y, 1 - y)  # right so often, of both classes
+    first, none = np.eye(2)[said] * (2 * right - 1) + 1 - right, np.full((8000, 2), 0.5)
+    found = from_posteriors(first, none, first, y, bootstrap=20)
+    assert found.unique1 == pytest.approx(1 + right * np.log2(right) + (1 - right) * np.log2(1 - right))  # 4 and 7.5 % of a bit
+    assert found.null["unique1"]["p_holm"] < 1e-6  # it is there, but models err as much
+    assert [k for k, v in found.significant.items() if v] == called
+
+
 @pytest.mark.slow
 def test_merging_posteriors_loses_little_and_says_so():
     rng = np.random.default_rng(2)

@@ -67,6 +67,14 @@ def test_chance_is_taken_off():
     assert not any(found.significant.values())
 
 
+def test_what_a_source_says_stays_while_the_rest_is_permuted():
+    """Given a source that explains the target, chance gives the other 1 / (2 n) nats; with all permuted, a third of that."""
+    x, other, y = linear(500, seed=4)
+    for given in ((x, other), (other, x)):
+        found = gaussian_copula(*given, y, units="nats", permutations=80, bootstrap=0)
+        assert found.null["synergy"]["mean"] == pytest.approx(1 / 1000, rel=0.3)
+
+
 def test_rows_of_a_group_are_one_draw():
     """Fifteen subjects, each its own level: rows of one subject prove nothing about the next."""
     rng = np.random.default_rng(3)
