@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from tests.fixtures import wesad
 from tests.starter import started, together
@@ -172,7 +174,7 @@ def launched(options, folder):
 
 @pytest.mark.whole
 def test_train_on_two_processes(data, tmp_path):
-    """By --devices and as torchrun starts it, with the losses of one process."""
+    """By --devices and as torchrun starts it, with the loss and the weights of one process."""
     one = ["train", data, "--objective", "pairwise", "--epochs", "1", "--out", str(tmp_path / "one")]
     assert main(one) == 0
     process = started(launched, [*one[:-1], str(tmp_path / "devices"), "--devices", "2", "--strategy", "ddp"], tmp_path)
@@ -182,8 +184,10 @@ def test_train_on_two_processes(data, tmp_path):
     texts = {k: (tmp_path / f"rank{k}.txt").read_text() for k in (0, 1)} | {"devices": (tmp_path / "devices.txt").read_text()}
     assert {k: t.count("now: tuplet evaluate") for k, t in texts.items()} == {0: 1, 1: 0, "devices": 1}
     loss = {k: json.loads((tmp_path / k / "train.jsonl").read_text())["loss"] for k in ("one", "devices", "torchrun")}
-    assert loss["devices"] == pytest.approx(loss["one"], rel=1e-4)
-    assert loss["torchrun"] == pytest.approx(loss["one"], rel=1e-4)
+    weights = {k: load_file(tmp_path / k / "model.safetensors") for k in loss}
+    for k in ("devices", "torchrun"):
+        assert loss[k] == pytest.approx(loss["one"], rel=1e-4)
+        torch.testing.assert_close(weights[k], weights["one"], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("option", [["--only", "gram"], ["--root", "."], ["--preset", "paper"]])

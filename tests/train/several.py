@@ -1,5 +1,6 @@
 """A training for several processes, which can end in the middle."""
 
+import os
 import sys
 
 from tests.train.toys import model, source
@@ -22,6 +23,7 @@ class Stopping(Pairwise):
 
 
 def train(devices, step, out, strategy="auto", stop=None, **more):
-    """Train on a number of processes."""
+    """Train on a number of processes, of which only the first begins with the weights that count."""
     config = TrainConfig(epochs=2, batch_size=12, devices=devices, step=step, chunk=4, out=out, strategy=strategy, **more)
-    fit(model(), Stopping(stop, tau=Temperature(0.2)), train=source().train, val=source().val, config=config)
+    start = model(seed=int(os.environ.get("RANK", "0")))
+    fit(start, Stopping(stop, tau=Temperature(0.2)), train=source().train, val=source().val, config=config)
