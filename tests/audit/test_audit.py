@@ -4,23 +4,27 @@ import html
 import json
 import re
 import shlex
-import sys
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from tuplet import InputError
-from tuplet.audit import Pilot, audit, pilot
+from tuplet.audit import Pilot, _report, audit, pilot, run
 from tuplet.audit._advised import advised, confirmed
 from tuplet.audit._keep import DECOMPOSED, TRIED, Kept
 from tuplet.audit._report import summary, write_report
 from tuplet.audit._words import answer
+from tuplet.audit.pilots import Pilots
 from tuplet.catalog import SOURCES
 from tuplet.cli import main
 from tuplet.data import from_arrays
-from tuplet.information import PID, _posteriors, clustered
+from tuplet.information import PID, _posteriors, clustered, discrete
 from tuplet.study.record import read_cell
+from tuplet.train import _session
 
 TINY = {"seeds": (0, 1), "strengths": (1.0,), "steps": 4, "permutations": 20, "bootstrap": 20}
 
@@ -237,7 +241,7 @@ def recipe():
 def test_training_follows_the_plan_and_is_evaluated_with_it(tmp_path, capsys, monkeypatch, plan, unlearned):
     (tmp_path / "recipe.py").write_text(RECIPE)
     asked = []
-    monkeypatch.setattr(sys.modules["tuplet.cli.train"], "planned", lambda recipe, out: asked.append(out) or plan)
+    monkeypatch.setattr(import_module("tuplet.cli.train"), "planned", lambda recipe, out: asked.append(out) or plan)
     command = ["train", str(tmp_path / "recipe.py"), "--align", "auto", "--out", str(tmp_path / "run")]
     assert main(command) == 0
     assert main(command) == 0
@@ -248,3 +252,41 @@ def test_training_follows_the_plan_and_is_evaluated_with_it(tmp_path, capsys, mo
     assert main(["evaluate", str(tmp_path / "run"), "--recipe", str(tmp_path / "recipe.py")]) == 0
     assert main([*command, "--devices", "2"]) == 2
     assert "one process" in capsys.readouterr().err
+
+
+def test_a_run_stopped_in_its_audit_and_in_its_training_ends_as_the_whole_one(tmp_path, monkeypatch, unlearned):
+    room = import_module("tuplet.cli.train")
+    (tmp_path / "recipe.py").write_text(RECIPE)
+    monkeypatch.setattr(_report, "write_report", lambda found, out: out)
+    score = {"value": 0.5, "chance": 0.1, "low": 0.0, "high": 0.1}
+    scores = dict.fromkeys("ab", ((0.5, 0.5), (0.9, 0.9)))
+    tried = Pilot((0.0, 0.3), (0, 1), "accuracy", scores, (0.0, 40.0), ((0.0, 0.0), (0.0, 1.0)), 80, {"a": 1.0, "b": 1.0}, 0.5)
+    pieces = {"decompose": discrete(np.ones((2, 2, 2))), "pilot": tried, "_compared": {"mutual_knn": score, "cka": score}}
+    done, stops = [], []
+
+    def counted(where, name, make):
+        def once(*given, **options):
+            done.append(name)
+            if stops and done[-len(stops[0]) :] == stops[0]:
+                stops.pop(0)
+                raise KeyboardInterrupt
+            return make(*given, **options)
+
+        monkeypatch.setattr(where, name, once)
+
+    for name, piece in pieces.items():
+        counted(Pilots if name == "pilot" else run, name, lambda *given, piece=piece, **options: piece)
+    for where, name in ((room, "planned"), (_session, "validation_loss")):
+        counted(where, name, getattr(where, name))
+    command = ["train", str(tmp_path / "recipe.py"), "--align", "auto", "--out"]
+    assert main([*command, str(tmp_path / "whole")]) == 0
+    assert done == ["planned", *pieces, *["validation_loss"] * 2]
+    done.clear()
+    stops += [["_compared"], ["validation_loss"] * 2]
+    assert [main([*command, str(tmp_path / "halves")]) for _ in range(3)] == [130, 130, 0]
+    assert done == ["planned", *pieces, "planned", "_compared", *["validation_loss"] * 3]
+    notes = [json.loads((tmp_path / k / "run.json").read_text()) for k in ("whole", "halves")]
+    assert notes[0] == notes[1]
+    assert len(notes[0]["plan"]) == 1
+    whole, halves = (load_file(tmp_path / k / "model.safetensors") for k in ("whole", "halves"))
+    torch.testing.assert_close(halves, whole, rtol=0, atol=0)
