@@ -1,13 +1,19 @@
 """Rows and labels that a caller may hand in by mistake, and what every function must make of them."""
 
+import copy
+import json
 import math
 import warnings
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from fnmatch import fnmatch
+from unittest.mock import patch
 
 import numpy as np
 import torch
 
 from tuplet import InputError
+from tuplet.io import state
 
 N = 24
 GOOD = np.random.default_rng(0).normal(size=(N, 3))
@@ -95,3 +101,64 @@ def _numbers(value, path="result"):
     elif isinstance(value, list | tuple):
         for v in value:
             yield from _numbers(v, path)
+
+
+@contextmanager
+def checked():
+    """List what is read of state files meanwhile, with its schema; a kind of which there is more, twice."""
+    seen, check = [], state._check
+
+    def noted(value, schema, key):
+        check(value, schema, key)
+        if not key and sum(one == schema for _, one in seen) < 2:
+            seen.append((copy.deepcopy(value), schema))
+
+    with patch.object(state, "_check", noted):
+        yield seen
+
+
+def loose(value, schema, free):
+    """List the fields of a state that may be gone, or of another type, though they match no pattern of ``free``."""
+    found = []
+    for keys, part in _fields(value, ()):
+        where = "/".join(map(str, keys))
+        if any(fnmatch(where, f) or fnmatch(where, f"{f}/*") for f in free):
+            continue
+        for wrong in [w for w in (True, 0.5, "no such word", [[{}]], {"?": [[{}]]}) if not _may_be(part, w)]:
+            found += [(where, wrong)] if _accepted(_changed(value, keys, wrong), schema) else []
+        if keys and isinstance(keys[-1], str) and _accepted(_changed(value, keys, None, gone=True), schema):
+            found.append((where, "gone"))
+    return found
+
+
+def _may_be(part, wrong):
+    """Tell whether both may be of one type: null may stand for any number or text."""
+    if isinstance(part, bool) or part is None:
+        return isinstance(wrong, bool) == isinstance(part, bool) and not isinstance(wrong, list | dict)
+    return isinstance(wrong, float) if isinstance(part, int | float) else type(wrong) is type(part)
+
+
+def _fields(value, keys):
+    yield keys, value
+    if isinstance(value, dict | list):
+        for k in value if isinstance(value, dict) else range(min(len(value), 2)):
+            yield from _fields(value[k], (*keys, k))
+
+
+def _changed(value, keys, part, *, gone=False):
+    if not keys:
+        return part
+    value = value.copy()
+    if gone and len(keys) == 1:
+        del value[keys[0]]
+    else:
+        value[keys[0]] = _changed(value[keys[0]], keys[1:], part, gone=gone)
+    return value
+
+
+def _accepted(value, schema):
+    try:
+        state.parse_state(json.dumps(value), schema, where="it")
+    except InputError as error:
+        return "\n" in str(error)
+    return True

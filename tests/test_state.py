@@ -10,6 +10,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from tests.hostile import checked, loose
 from tuplet.cli import main
 from tuplet.train._checkpoint import _crc32
 
@@ -68,6 +69,37 @@ def answer(command, capsys):
     code = main(command)
     lines = [line for line in capsys.readouterr().err.splitlines() if " -> " not in line]
     return code, [line for line in lines if not line.startswith(("note:", "1 of", "2 of"))]
+
+
+FREE = {
+    "plan": ("method", "tower", "frozen", "start", "settings/tau", "reading/tower"),
+    "factory": ("asked",),
+    "budget": ("settings", "budget/*", "environment/*"),
+    "crc32": ("config/*", "rows_per_step", "history/*/[!els]*", "history/*/space*", "history/*/seconds"),
+    "finished": (),
+    "precision": ("mean", "deviation"),
+    "backend": (),
+}
+"""A key that one kind of state has -> what of it a file may lack, or hold in any form."""
+
+
+def test_every_field_of_a_state_file_has_to_be_there_and_of_its_type(made, capsys, undrawn, unlearned):
+    shutil.copy(made / "my.npz", made / "same.npz")
+    index = ["index", "emb.npz", "--out", "index"]
+    with checked() as seen:
+        for words in (
+            TRAIN,
+            SWEEP,
+            ["report", "bench"],
+            ["embed", "run", "same.npz"],
+            index,
+            ["search", "index", "--like", "3"],
+        ):
+            assert main(words) == 0
+    for key, free in FREE.items():
+        mine = [(value, schema) for value, schema in seen if key in schema]
+        assert mine, key
+        assert [loose(value, schema, free) for value, schema in mine] == [[]] * len(mine)
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.audit.malformed import files as files_of_malformed
+from tests.hostile import checked, loose
 from tuplet import InputError
 from tuplet.audit import _figures, audit, run
 from tuplet.audit._question import asked, limits
@@ -154,7 +155,14 @@ def test_a_malformed_audit_file_is_one_line(tmp_path, capsys, monkeypatch):
         (line,) = capsys.readouterr().err.strip().splitlines()[-1:]
         assert line.startswith("tuplet: "), form[:200]
     (tmp_path / "out" / "audit.json").write_text(good)
-    assert main(command) == 0
+    with checked() as seen:
+        assert main(command) == 0
+    free = {"pieces": ("settings/*", "pieces/*"), "estimator": ("null/*",)}
+    free["covariance"] = ("folds", "bar", "freedom", "scores/*", "fitted/*")
+    free["mutual_knn"] = ("cka/chance", *(k for k in content["pieces"][near] if k not in ("mutual_knn", "cka")))
+    found = {k: loose(*one, free[k]) for one in seen for k in free if k in one[1]}
+    assert found.keys() == free.keys()
+    assert not any(found.values()), found
 
 
 @pytest.mark.whole

@@ -47,7 +47,7 @@ TRIED = {
 """A `tuplet.audit.Pilot` in the file."""
 _NUMBER = AnyOf(None, float)
 _SCORE = {"value": _NUMBER, "chance?": _NUMBER, "low": _NUMBER, "high": _NUMBER}
-COMPARED = {"mutual_knn": _SCORE, "cka": _SCORE, ...: _SCORE}
+COMPARED = {"mutual_knn": dict.fromkeys(("value", "chance", "low", "high"), _NUMBER), "cka": _SCORE, ...: _SCORE}
 """Similarities in the file; null is a number that is not defined."""
 
 
