@@ -124,7 +124,8 @@ def loose(value, schema, free):
         where = "/".join(map(str, keys))
         if any(fnmatch(where, f) or fnmatch(where, f"{f}/*") for f in free):
             continue
-        for wrong in [w for w in (True, 0.5, "no such word", [[{}]], {"?": [[{}]]}) if not _may_be(part, w)]:
+        wrongs = [w for w in (True, 7, 0.5, "no such word", [[{}]], {"?": [[{}]]}) if not _may_be(part, w)]
+        for wrong in wrongs + ([part + 1] if where == "schema" else []):
             found += [(where, wrong)] if _accepted(_changed(value, keys, wrong), schema) else []
         if keys and isinstance(keys[-1], str) and _accepted(_changed(value, keys, None, gone=True), schema):
             found.append((where, "gone"))
@@ -135,7 +136,7 @@ def _may_be(part, wrong):
     """Tell whether both may be of one type: null may stand for any number or text."""
     if isinstance(part, bool) or part is None:
         return isinstance(wrong, bool) == isinstance(part, bool) and not isinstance(wrong, list | dict)
-    return isinstance(wrong, float) if isinstance(part, int | float) else type(wrong) is type(part)
+    return type(wrong) in (int, float) if isinstance(part, int | float) else type(wrong) is type(part)
 
 
 def _fields(value, keys):
