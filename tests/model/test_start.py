@@ -152,7 +152,7 @@ def test_fit_builds_a_started_model_and_resumes_no_other(tmp_path):
         fit(None, Cone(), train=source.train, config=replace(config, start="random"))
     with pytest.raises(InputError, match="start is 'gcca', which is for a model that fit builds"):
         fit(AlignmentModel.for_source(source), Cone(), train=source.train, config=replace(config, out=None))
-    with pytest.raises(InputError, match="start is 'cca', expected one of random, gcca"):
+    with pytest.raises(InputError, match="start is 'cca', expected 'random' or 'gcca'"):
         TrainConfig(start="cca")
     assert fit(None, Cone(), train=source.train, config=TrainConfig(epochs=1)).model.start == "random"
 

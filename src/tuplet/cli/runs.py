@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from tuplet.types import Start
 
 NOTE = "run.json"
-STEPS = 400
-"""With so few rows that the default number of epochs takes fewer steps, there are more epochs."""
 
 
 def read_note(folder: Path) -> dict[str, Any]:
@@ -90,7 +87,7 @@ def data_recipe(note: dict[str, Any], *, say: Callable[[str], None] = lambda lin
     from tuplet.objectives import build
     from tuplet.train import Recipe, TrainConfig
     from tuplet.train._validate import lacks_pairs
-    from tuplet.train.recipe import DIM
+    from tuplet.train.recipe import DIM, long_enough, patient, usual_target
 
     settings = {k: v for k, v in note["settings"].items() if v is not None}
     width = int(settings.pop("dim", DIM))
@@ -116,13 +113,9 @@ def data_recipe(note: dict[str, Any], *, say: Callable[[str], None] = lambda lin
             f"of the modalities share their ids"
         )
     if "epochs" not in whole:
-        per_epoch = max(1, len(source.train) // config.batch_size)
-        config = replace(config, epochs=max(config.epochs, -(-STEPS // per_epoch)))
-    config = replace(config, keep="best", patience=max(10, config.epochs // 4))
+        config = long_enough(config, len(source.train))
     model = _untrained(source, width, note, say)
-    names = list(source.targets)
-    only = "label" if "label" in names else names[0] if len(names) == 1 else ""
-    return Recipe(source, model, made, config, target=note["target"] or only)
+    return Recipe(source, model, made, patient(config), target=note["target"] or usual_target(source))
 
 
 def _untrained(source: Source, dim: int, note: dict[str, Any], say: Callable[[str], None]) -> AlignmentModel:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tuplet.data._columns import as_array, group_codes
-from tuplet.types import InputError
+from tuplet.types import InputError, in_range
 
 PARTS = ("train", "val", "test")
 
@@ -86,8 +86,7 @@ def split_rows(
     shares = [float(f) for f in fractions]
     if len(shares) != 3 or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
         raise InputError(f"fractions is {tuple(shares)}, expected three positive shares that sum to 1")
-    if seed < 0:
-        raise InputError(f"seed is {seed}, expected a number >= 0")
+    in_range("seed", seed, 0)
     if group is not None:
         return _split_groups(n, labels, group_codes(group, n), np.array(shares), seed)
     strata = _codes(labels, n)

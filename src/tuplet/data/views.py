@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tuplet.data.source import Rows, Source
-from tuplet.types import Batch, InputError
+from tuplet.types import Batch, InputError, in_range
 
 
 def batches(rows: Rows, *, batch_size: int, seed: int, epoch: int, drop_last: bool = True, first: int = 0) -> Iterator[Batch]:
@@ -36,8 +36,7 @@ def batches(rows: Rows, *, batch_size: int, seed: int, epoch: int, drop_last: bo
         [5, 5]
     """
     for argument, value, least in (("batch_size", batch_size, 1), ("seed", seed, 0), ("epoch", epoch, 0)):
-        if value < least:
-            raise InputError(f"{argument} is {value}, expected at least {least}")
+        in_range(argument, value, least)
     if drop_last and len(rows) < batch_size:
         raise InputError(f"batch_size is {batch_size}, but there are only {len(rows)} rows; lower it, or set drop_last=False")
     order = order_of(len(rows), seed=seed, epoch=epoch)

@@ -24,6 +24,11 @@ class Difference:
         """Return whether the interval leaves 0 out."""
         return self.low > 0 or self.high < 0
 
+    def points(self, digits: int = 1) -> str:
+        """Print the difference in hundredths, with its interval where several seeds know one."""
+        within = "" if np.isnan(self.low) else f" [{100 * self.low:+.{digits}f}, {100 * self.high:+.{digits}f}]"
+        return f"{100 * self.mean:+.{digits}f}{within}"
+
 
 def paired_difference(entry: ArrayLike, baseline: ArrayLike, *, group: ArrayLike | None = None) -> Difference:
     r"""Compare two entries, paired by test row and, where both were trained with several seeds, by seed."""

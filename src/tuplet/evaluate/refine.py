@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tuplet.types import InputError, one_of
+from tuplet.types import InputError, in_range, one_of
 
 
 def dual_softmax(
@@ -150,8 +150,7 @@ def sinkhorn(scores: Float[Tensor, "Q C"], *, beta: float = 20.0, rounds: int = 
         tensor([0.5000, 0.5000])
     """
     _check(scores, beta=beta)
-    if rounds < 1:
-        raise InputError(f"rounds is {rounds}, expected 1 or more")
+    in_range("rounds", rounds, 1)
     log = beta * scores
     queries, candidates = (torch.tensor(n, dtype=log.dtype).log() for n in log.shape)
     for _ in range(rounds):

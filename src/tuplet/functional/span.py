@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tuplet.functional._derivative import first_order
 from tuplet.functional._frame import frame, heights, root
-from tuplet.types import InputError
+from tuplet.types import in_range
 
 
 class Span(NamedTuple):
@@ -86,8 +86,7 @@ def span_of(rest: Sequence[Float[Tensor, "N D"]], *, ridge: float = 0.0) -> Span
         >>> span_of([torch.tensor([[2.0, 0.0]]), torch.tensor([[2.0, 3.0]])]).volume.round(decimals=4)
         tensor([6.])
     """
-    if ridge < 0:
-        raise InputError(f"ridge is {ridge}, expected a number >= 0")
+    in_range("ridge", ridge, 0)
     basis, inverse = frame(rest)
     if ridge:
         # A cosine forgets the ridge to first order: it differs by (ridge / smallest eigenvalue)^2.

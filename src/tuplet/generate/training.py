@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from tuplet.generate._flow import Flow
 from tuplet.generate.decoder import Decoder, check
-from tuplet.types import InputError
+from tuplet.types import InputError, in_range
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,10 @@ class DecoderConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, low in (("steps", 0), ("batch_size", 1)):
-            if getattr(self, name) < low:
-                raise InputError(f"{name} is {getattr(self, name)}, expected {low} or more")
-        for name, high in (("drop", 1.0), ("decay", 1.0)):
-            if not 0 <= getattr(self, name) < high:
-                raise InputError(f"{name} is {getattr(self, name)}, expected 0 or more and below {high:g}")
+        in_range("steps", self.steps, 0)
+        in_range("batch_size", self.batch_size, 1)
+        in_range("drop", self.drop, 0, 1)
+        in_range("decay", self.decay, 0, 1)
 
 
 def fit_decoder(

@@ -23,10 +23,8 @@ from tuplet.objectives import Pairwise
 from tuplet.train import Recipe, Run, TrainConfig, fit
 from tuplet.train._folder import read_progress, write_card
 from tuplet.train._validate import lacks_pairs
+from tuplet.train.recipe import long_enough, patient, usual_target
 from tuplet.types import InputError, Kind, evaluating
-
-STEPS = 400
-"""With so few rows that the default number of epochs takes fewer steps, there are more epochs."""
 
 
 @dataclass(frozen=True)
@@ -150,14 +148,11 @@ def recipe(
     if model is not None:
         made.words, made.towers = dict(model.words), dict(model.towers)
     pairs = [(a, b) for a in new for b in old]
-    per_epoch = max(1, len(source.train) // config.batch_size)
     if config.epochs == TrainConfig().epochs:
-        config = replace(config, epochs=max(config.epochs, -(-STEPS // per_epoch)))
+        config = long_enough(config, len(source.train))
     if config.patience is None and not lacks_pairs(source.val):
-        config = replace(config, keep="best", patience=max(10, config.epochs // 4))
-    names = list(source.targets)
-    only = "label" if "label" in names else names[0] if len(names) == 1 else ""
-    return Recipe(source, made, Pairwise(pairs=pairs, tau=tau), config, target=only)
+        config = patient(config)
+    return Recipe(source, made, Pairwise(pairs=pairs, tau=tau), config, target=usual_target(source))
 
 
 def _width(space: AlignmentModel, source: Source, old: Sequence[str]) -> int:

@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from tuplet.nets.named import Named
-from tuplet.types import InputError, one_of
+from tuplet.types import in_range, one_of
 
 
 class BridgingAdapter(nn.Module):
@@ -55,8 +55,7 @@ class BridgingAdapter(nn.Module):
         super().__init__()
         one_of("init", init, ("zero_up", "torch"))
         for argument, value in (("rank", rank), ("levels", levels), *((f"widths[{k!r}]", v) for k, v in widths.items())):
-            if value < 1:
-                raise InputError(f"{argument} is {value}, expected 1 or more")
+            in_range(argument, value, 1)
 
         def each(wide: int, narrow: int) -> nn.ModuleList:
             return nn.ModuleList(nn.Linear(wide, narrow, bias=bias) for _ in range(levels))
@@ -71,9 +70,7 @@ class BridgingAdapter(nn.Module):
 
     def forward(self, h: Tensor, modality: str, level: int) -> Tensor:
         """Return the tokens ``(..., D)`` with the detour added."""
-        if modality not in self.down:
-            raise InputError(f"modality is {modality!r}, expected one of {list(self.down)}")
-        if not 0 <= level < self.levels:
-            raise InputError(f"level is {level}, expected 0 to {self.levels - 1}")
+        one_of("modality", modality, tuple(self.down))
+        in_range("level", level, 0, self.levels)
         detour: Tensor = self.up[modality][level](self.shared[level](self.down[modality][level](h)))  # type: ignore[index]
         return h + detour

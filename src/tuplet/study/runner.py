@@ -14,7 +14,7 @@ from tuplet.study._ledger import Ledger
 from tuplet.study._run import Report, run, silent
 from tuplet.study.record import Record, read_cell
 from tuplet.study.suite import TUNING_SEED, Cell, Entry, Settings, Suite, Task, load_suite
-from tuplet.types import InputError
+from tuplet.types import InputError, in_range
 
 
 @dataclass(frozen=True)
@@ -143,8 +143,8 @@ def run_suite(
 def check_arguments(suite: Suite, *, seeds: int, only: Sequence[str], workers: int | None) -> None:
     """Refuse what `run_suite` cannot do, before a folder is touched."""
     for argument, value in (("seeds", seeds), ("workers", workers)):
-        if value is not None and value < 1:
-            raise InputError(f"{argument} is {value}, expected 1 or more")
+        if value is not None:
+            in_range(argument, value, 1)
     if refused := [suite.left_out[name] for name in only if name in suite.left_out]:
         raise InputError(f"only names an entry that these data do not allow: {' '.join(refused)}")
     if unknown := sorted(set(only) - {e.name for e in suite.entries}):

@@ -22,7 +22,7 @@ from tuplet.study.record import Record
 from tuplet.study.suite import Budget, Cell, Entry, Settings, Task
 from tuplet.suites.entries import objectives
 from tuplet.suites.papers import BASES
-from tuplet.types import Embeddings, InputError
+from tuplet.types import Embeddings, InputError, in_range
 
 WIDTH = 128
 PAPER_BATCH = 64
@@ -85,8 +85,8 @@ def run_scaling(
     if unknown := sorted(set(only) - {e.name for e in rows()}):
         raise InputError(f"only names {unknown}, expected some of {[e.name for e in rows()]}")
     for argument, value in (("repeats", repeats), ("threads", threads)):
-        if value is not None and value < 1:
-            raise InputError(f"{argument} is {value}, expected 1 or more")
+        if value is not None:
+            in_range(argument, value, 1)
     study = Scaling(POINTS if points is None else points, only, repeats, threads or torch.get_num_threads())
     return points_of(run(study, Path(out), threads=study.threads, report=report, strict=True))
 

@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 
-from tuplet.evaluate._paired import Difference
 from tuplet.information.pid import PARTS
 from tuplet.simulators import redundancy
 from tuplet.study.record import Finding, Record
@@ -185,15 +184,9 @@ def _percent(found: dict[str, float]) -> str:
     return f"{100 * found['x1']:.1f} and {100 * found['x2']:.1f} %"
 
 
-def points(d: Difference) -> str:
-    """Print a difference of accuracies in points with its interval."""
-    within = "" if np.isnan(d.low) else f" [{100 * d.low:+.2f}, {100 * d.high:+.2f}]"  # one seed knows no spread
-    return f"{100 * d.mean:+.2f}{within}"
-
-
 def _said(v: Verdict) -> str:
-    where = f"{points(v.gain)} at λ = {v.best:g}, " if v.best else "best at λ = 0, "
-    return f"{where}{points(v.end)} at λ = {v.largest:g}"
+    where = f"{v.gain.points(2)} at λ = {v.best:g}, " if v.best else "best at λ = 0, "
+    return f"{where}{v.end.points(2)} at λ = {v.largest:g}"
 
 
 def _common(r: int, records: Sequence[Record]) -> float:

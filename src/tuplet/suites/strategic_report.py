@@ -14,7 +14,7 @@ from tuplet.report import Section as Shown
 from tuplet.study.record import Record
 from tuplet.suites import strength_figures as figures
 from tuplet.suites.strategic_plan import Plan
-from tuplet.suites.strategic_reading import ENCODERS, LARGEST, WORDS, Section, claims, drivers, points, sections
+from tuplet.suites.strategic_reading import ENCODERS, LARGEST, WORDS, Section, claims, drivers, sections
 from tuplet.suites.strengths import Curve
 
 ABOUT = (
@@ -142,7 +142,7 @@ def _table(s: Section) -> Grid:
             start = s.test[i][k].spread(0.0)
             sd = f" ± {100 * start.sd:.1f}" if start.n > 1 else ""
             cells = [f"{100 * s.ceilings[i][k]:.1f}", f"{100 * start.mean:.1f}{sd}", f"{v.best:g}"]
-            cells += [points(d) for d in (v.gain, v.end, s.test[i][k].change(last))]
+            cells += [d.points(2) for d in (v.gain, v.end, s.test[i][k].change(last))]
             lines.append([f"R = {r}", ENCODERS[k], *cells, WORDS[v.kind]])
     return Grid(head, lines, words=2)
 

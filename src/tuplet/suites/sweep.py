@@ -21,7 +21,7 @@ from tuplet.train import StrategicRun, TrainConfig, strategic
 from tuplet.train._fits import check_rows, check_threshold, rows_with
 from tuplet.train.recipe import DIM
 from tuplet.train.strength import GRID
-from tuplet.types import InputError, one_of
+from tuplet.types import InputError, in_range, one_of
 
 SIMILAR = 4096
 """Similarity is measured on at most this many test rows."""
@@ -47,8 +47,7 @@ class Sweep:
         build(self.objective, self.pair, DIM)
         one_of("projector", self.projector, ("mlp", "none"))
         one_of("preset", self.preset, ("small", "paper"))
-        if self.seeds < 1:
-            raise InputError(f"seeds is {self.seeds}, expected 1 or more")
+        in_range("seeds", self.seeds, 1)
         if not all(0 <= s < float("inf") for s in self.strengths):
             raise InputError(f"strengths is {self.strengths}, expected numbers >= 0")
         object.__setattr__(self, "strengths", tuple(sorted({0.0, *map(float, self.strengths)})))
@@ -63,8 +62,7 @@ class Sweep:
                 f"{source.name} has no target, and a sweep measures what alignment does to the accuracy on one: add an array "
                 "'label' or name one with --target"
             )
-        if self.target not in source.targets:
-            raise InputError(f"target is {self.target!r}, expected one of {sorted(source.targets)}")
+        one_of("target", self.target, tuple(sorted(source.targets)))
         check_threshold(self.threshold, self.target, source.targets[self.target])
         paired = source.select(self.pair).labelled(self.target)
         check_rows(rows_with(paired, ("train", "val", "test")), self.pair)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tuplet.data import Source
-from tuplet.evaluate._paired import Difference
 from tuplet.io import write_atomic
 from tuplet.report import Grid, Picture, Section, Text, write_page
 from tuplet.report.ink import alone
@@ -39,7 +38,7 @@ def table(records: Sequence[Record]) -> Grid:
         for c in test.values():
             at = c.spread(s)
             line.append(f"{100 * at.mean:.1f}" + (f" ± {100 * at.sd:.1f}" if at.n > 1 else ""))
-            line.append(_points(c.change(s)) if s else "")
+            line.append(c.change(s).points() if s else "")
         lines.append([*line, *(f"{c.spread(s).mean:.2f}" for c in similar.values())])
     chances = {r.detail: r.chance for r in records if r.metric == "score/test"}
     levels = {label: [r.chance for r in records if r.metric == f"similarity/{k}"] for k, label in METRICS.items()}
@@ -60,8 +59,8 @@ def reading(records: Sequence[Record]) -> list[str]:
         what = "one seed gives no verdict" if test.values.shape[1] == 1 else WORDS[v.kind]
         chosen = f"Its best strength on validation rows is {v.best:g}"
         if v.best:
-            chosen += f", where its test score changes by {_points(v.gain)}"
-        end = f"; at {last:g} it changes by {_points(v.end)}" if v.best != last else ", the largest that was tried"
+            chosen += f", where its test score changes by {v.gain.points()}"
+        end = f"; at {last:g} it changes by {v.end.points()}" if v.best != last else ", the largest that was tried"
         said.append(f"{name}: {what}. {chosen}{end}.")
     return said
 
@@ -154,9 +153,3 @@ def markdown(records: Sequence[Record], metric: str = "score") -> str:
         return ""
     said = [answer(records, metric), "", found.markdown(), *(f"- {s}" for s in reading(records)), ""]
     return "\n".join([*said, *notes(records, metric)]) + "\n"
-
-
-def _points(d: Difference) -> str:
-    if d.low != d.low:
-        return f"{100 * d.mean:+.1f}"
-    return f"{100 * d.mean:+.1f} [{100 * d.low:+.1f}, {100 * d.high:+.1f}]"

@@ -7,7 +7,7 @@ from math import inf
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from tuplet.types import InputError, Start
+from tuplet.types import InputError, Start, in_range, one_of
 
 Optimizer = Literal["adamw", "adam"]
 Precision = Literal["float32", "bf16"]
@@ -101,8 +101,7 @@ class TrainConfig:
             ("keep", Keep),
             ("start", Start),
         ):
-            if getattr(self, name) not in get_args(kind):
-                raise InputError(f"{name} is {getattr(self, name)!r}, expected one of {', '.join(get_args(kind))}")
+            one_of(name, getattr(self, name), get_args(kind))
         for name in ("epochs", "batch_size", "chunk", "devices", "seed", "workers"):
             if not isinstance(getattr(self, name), int) or isinstance(getattr(self, name), bool):
                 raise InputError(f"{name} is {getattr(self, name)!r}, expected a whole number")
@@ -113,12 +112,9 @@ class TrainConfig:
             raise InputError(
                 f"betas and eps are {self.betas} and {self.eps}, expected two numbers in [0, 1) and a positive one"
             )
-        if not 0 <= self.weight_decay < inf:
-            raise InputError(f"weight_decay is {self.weight_decay}, expected a number >= 0")
-        if not 0 <= self.warmup < 1:
-            raise InputError(f"warmup is {self.warmup}, expected a share of the steps in [0, 1)")
-        if self.workers < 0:
-            raise InputError(f"workers is {self.workers}, expected 0 or more")
+        in_range("weight_decay", self.weight_decay, 0)
+        in_range("warmup", self.warmup, 0, 1)
+        in_range("workers", self.workers, 0)
         if not 0 <= self.seed < 2**40:
             raise InputError(f"seed is {self.seed}, expected a number from 0 to 2^40")
         for name, unit in (("checkpoint_every", "steps"), ("patience", "epochs")):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tuplet.data import Source
 from tuplet.model import AlignmentModel
@@ -31,3 +31,19 @@ class Recipe:
     objective: Callable[[Embeddings], Loss]
     config: TrainConfig = field(default_factory=TrainConfig)
     target: str = "label"
+
+
+def long_enough(config: TrainConfig, rows: int) -> TrainConfig:
+    """Train for more epochs where rows are so few that these take under 400 steps."""
+    return replace(config, epochs=max(config.epochs, -(-400 // max(1, rows // config.batch_size))))
+
+
+def patient(config: TrainConfig) -> TrainConfig:
+    """Keep the best epoch, and stop once none has been better for a quarter of them."""
+    return replace(config, keep="best", patience=max(10, config.epochs // 4))
+
+
+def usual_target(source: Source) -> str:
+    """Return the target called label, or the only one; or nothing."""
+    names = list(source.targets)
+    return "label" if "label" in names else names[0] if len(names) == 1 else ""
