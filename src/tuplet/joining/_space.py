@@ -70,7 +70,8 @@ def joined_source(
 ) -> tuple[Source, tuple[str, ...]]:
     """Read data with the modalities of a space beside them; return the source and the names of the latter."""
     found, where = _inputs(data, asked)
-    held = [k for k in found.arrays if not says(k, _apart(asked)) and not k.startswith("columns of ")]
+    apart = {v for v in (asked["target"], asked["group"], asked["id"]) if isinstance(v, str)}
+    held = [k for k in found.arrays if not says(k, apart) and not k.startswith("columns of ")]
     if unknown := [k for k in wanted or () if k not in held]:
         raise InputError(f"modality is {unknown[0]!r}, expected one of {held}")
     old = tuple(space.vectors)
@@ -110,10 +111,6 @@ def _inputs(data: Any, asked: dict[str, Any]) -> tuple[Inputs, str]:
         arrays = members(path)[0] if path.suffix.lower() == ".npz" else dict(Table.open(path).columns)
         return gathered({k.removeprefix("input."): v for k, v in arrays.items()}, columns), str(path)
     return gathered(open_data(path)[0], columns, where=str(path), folder=path if path.is_dir() else path.parent), str(path)
-
-
-def _apart(asked: Mapping[str, Any]) -> set[str]:
-    return {v for v in (asked["target"], asked["group"], asked["id"]) if isinstance(v, str)}
 
 
 def _ids(found: Inputs, names: Iterable[str], id: Any) -> Ids | None:

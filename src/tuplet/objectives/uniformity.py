@@ -156,7 +156,7 @@ class UniAlign(Objective):
                 raise InputError(f"{name} names {sorted(given)}, but z has {list(emb.modalities)}; give a number for each")
         parts = {
             "uniformity": self._uniformity,
-            "alignment": self._alignment,
+            "alignment": self._of_all_pairs if self.pairs == "all" else self._to_anchor,
             "centroid": self._centroid,
             "volume": self._volume,
         }
@@ -173,7 +173,8 @@ class UniAlign(Objective):
         return Gram().bounds(rough) if self.score_by == "volume" else None
 
     def _uniformity(self, emb: Embeddings) -> Tensor:
-        total = torch.stack([self._spread(emb, emb.z[k], rows_with(emb, [k]), self._tau(k)) for k in emb.modalities]).sum()
+        taus = self.taus or dict.fromkeys(emb.modalities, self.tau)
+        total = torch.stack([self._spread(emb, emb.z[k], rows_with(emb, [k]), taus[k]) for k in emb.modalities]).sum()
         if self.weighting == "literal":
             return total
         m = _seen(emb)
@@ -191,9 +192,6 @@ class UniAlign(Objective):
             block_size=size_of_block(self.block_size, len(emb)),
         )
 
-    def _tau(self, name: str) -> float:
-        return self.tau if self.taus is None else self.taus[name]
-
     def _pull(self, *names: str) -> float:
         """Return the weight of alignment towards modalities: in the divergence that of their kernels, ``_all`` apart."""
         return sum(1.0 if self.taus is None or self.weighting == "literal" else 0.5 / self.taus[k] ** 2 for k in names)
@@ -202,9 +200,6 @@ class UniAlign(Objective):
     def _all(self) -> float:
         """Divide alignment by what one bandwidth for all contributes."""
         return 2 * self.tau**2 if self.taus is None and self.weighting == "holder" else 1.0
-
-    def _alignment(self, emb: Embeddings) -> Tensor:
-        return self._of_all_pairs(emb) if self.pairs == "all" else self._to_anchor(emb)
 
     def _of_all_pairs(self, emb: Embeddings) -> Tensor:
         """Average over anchors: pair ``(m, n)`` is pulled once towards each of the two."""

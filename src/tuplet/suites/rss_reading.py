@@ -110,17 +110,13 @@ def _robustness(run: Reading) -> Grid:
     for entry, label in LABELS.items():
         share = run.score(run.main, entry, of("trainable"))
         cells = [_percent(run.score(a, entry, probed(b))) for pairs in run.kinds.values() for a, b in pairs]
-        lines.append([label, _share(share), *cells])
+        lines.append([label, f"{100 * np.mean(list(share.values())):.1f}" if share else "0", *cells])
     return _grid(head, lines, words=2)
 
 
 def _mark(kind: str, corpus: str, probed: str) -> str:
     """Mark a pair of one sensor but two data sets, which the paper counts as cross."""
     return " (other set)" if kind == "intra" and corpus != probed else ""
-
-
-def _share(values: dict[int, float]) -> str:
-    return f"{100 * np.mean(list(values.values())):.1f}" if values else "0"
 
 
 def _chosen(run: Reading) -> Grid:

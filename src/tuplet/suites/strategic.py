@@ -223,13 +223,9 @@ def _tuned(plan: Plan, regime: Regime, source: Source, say: Callable[[str, int],
 def _similar(plan: Plan, a: torch.Tensor, b: torch.Tensor, *, common: Record, null: bool) -> list[Record]:
     shuffles = 20 if null else 0
     found = {"cka": cka(a, b, shuffles=shuffles), "svcca": svcca(a, b, shuffles=shuffles)}
-    found |= {f"knn{k}": mutual_knn(a, b, k=k, queries=plan.queries, shuffles=0) for k in _sizes(plan)}
+    found |= {f"knn{k}": mutual_knn(a, b, k=k, queries=plan.queries, shuffles=0) for k in (10, 100) if k < plan.similar}
     records = []
     for name, score in found.items():
         chance = score.chance if score.null is None else score.null.high
         records.append(replace(common, metric=f"similarity/{name}", value=score.value, chance=chance, pool=score.n))
     return records
-
-
-def _sizes(plan: Plan) -> Sequence[int]:
-    return [k for k in (10, 100) if k < plan.similar]

@@ -66,7 +66,8 @@ def answer(records: Sequence[Record], metric: str = "score") -> str:
         where = "The" if d.word == "yes" else f"At strength {d.quoted:g}, which validation rows choose, the"
     changes = " and ".join(f"{_said(c, metric)} for {k}" for k, c in d.changes.items())
     sure = f"{d.seeds} seeds and {rows} test rows" if d.seeds > 1 else "one seed, which shows no spread: ask for --seeds 3"
-    edge = f" No strength above {d.quoted:g} was tried." if d.strength == d.quoted == _largest(records) else ""
+    largest = max(float(r.settings["strength"]) for r in records if "strength" in r.settings)
+    edge = f" No strength above {d.quoted:g} was tried." if d.strength == d.quoted == largest else ""
     return f"{said} {where} test {metric} changes by {changes} ({sure}).{edge}"
 
 
@@ -81,10 +82,6 @@ def curves_of(records: Sequence[Record]) -> tuple[dict[str, Curve], dict[str, Cu
 def unit_of(metric: str) -> str:
     """Name the unit of a change."""
     return "hundredths" if metric == "R2" else "points"
-
-
-def _largest(records: Sequence[Record]) -> float:
-    return max(float(r.settings["strength"]) for r in records if "strength" in r.settings)
 
 
 def _said(d: Difference, metric: str) -> str:

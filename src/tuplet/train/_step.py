@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from operator import itemgetter
 
 import torch
-from torch import Tensor
 
 from tuplet.train._gather import gather
 from tuplet.train._undo import random_state, set_random_state
@@ -26,7 +25,7 @@ def cached_step(
 ) -> Loss:
     """Do what `plain_step` does with the activations of one chunk in memory at a time."""
     starts = range(0, len(batch), chunk)
-    pieces = [batch.map(partial(_rows, start=i, stop=i + chunk)) for i in starts]
+    pieces = [batch.map(itemgetter(slice(i, i + chunk))) for i in starts]
     states, embedded = [], []
     for piece in pieces:
         states.append(random_state())
@@ -71,7 +70,3 @@ def _evaluated(objective: Callable[[Embeddings], Loss], emb: Embeddings) -> Loss
     if not loss.total.requires_grad:
         raise InputError("objective returned a total without gradient; compute it from emb.z or emb.h undetached")
     return loss
-
-
-def _rows(value: Tensor, *, start: int, stop: int) -> Tensor:
-    return value[start:stop]
