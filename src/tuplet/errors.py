@@ -13,7 +13,7 @@ class InputError(ValueError):
     __module__ = "tuplet.types"  # the name by which users import it, and see it
 
 
-def one_of(argument: str, value: object, allowed: tuple[str, ...]) -> None:
+def one_of(argument: str, value: object, allowed: tuple[object, ...]) -> None:
     """Refuse a misspelt option, which would otherwise choose another algorithm."""
     if value not in allowed:
         raise InputError(f"{argument} is {value!r}, expected {' or '.join(map(repr, allowed))}")

@@ -43,8 +43,7 @@ ABOUT = {
 def read(root: Path, *, crop: bool = True, rotate: int = 90, not_contact: float = 0.1, side: int = 224) -> Content:
     """Read the lists of every folder."""
     in_range("not_contact", not_contact, 0, 1)
-    if rotate not in TURNS:
-        raise InputError(f"rotate is {rotate}, expected one of {TURNS}")
+    one_of("rotate", rotate, TURNS)
     base = root / "hct" if (root / "hct").is_dir() else root
     folders = [f for f in (base / f"data{i}" for i in (1, 2, 3)) if f.is_dir()]
     rows = [row for folder in folders for row in _rows(folder, not_contact)]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tuplet.functional._blocks import EMPTY
 from tuplet.functional.rows import unit
-from tuplet.types import Embeddings, InputError, in_range
+from tuplet.types import Embeddings, InputError, in_range, one_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +83,7 @@ def conflict(
     in_range("tau", tau, 1e-6)
     names = emb.modalities
     first = names[0] if anchor is None else anchor
-    if first not in names:
-        raise InputError(f"anchor is {anchor!r}, expected one of {list(names)}")
+    one_of("anchor", first, names)
     others = [k for k in names if k != first]
     share = dict.fromkeys(others, 1.0) if weights is None else dict(weights)
     if set(share) != set(others):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, get_args
 
 from tuplet.study._tables import Row, Table
 from tuplet.study.record import Record
 from tuplet.study.suite import Task
-from tuplet.types import InputError, Start
+from tuplet.types import Start, one_of
 
 Starts = Literal["random", "gcca", "both"]
 WORDS: dict[Start, str] = {"random": "from scratch", "gcca": "started from the closed form"}
@@ -22,8 +22,7 @@ LR = 1e-3
 
 def regimes(task: Task, start: Starts) -> tuple[Task, ...]:
     """Make the same task for one start or both."""
-    if start not in ("random", "gcca", "both"):
-        raise InputError(f"start is {start!r}, expected random, gcca or both")
+    one_of("start", start, get_args(Starts))
     if start == "random":
         return (task,)
     joint = task.label if start == "both" else ""

@@ -119,22 +119,19 @@ def _mark(kind: str, corpus: str, probed: str) -> str:
     return " (other set)" if kind == "intra" and corpus != probed else ""
 
 
+def _methods(run: Reading, picks: Sequence[Pick]) -> list[list[str]]:
+    """Write a line per method, with some numbers of the main data set."""
+    return [[label, *(_percent(run.score(run.main, entry, pick)) for pick in picks)] for entry, label in LABELS.items()]
+
+
 def _chosen(run: Reading) -> Grid:
     kinds = {"last": "probe", "chosen on validation rows": "probe/selected", "best on test rows (leaks)": "probe/best on test"}
-    lines = [
-        [label, *(_percent(run.score(run.main, entry, probed(kind=kind))) for kind in kinds.values())]
-        for entry, label in LABELS.items()
-    ]
-    return _grid(["method", *kinds], lines)
+    return _grid(["method", *kinds], _methods(run, [probed(kind=kind) for kind in kinds.values()]))
 
 
 def _synergy(run: Reading) -> Grid:
     towers = {"vision tower on touch": "vision"} | {f"touch tower on {name}": f"touch tower {name} " for name in run.pictured}
-    lines = [
-        [label, *(_percent(run.score(run.main, entry, probed(t, "synergy"))) for t in towers.values())]
-        for entry, label in LABELS.items()
-    ]
-    return _grid(["method", *towers], lines)
+    return _grid(["method", *towers], _methods(run, [probed(t, "synergy") for t in towers.values()]))
 
 
 def _sensor(run: Reading) -> Grid:
@@ -144,13 +141,10 @@ def _sensor(run: Reading) -> Grid:
         "same, each sensor standardised",
         "probe on another sensor",
         "same, standardised",
+        "same contact found through another sensor, R@1",
     ]
-    head += ["same contact found through another sensor, R@1"]
-    lines = []
-    for entry, label in LABELS.items():
-        picks: list[Pick] = [of("sensor", "sensor"), of("sensor", "sensor, standardised"), *map(_transfer, (False, True))]
-        lines.append([label, *(_percent(run.score(run.main, entry, pick)) for pick in (*picks, of("invariance")))])
-    return _grid(head, lines, plain=head[1:3])
+    sensor = [of("sensor", "sensor"), of("sensor", "sensor, standardised")]
+    return _grid(head, _methods(run, [*sensor, *map(_transfer, (False, True)), of("invariance")]), plain=head[1:3])
 
 
 def _transfer(even: bool) -> Pick:
@@ -160,11 +154,7 @@ def _transfer(even: bool) -> Pick:
 def _search(run: Reading) -> Grid:
     ways = ("touch > text", "text > touch", "touch > vision", "vision > touch")
     head = ["method", "zero-shot by prompts", *(f"{w}, R@1" for w in ways)]
-    lines = [
-        [label, *(_percent(run.score(run.main, e, p)) for p in (of("zero-shot"), *(of("search/R@1", w) for w in ways)))]
-        for e, label in LABELS.items()
-    ]
-    return _grid(head, lines)
+    return _grid(head, _methods(run, [of("zero-shot"), *(of("search/R@1", w) for w in ways)]))
 
 
 def batches(run: Reading, entry: str) -> dict[int, dict[int, float]]:
