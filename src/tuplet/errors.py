@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 
@@ -17,6 +17,12 @@ def one_of(argument: str, value: object, allowed: tuple[object, ...]) -> None:
     """Refuse a misspelt option, which would otherwise choose another algorithm."""
     if value not in allowed:
         raise InputError(f"{argument} is {value!r}, expected {' or '.join(map(repr, allowed))}")
+
+
+def some_of(argument: str, given: Iterable[str], allowed: Iterable[str]) -> None:
+    """Refuse names that are not there."""
+    if unknown := sorted(set(given) - set(known := list(allowed)), key=str):
+        raise InputError(f"{argument} names {unknown}, expected some of {known}")
 
 
 def in_range(argument: str, value: float | int, low: float | int, high: float | int = math.inf) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tuplet.data._columns import as_array
 from tuplet.data._mapped import Mapped
 from tuplet.data._sparse import Sparse
-from tuplet.types import InputError
+from tuplet.types import InputError, some_of
 
 Encode = Callable[[NDArray[Any], float | None], NDArray[Any]]
 """Raw rows that are there, and their samples a second where known -> numbers ``(n, ...)``, NaN where a row holds nothing."""
@@ -24,9 +24,8 @@ def encode_rows(
     rates: Mapping[str, float],
 ) -> None:
     """Replace raw rows by what their function makes of them, in place; absent rows become NaN."""
+    some_of("encode (--tower)", encode or (), sorted(arrays))
     for name, function in (encode or {}).items():
-        if name not in arrays:
-            raise InputError(f"encode (--tower) names {name!r}, expected some of {sorted(arrays)}")
         if isinstance(arrays[name], Sparse):
             raise InputError(f"modalities[{name!r}] is a sparse matrix, which no tower reads; leave its tower out")
         given = arrays[name]

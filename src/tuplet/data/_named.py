@@ -24,7 +24,7 @@ from tuplet.data.arrays import from_arrays
 from tuplet.data.preprocessing import Preprocessing
 from tuplet.data.source import Provenance, Source
 from tuplet.data.splits import Split
-from tuplet.types import InputError, Kind, kind_of, one_of
+from tuplet.types import InputError, Kind, kind_of, one_of, some_of
 
 TARGETS = ("label", "target")
 """Names that are targets unless somebody says otherwise; so are names that begin with ``target.``"""
@@ -72,8 +72,7 @@ def from_named(
     if not isinstance(modalities, Iterable | None):
         raise InputError(f"modalities is {modalities!r}, expected a list of names")
     wanted = [modalities] if isinstance(modalities, str) else None if modalities is None else list(modalities)
-    if unknown := [m for m in wanted or () if m not in left]:
-        raise InputError(f"modalities names {unknown[0]!r}, expected some of {names}")
+    some_of("modalities", wanted or (), names)
     keep = set(wanted or ())
     frames = _Frames(left, keep, known.offered)
     ids = frames.ids(id, (target, group))
@@ -206,8 +205,7 @@ class _Frames:
             return None
         id = "id" if id is None else id
         if isinstance(id, Mapping):
-            if unknown := sorted(set(id) - set(self.left)):
-                raise InputError(f"id names {unknown}, expected some of {sorted(self.left)}")
+            some_of("id", id, sorted(self.left))
             return dict(id)
         if isinstance(id, str) and id not in self.left:
             held = [k for k, v in self.left.items() if is_frame(v)]

@@ -20,7 +20,7 @@ from tuplet.data._sparse import Sparse, is_sparse
 from tuplet.data._text import hashed
 from tuplet.data.preprocessing import Modality, Preprocessing, present_rows
 from tuplet.data.source import Held
-from tuplet.types import InputError, Kind, kind_of, one_of
+from tuplet.types import InputError, Kind, kind_of, one_of, some_of
 
 Mask = NDArray[np.bool_]
 DIMENSIONS = {"sequence": 2, "padded": 2, "signal": 2, "image": 3}
@@ -32,8 +32,7 @@ def scaling_words(scaling: Scaling | Mapping[str, Scaling] | None, names: Sequen
     if scaling is None:
         return {}
     words = dict(scaling) if isinstance(scaling, Mapping) else dict.fromkeys(names, scaling)
-    if unknown := sorted(set(words) - set(names)):
-        raise InputError(f"scaling names {unknown}, expected some of {sorted(names)}")
+    some_of("scaling", words, sorted(names))
     for name, word in words.items():
         one_of("scaling" if isinstance(scaling, str) else f"scaling[{name!r}]", word, get_args(Scaling))
     return words

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tuplet.data._columns import as_array, bad_rows, codes_of, fits_float32, plain_text
 from tuplet.data.source import Source, Target
-from tuplet.types import InputError, one_of
+from tuplet.types import InputError, one_of, some_of
 
 MOST_CODES = 20
 """Floats with at most so many different values, all of them whole, are classes."""
@@ -29,8 +29,7 @@ def encode_targets(
 ) -> tuple[dict[str, Tensor], dict[str, Target], tuple[str, ...]]:
     """Encode all targets of a source."""
     kinds = dict.fromkeys(targets or {}, kinds) if isinstance(kinds, str) else kinds
-    if unknown := sorted(set(kinds or {}) - set(targets or {})):
-        raise InputError(f"target_kind names {unknown}, expected some of {sorted(targets or {})}")
+    some_of("target_kind", kinds or (), sorted(targets or ()))
     values, described, notes = {}, {}, []
     for name, column in (targets or {}).items():
         array = as_array(f"targets[{name!r}]", column)

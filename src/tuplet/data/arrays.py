@@ -16,7 +16,7 @@ from tuplet.data._targets import check_classes, encode_targets
 from tuplet.data.preprocessing import Preprocessing
 from tuplet.data.source import Held, Provenance, Source
 from tuplet.data.splits import Split, check_split, split_rows
-from tuplet.types import InputError, Kind, one_of
+from tuplet.types import InputError, Kind, one_of, some_of
 
 
 def from_arrays(
@@ -196,8 +196,7 @@ def _checked(
     aims = check_names("targets", targets or {})
     for argument, given in options.items():
         known = [*names, *aims] if argument == "units" else aims if argument == "classes" else names
-        if unknown := sorted(set(given or {}) - set(known)):
-            raise InputError(f"{argument} names {unknown}, expected some of {known}")
+        some_of(argument, given or (), known)
     return names
 
 

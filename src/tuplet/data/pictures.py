@@ -11,7 +11,7 @@ import numpy as np
 from tuplet.data._panels import Panel, Values, panels
 from tuplet.data.preprocessing import Modality
 from tuplet.data.source import Part, Source, Target
-from tuplet.types import Batch, InputError, in_range
+from tuplet.types import Batch, InputError, in_range, some_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,8 +59,7 @@ def show(
         values = source.preprocessing[name].scale.undo(scaled).reshape(len(where), *drawn.shape)
         here = batch.present[name].numpy()
         strips += [(name, panel, mine, here) for panel, mine in panels(drawn, values)]
-    if unknown := sorted(set(shapes or {}) - set(source.modalities)):
-        raise InputError(f"shapes names {unknown}, expected some of {sorted(source.modalities)}")
+    some_of("shapes", shapes or (), sorted(source.modalities))
     strips.sort(key=lambda strip: strip[2].ndim < 4)  # pictures first
     heads = [_head(source.targets, batch, i, where[i]) for i in range(len(where))]
     heights = [0.2 * (1 + max(h.count("\n") for h in heads)), *(p.height + 0.45 for _, p, _, _ in strips)]

@@ -18,7 +18,7 @@ from tuplet.data._scaling import Column
 from tuplet.data.preprocessing import Modality, Preprocessing
 from tuplet.data.splits import PARTS, Split
 from tuplet.frames import html
-from tuplet.types import Batch, InputError, in_range, kind_of, one_of
+from tuplet.types import Batch, InputError, in_range, kind_of, one_of, some_of
 
 Part = Literal["train", "val", "test"]
 SHOWN = 4
@@ -206,8 +206,7 @@ class Source:
 
     def select(self, modalities: Sequence[str]) -> Source:
         """Return the same rows with fewer modalities."""
-        if unknown := sorted(set(modalities) - set(self.columns)):
-            raise InputError(f"modalities names {unknown}, expected some of {sorted(self.columns)}")
+        some_of("modalities", modalities, sorted(self.columns))
         if len(set(modalities)) < 2:
             raise InputError(f"modalities is {list(modalities)}, expected two or more different names")
         names = sorted(set(modalities))
@@ -221,8 +220,7 @@ class Source:
     def hide(self, rate: float, *, seed: int = 0, modalities: Sequence[str] | None = None) -> Source:
         """Hide entries of training and validation rows, as `tuplet.data.hide` says."""
         in_range("rate", rate, 0, 1)
-        if unknown := sorted(set(modalities or ()) - set(self.columns)):
-            raise InputError(f"modalities names {unknown}, expected some of {sorted(self.columns)}")
+        some_of("modalities", modalities or (), sorted(self.columns))
         names = None if modalities is None else tuple(sorted(set(modalities)))
         of = "" if names is None else f" of {', '.join(names)}"
         more = Hidden(float(rate), int(seed), names, self.name)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tuplet.data import Provenance, Source, from_arrays
 from tuplet.datasets._files import shipped
-from tuplet.types import InputError
+from tuplet.types import some_of
 
 SHA256 = "f085927684700175e26bbda07cdf1ecff0c8a2e5293386eb25168b521d91d82c"
 PICTURES = ("noto", "fluent", "twemoji")
@@ -83,8 +83,7 @@ def load(*, languages: str = "english french german", seed: int = 0) -> Source:
         (['english', 'fluent', 'noto', 'twemoji'], 9)
     """
     spoken = languages.replace(",", " ").split()
-    if unknown := sorted(set(spoken) - set(LANGUAGES)):
-        raise InputError(f"languages names {unknown}, expected some of {', '.join(LANGUAGES)}")
+    some_of("languages", spoken, LANGUAGES)
     found = contents()
     columns: dict[str, NDArray[np.uint8] | list[str]] = {
         k: np.ascontiguousarray(v.transpose(0, 3, 1, 2)) for k, v in found.pictures.items()

@@ -15,7 +15,7 @@ from tuplet.evaluate.predict import Join, meet, task_rows, task_target
 from tuplet.evaluate.predictor import Examples, PredictorConfig, check_targets, fit_predictor, width_of
 from tuplet.evaluate.scores import prediction_results
 from tuplet.nets import MLP, Named
-from tuplet.types import Batch, InputError, one_of
+from tuplet.types import Batch, InputError, one_of, some_of
 
 
 class LateFusion(nn.Module):
@@ -121,8 +121,7 @@ def late_fusion(
     one_of("join", join, ("concatenate", "compare"))
     names = tuple(sorted(source.modalities))
     chosen = [tuple(sorted(s)) for s in which] if which is not None else [names, *[(k,) for k in names]]
-    if unknown := sorted({k for s in chosen for k in s} - set(names)):
-        raise InputError(f"which names {unknown}, expected some of {list(names)}")
+    some_of("which", (k for s in chosen for k in s), names)
     settings = config or PredictorConfig()
     parts: dict[str, Rows] = {k: getattr(source, k) for k in PARTS}
     targets = {k: task_target(k, rows.target, target, pairs) for k, rows in parts.items()}

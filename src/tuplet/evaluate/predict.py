@@ -16,7 +16,7 @@ from tuplet.evaluate.scores import prediction_results, without_input
 from tuplet.evaluate.subset import subsets
 from tuplet.functional._measures import scaling
 from tuplet.nets import MLP
-from tuplet.types import InputError, one_of
+from tuplet.types import InputError, one_of, some_of
 
 Absent = Literal["retrain", "zero", "mean"]
 Join = Literal["concatenate", "compare"]
@@ -82,8 +82,7 @@ def predict_subsets(
         if features.modalities != names:
             raise InputError(f"{part} has modalities {features.modalities}, expected {names} to match train")
     chosen = [tuple(sorted(s)) for s in which] if which is not None else subsets(names)
-    if unknown := sorted({k for s in chosen for k in s} - set(names)):
-        raise InputError(f"which names {unknown}, expected some of {list(names)}")
+    some_of("which", (k for s in chosen for k in s), names)
     targets = {k: task_target(k, f.target, target, pairs) for k, f in parts.items()}
     for part in ("val", "test"):
         check_targets(targets["train"], targets[part], part)

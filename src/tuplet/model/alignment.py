@@ -20,7 +20,7 @@ from tuplet.model.frozen import Given, through_tower
 from tuplet.nets import MLP, Encoded, Named, Projection, Residual, SensorTokens, encoders, universal_share
 from tuplet.nets.choice import WIDTHS, Paired
 from tuplet.nets.tokens import Tokeniser
-from tuplet.types import Batch, Embeddings, InputError, Kind, Start, evaluating, in_range, one_of
+from tuplet.types import Batch, Embeddings, InputError, Kind, Start, evaluating, in_range, one_of, some_of
 
 
 class AlignmentModel(nn.Module):
@@ -257,8 +257,7 @@ class AlignmentModel(nn.Module):
             what = str(raw)[:80] if isinstance(raw, str | Mapping) else type(raw).__name__
             raise InputError(f"raw is {what!r}, expected a dict such as {{{next(iter(self.encoders))!r}: rows}}")
         in_range("batch_size", batch_size, 1)
-        if unknown := [k for k in raw if k not in self.encoders]:
-            raise InputError(f"raw names {unknown}, but the model was built for {sorted(self.encoders)}")
+        some_of("raw", raw, sorted(self.encoders))
         if unscaled := [k for k in raw if k not in self.preprocessing]:
             raise InputError(
                 f"the model does not know how the inputs of {unscaled} were scaled; build it with "

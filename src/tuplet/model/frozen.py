@@ -29,7 +29,7 @@ from tuplet.data.splits import Split
 from tuplet.io.pace import Pace
 from tuplet.nets import Pretrained, pretrained
 from tuplet.nets.raw import rows_here
-from tuplet.types import InputError, Kind
+from tuplet.types import InputError, Kind, some_of
 
 EVERY = 10.0
 """Seconds between two lines that say how far a tower has come."""
@@ -178,9 +178,8 @@ def tower_for(given: Given, part: str) -> Pretrained:
 def _replaced(source: Source, passed: Mapping[str, Passed]) -> Source:
     """Replace modalities of a source."""
     columns, prepared, content = dict(source.columns), dict(source.preprocessing), source.content
+    some_of("towers", passed, sorted(columns))
     for name, function in passed.items():
-        if name not in columns:
-            raise InputError(f"towers names {name!r}, expected some of {sorted(columns)}")
         column, here = columns[name], source.present[name].numpy()
         if isinstance(column, Lazy) and column.words is not None:
             values = column.words()

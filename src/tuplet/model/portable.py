@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tuplet.io import fresh, safe_name, write_atomic
 from tuplet.model._scaled import Scaled, sample
 from tuplet.model.alignment import AlignmentModel
-from tuplet.types import InputError, evaluating, one_of
+from tuplet.types import InputError, evaluating, one_of, some_of
 
 Format = Literal["onnx", "torch"]
 Run = Callable[[NDArray[np.float32]], Any]
@@ -63,8 +63,7 @@ def export(
     """
     one_of("format", format, tuple(ENDINGS))
     folder, names = Path(out), list(model.encoders) if modalities is None else list(modalities)
-    if unknown := sorted(set(names) - set(model.encoders)):
-        raise InputError(f"modalities names {unknown}, but the model was built for {sorted(model.encoders)}")
+    some_of("modalities", names, sorted(model.encoders))
     if folder.exists() and not force:
         raise InputError(f"out {folder} exists; choose another name, or replace it with --force (force=True)")
     if format == "onnx":

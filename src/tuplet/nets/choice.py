@@ -11,7 +11,7 @@ from torch import nn
 from tuplet.nets.images import ResNet18, SmallCNN
 from tuplet.nets.mlp import MLP
 from tuplet.nets.sequence import LSTM, SequenceCNN
-from tuplet.types import InputError, Kind, kind_of, one_of
+from tuplet.types import InputError, Kind, kind_of, one_of, some_of
 
 WIDTHS = {"small": 64, "paper": 256}
 """Preset -> width of every representation; 256 is OVA-IB's (appendix B.2), 64 is ours."""
@@ -86,8 +86,7 @@ def encoders(
     """
     one_of("preset", preset, get_args(Literal["small", "paper"]))
     for argument, given in (("kinds", kinds), ("overrides", overrides)):
-        if unknown := sorted(set(given or {}) - set(source.modalities)):
-            raise InputError(f"{argument} names {unknown}, expected some of {sorted(source.modalities)}")
+        some_of(argument, given or (), sorted(source.modalities))
     width = WIDTHS[preset] if dim is None else dim
     chosen = dict(overrides or {})
     for name in sorted(set(source.modalities) - set(chosen)):

@@ -14,7 +14,7 @@ from tuplet.study._ledger import Ledger
 from tuplet.study._run import Report, run, silent
 from tuplet.study.record import Record, read_cell
 from tuplet.study.suite import TUNING_SEED, Cell, Entry, Settings, Suite, Task, load_suite
-from tuplet.types import InputError, in_range
+from tuplet.types import InputError, in_range, some_of
 
 
 @dataclass(frozen=True)
@@ -147,8 +147,7 @@ def check_arguments(suite: Suite, *, seeds: int, only: Sequence[str], workers: i
             in_range(argument, value, 1)
     if refused := [suite.left_out[name] for name in only if name in suite.left_out]:
         raise InputError(f"only names an entry that these data do not allow: {' '.join(refused)}")
-    if unknown := sorted(set(only) - {e.name for e in suite.entries}):
-        raise InputError(f"only names {unknown}, expected some of {[e.name for e in suite.entries]}")
+    some_of("only", only, (e.name for e in suite.entries))
 
 
 def check_budget(records: Sequence[Record]) -> None:

@@ -22,7 +22,7 @@ from tuplet.suites.rss_measure import Measuring, Number
 from tuplet.suites.rss_plan import NAME, Plan, build
 from tuplet.suites.rss_recorded import Recorded, paper_plan
 from tuplet.train import TrainConfig, fit
-from tuplet.types import InputError, in_range
+from tuplet.types import InputError, in_range, some_of
 
 CRITERION = "tuning/score"
 BASE = Cell("base", "clip", "", 0)
@@ -127,8 +127,7 @@ def run_rss(
 ) -> list[Record]:
     """Run the cells that are missing."""
     plan = plan or Plan()
-    if unknown := sorted(set(only) - set(plan.methods)):
-        raise InputError(f"only names {unknown}, expected some of {list(plan.methods)}")
+    some_of("only", only, plan.methods)
     in_range("seeds", seeds, 1)
     study = Rss(plan, seeds, out, only)
     threads = 1 if plan.name == NAME else None  # large towers want all

@@ -22,7 +22,7 @@ from tuplet.study.record import Record
 from tuplet.study.suite import Budget, Cell, Entry, Settings, Task
 from tuplet.suites.entries import objectives
 from tuplet.suites.papers import BASES
-from tuplet.types import Embeddings, InputError, in_range
+from tuplet.types import Embeddings, InputError, in_range, some_of
 
 WIDTH = 128
 PAPER_BATCH = 64
@@ -82,8 +82,7 @@ def run_scaling(
     report: Report = silent,
 ) -> list[Point]:
     """Measure the objectives, keeping each finished point in ``out``; a stopped run continues."""
-    if unknown := sorted(set(only) - {e.name for e in rows()}):
-        raise InputError(f"only names {unknown}, expected some of {[e.name for e in rows()]}")
+    some_of("only", only, (e.name for e in rows()))
     for argument, value in (("repeats", repeats), ("threads", threads)):
         if value is not None:
             in_range(argument, value, 1)

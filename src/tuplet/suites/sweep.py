@@ -21,7 +21,7 @@ from tuplet.train import StrategicRun, TrainConfig, strategic
 from tuplet.train._fits import check_rows, check_threshold, rows_with
 from tuplet.train.recipe import DIM
 from tuplet.train.strength import GRID
-from tuplet.types import InputError, in_range, one_of
+from tuplet.types import InputError, in_range, one_of, some_of
 
 SIMILAR = 4096
 """Similarity is measured on at most this many test rows."""
@@ -55,8 +55,7 @@ class Sweep:
 
     def checked(self, source: Source) -> Source:
         """Return the source with the two modalities only; refuse a pair, target or threshold that does not fit it."""
-        if unknown := sorted(set(self.pair) - set(source.modalities)):
-            raise InputError(f"pair names {unknown}, expected two of {sorted(source.modalities)}")
+        some_of("pair", self.pair, sorted(source.modalities))
         if not source.targets:
             raise InputError(
                 f"{source.name} has no target, and a sweep measures what alignment does to the accuracy on one: add an array "
