@@ -32,6 +32,12 @@ def in_range(argument: str, value: float | int, low: float | int, high: float | 
         raise InputError(f"{argument} is {value}, expected a number {bound}")
 
 
+def positive(argument: str, value: float | int) -> None:
+    """Refuse a number that is not above 0, or infinite."""
+    if not 0 < value < math.inf:
+        raise InputError(f"{argument} is {value}, expected a number > 0")
+
+
 @contextmanager
 def importing(fix: str) -> Iterator[None]:
     """Say where an import fails what needs the package, and how to get it."""

@@ -14,6 +14,7 @@ from tuplet.errors import InputError as InputError
 from tuplet.errors import importing as importing
 from tuplet.errors import in_range as in_range
 from tuplet.errors import one_of as one_of
+from tuplet.errors import positive as positive
 from tuplet.errors import some_of as some_of
 from tuplet.frames import html
 

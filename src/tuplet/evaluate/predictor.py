@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tuplet.types import InputError, in_range
+from tuplet.types import InputError, in_range, positive
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,7 @@ class PredictorConfig:
         for name in ("layers", "hidden", "epochs", "patience", "batch_size"):
             in_range(name, getattr(self, name), 1)
         in_range("seed", self.seed, 0)
-        if not 0 < self.lr < math.inf:
-            raise InputError(f"lr is {self.lr}, expected a positive number")
+        positive("lr", self.lr)
 
 
 @dataclass(frozen=True)

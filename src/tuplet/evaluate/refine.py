@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tuplet.types import InputError, in_range, one_of
+from tuplet.types import InputError, in_range, one_of, positive
 
 
 def dual_softmax(
@@ -165,5 +165,4 @@ def _check(scores: Tensor, *, beta: float = 1.0) -> None:
         raise InputError(f"scores is {scores.dtype} of shape {tuple(scores.shape)}, expected floating (Nq, Nc), not empty")
     if not bool(torch.isfinite(scores).all()):
         raise InputError("scores has NaN or infinite values; leave such queries and candidates out")
-    if not 0 < beta < float("inf"):
-        raise InputError(f"beta is {beta}, expected a positive number")
+    positive("beta", beta)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tuplet.functional._plans import consensus_kernel, gromov_plan, gromov_value, start_plan
 from tuplet.functional._sinkhorn import masses_of
-from tuplet.types import InputError, in_range, one_of
+from tuplet.types import InputError, in_range, one_of, positive
 
 Coupling = Literal["gw", "entropic", "identity"]
 
@@ -109,8 +109,7 @@ def gromov_wasserstein(
     in_range("iterations", iterations, 1)
     in_range("restarts", restarts, 0)
     one_of("coupling", coupling, ("gw", "entropic", "identity"))
-    if not epsilon > 0:
-        raise InputError(f"epsilon is {epsilon}, expected a number > 0; it smooths the plan")
+    positive("epsilon", epsilon)
     single = Kx.ndim == 2 and Ky.ndim == 2
     count = max(len(k) if k.ndim == 3 else 1 for k in (Kx, Ky))
     Kx, Ky = Kx.expand(count, -1, -1), Ky.expand(count, -1, -1)
@@ -200,8 +199,7 @@ def gromov_barycenter(
     """
     in_range("rounds", rounds, 1)
     one_of("coupling", coupling, ("gw", "entropic", "identity"))
-    if not epsilon > 0:
-        raise InputError(f"epsilon is {epsilon}, expected a number > 0; it smooths the plan")
+    positive("epsilon", epsilon)
     paired = isinstance(kernels, Tensor)
     if not isinstance(kernels, Tensor):
         kernels, masses = _padded(kernels)

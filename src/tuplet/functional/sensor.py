@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tuplet.functional.rows import unit
-from tuplet.types import InputError
+from tuplet.types import InputError, positive
 
 
 def sensor_loss(
@@ -109,8 +109,7 @@ def sensor_losses(
             f"f has shape {tuple(f.shape)}, centroids {tuple(centroids.shape)} and sensor {tuple(sensor.shape)}, expected "
             f"(B, D), (K, D) and (B,)"
         )
-    if not tau > 0:
-        raise InputError(f"tau is {tau}, expected a positive number")
+    positive("tau", tau)
     if not torch.compiler.is_compiling() and bool(((sensor < -1) | (sensor >= len(centroids))).any()):
         ids = sorted(set(sensor.tolist()))[:9]
         raise InputError(f"sensor has the ids {ids}, expected 0 to {len(centroids) - 1}, or -1 for unknown")

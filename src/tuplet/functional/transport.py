@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tuplet.functional._sinkhorn import LIGHT, Potentials, half_squared, masses_of
 from tuplet.functional.rows import unit
-from tuplet.types import InputError, in_range, one_of
+from tuplet.types import in_range, one_of, positive
 
 
 class Transport(NamedTuple):
@@ -69,8 +69,7 @@ def sinkhorn(
         tensor([[0.5000, 0.0000],
                 [0.0000, 0.5000]])
     """
-    if not epsilon > 0:
-        raise InputError(f"epsilon is {epsilon}, expected a number > 0; it smooths the plan")
+    positive("epsilon", epsilon)
     shape, batched = cost.shape, cost.reshape(-1, *cost.shape[-2:])
     rows, columns = masses_of("a", a, batched, -2), masses_of("b", b, batched, -1)
     held = (rows > 0)[:, :, None] & (columns > 0)[:, None, :]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tuplet.functional._given import numbers
 from tuplet.information.pid import PID, Units, nats_in, of_union
-from tuplet.types import InputError, in_range
+from tuplet.types import InputError, in_range, positive
 
 Array = Tensor | NDArray[np.generic]
 
@@ -132,8 +132,7 @@ def _decompose(
     warnings: tuple[str, ...] = (),
 ) -> PID:
     factor = nats_in(units)
-    if not gap > 0:
-        raise InputError(f"gap is {gap}, expected a number > 0; the optimum is approached, not reached")
+    positive("gap", gap)
     d = sum(sizes)
     if covariance.shape != (d, d) or min(sizes) < 1:
         raise InputError(f"covariance has shape {tuple(covariance.shape)}, expected ({d}, {d}) for sizes {sizes} >= 1")

@@ -8,7 +8,7 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tuplet.nets.mlp import positive
+from tuplet.nets.mlp import sizes_of
 from tuplet.types import importing, one_of
 
 Norm = Literal["batch", "group"]
@@ -41,7 +41,7 @@ class ResNet18(nn.Module):
         self, channels: int, out_features: int, *, single: Literal["repeat", "adapt"] = "repeat", norm: Norm = "batch"
     ) -> None:
         super().__init__()
-        sizes = positive(channels=channels, out_features=out_features)
+        sizes = sizes_of(channels=channels, out_features=out_features)
         one_of("norm", norm, ("batch", "group"))
         one_of("single", single, ("repeat", "adapt"))
         with importing("ResNet18 needs torchvision; run pip install 'tuplet[data]'"):
@@ -78,7 +78,7 @@ class SmallCNN(nn.Module):
 
     def __init__(self, channels: int, out_features: int, *, width: int = 16, norm: Norm = "group") -> None:
         super().__init__()
-        sizes = positive(channels=channels, out_features=out_features, width=width)
+        sizes = sizes_of(channels=channels, out_features=out_features, width=width)
         one_of("norm", norm, ("batch", "group"))
         make = _norm(norm, 8)
         widths = [channels, width, 2 * width, 4 * width, 4 * width]

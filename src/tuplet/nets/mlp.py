@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tuplet.types import InputError, one_of
 
 
-def positive(**sizes: int) -> dict[str, int | str]:
+def sizes_of(**sizes: int) -> dict[str, int | str]:
     """Refuse sizes below 1, and return them."""
     if min(sizes.values()) < 1:
         raise InputError(f"{', '.join(sizes)} are {tuple(sizes.values())}, expected positive numbers")
@@ -47,7 +47,7 @@ class MLP(nn.Module):
         norm: Literal["layer", "none"] = "layer",
     ) -> None:
         super().__init__()
-        sizes = positive(in_features=in_features, out_features=out_features, hidden=hidden, layers=layers)
+        sizes = sizes_of(in_features=in_features, out_features=out_features, hidden=hidden, layers=layers)
         one_of("activation", activation, ("gelu", "leaky_relu"))
         one_of("norm", norm, ("layer", "none"))
         widths = [in_features, *[hidden] * (layers - 1), out_features]

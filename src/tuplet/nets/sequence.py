@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tuplet.nets.mlp import positive
+from tuplet.nets.mlp import sizes_of
 from tuplet.types import one_of
 
 
@@ -47,7 +47,7 @@ class SequenceCNN(nn.Module):
     ) -> None:
         super().__init__()
         one_of("layout", layout, ("sequence", "signal"))
-        sizes = positive(channels=channels, out_features=out_features, width=width, kernel=kernel, stride=stride, pool=pool)
+        sizes = sizes_of(channels=channels, out_features=out_features, width=width, kernel=kernel, stride=stride, pool=pool)
         self.layout = layout
         self._arguments = {**sizes, "layout": layout}
         steps: list[nn.Module] = []
@@ -83,7 +83,7 @@ class LSTM(nn.Module):
 
     def __init__(self, channels: int, out_features: int) -> None:
         super().__init__()
-        self._arguments = positive(channels=channels, out_features=out_features)
+        self._arguments = sizes_of(channels=channels, out_features=out_features)
         self.layers = nn.LSTM(channels, out_features, batch_first=True)
 
     def forward(self, x: Float[Tensor, "B T C"]) -> Float[Tensor, "B out"]:

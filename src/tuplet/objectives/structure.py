@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tuplet.functional.gromov import Coupling, gromov_barycenter, gromov_wasserstein
 from tuplet.functional.kernels import normalised, rbf
 from tuplet.objectives.compose import Objective
-from tuplet.types import Embeddings, InputError, Traits, in_range, one_of
+from tuplet.types import Embeddings, InputError, Traits, in_range, one_of, positive
 
 Kernel = Literal["rbf", "linear"] | Callable[[Tensor], Tensor]
 
@@ -95,9 +95,8 @@ class Structure(Objective):
         one_of("coupling", coupling, ("identity", "gw", "entropic"))
         in_range("rounds", rounds, 1)
         in_range("restarts", restarts, 0)
-        for name, value in (("entropy", entropy), ("epsilon", epsilon)):
-            if not value > 0:
-                raise InputError(f"{name} is {value}, expected a number > 0")
+        positive("entropy", entropy)
+        positive("epsilon", epsilon)
         if isinstance(weights, str):
             one_of("weights", weights, ("uniform", "learned"))
         elif not weights or min(weights.values()) < 0 or not sum(weights.values()) > 0:

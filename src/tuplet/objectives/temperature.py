@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from tuplet.types import InputError
+from tuplet.types import InputError, positive
 
 
 class Temperature(nn.Module):
@@ -48,8 +48,7 @@ class Fixed(nn.Module):
 
     def __init__(self, tau: float) -> None:
         super().__init__()
-        if not 0 < tau < math.inf:
-            raise InputError(f"tau is {tau}, expected a positive number; it divides the logits")
+        positive("tau", tau)
         self.tau = float(tau)
 
     def forward(self) -> float:

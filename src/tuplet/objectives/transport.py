@@ -12,7 +12,7 @@ from tuplet.functional._sinkhorn import half_squared
 from tuplet.functional.rows import unit
 from tuplet.functional.transport import sinkhorn, wasserstein_barycenter
 from tuplet.objectives.compose import Objective
-from tuplet.types import Embeddings, InputError, Traits, in_range, one_of
+from tuplet.types import Embeddings, InputError, Traits, in_range, one_of, positive
 
 
 class TransportConsistency(Objective):
@@ -68,8 +68,7 @@ class TransportConsistency(Objective):
     ) -> None:
         super().__init__()
         one_of("form", form, ("loop", "barycenter"))
-        if not epsilon > 0:
-            raise InputError(f"epsilon is {epsilon}, expected a number > 0; it smooths the plans")
+        positive("epsilon", epsilon)
         in_range("consistency", consistency, 0)
         in_range("pairing", pairing, 0)
         in_range("steps", steps, 0)

@@ -19,7 +19,7 @@ from tuplet.functional.rows import unit
 from tuplet.functional.scores import paired_volume
 from tuplet.objectives.compose import Objective, check_width, row_mean, rows_with
 from tuplet.objectives.gram import Gram
-from tuplet.types import Embeddings, InputError, Traits, in_range, one_of
+from tuplet.types import Embeddings, InputError, Traits, in_range, one_of, positive
 
 SHORTEST = 1e-4  # a sum of unit rows shorter than this has no direction
 
@@ -254,8 +254,8 @@ class UniAlign(Objective):
 
 def _bandwidth(tau: float | None, temperature: float | None) -> float:
     for name, value in (("tau", tau), ("temperature", temperature)):
-        if value is not None and not 0 < value < math.inf:
-            raise InputError(f"{name} is {value}, expected a positive number")
+        if value is not None:
+            positive(name, value)
     if temperature is not None:
         return math.sqrt(temperature)
     return 0.07 if tau is None else float(tau)

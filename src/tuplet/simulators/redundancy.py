@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from tuplet.data import Provenance, Source, Split, from_arrays
-from tuplet.types import InputError, in_range
+from tuplet.types import InputError, in_range, positive
 
 ROWS = 65_536
 TEMPERATURES = 0.05 * np.exp(np.linspace(0.0, 2.0, 10))
@@ -44,8 +44,7 @@ class Task:
         in_range("shared", self.shared, 0, min(self.features, self.common) + 1)
         for name in ("features_seed", "weights_seed"):
             in_range(name, getattr(self, name), 0)
-        if not self.temperature > 0:
-            raise InputError(f"temperature is {self.temperature}, expected a positive number")
+        positive("temperature", self.temperature)
         if self.counts[2] > self.unique:
             raise InputError(f"shared is {self.shared}: {self.counts[2]} unique features, but only {self.unique} bits")
 

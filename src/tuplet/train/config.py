@@ -7,7 +7,7 @@ from math import inf
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from tuplet.types import InputError, Start, in_range, one_of
+from tuplet.types import InputError, Start, in_range, one_of, positive
 
 Optimizer = Literal["adamw", "adam"]
 Precision = Literal["float32", "bf16"]
@@ -106,8 +106,7 @@ class TrainConfig:
             if not isinstance(getattr(self, name), int) or isinstance(getattr(self, name), bool):
                 raise InputError(f"{name} is {getattr(self, name)!r}, expected a whole number")
         for name in ("epochs", "batch_size", "lr", "clip", "chunk", "devices"):
-            if not 0 < getattr(self, name) < inf:
-                raise InputError(f"{name} is {getattr(self, name)}, expected a positive number")
+            positive(name, getattr(self, name))
         if len(self.betas) != 2 or not all(0 <= b < 1 for b in self.betas) or not 0 < self.eps < inf:
             raise InputError(
                 f"betas and eps are {self.betas} and {self.eps}, expected two numbers in [0, 1) and a positive one"
