@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tuplet.diagnose.score import Score, shuffles_of
-from tuplet.functional._given import LARGEST, numbers
+from tuplet.functional._given import vectors
 from tuplet.types import InputError, in_range, one_of
 
 Rows = Literal["unit", "clipped", "centred", "raw"]  # how rows are prepared, see `prepared`
@@ -247,7 +247,7 @@ METRICS: dict[str, Callable[[Lists], Measure]] = {"mutual_knn": _mutual, "cknna"
 
 def paired(a: Array, b: Array, *, least: int = 4) -> tuple[Tensor, Tensor]:
     """Check two representations of the same rows."""
-    x, y = _checked("a", a), _checked("b", b)
+    x, y = vectors("a", a).detach(), vectors("b", b).detach()
     if len(x) != len(y):
         raise InputError(f"b has {len(y)} rows, expected {len(x)} to match a; row i of both must be the same thing")
     if len(x) < least:
@@ -268,17 +268,3 @@ def prepared(x: Float[Tensor, "n d"], *, rows: Rows = "unit") -> Float[Tensor, "
         x = x.clamp(-limit, limit)
     length = torch.linalg.vector_norm(x, dim=1, keepdim=True)
     return x / torch.where(length > 0, length, 1.0)
-
-
-def _checked(name: str, given: Array) -> Tensor:
-    x = numbers(name, given).detach()
-    if x.ndim != 2 or 0 in x.shape:
-        raise InputError(f"{name} has shape {tuple(x.shape)}, expected (n, d) with n, d >= 1; flatten or pool it first")
-    if x.dtype not in (torch.float32, torch.float64):
-        x = x.float() if x.is_floating_point() else x.double()
-    if not bool(torch.isfinite(x.sum())) and not bool((finite := torch.isfinite(x).all(dim=1)).all()):
-        bad = int((~finite).sum())
-        raise InputError(f"{name} has NaN or infinite values in {bad} of {len(x)} rows; leave those rows out on both sides")
-    if x.dtype == torch.float64 and not float(x.abs().max()) <= LARGEST:
-        raise InputError(f"{name} has values up to {float(x.abs().max()):.0e}, whose squares overflow; divide it by a constant")
-    return x

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tuplet.functional import divergence
-from tuplet.functional._given import LARGEST, numbers
+from tuplet.functional._given import vectors
 from tuplet.functional.rows import unit
 from tuplet.types import Embeddings, InputError, in_range
 
@@ -200,7 +200,7 @@ def alignment(x: Float[Tensor, "B D"], y: Float[Tensor, "B D"], *, alpha: float 
         tensor(4.)
     """
     in_range("alpha", alpha, 1e-9)
-    x, y = _checked("x", x), _checked("y", y)
+    x, y = vectors("x", x), vectors("y", y)
     if x.shape != y.shape:
         raise InputError(f"y has shape {tuple(y.shape)}, expected {tuple(x.shape)} as x; row i of both must be the same thing")
     value: Tensor = torch.linalg.vector_norm(x - y, dim=1).pow(alpha).mean()
@@ -228,7 +228,7 @@ def uniformity(z: Float[Tensor, "B D"], *, t: float = 2.0) -> Tensor:
         tensor(-8.)
     """
     in_range("t", t, 1e-9)
-    return divergence.uniformity(_checked("z", z, least=2), tau=(2 * t) ** -0.5, reduction="global")
+    return divergence.uniformity(vectors("z", z, least=2), tau=(2 * t) ** -0.5, reduction="global")
 
 
 def effective_rank(z: Float[Tensor, "B D"]) -> float:
@@ -250,7 +250,7 @@ def effective_rank(z: Float[Tensor, "B D"]) -> float:
         >>> round(effective_rank(torch.eye(3)), 4)
         3.0
     """
-    rows = _checked("z", z).detach().double()
+    rows = vectors("z", z).detach().double()
     if not (largest := float(rows.abs().max())):
         return 0.0
     p = torch.linalg.svdvals(rows / largest)
@@ -268,15 +268,3 @@ def _matches(emb: Embeddings, *, least: int = 1) -> list[tuple[Tensor, Tensor]]:
     if not found:
         raise InputError(f"no two modalities are both present in {least} rows; there is nothing to compare")
     return found
-
-
-def _checked(name: str, given: Tensor, *, least: int = 1) -> Tensor:
-    """Return finite floating rows with their graph, or refuse."""
-    z = numbers(name, given)
-    if z.ndim != 2 or len(z) < least or not z.numel():
-        raise InputError(f"{name} has shape {tuple(z.shape)}, expected (B, D) with B >= {least} and D >= 1")
-    if not bool(torch.isfinite(z).all()):
-        raise InputError(f"{name} has NaN or infinite values; leave those rows out")
-    if z.dtype == torch.float64 and float(z.detach().abs().max()) > LARGEST:
-        raise InputError(f"{name} has values whose squares overflow; divide it by a constant")
-    return z if z.dtype in (torch.float32, torch.float64) else z.float() if z.is_floating_point() else z.double()

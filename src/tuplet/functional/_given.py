@@ -34,6 +34,21 @@ def numbers(name: str, value: Any) -> Tensor:
     return tensor
 
 
+def vectors(name: str, value: Any, *, least: int = 1) -> Tensor:
+    """Return finite floating rows ``(n, d)``, with their graph if they have one."""
+    x = numbers(name, value)
+    if x.ndim != 2 or len(x) < least or not x.numel():
+        raise InputError(f"{name} has shape {tuple(x.shape)}, expected (n, d), n >= {least}; flatten or pool it first")
+    if x.dtype not in (torch.float32, torch.float64):
+        x = x.float() if x.is_floating_point() else x.double()
+    seen = x.detach()
+    if not bool(torch.isfinite(seen.sum())) and not bool((finite := torch.isfinite(seen).all(dim=1)).all()):
+        raise InputError(f"{name} has NaN or infinite values in {int((~finite).sum())} of {len(x)} rows; leave those rows out")
+    if x.dtype == torch.float64 and (largest := float(seen.abs().max())) > LARGEST:
+        raise InputError(f"{name} has values up to {largest:.0e}, whose squares overflow; divide it by a constant")
+    return x
+
+
 def states(name: str, values: Any, n: int | None = None) -> NDArray[np.int64]:
     """Number the distinct values of one column, 0 first, in sorted order."""
     array = column(name, values)

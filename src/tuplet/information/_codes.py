@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from tuplet.functional._given import LARGEST, column, numbers, states
+from tuplet.functional._given import column, numbers, states, vectors
 from tuplet.information._draws import Codes
 from tuplet.types import InputError, in_range
 
@@ -32,12 +32,7 @@ def features(name: str, x: ArrayLike | Tensor) -> Features:
     given = numbers(name, x).detach().cpu()
     if given.ndim < 1 or not given.numel():
         raise InputError(f"{name} has shape {tuple(given.shape)}, expected (n, ...) with samples and features")
-    flat = given.reshape(len(given), -1).double().numpy()
-    if bad := int((~np.isfinite(flat).all(axis=1)).sum()):
-        raise InputError(f"{name} has NaN or infinite values in {bad} of {len(flat)} rows; leave those samples out")
-    if (largest := float(np.abs(flat).max())) > LARGEST:
-        raise InputError(f"{name} has values up to {largest:.0e}, whose squares overflow; divide it by a constant")
-    return flat
+    return np.asarray(vectors(name, given.reshape(len(given), -1).double()))
 
 
 def clusters_of(x: Features, fit: Features, *, clusters: int, components: int, seed: int = 0) -> Codes:
