@@ -128,7 +128,7 @@ def test_other_rows_than_texts(tmp_path):
     assert run.model.encode({"eye": pictures})["eye"].shape == (40, 64)
     sound = sound_folder(tmp_path / "ears")
     for call, match in (
-        (lambda: features({"eye": pictures, "x": x}, {"ear": module}), "names 'ear', expected some of"),
+        (lambda: features({"eye": pictures, "x": x}, {"ear": module}), r"names \['ear'\], expected some of"),
         (lambda: features(from_arrays({"eye": pictures, "x": x}), {"x": module}), "holds scaled rows of 'x'"),
         (lambda: features({"eye": pictures, "x": x}, {"x": "words"}), r"modalities\['x'\].*reads texts"),
         (lambda: features({"eye": pictures, "x": x}, {"eye": sound}), r"modalities\['eye'\].*reads sound"),
@@ -155,7 +155,7 @@ def test_commands(capsys, monkeypatch):
     assert [i["row"] for i in found["found"]] == expected.indices.tolist()
     for words, match in (
         (["--tower", "words"], "such as --tower text=PATH;"),
-        (["--tower", "words=words"], "names 'words'"),
+        (["--tower", "words=words"], "names ['words']"),
         (["--tower", "text=words", "--method", "tlv_core"], "one CLIP for all"),
     ):
         assert main(["train", "my.npz", *words, "--out", "other"]) == 2

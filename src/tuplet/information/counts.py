@@ -93,14 +93,13 @@ def counted(
     in_range("permutations", permutations, 1)
     in_range("bootstrap", bootstrap, 0)
     in_range("level", level, 1e-6, 1)
-    (c1, n1), (c2, n2), (cy, ny) = (_codes(name, v) for name, v in (("x1", x1), ("x2", x2), ("y", y)))
-    kin = None if group is None else _codes("group", group)[0]
+    cy = states("y", y)
     n = len(cy)
-    for name, code in (("x1", c1), ("x2", c2), ("group", kin)):
-        if code is not None and len(code) != n:
-            raise InputError(f"{name} has {len(code)} rows, expected {n} to match y; row i of each is one sample")
+    c1, c2 = states("x1", x1, n), states("x2", x2, n)
+    kin = None if group is None else states("group", group, n)
     if n < 2:
         raise InputError(f"y has {n} rows, expected at least 2")
+    n1, n2, ny = (int(c.max()) + 1 for c in (c1, c2, cy))
     sizes, rng = (n1, n2, ny), np.random.default_rng(seed)
     over_all = tables(c1, c2, relabelled(cy, draws=permutations, rng=rng, group=kin), sizes)
     given = [tables(c1, c2, relabelled(cy, draws=permutations, rng=rng, within=c, group=kin), sizes) for c in (c1, c2)]
@@ -127,11 +126,6 @@ def counted(
         significant={k: p[k] <= level and interval[k][0] > 0 for k in PARTS} if interval else None,
         warnings=_warnings(n, observed, permutations, level),
     )
-
-
-def _codes(name: str, values: ArrayLike) -> tuple[Codes, int]:
-    code = states(name, values)
-    return code, int(code.max(initial=-1)) + 1
 
 
 def _solved(counts: Counts, units: Units, gap: float) -> Draws:
