@@ -80,11 +80,11 @@ def from_arrays(
     """
     if not isinstance(modalities, Mapping):
         raise InputError(f"modalities is a {type(modalities).__name__}, expected a dict of name -> array")
-    for name, argument in (("label", "targets={'label': ...}"), ("target", "targets={'target': ...}"), ("group", "group=")):
-        values = modalities.get(name, [[]])  # a table, (n, ...), is a modality, whatever its name
+    for word, argument in (("label", "targets={'label': ...}"), ("target", "targets={'target': ...}"), ("group", "group=")):
+        values = modalities.get(word, [[]])  # a table, (n, ...), is a modality, whatever its name
         first = next(iter(values), ())
         if getattr(values, "ndim", 1) == 1 and (getattr(first, "ndim", 1) == 0 or not hasattr(first, "__len__")):
-            raise InputError(f"modalities has {name!r} with one value per row; give it as {argument}, or rename it")
+            raise InputError(f"modalities has {word!r} with one value per row; give it as {argument}, or rename it")
     names = _checked(modalities, targets, present=present, units=units, kinds=kinds, rates=rates)
     _one_index({**modalities, **(targets or {}), "group": group})
     scaling_words(scaling, names)
