@@ -55,6 +55,7 @@ def test_neighbours_are_the_nearest_by_cosine():
     for run, said in (
         (lambda: plot.neighbours(emb, 60), "query is 60"),
         (lambda: plot.neighbours(emb, 2, modality="text"), "item 2 has ['image']"),
+        (lambda: plot.neighbours(Embeddings.of({"image": torch.eye(3)}), 0), "only 'image' has embeddings"),
         (lambda: plot.neighbours(emb, 2, labels=["a"]), "expected one for each of 60"),
         (lambda: plot.history([]), "train for an epoch"),
     ):

@@ -82,8 +82,11 @@ def test_damaged_stores_are_one_line(tmp_path):
                 store.read(file)
     emb = space(4, absent=False)
     emb.z["a"][1, 2] = torch.nan
+    narrow = space(4, absent=False)
+    narrow.z["b"] = narrow.z["b"][:, :3]
     for given, options, message in (
         (emb, {}, "NaN"),
+        (narrow, {}, "^vectors of 'b' have shape"),
         (space(4), {"ids": [1, 1, 2, 3]}, "each once"),
         (space(4), {"columns": {"x": [1, 2]}}, "'x'"),
         (space(4), {"model": tmp_path}, "model.safetensors"),

@@ -53,7 +53,7 @@ def test_names_and_roots(tmp_path):
     for name, root, message in (
         ("nothing", None, "source is 'nothing'"),
         ("digits", tmp_path, "leave --root out"),
-        ("mosei", None, "--root"),
+        ("mosei", None, "mosei reads real data: say where they lie with --root"),
         ("digits?sed=1", None, "digits has no option 'sed'"),
         ("digits?path=x", None, "digits has no option 'path'"),
         ("digits?seed=a", None, "digits does not take 'seed=a'"),

@@ -148,8 +148,8 @@ def test_series_of_different_length_keep_their_length():
             np.testing.assert_array_equal(again, seen[some])
     flat = read({"a": [np.arange(k, dtype=int) + 1 for k in steps], "x": X})
     assert flat.modalities["a"].shape == (6, 1)
-    refused(lambda: read({"a": [np.ones((k, k)) for k in steps], "x": X}), "give every series the same channels")
-    refused(lambda: read({"a": [np.ones((k, 4, 4)) for k in steps], "x": X}), "resize pictures")
+    refused(lambda: read({"a": [np.ones((k, k)) for k in steps], "x": X}), "'a'", "give every series the same channels")
+    refused(lambda: read({"a": [np.ones((k, 4, 4)) for k in steps], "x": X}), "'a'", "resize pictures")
     refused(lambda: read({"a": [["a"] * k for k in steps], "x": X}), "expected numbers in every row")
     refused(lambda: read({"a": walk, "x": X}, kinds={"a": "image"}), "kinds['a'] is 'image'")
 

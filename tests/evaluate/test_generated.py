@@ -58,6 +58,8 @@ def test_too_few_rows_are_one_line():
         (lambda: fid(x, x, extractor="a"), "singular"),
         (lambda: mmd(x, x[:, :2]), "one extractor"),
         (lambda: kid(x[:3], x), "four rows"),
+        (lambda: kid(x / 0, x), "real or fake has features that are not finite"),
+        (lambda: kid(x, x / 0), "real or fake has features that are not finite"),
     ):
         with pytest.raises(InputError, match=said):
             call()

@@ -3,6 +3,7 @@
 import json
 import sys
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,12 +14,13 @@ from tuplet.cli import main
 from tuplet.data._film import sound, spread
 from tuplet.datasets import captions
 from tuplet.model import film_features
+from tuplet.model.films import _decoded
 
 av = pytest.importorskip("av")
 
 
-def film(file, frames, *, rate=10, tone=0.0, size=16):
-    """Write a film whose frame k has the grey value 5 k, and a tone in both channels of its sound track."""
+def film(file, frames, *, rate=10, tone=0.0, size=16, begin=0):
+    """Write a film whose frame k has the grey value 5 k, ``begin + k`` steps after 0, and a tone in both channels."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(file), "w") as out:
         stream = out.add_stream("mpeg4", rate=rate)
@@ -26,7 +28,9 @@ def film(file, frames, *, rate=10, tone=0.0, size=16):
         stream.pix_fmt, stream.time_base = "yuv420p", Fraction(1, rate)
         track = out.add_stream("aac", rate=22_050, layout="stereo") if tone else None
         for k in range(frames):
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((size, size, 3), 5 * k, np.uint8), format="rgb24")))
+            shown = av.VideoFrame.from_ndarray(np.full((size, size, 3), 5 * k, np.uint8), format="rgb24")
+            shown.pts, shown.time_base = begin + k, Fraction(1, rate)
+            out.mux(stream.encode(shown))
         out.mux(stream.encode(None))
         if track is not None:
             t = np.arange(22_050 * frames // rate) / 22_050
@@ -40,8 +44,9 @@ def film(file, frames, *, rate=10, tone=0.0, size=16):
 
 
 def test_frames_lie_in_the_middle_of_equal_parts(tmp_path):
-    for frames, count in ((40, 8), (40, 1), (3, 8), (1, 2)):
-        found = spread(film(tmp_path / f"{frames}.mp4", frames), count)
+    mp4 = [(frames, count, 0, "mp4") for frames, count in ((40, 8), (40, 1), (3, 8), (1, 2))]
+    for frames, count, begin, kind in (*mp4, (40, 8, 50, "mp4"), (40, 8, 50, "mkv"), (40, 8, 0, "mkv")):
+        found = spread(film(tmp_path / f"{frames}.{kind}", frames, begin=begin), count)
         assert found.shape == (count, 3, 16, 16)
         seen = found.astype(float).mean(axis=(1, 2, 3)) / 5
         middles = (np.arange(count) + 0.5) / count * frames - 0.5
@@ -54,6 +59,8 @@ def test_sound_is_one_channel_at_the_rate_that_is_asked_for(tmp_path):
     assert abs(np.abs(np.fft.rfft(wave)).argmax() * 16_000 / len(wave) - 440) < 2
     assert abs(np.sqrt((wave[1000:-3000] ** 2).mean()) - 0.5 / np.sqrt(2)) < 0.02
     assert not len(sound(film(tmp_path / "b.mp4", 5), 16_000))
+    tower, longer = SimpleNamespace(takes="sound", rate=8000), film(tmp_path / "c.mp4", 35, tone=440.0)
+    assert [len(_decoded(longer, tower, 1, seconds)) for seconds in (0.9, 2.0)] == [3, 2]  # a rest of a second is heard
 
 
 def test_films_go_through_towers_once_and_unreadable_ones_leave_both_sides(tmp_path, capsys):
@@ -96,6 +103,8 @@ def test_films_go_through_towers_once_and_unreadable_ones_leave_both_sides(tmp_p
     assert heard.modalities["text"].shape == (8,)
     with pytest.raises(InputError, match=r"made with another frames \(4\); choose another"):
         film_features(films, out, towers, frames=8, seconds=0.5)
+    with pytest.raises(InputError, match="made with another tower"):
+        film_features(films, out, {"vision": towers["audio"]}, frames=4, seconds=0.5)
 
 
 def test_bad_films_are_one_line(tmp_path, monkeypatch):

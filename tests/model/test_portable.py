@@ -108,7 +108,7 @@ def test_what_cannot_be_written_is_refused(tmp_path, monkeypatch):
         (made(), {"modalities": ["sound"]}, "modalities names ['sound']"),
         (made(), {"format": "pickle"}, "expected"),
         (unscaled, {}, "does not know how its rows were scaled; leave it out with --modalities note"),
-        (made(Aux(4, 8)), {}, "reads the sensor"),
+        (made(Aux(4, 8)), {}, "force cannot be exported: its encoder reads the sensor"),
         (behind, {}, "its rows pass the frozen tower /weights/clip first"),
         (made(Branching(4, 8)), {}, "force cannot be exported ("),
     ):

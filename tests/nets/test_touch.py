@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -281,7 +282,7 @@ def test_only_what_is_trained_moves_and_the_adapter_lives_once():
 
 
 def test_bad_input_is_one_line():
-    towers = tiny()
+    towers, other = tiny(), SimpleNamespace(levels=3, width=8)
     for call, said in (
         (lambda: SensorModulator(8, 1), "expected 2 or more"),
         (lambda: SensorModulator(8, 2)(torch.ones(2, 3, 8), torch.tensor([0, 5])), "ids from 0 to 1"),
@@ -290,6 +291,10 @@ def test_bad_input_is_one_line():
         (lambda: towers["text"](torch.ones(1, 9, dtype=torch.int64)), "at most 6"),
         (lambda: towers["text"](torch.full((1, 3), 20)), "go from 20 to 20, expected 0 to 19"),
         (lambda: towers["touch"](torch.ones(1, 3, 9, 9)), "expected (B, 3, 8, 8)"),
+        (
+            lambda: TowerEncoder(other, "touch", bridge=BridgingAdapter({"touch": 8}, rank=2, levels=1), blocks="last"),
+            "blocks is",
+        ),
         (lambda: clip("nowhere"), "no config.json"),
         (lambda: tokeniser("nowhere"), "is no file or folder"),
         (lambda: tokeniser("words", length=4)(["one two three four"]), "has 6 tokens, expected at most 4"),

@@ -160,7 +160,9 @@ def test_a_worker_that_dies_does_not_stop_the_others_and_results_do_not_depend_o
     ]
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[:-5], lambda b: b[: len(b) // 2], lambda b: b"\x80\xff", lambda b: b"{}\n"])
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[:-1], lambda b: b[:-5], lambda b: b[: len(b) // 2], lambda b: b"\x80\xff", lambda b: b"{}\n"]
+)
 def test_a_damaged_cell_is_named_and_nothing_is_deleted(run, tmp_path, damage):
     out, _ = run
     file = tmp_path / "cells" / "toy task" / "ova.default.s0.jsonl"

@@ -71,7 +71,7 @@ def test_without_float64_most_train_and_the_others_say_why(monkeypatch):
         patch.setattr("tuplet.train._monitor.panel", lambda emb: {})  # on the CPU in any case
         with NoFloat64():
             fit(model(), Pairwise(tau=0.1), train=s.train, val=s.val, config=CONFIG())
-            with pytest.raises(InputError, match=r"MPS cannot take this step .*float64.*set accelerator='cpu'"):
+            with pytest.raises(InputError, match=r"^Apple's MPS cannot take this step .*float64.*set accelerator='cpu'"):
                 fit(model(), Structure(), train=s.train, config=CONFIG())
 
 

@@ -46,8 +46,9 @@ def spread(file: Path, count: int) -> NDArray[np.uint8]:
     with _opened(file, "frame") as film:
         stream = film.streams.video[0]
         step = float(1 / (stream.average_rate or 25))
-        length = float(stream.duration * stream.time_base) if stream.duration else (film.duration or 0) / 1e6  # microseconds
         begin = float((stream.start_time or 0) * stream.time_base)
+        end = (film.duration or 0) / 1e6  # microseconds; Matroska says no more, and counts them from 0
+        length = float(stream.duration * stream.time_base) if stream.duration else end - begin
         times = [begin + max(length - step, 0.0) * (i + 0.5) / count for i in range(count)]
         return np.stack([np.moveaxis(frame, -1, 0) for frame in _at(film, times, step / 2)])
 
