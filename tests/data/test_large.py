@@ -10,7 +10,7 @@ from pyarrow import parquet
 
 import tuplet
 from tuplet import TrainConfig, fit, load
-from tuplet.data import _large, read
+from tuplet.data import _arrow, _large, read
 from tuplet.data._mapped import Mapped
 from tuplet.objectives import Pairwise
 
@@ -212,12 +212,60 @@ def test_data_sets_and_streams_of_them_are_read_in_shares(monkeypatch, tmp_path)
             assert sorted(source.split.test.tolist()) == list(range(120, 150))
         assert read(x).fingerprint == source.fingerprint, form
     assert not list((tmp_path / "cache").glob("reading-*")), "copies are gone"
+    every = sorted(Path("files").rglob("*.arrow"), key=lambda p: (["train", "validation", "test"].index(p.parent.name), p))
+    assert read("files").provenance.sha256 == _arrow.checksum(every), "of the files, not of their copy"
     torn = Path("files/train/data-00001-of-00002.arrow")
     torn.write_bytes(torn.read_bytes()[:-700])
     for x, said in ((forms["files"], "files"), (Stream(table[:0]), "0 rows"), (Hub(pa.table({"a": [[1.0]] * 99})), "two")):
         with pytest.raises(tuplet.InputError, match=said) as caught:
             read(x)
         assert "\n" not in str(caught.value)
+    for x in ({"train": Hub(table), "extra": Hub(table)}, {"train": Stream(table), "extra": Stream(table)}):
+        with pytest.raises(tuplet.InputError, match="has a part 'extra', expected some of train"):
+            read(x)
     monkeypatch.setenv("TUPLET_CACHE", "/proc/nowhere")
     with pytest.raises(tuplet.InputError, match="TUPLET_CACHE"):
         read(Stream(table))
+
+
+class Guessed(Stream):
+    """A stream without features, whose tables have types of their own each."""
+
+    def iter(self, batch_size):
+        for i in range(0, len(self.table), batch_size):
+            rows = self.table[i : i + batch_size].to_pydict()
+            yield pa.table({k: v for k, v in reversed(rows.items()) if any(x is not None for x in v)})
+
+
+def test_a_stream_may_guess_its_types_anew():
+    n = 600
+    rows = {"x": [[i % 7, 2] if i < 300 else [i % 7, 2.5] for i in range(n)], "y": [1.0 * i for i in range(n)]}
+    rows |= {
+        "label": [None if i < 300 else "ab"[i % 2] for i in range(n)],
+        "z": [None if i < 256 else float(i % 5) for i in range(n)],
+    }
+    source = read(
+        Guessed(
+            pa.table({k: pa.array(v) for k, v in rows.items() if k != "x"} | {"x": pa.array(rows["x"], pa.list_(pa.float64()))})
+        )
+    )
+    assert set(source.modalities) == {"x", "y", "z"}
+    assert source.targets["label"].names == ("a", "b")
+    assert int(source.present["z"].sum()) == n - 256
+
+
+def test_a_part_that_is_not_there_takes_whole_groups():
+    rng = np.random.default_rng(0)
+    for groups, parts in ((70, ("train", "test")), (70, ("train", "validation")), (3, ("train", "test"))):
+        clip = np.arange(280) * groups // 280
+        table = pa.table(
+            {"a": rng.normal(size=(280, 3)).tolist(), "b": rng.normal(size=(280, 2)).tolist(), "clip": clip.astype(str)}
+        )
+        cut = int(np.searchsorted(clip, clip[200]))
+        source = read({parts[0]: Hub(table[:cut]), parts[1]: Hub(table[cut:])}, group="clip")
+        held = [set(source.group[getattr(source, p).positions].tolist()) for p in ("train", "val", "test")]
+        assert all(held)
+        assert sum(map(len, held)) == len(set.union(*held)) == groups, "no group is in two parts"
+        assert "in whole groups" in " ".join(source.provenance.notes)
+    with pytest.raises(tuplet.InputError, match="no val part and too few training groups"):
+        read({"train": Hub(table[:90]), "test": Hub(table[200:])}, group="clip")

@@ -99,6 +99,14 @@ def test_bounds_and_an_independent_solver(table):
     assert max(found.information1, found.information2) - 1e-9 <= found.union <= found.information12 + 1e-9
     assert found.gap <= 1e-6
     np.testing.assert_allclose(parts(found), parts(conic), atol=1e-6 + conic.gap)
+    sides = (torch.tensor(table.sum(axis))[None] for axis in (1, 0))
+    first, second = sides
+    exact = union_information(first, second, gap=1e-9, solver="interior")
+    for solver in ("conic", "projection", "auto"):  # bounds hold, whatever gap was asked for
+        bounds = union_information(first, second, gap=1e-7, solver=solver)
+        assert bounds.lower <= exact.upper + 1e-12
+        assert exact.lower <= bounds.upper + 1e-12
+        assert bounds.lower <= bounds.upper + 1e-12
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tuplet.data._arrow import PARTS, Splits, arrow, as_table, is_hub, is_table, joined, needs, read_folder, read_table
 from tuplet.data._cells import column_values
-from tuplet.data._columns import as_array, as_strings, is_frame, is_series, is_text
+from tuplet.data._columns import as_array, as_strings, group_codes, is_frame, is_series, is_text
 from tuplet.data._grouping import Grouped, grouped, says
 from tuplet.data._join import join, one_column
 from tuplet.data._large import Large, in_shares
@@ -28,7 +28,7 @@ from tuplet.data._sparse import Sparse, is_sparse
 from tuplet.data._targets import class_names
 from tuplet.data.source import Source
 from tuplet.data.splits import PARTS as NAMES
-from tuplet.data.splits import Split
+from tuplet.data.splits import Split, folds_of
 from tuplet.data.table import Table
 from tuplet.types import InputError
 
@@ -84,13 +84,23 @@ class Inputs:
             )
         self.arrays[name] = values
 
-    def _split(self, part: NDArray[np.int64]) -> Split:
-        """Take the parts as they come; a part that is absent is a fifth of the training rows."""
+    def _split(self, part: NDArray[np.int64], group: Any) -> Split:
+        """Take the parts as they come; a part that is absent is a fifth of the training rows, in whole groups."""
         part = part.copy()
+        kin = None if group is None else group_codes(group, len(part))
         for code in {0, 1, 2} - set(part.tolist()):
-            rows = np.random.default_rng(0).permutation(np.flatnonzero(part == 0))
-            part[rows[: len(rows) // 5]] = code
-            self.notes.append(f"the data have no {NAMES[code]} part: a fifth of the training rows, drawn at random, is it")
+            rows = np.flatnonzero(part == 0)
+            if kin is None:
+                drawn = np.random.default_rng(0).permutation(rows)[: len(rows) // 5]
+            else:
+                own = np.unique(kin[rows], return_inverse=True)[1]
+                folds = min(5, int(own.max(initial=0)) + 1)
+                drawn = rows[folds_of(own, None, folds) == folds - 1]
+            if not 0 < len(drawn) < len(rows):
+                raise InputError(f"the data have no {NAMES[code]} part and too few training groups to draw it; give that part")
+            part[drawn] = code
+            how = "drawn at random" if kin is None else "in whole groups"
+            self.notes.append(f"the data have no {NAMES[code]} part: a fifth of the training rows, {how}, is it")
         return Split.of(part)
 
     def update(self, part: Grouped) -> None:
@@ -111,7 +121,8 @@ class Inputs:
         given = {**asked, "modalities": None if asked["modalities"] is None else list(asked["modalities"])}
         given["kinds"] = {**self.kinds, **(given["kinds"] or {})} if self.kinds else given["kinds"]
         if self.part is not None and len(set(self.part.tolist())) > 1 and given["split"] is None:
-            given["split"] = self._split(self.part)
+            group = "group" if given["group"] is None else given["group"]
+            given["split"] = self._split(self.part, self.arrays.get(group) if isinstance(group, str) else group)
         if self.ids and not (isinstance(given["id"], str) and given["id"] in self.arrays):
             given["id"] = {**self.ids, **(given["id"] if isinstance(given["id"], Mapping) else {})}
         known = Known(self.present, self.columns, self.notes, self.offered, self.rates)
@@ -126,7 +137,7 @@ def _named(rows: list[Any], folder: Path | None) -> bool:
 def gathered(x: Any, asked: Mapping[str, Any], *, where: str = "the table", folder: Path | None = None) -> Inputs:
     """Bring named values in any form, one table, AnnData or MuData to named arrays."""
     found = Inputs(kinds=dict(asked["kinds"]) if isinstance(asked["kinds"], Mapping) else {})
-    hub = isinstance(x, Mapping) and x and all(map(is_hub, x.values())) and set(x) <= set(PARTS)
+    hub = isinstance(x, Mapping) and x and all(map(is_hub, x.values())) and not set(x).isdisjoint(PARTS)
     if hub or isinstance(x, Splits):
         if unknown := sorted(set(x) - set(PARTS)):
             raise InputError(

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,8 @@ class Large:
     files: tuple[Path, ...]
     where: str
     """What messages call it."""
+    sha256: str
+    """Of what it was read from: these files, or those that they are a copy of."""
     part: NDArray[np.int64] | None = None
     """Of every row, where files are named after parts: 0 training, 1 validation, 2 test."""
 
@@ -66,7 +69,7 @@ class Large:
                     yield checked(self.where, arrow().Table.from_batches([batch]))
 
 
-def large(path: Path, where: str | None = None) -> Large | None:
+def large(path: Path, where: str | None = None, sha256: str | None = None) -> Large | None:
     """Tell whether a path is Parquet, or a folder of its parts, with so many values that it is read in shares."""
     files = tables_in(path) if path.is_dir() else [path]
     if not files or any(p.suffix.lower() != ".parquet" or not p.is_file() for p in files):
@@ -84,7 +87,7 @@ def large(path: Path, where: str | None = None) -> Large | None:
         if set(first.names) & set(INDEX) or sum(map(unpacked, found)) <= LARGE or not all(map(first.equals, others)):
             return None
         part = np.repeat([PARTS[p] for p in parts], [about.num_rows for about in found]) if parts else None
-        return Large(path, tuple(files), where, part)
+        return Large(path, tuple(files), where, sha256 or checksum(files), part)
 
 
 @contextmanager
@@ -102,40 +105,55 @@ def in_parquet(x: Any, where: str) -> Iterator[Path | None]:
     except OSError as error:
         raise InputError(f"the cache {cache_folder()} is not writable ({error}); set TUPLET_CACHE to a folder") from None
     try:
-        for name, tables in found.items():
+        for name, again in found.items():
             with readable(where, "give every column values of one type"):
-                first = checked(where, next(tables, arrow().table({})))
-                with parquet.ParquetWriter(folder / f"{name}.parquet", first.schema) as file:
-                    file.write_table(first)
-                    for table in tables:
-                        file.write_table(checked(where, table).cast(first.schema))
+                schema = _schema(where if name == "part" else f"{where}: {name}", again)
+                with parquet.ParquetWriter(folder / f"{name}.parquet", schema) as file:
+                    for table in again():
+                        both = arrow().concat_tables([schema.empty_table(), table], promote_options="permissive")
+                        file.write_table(both.select(schema.names).cast(schema))
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _streams(x: Any) -> dict[str, Iterator[Any]]:
+def _schema(where: str, again: Callable[[], Iterator[Any]]) -> Any:
+    """Find types that all tables have room for: a stream without features guesses them anew for every table."""
+    pa, found = arrow(), list[Any]()
+    for table in again():
+        checked(where, table)
+        if not any(table.schema.equals(seen, check_metadata=True) for seen in found):
+            found.append(table.schema)
+    return pa.unify_schemas(found or [checked(where, pa.table({})).schema], promote_options="permissive")
+
+
+def _streams(x: Any) -> dict[str, Callable[[], Iterator[Any]]]:
     """Find the tables that a large data set or folder of Arrow files comes in, by part; none of small ones."""
     if is_hub(x):
         x = {"part": x}
     if isinstance(x, Mapping) and x and all(map(is_hub, x.values())):
         named = set(x) <= {"part", *PARTS}
         return (
-            {k: _batches(v) for k, v in x.items()}
+            {k: partial(_batches, v) for k, v in x.items()}
             if named and any(is_stream(v) or _bytes(v) > LARGE for v in x.values())
             else {}
         )
     if not isinstance(x, Path):
         return {}
-    folders = {"part": x}
-    if (x / "dataset_dict.json").is_file():  # a saved data set of several parts
-        folders = {p.name: p for p in sorted(x.iterdir()) if p.is_dir()}
-    files = {k: tables_in(p) if p.is_dir() else [p] for k, p in folders.items()}
-    every = [p for ps in files.values() for p in ps]
-    arrows = all(p.suffix.lower() in (".arrow", ".feather") and p.is_file() for p in every) and set(files) <= {"part", *PARTS}
-    if not arrows or not all(map(one_name, files.values())) or sum(p.stat().st_size for p in every) <= LARGE:
+    files = arrow_files(x)
+    if sum(p.stat().st_size for ps in files.values() for p in ps) <= LARGE:
         return {}
-    return {k: _mapped(ps) for k, ps in files.items()}
+    return {k: partial(_mapped, ps) for k, ps in files.items()}
+
+
+def arrow_files(path: Path) -> dict[str, list[Path]]:
+    """List the Arrow files of one table by the part that they hold; nothing where other files lie there, too."""
+    folders = {"part": path}
+    if (path / "dataset_dict.json").is_file():  # a saved data set of several parts
+        folders = {p.name: p for p in sorted(path.iterdir(), key=lambda p: PARTS.get(p.name, 0)) if p.is_dir()}
+    files = {k: tables_in(p) if p.is_dir() else [p] for k, p in folders.items()}
+    arrows = all(p.suffix.lower() in (".arrow", ".feather") and p.is_file() for ps in files.values() for p in ps)
+    return files if arrows and set(files) <= {"part", *PARTS} and all(map(one_name, files.values())) else {}
 
 
 def _bytes(values: Any) -> float:
@@ -214,8 +232,7 @@ def _on_disk(
         for share in file.shares(columns[name]):
             yield grouped(file.where, share, own, apart=apart).arrays[name].astype(wide[name], copy=False)
 
-    sha256 = checksum(list(file.files))
-    key = {"file": sha256, "columns": json.dumps(columns, sort_keys=True), "dtypes": str(sorted(map(str, wide.values())))}
+    key = {"file": file.sha256, "columns": json.dumps(columns, sort_keys=True), "dtypes": str(sorted(map(str, wide.values())))}
     made = cached("rows", key, lambda: {k: rows(k) for k in wide})
     found.notes.append(f"{Path(file.where).name} is large: {', '.join(wide)} are read from {made}, a few rows at a time")
-    return {k: Mapped.of(made, k, f"{sha256} {k} {columns[k]}") for k in wide}
+    return {k: Mapped.of(made, k, f"{file.sha256} {k} {columns[k]}") for k in wide}

@@ -28,7 +28,10 @@ from tuplet.types import InputError, Kind, kind_of, one_of, some_of
 
 TARGETS = ("label", "target")
 """Names that are targets unless somebody says otherwise; so are names that begin with ``target.``"""
-GROUPS = ("subject", "participant", "patient", "person", "session", "group", "recording", "trial", "speaker", "user")
+GROUPS = (
+    *("subject", "participant", "patient", "person", "speaker", "user", "donor"),
+    *("session", "group", "recording", "trial", "episode", "trajectory", "clip", "video", "scene"),
+)
 """Names that say who or where, so that their rows may belong together; alone, with a number or with ``_id`` behind them."""
 RESERVED = ("id", "group", *TARGETS)
 """Names that say what an array, or a column of frames, is."""

@@ -14,7 +14,7 @@ from tuplet.data._columns import is_frame, plain_text
 from tuplet.data._encoded import Encode
 from tuplet.data._hints import noted, with_hints
 from tuplet.data._inputs import gathered, open_data
-from tuplet.data._large import in_parquet, large
+from tuplet.data._large import arrow_files, in_parquet, large
 from tuplet.data._named import from_named
 from tuplet.data._npz import members
 from tuplet.data._omics import FILES as OMICS
@@ -99,7 +99,8 @@ def read(
         return _file(Path(x), asked)
     with in_parquet(x, "the data set") as folder:
         if folder is not None:
-            return _opened(folder, asked, "the data set")
+            found = large(folder, "the data set")
+            return gathered(open_data(folder)[0] if found is None else found, asked, where="the data set").source(asked)
     if not (isinstance(x, Mapping) or is_frame(x) or is_table(x) or is_annotated(x) or is_multi(x)):
         raise InputError(
             f"x is a {type(x).__name__}, expected a dict of name -> array, text, frame or Series, one frame or table, AnnData, "
@@ -126,21 +127,17 @@ def _file(path: Path, asked: dict[str, Any]) -> Source:
             f"path {str(path)[:200]!a} {what}, expected a folder of tables, or a file that ends in .npz, .safetensors, "
             f"{', '.join((*FILES, *OMICS))}; save arrays with numpy.savez, or read the file with pandas and give the frame"
         )
-    with in_parquet(path, str(path)) as folder:
-        return _opened(folder or path, asked, str(path))
-
-
-def _opened(path: Path, asked: dict[str, Any], where: str) -> Source:
-    """Read a file or a folder of tables, which messages call something else where it is a copy."""
-    file, called = large(path, where), Path(where)
-    x, files = open_data(path) if file is None else (file, list(file.files))
-    try:
-        found = gathered(x, asked, where=where, folder=called if called.is_dir() else called.parent)
-        about = Provenance(title=called.name, origin=where, sha256=checksum(files))
-        del x  # its values were copied
-        return found.source(asked, name=called.stem, provenance=about)
-    except InputError as error:
-        raise InputError(str(error) if where in str(error) else f"{where}: {error}") from None
+    with in_parquet(path, str(path)) as copy:
+        own = None if copy is None else checksum([p for files in arrow_files(path).values() for p in files])
+        file = large(copy or path, str(path), own)
+        x, files = open_data(path) if file is None else (file, [])
+        try:
+            found = gathered(x, asked, where=str(path), folder=path if path.is_dir() else path.parent)
+            about = Provenance(title=path.name, origin=str(path), sha256=file.sha256 if file else checksum(files))
+            del x  # its values were copied
+            return found.source(asked, name=path.stem, provenance=about)
+        except InputError as error:
+            raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
 
 
 def _table(path: Path, **asked: Any) -> Source:

@@ -64,8 +64,8 @@ def dual(
 def conic(first: Float[Tensor, "T N Y"], second: Float[Tensor, "T P Y"], *, gap: float) -> Bounds:
     """Solve one problem after the other by Clarabel, with one exponential cone per cell: an independent check."""
     solved = [_solve(one.cpu(), two.cpu(), gap) for one, two in zip(first, second, strict=True)]
-    upper, lower, rounds = (torch.tensor(v, device=first.device) for v in zip(*solved, strict=True))
-    return Bounds(upper.to(first.dtype), lower.to(first.dtype), rounds)
+    upper, lower, rounds = zip(*solved, strict=True)
+    return Bounds(first.new_tensor(upper), first.new_tensor(lower), torch.tensor(rounds, device=first.device))
 
 
 def _solve(first: Tensor, second: Tensor, gap: float) -> tuple[float, float, int]:
