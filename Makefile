@@ -27,7 +27,7 @@ test: setup
 	$(MAKE) --jobs 2 typed untyped
 
 typed: setup # one process: to check types, it compiles every function anew
-	$(TESTS) -m "not slow" --jaxtyping-packages=tuplet,beartype.beartype $(TYPED)
+	$(TESTS) -m "not (slow or whole)" --jaxtyping-packages=tuplet,beartype.beartype $(TYPED)
 
 untyped: setup
 	$(TESTS) --numprocesses 2 --dist worksteal -m "not whole" --done "$(TYPED)"

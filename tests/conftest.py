@@ -29,11 +29,12 @@ def pytest_collect_file():
 
 def pytest_collection_modifyitems(config, items):
     folders = [config.rootpath / name for name in config.getoption("--done").split()]
-    done = [i for i in items if not i.get_closest_marker("slow") and any(f in i.path.parents for f in folders)]
+    left = {i for i in items if i.get_closest_marker("slow") or i.get_closest_marker("whole")}
+    done = [i for i in items if i not in left and any(f in i.path.parents for f in folders)]
     if done:
         config.hook.pytest_deselected(items=done)
         items[:] = [i for i in items if i not in set(done)]
-    slow = {i.path for i in items if i.get_closest_marker("slow")}
+    slow = {i.path for i in left}
     gc.freeze()  # what is imported stays: it need not be looked through again and again
     gc.enable()
     gc.set_threshold(20_000)

@@ -138,7 +138,7 @@ def test_every_layout_gives_the_same_numbers(tmp_path, capsys):
     opened = store.open_store(tmp_path / "wide.parquet")
     assert {k: v.dtype.kind for k, v in opened.columns.items()} == {"label": "U", "path": "U", "year": "f"}
     assert main(["search", str(tmp_path / "wide.parquet"), "--like", "i7", "-k", "1", "--modalities", "text"]) == 0
-    assert "299 items searched by image" in capsys.readouterr().out
+    assert "299 items searched with image" in capsys.readouterr().out
     first = note["scores"]["test"][0]
     assert {"main_score", "hf_subset", "languages", "recall_at_1", "ndcg_at_10"} <= set(first)
     assert first["hf_subset"] == "image-text"

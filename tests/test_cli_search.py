@@ -55,6 +55,8 @@ def test_words_pictures_and_rows_find_their_like(made, capsys):
     opened = store.open_store(emb)
     stored = {k: np.array(v[7]) for k, v in opened.vectors().items()}
     index = store.index(emb)
+    weights = np.array([[0.0, 1.0], [np.nan, np.nan]])  # the second row has no weight: it is no part of the query
+    np.savez(made / "gap.npz", note=np.array(["red thing", "green thing"]), weight=weights)
     for options, query, where in (
         (("--text", "green thing"), words, None),
         (
@@ -64,6 +66,7 @@ def test_words_pictures_and_rows_find_their_like(made, capsys):
         ),
         (("--picture", photo, "--modalities", "weight"), photos, None),
         (("--rows", made / "my.npz", "--row", 4, "--modalities", "note", "weight"), photos, None),
+        (("--rows", made / "gap.npz", "--row", 1), words, None),
         (("--like", "item 7"), stored, None),
         (("--like", "item 7", "--modalities", "weight"), {k: stored[k] for k in ("note", "photo")}, None),
     ):
@@ -82,11 +85,13 @@ def test_words_pictures_and_rows_find_their_like(made, capsys):
     assert ran("search", emb, "--text", "green thing", "-k", 2, "--out", made / "sheet.html") == 0
     text = capsys.readouterr().out
     assert "green thing" in text
-    assert "90 items searched by note, all of them scored; ranked by the mean cosine" in text
+    assert "90 items searched with note, all of them scored; ranked by the mean cosine" in text
     assert "(the model was trained for another score: --objective cone)" in text
     assert ran("search", emb, "--text", "green thing", "-k", 2, "--objective", "cone") == 0
     assert "--objective" not in capsys.readouterr().out
     assert (made / "sheet.html").read_text().count("data:image/png") == 2
+    assert ran("search", emb, "--like", "item 7", "-k", 2, "--json", "--out", made / "sheet.html") == 0
+    assert len(json.loads(capsys.readouterr().out)["found"]) == 2
 
 
 def test_a_picture_is_read_as_the_model_was_trained(made):
@@ -152,6 +157,8 @@ def test_bad_searches_are_one_line_and_write_nothing(made, capsys, tmp_path):
         ((emb, "--picture", made / "large.png"), "resize it"),
         ((emb, "--like", "item 99"), "no id"),
         ((emb, "--rows", made / "my.npz", "--row", 90), "row is 90, but"),
+        ((emb, "--row", 3), "give --rows FILE"),
+        ((emb, "--rows", made / "my.npz", "--text", "x"), "the row of rows has note, which text"),
         ((emb, "--rows", made / "my.npz", "--row", -1), "row is -1, but"),
         ((emb, "--rows", tmp_path / "other.npz"), "but the model reads note, photo, weight"),
         ((emb, "--rows", tmp_path / "gone.npz"), "gone.npz"),
@@ -260,7 +267,7 @@ def test_the_service_gives_the_answers_of_the_command(made, client, capsys):
         replies += [] if files else [client.get("/search", params=fields)]
         for reply in replies:
             answer = reply.json()
-            assert answer.pop("said").startswith(f"{answer['pool']} items searched by {', '.join(expected['query'])}, all of")
+            assert answer.pop("said").startswith(f"{answer['pool']} items searched with {', '.join(expected['query'])}, all of")
             assert answer == expected
     about = client.get("/about").json()
     assert about["reads"] == {"note": {"kind": "text", "size": None}, "photo": {"kind": "picture", "size": [8, 8]}}

@@ -66,7 +66,7 @@ def test_ties_and_single_seeds_claim_nothing():
     assert tie.first.startswith("Nothing is gained for certain")
     assert any("not told apart from GRAM" in d for d in tie.details)
     table, near = ask(cell("pairwise", 0.5, seeds=2), cell("gram", 0.51, seeds=2), cell("linear", 0.1, seeds=2))
-    (why,) = [d for d in near.details if d.startswith("Not told apart: 2 seeds")]
+    (why,) = [d for d in near.details if d.startswith("Where rows are not told apart, 2 seeds")]
     first, second = (next(r for r in table.rows if r.entry.name == name) for name in ("pairwise", "gram"))
     apart = table.apart(first, second, next(c for c in table.task.columns if c.metric == R1[0]))
     assert f"gaps above about {50 * (apart.high - apart.low):.1f} points in retrieval by cosine (R@1)." in why

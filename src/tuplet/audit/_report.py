@@ -102,7 +102,8 @@ def summary(audit: Audit, *, given: str = "") -> str:
         if pairs and given and pairs[0].advice.verdict != "unpaired"
         else []
     )
-    return "\n".join([*lines, *check])
+    anyway = [] if audit.plan else ["If you need a shared space, to search for example, align anyway: this is what it costs."]
+    return "\n".join([*lines, *anyway, *check])
 
 
 def consistency(audit: Audit) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -52,8 +53,8 @@ class Search:
     """The id of a stored item to search with; its modalities that are not searched are the query. It is not found itself."""
     rows: Path | None = None
     """A file of raw rows to search with, as `tuplet embed` takes it: a new reading of a sensor."""
-    row: int = 0
-    """Which of those rows, counted from 0; its modalities that are not searched are the query."""
+    row: int | None = None
+    """Which of those rows, counted from 0; its modalities that are not searched are the query [default: the first]."""
     k: Annotated[int, arg(aliases=("-k",))] = 10
     """Items to find."""
     modalities: tuple[str, ...] = ()
@@ -103,7 +104,9 @@ def search(command: Search) -> None:
     given = (("text", command.text), ("picture", command.picture), ("sound", command.sound))
     raw = [desk.split(kind, one) for kind, texts in given for one in texts]
     into = command.modalities
-    vectors = {} if command.rows is None else desk.reading(command.rows, command.row, into)
+    if command.rows is None and command.row is not None:
+        raise InputError(f"row is {command.row}, but rows names no file; give --rows FILE")
+    vectors = {} if command.rows is None else desk.reading(command.rows, command.row or 0, into)
     answer = desk.ask(raw, vectors, like=command.like, k=command.k, modalities=into, where=command.where)
     items = answer["found"]
     if command.json:
@@ -119,7 +122,7 @@ def search(command: Search) -> None:
         print(said(desk, answer, command.k, bool(command.where)) + _own_score(desk))
     if command.out is not None:
         _page(command, items)
-        print(f"page: {command.out}")
+        print(f"page: {command.out}", file=sys.stderr if command.json else sys.stdout)
 
 
 def desk_of(path: Path, objective: str | None, model: Path | None, kept: int = 0) -> Desk:
@@ -172,7 +175,7 @@ def _page(command: Search, items: list[dict[str, Any]]) -> None:
     parts.append(Grid(columns, [[_cell(i[k]) for k in columns] for i in items], words=len(columns)))
     given = {"text": command.text, "picture": command.picture, "sound": command.sound}
     given["like"] = () if command.like is None else (command.like,)
-    given["row"] = () if command.rows is None else (f"{command.row} of {command.rows.name}",)
+    given["row"] = () if command.rows is None else (f"{command.row or 0} of {command.rows.name}",)
     asked = [f"{k} {' '.join(v)}" for k, v in given.items() if v]
     write_page(command.out, title=f"Search: {', '.join(asked)}", sections=[Section("", parts)])
 

@@ -81,7 +81,12 @@ class Desk:
     ) -> dict[str, Any]:
         """Search with raw parts, vectors and a stored item as one query; that item is left out of the answer."""
         query, without = ({}, None) if like is None else self._like(like, modalities)
-        query |= {**(vectors or {}), **self._encoded(raw)}
+        own = [vectors or {}, self._encoded(raw)]
+        if twice := sorted(set(own[0]) & set(own[1])):
+            raise InputError(
+                f"the row of rows has {', '.join(twice)}, which text, picture or sound give, too; give one of them"
+            )
+        query |= {**own[0], **own[1]}  # what is given anew takes the place of the stored item's
         if not query:
             raise InputError("the query is empty; give text, picture, sound, rows or like")
         found = self.index.search(query, k, modalities=tuple(modalities) or None, where=_where(where), without=without)
@@ -243,4 +248,4 @@ def said(desk: Desk, answer: Mapping[str, Any], k: int, filtered: bool) -> str:
     exact = desk.index.backend == "exact" or filtered
     how = "all of them scored" if exact else f"{recall} of the exact first {k} are found"
     score = "the mean cosine" if answer["objective"] == "Pairwise" else f"the score of {answer['objective']}"
-    return f"{answer['pool']} items searched by {', '.join(answer['query'])}, {how}; ranked by {score}"
+    return f"{answer['pool']} items searched with {', '.join(answer['query'])}, {how}; ranked by {score}"

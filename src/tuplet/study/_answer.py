@@ -159,7 +159,8 @@ def _too_few(table: Table, best: Row, others: Sequence[Row], columns: Mapping[Co
     what = "groups of test rows" if units < table.pool else "test rows"
     seeds, rows = best.seeds, f" on {units} {what}" if units else ""
     more = " More seeds (--seeds 5) also separate smaller ones." if seeds < 5 else ""
-    return [f"Not told apart: {seeds} seeds{rows} separate only gaps above about {listed(said)}.{more}"]
+    why = f"Where rows are not told apart, {seeds} seeds{rows} would separate only gaps above about {listed(said)}"
+    return [f"{why}.{more}"]
 
 
 def _details(table: Table, best: Row, aligned: Sequence[Row], others: Sequence[Row], column: Column, words: str) -> list[str]:
