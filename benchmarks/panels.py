@@ -57,6 +57,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
+    parser.add_argument("--only", nargs="+", default=list(NAMES), choices=NAMES)
     parser.add_argument("--out", type=Path, default=Path("panels.html"))
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -65,7 +66,7 @@ def main() -> None:
     print("| objective | M |", " | ".join(HEAD), "|")
     print("| --- " * (2 + len(HEAD)) + "|")
     for colour, name in zip((*COLOURS, *COLOURS), NAMES, strict=False):
-        for j, m in enumerate(args.sizes):
+        for j, m in enumerate(args.sizes if name in args.only else ()):
             courses, ends = zip(*(trained(name, m, s, args.epochs) for s in range(args.seeds)), strict=True)
             mean, spread = np.mean(ends, axis=0), np.std(ends, axis=0)
             cells = " | ".join(f"{a:.2f} ± {b:.2f}" for a, b in zip(mean, spread, strict=True))
