@@ -25,7 +25,7 @@ def dual_softmax(
 
     Args:
         scores: ``(Nq, Nc)``, higher is better.
-        beta: inverse temperature.
+        beta: inverse temperature; beyond about 40, give float64 scores, as products of shares leave float32.
         form: ``"product"`` gives :math:`p r`, ``"prior"`` :math:`s p` (CAMoE, up to a factor), ``"inverted"`` :math:`p` alone.
 
     Returns:
@@ -65,7 +65,7 @@ def query_bank(
     Args:
         scores: ``(Nq, Nc)``, higher is better.
         bank: ``(Nb, Nc)``, scores of the bank's queries with the same candidates.
-        beta: inverse temperature.
+        beta: inverse temperature; beyond about 80, give float64 scores, as the ratio leaves float32.
         k: candidates that are among the ``k`` best of a query of the bank are hubs.
         rows: ``"hubs"`` changes the rows whose best candidate is a hub, as published: the others keep their scores, so
             rows have different scales and only an order within a row means something. ``"all"`` changes all rows.
