@@ -160,7 +160,7 @@ def test_what_cannot_be_joined_is_one_line():
         ({"text": text[:50]}, {"touch": touch}, "50 vectors and the data 120 rows"),
         ({"id": ids, "text": text}, {"touch": touch}, "no id in common, such as 'item 0' and 0"),
         (
-            {"id": ids[:1], "text": text[:1]},
+            {"id": ids[1:2], "text": text[1:2]},
             {"id": ids, "touch": touch},
             "'touch' has 1 training rows with an item of the space",
         ),
