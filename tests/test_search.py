@@ -247,13 +247,17 @@ def test_two_stages_rank_exactly_and_say_what_they_miss(tmp_path, monkeypatch):
             patched.setattr(search, "exact", lambda *given: pytest.fail("measured again"))
             assert index.recall(("a",)) == index.recall(["a"], modalities=("c", "b")) == found.recall
             index.search(query, 10)
+        anew = store.index(file, "faiss", objective=objective, shortlist=60)
+        assert index.recall(("a",), modalities=("b",)) == anew.recall(("a",), modalities=("b",))
+        if objective.traits.sign_blind:
+            assert np.array_equal(index.search({"a": -query["a"]}, 10).rows, found.rows)
         assert np.array_equal(index.search(query, 5, where={"label": 1}).rows, truth.search(query, 5, where={"label": 1}).rows)
         assert 9 in index.search({"a": emb.z["b"][9] + emb.z["c"][9]}, 10).rows
         assert 9 not in index.search({"a": emb.z["b"][9] + emb.z["c"][9]}, 10, without=9).rows
         wide = store.index(file, "faiss", objective=objective, shortlist=400).search(query, 10)
         assert wide.recall == 1
         assert np.array_equal(wide.rows, exact.rows)
-        short = store.index(file, "faiss", objective=objective, shortlist=1).search({"a": emb.z["a"][:1]}, 3, without=0)
+        short = store.index(file, "faiss", objective=objective, shortlist=1).search({"a": emb.z["b"][9]}, 3, without=9)
         assert (short.rows >= 0).all()  # one more is listed, as the first is taken out
         few = [i.search({"a": emb.z["a"][:1]}, 399, without=9).rows for i in (index, truth)]
         assert np.array_equal(*few)

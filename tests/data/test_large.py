@@ -36,7 +36,8 @@ def columns(n=150):
         "walk": [row.reshape(6, 3).tolist() for row in rng.normal(size=(n, 18))],
         "imu.a": rng.integers(0, 9, n),
         "imu.b": rng.normal(size=n),
-        "eye": [row.tolist() for row in rng.integers(0, 255, size=(n, 5), dtype=np.uint16)],
+        "eye": list(rng.integers(0, 2**16, size=(n, 5), dtype=np.uint16)),
+        "ticks": list(rng.integers(0, 2**32, size=(n, 3), dtype=np.uint32)),
         "label": [["up", "down"][i % 2] for i in range(n)],
     }
 

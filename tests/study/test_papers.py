@@ -15,7 +15,7 @@ from tests.fixtures import objectfolder as object_files
 from tests.fixtures import vision_touch as touch_files
 from tests.fixtures import wesad as wesad_files
 from tuplet import Embeddings, InputError
-from tuplet.data import Split, from_arrays, hide, pair_parts, ungroup
+from tuplet.data import Pairs, Split, from_arrays, hide, pair_parts, ungroup
 from tuplet.datasets import vision_touch
 from tuplet.evaluate import PredictorConfig, Result
 from tuplet.evaluate._units import by_group
@@ -276,5 +276,8 @@ def test_outcomes_of_pairs_are_gathered_by_the_groups_at_both_ends():
         spreads.append(found.var(ddof=1) / len(found))
         means.append(values.mean())
     assert np.mean(spreads) == pytest.approx(np.var(means), rel=0.25)
+    left = np.array([0, 2, 20, 22, 40, 42])  # pairs within groups: their means
+    own = _of_pairs(Result("predict/pair/accuracy", 0.0, items=tuple(left)), source, Pairs(left, left + 1, left >= 0))
+    assert own.items == pytest.approx((1, 21, 41))
     few = Result("predict/pair/accuracy", 0.0, items=(1.0,))
     assert _of_pairs(few, source, pairs) == few
