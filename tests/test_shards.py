@@ -139,6 +139,8 @@ def test_another_job_is_refused(made, capsys):
     ):
         assert ran(*start, *words) == 2
         assert message in capsys.readouterr().err
+    assert ran("embed", made / "run", made / "new.npz", "--batch-size", 1, "--shards", 2, "--out", out) == 2
+    assert "was run with keep = ['words']; this run has keep = []" in capsys.readouterr().err
     for run, data, word in (("run", "other.npz", "data"), ("again", "new.npz", "model")):
         options = ("--keep", "words", "--batch-size", 1, "--shards", 2, "--out", out)
         assert ran("embed", made / run, made / data, *options) == 2

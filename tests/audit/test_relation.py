@@ -5,6 +5,7 @@ import pytest
 
 from tuplet import InputError
 from tuplet.audit import related
+from tuplet.audit.relation import _apart
 from tuplet.cli import main
 from tuplet.data import Split, from_arrays
 
@@ -49,6 +50,13 @@ def test_rows_of_a_group_count_once():
     (grouped,) = related(from_arrays({"a": x, "b": y}, group=np.repeat(np.arange(125), 10)))
     assert grouped.rows == 25
     assert grouped.word == "unknown"
+
+
+def test_the_rows_that_choose_a_ridge_fit_nothing():
+    source = pair(0)
+    fit, chosen, judged = (getattr(_apart(source).split, k).tolist() for k in ("train", "val", "test"))
+    assert sorted(fit + chosen) == sorted(source.split.train.tolist())
+    assert judged == source.split.val.tolist()
 
 
 def test_options_are_checked():

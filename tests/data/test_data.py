@@ -139,7 +139,11 @@ short["pose"] = short["pose"][:30]
         (arrays(), {"seed": -1}, "seed is -1"),
         ({"a": [[1], [1, 2]] * 20, "b": np.ones((40, 1))}, {}, r"modalities\['a'\] has rows of different lengths"),
         ({"a": np.full((40, 1), 1e300), "b": np.ones((40, 1))}, {"scaling": "none"}, "too large for float32"),
-        ({"a": np.where(np.arange(40) % 2, 1.7e308, -1.7e308), "b": np.ones((40, 1))}, {}, "too large for a variance"),
+        (
+            {"a": np.where(np.arange(40) % 2, 1.7e308, -1.7e308), "b": np.ones((40, 1))},
+            {},
+            "modalities.'a'. has values too large for a variance",
+        ),
         (
             arrays(),
             {

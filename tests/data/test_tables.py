@@ -360,7 +360,7 @@ def test_cells_are_joined_by_their_names(tmp_path, monkeypatch):
     with pytest.warns(UserWarning, match="not unique"):
         twice = Cells(X, ["a"] * N, rna.obs, list("abcd"))
     refused(lambda: read({"rna": rna, "b": twice}), "the id 'a' more than once")
-    refused(lambda: read({"rna": rna, "b": Cells(None, IDS, rna.obs, genes)}), "AnnData without X")
+    refused(lambda: read({"rna": rna, "b": Cells(None, IDS, rna.obs, genes)}), "'b'] is AnnData without X")
     for name in ("a.H5AD", "a.h5mu"):
         refused(lambda name=name: read(tmp_path / name), "does not exist")
         (tmp_path / name).write_bytes(b"\x89HDF")

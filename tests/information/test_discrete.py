@@ -192,7 +192,7 @@ def test_units():
         (np.ones((2, 2)), "expected"),
         (np.ones((2, 0, 2)), "none of them 0"),
         (np.zeros((2, 2, 2)), "sums to 0"),
-        (-np.ones((2, 2, 2)), "negative"),
+        (-np.ones((2, 2, 2)), "table has negative"),
         (np.full((2, 2, 2), np.nan), "8 NaN"),
     ],
 )

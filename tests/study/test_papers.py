@@ -55,9 +55,13 @@ def results(which: Task, entry: Entry):
     return {(r.metric, r.detail): r for r in found}
 
 
-def test_frozen_encoders_are_measured_on_targets_pairs_and_directions():
-    toy = task(targets=("side", "place", PAIR), directions=((("a", "b"), ("c",)),))
+def test_frozen_encoders_are_measured_on_targets_pairs_and_directions(monkeypatch):
+    toy, seen, retrieved = task(targets=("side", "place", PAIR), directions=((("a", "b"), ("c",)),)), [], Downstream._retrieved
+    monkeypatch.setattr(Downstream, "_retrieved", lambda self, emb, *more: seen.append(emb) or retrieved(self, emb, *more))
     found = results(toy, Entry("pairwise", "P", lambda s, t: Pairwise()))
+    assert torch.equal(seen[0].index, recordings().test[:].index)
+    two = replace(toy.protocol, directions=((("a",), ("b",)),))._retrieved(seen[0], Pairwise())
+    assert {r.metric.split("/")[1] for r in two} == {"own", "cosine"}
     assert found["predict/side/accuracy", "a+b+c"].value > 0.85 > found["predict/side/accuracy", "a+b+c"].chance
     groups = recordings().test.group.numpy()
     side = found["predict/side/accuracy", "a+b+c"]
