@@ -143,6 +143,7 @@ def test_train_resumes_and_evaluate_reads_the_run(data, tmp_path, capsys, unlear
     assert main(["evaluate", str(out)]) == 2
 
 
+@pytest.mark.whole
 def test_a_file_recipe_runs_only_when_it_is_named(tmp_path, capsys, unlearned):
     out, file = tmp_path / "run", tmp_path / "mine.py"
     file.write_text((ROOT / "examples" / "recipe.py").read_text().replace("epochs=5", "epochs=1").replace('"pixels", ', ""))

@@ -295,6 +295,7 @@ def test_rows_that_nothing_pairs_are_refused(here, capsys):
     assert not (here / "run").exists()
 
 
+@pytest.mark.whole
 def test_a_recipe_decides_and_nothing_else(here, capsys):
     (here / "r.py").write_text(
         "import tuplet\nfrom tuplet.data import SOURCES\ndef recipe():\n"

@@ -70,6 +70,7 @@ def test_a_refused_command_leaves_no_file_and_the_corrected_one_runs(tmp_path, c
     assert not (tmp_path / "fresh").exists()
 
 
+@pytest.mark.whole
 def test_a_verdict_out_of_reach_is_said_first(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     few = "No verdict is possible: 48 rows outside the test part hold both modalities, and a verdict needs 50 (about 63 rows"
@@ -108,6 +109,7 @@ def test_limits_count_rows_and_groups_per_pair():
         asked(source, strengths=(0.0,))
 
 
+@pytest.mark.whole
 def test_fresh_starts_a_folder_anew_once_the_arguments_are_right(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write(tmp_path)

@@ -108,6 +108,7 @@ def test_full_mask_equals_no_mask_and_masked_rows_equal_removed_rows(name, m):
         assert not masked_grad[k][gone].any()
 
 
+@pytest.mark.whole
 @ends
 def test_mean_over_processes_is_the_whole(name, m):
     objective = CASES[name].build(m)

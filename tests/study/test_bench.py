@@ -35,6 +35,7 @@ def run(tmp_path_factory):
     return out, run_suite(toy.suite(), out=out, seeds=2, workers=1)
 
 
+@pytest.mark.whole
 def test_every_cell_has_its_records(run):
     out, records = run
     assert len(list(out.glob("cells/toy task/*.jsonl"))) == 2 * (5 + 3) + 3 * 2
