@@ -97,8 +97,6 @@ def in_parquet(x: Any, where: str) -> Iterator[Path | None]:
     if not found:
         yield None
         return
-    from pyarrow import parquet
-
     try:
         cache_folder().mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="reading-", dir=cache_folder()))
@@ -107,24 +105,33 @@ def in_parquet(x: Any, where: str) -> Iterator[Path | None]:
     try:
         for name, again in found.items():
             with readable(where, "give every column values of one type"):
-                schema = _schema(where if name == "part" else f"{where}: {name}", again)
-                with parquet.ParquetWriter(folder / f"{name}.parquet", schema) as file:
-                    for table in again():
-                        both = arrow().concat_tables([schema.empty_table(), table], promote_options="permissive")
-                        file.write_table(both.select(schema.names).cast(schema))
+                _copy(folder / f"{name}.parquet", again, where if name == "part" else f"{where}: {name}")
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _schema(where: str, again: Callable[[], Iterator[Any]]) -> Any:
-    """Find types that all tables have room for: a stream without features guesses them anew for every table."""
-    pa, found = arrow(), list[Any]()
-    for table in again():
-        checked(where, table)
-        if not any(table.schema.equals(seen, check_metadata=True) for seen in found):
-            found.append(table.schema)
-    return pa.unify_schemas(found or [checked(where, pa.table({})).schema], promote_options="permissive")
+def _copy(path: Path, again: Callable[[], Iterator[Any]], where: str) -> None:
+    """Write tables to a file; a second time with types for all, where they differ: a stream without features guesses them."""
+    from pyarrow import parquet
+
+    pa = arrow()
+    first = next((table for table in again() if table.num_rows), pa.table({}))
+    checked(where, first)
+    schemas = [first.schema]
+    with parquet.ParquetWriter(path, first.schema) as file:
+        for table in again():
+            if not any(map(table.schema.equals, schemas)):
+                schemas.append(table.schema)
+            if len(schemas) == 1:
+                file.write_table(table)
+    if len(schemas) == 1:
+        return
+    schema = pa.unify_schemas(schemas, promote_options="permissive")
+    with parquet.ParquetWriter(path, schema) as file:
+        for table in again():
+            both = pa.concat_tables([schema.empty_table(), table], promote_options="permissive")
+            file.write_table(both.select(schema.names).cast(schema))
 
 
 def _streams(x: Any) -> dict[str, Callable[[], Iterator[Any]]]:

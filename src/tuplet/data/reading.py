@@ -51,8 +51,9 @@ def read(
               different length; paired by position.
             - name -> pandas frame or Series, joined by index; or polars frame or Arrow table, joined by a column ``id``. Rows
               that a modality lacks are absent in it, and the same ids in another order give the same pairs.
-            - one frame or table of any kind. Each column of lists, text or paths of files is a modality; columns of
-              numbers are grouped by the part of their name before the first ``.`` or ``/``.
+            - one frame or table of any kind, or a data set of Hugging Face, also a stream of one or a dict of its parts. Each
+              column of lists, text or paths of files is a modality; columns of numbers are grouped by the part of their name
+              before the first ``.`` or ``/``.
             - AnnData (also as an entry of a dict) or MuData, joined by ``obs_names``, with labels in ``obs``.
             - the path of an ``.npz``, ``.safetensors``, ``.h5ad``, ``.h5mu``, ``.csv``, ``.tsv``, ``.parquet``, ``.feather`` or
               ``.arrow`` file, or of a folder of tables: parts of one table, or one table per modality, joined by a column
