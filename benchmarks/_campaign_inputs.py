@@ -27,6 +27,7 @@ from tuplet import Embeddings, load, store
 from tuplet.audit._advised import advised
 from tuplet.catalog import READERS
 from tuplet.data import Table, read, write_table
+from tuplet.data._sound import read_sounds
 from tuplet.data.pairs import Pairs, draw_pairs
 from tuplet.datasets._reader import Reader
 from tuplet.io import read_state
@@ -128,9 +129,15 @@ def _media(folder: Path) -> None:
         Image.fromarray(rng.integers(0, 256, (9, 7, 3)).astype("u1")).save(folder / f"p{i}{ending}")
     for i, kind in enumerate(("i2", "f4", "u1", "i4", "f8", "i2")):
         wavfile.write(folder / f"s{i}.wav", 8000, (rng.uniform(0, 0.9, 60) * (1 if "f" in kind else 99)).astype(kind))
+    for kind, codec in (("flac", "flac"), ("ogg", "libopus"), ("mp3", "mp3"), ("m4a", "aac")):
+        wave = rng.integers(-9000, 9000, (1, 4000)).astype(np.int16)
+        registries.packed_sound(folder / f"t.{kind}", wave, 16000, codec, "mp4" if kind == "m4a" else None)
 
 
 def _paths(folder: Path) -> Any:
+    for file in folder.glob("t.*"):
+        with contextlib.suppress(InputError):
+            read_sounds("t", [file])
     return read({"p": sorted(folder.glob("p*")), "s": sorted(folder.glob("s*"))})
 
 

@@ -221,7 +221,7 @@ def test_a_sound_is_read_as_the_model_was_trained(tmp_path):
         (recording(samples[4], rate=900), "900 samples a second"),
         (recording(np.tile(samples[4], 2)), "at most 1 x 160"),
         (recording(samples[4], channels=2), "2 x 80"),
-        (b"no sound", "no readable .wav"),
+        (b"no sound", "no readable sound"),
         (b" ", "sound is empty"),
     ):
         with pytest.raises(InputError, match=message):

@@ -1,11 +1,14 @@
 """Sounds that a list or a column names by their paths."""
 
+import sys
+
 import numpy as np
 import pyarrow as pa
 import pytest
 import torch
 from scipy.io import wavfile
 
+from tests.fixtures.registries import packed_sound as pack
 from tests.fixtures.towers import sound_folder
 from tuplet import AlignmentModel, InputError, features
 from tuplet.cli import main
@@ -47,6 +50,44 @@ def test_samples_of_every_kind_are_from_minus_one_to_one(tmp_path):
     assert read_sounds("x", [tmp_path / "two.wav"])[0].tolist() == [[[1, 3, 5], [2, 4, 6]]]
     with pytest.raises(InputError, match="of different channels"):
         read_sounds("x", [tmp_path / "two.wav", files[0]])
+
+
+def test_packed_sounds_are_what_was_packed(tmp_path, monkeypatch):
+    steps = np.arange(4000) / RATE
+    wave = np.stack([9000 * np.sin(2 * np.pi * f * steps) for f in (440, 700)]).astype(np.int16)
+    kinds = ((".flac", "flac", None), (".ogg", "libopus", "ogg"), (".mp3", "mp3", None), (".m4a", "aac", "mp4"))
+    for ending, codec, form in kinds:
+        for channels in (1, 2):
+            file = tmp_path / f"{channels}{ending}"
+            pack(file, wave[:channels], RATE, codec, form)
+            out, rate, _ = read_sounds("x", [file])
+            assert (rate, out.shape[1]) == (48000 if ending == ".ogg" else RATE, channels), ending  # Opus has one rate
+            out = out[:, :, :: int(rate) // RATE]
+            late = np.argmax(np.correlate(out[0, 0], wave[0, :4000] / 2.0**15, "valid"))  # some begin with a pause
+            near = {".flac": 1e-6, ".ogg": 0.1, ".mp3": 0.05, ".m4a": 0.1}[ending]
+            np.testing.assert_allclose(out[0, :, late + 500 : late + 3500], wave[:channels, 500:3500] / 2.0**15, atol=near)
+            if ending != ".m4a":  # as bytes, nothing tells it from a film
+                assert np.array_equal(read_sounds("x", [file.read_bytes()])[0][:, :, :: int(rate) // RATE], out)
+    listed = read({"s": [tmp_path / "1.flac", tmp_path / "1.flac"] * 5, "x": np.arange(10.0)})
+    assert listed.modalities["s"].shape == (1, 4000)
+    whole = (tmp_path / "1.flac").read_bytes()
+    for name, content, message in (
+        ("cut.flac", whole[:40], "has no readable sound"),
+        ("list.mp3", b"ID3#EXTM3U\n#EXTINF:1,\n1.flac\n", "has no readable sound"),  # never what it names
+        ("list.ogg", b"#EXTM3U\n#EXTINF:1,\n1.flac\n", "is no readable sound file"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match=message) as caught:
+            read_sounds("x", [tmp_path / name])
+        assert "\n" not in str(caught.value)
+    pack(tmp_path / "long.flac", np.zeros((2, 12_000_000), np.int16), RATE, "flac")
+    assert (tmp_path / "long.flac").stat().st_size < 200_000
+    monkeypatch.setattr("tuplet.io.memory.free_memory", lambda: 10**8)
+    with pytest.raises(InputError, match=r"long\.flac needs .* GB, more than half of the free memory .* cut it"):
+        read_sounds("x", [tmp_path / "long.flac"])
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(InputError, match=r"packed sounds need PyAV; run pip install 'tuplet\[video\]'"):
+        read_sounds("x", [tmp_path / "1.ogg"])
 
 
 def test_columns_and_lists_of_paths_become_padded_signals(folder):
@@ -104,7 +145,7 @@ def test_faults_name_the_file(folder, capsys):
         (None, "0.wav has 8000 and 8.wav 16000 samples a second; resample"),
         (np.zeros(0, np.int16), "8.wav has 0 samples"),
         (np.array([np.nan, 1], np.float32), "8.wav has NaN"),
-        (b"RIFF....", "8.wav is no readable .wav file"),
+        (b"RIFF....", "8.wav is no readable sound file"),
     ):
         if isinstance(content, bytes):
             (folder / "8.wav").write_bytes(content)

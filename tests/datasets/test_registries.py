@@ -1,7 +1,12 @@
 """Real data that lie in packages of PyPI and Debian: fixtures in their formats."""
 
+import ast
 import bz2
+import re
+import runpy
+import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -126,3 +131,20 @@ def test_a_damaged_tree_is_named(tmp_path):
     table = write_table(tmp_path / "c.safetensors", columns, about=mini_acc.ABOUT)
     with pytest.raises(InputError, match="vital_status has codes outside"):
         mini_acc.load(table)
+
+
+def test_spoken_words_become_one_modality_a_language(tmp_path, monkeypatch, capsys):
+    example = Path(__file__).parents[2] / "examples" / "ktuberling.py"
+    languages = ast.literal_eval(re.search(r"LANGUAGES = (\(.*?\))", example.read_text())[1])
+    fixture.ktuberling(tmp_path, languages)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(example), str(tmp_path)])
+    runpy.run_path(str(example))
+    assert capsys.readouterr().out == f"3 words in {len(languages)} languages -> words.npz (ktuberling, GPL-2+)\n"
+    found = dict(np.load("words.npz"))
+    assert found.pop("id").tolist() == ["ball", "cup", "star"]  # tones of 800, 400 and 1200 Hz
+    for k, rows in found.items():
+        assert rows.shape == (3, 48, 32)
+        assert np.isnan(rows).all(axis=(1, 2)).tolist() == [False, False, k == languages[0]]
+        highest = rows.mean(axis=1).argmax(axis=1)
+        assert highest[1] < highest[0] < (highest[2] if k != languages[0] else 32)

@@ -131,6 +131,6 @@ def test_bad_films_are_one_line(tmp_path, monkeypatch):
         film_features(tmp_path, tmp_path / "out", towers)
     monkeypatch.setitem(sys.modules, "av", None)
     for call in (lambda: spread(tmp_path / "a.mp4", 1), lambda: film_features(tmp_path, tmp_path / "other", towers)):
-        with pytest.raises(InputError, match=r"films need PyAV; run pip install 'tuplet\[video\]'"):
+        with pytest.raises(InputError, match=r"films and packed sounds need PyAV; run pip install 'tuplet\[video\]'"):
             call()
     assert not (tmp_path / "other").exists()

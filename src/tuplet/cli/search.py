@@ -48,7 +48,7 @@ class Search:
     picture: tuple[str, ...] = ()
     """A picture file to search with; NAME=FILE where the model reads several modalities of pictures."""
     sound: tuple[str, ...] = ()
-    """A .wav file to search with; NAME=FILE where the model reads several modalities of sound."""
+    """A sound file to search with; NAME=FILE where the model reads several modalities of sound."""
     like: str | None = None
     """The id of a stored item to search with; its modalities that are not searched are the query. It is not found itself."""
     rows: Path | None = None

@@ -1,38 +1,43 @@
-"""Films: frames at some seconds, and the sound track, decoded by PyAV."""
+"""Films: frames at some seconds, and the sound track; and packed sounds. PyAV decodes them."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tuplet.io.memory import check_memory
 from tuplet.types import InputError, importing
 
-FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
-"""Endings of files that are films."""
+FILMS = {".mp4": "mov", ".m4v": "mov", ".mov": "mov", ".mkv": "matroska", ".webm": "matroska", ".avi": "avi"}
+"""Endings of files that are films, and the format each is read as. Left to guess, FFmpeg opens what a playlist names."""
 
 
 def check_films() -> None:
-    """Refuse films where the package that decodes them is absent."""
-    with importing("films need PyAV; run pip install 'tuplet[video]'"):
+    """Refuse films and packed sounds where the package that decodes them is absent."""
+    with importing("films and packed sounds need PyAV; run pip install 'tuplet[video]'"):
         import av  # noqa: F401
 
 
 @contextmanager
-def _opened(file: Path, what: str) -> Iterator[Any]:
-    """Open a film, and say in one line what cannot be read of it."""
+def _opened(file: Path | io.BytesIO, what: str, name: object = None, form: str | None = None) -> Iterator[Any]:
+    """Open a film or a packed sound, and say in one line what cannot be read of it."""
     check_films()
     import av
 
     try:
-        with av.open(str(file)) as film:
+        with av.open(file, format=form or FILMS.get(Path(str(file)).suffix.lower(), "mov"), metadata_errors="replace") as film:
             yield film
+    except InputError:  # is a ValueError, and says more
+        raise
     except (av.FFmpegError, StopIteration, IndexError, ValueError) as error:
-        raise InputError(f"{file} has no readable {what} ({type(error).__name__}); copy it again") from None
+        raise InputError(f"{name or file} has no readable {what} ({type(error).__name__}); copy it again") from None
 
 
 def decoded(file: Path, times: list[float], half: float) -> list[NDArray[np.uint8]]:
@@ -63,6 +68,23 @@ def sound(file: Path, rate: int) -> NDArray[np.float32]:
         mixed = AudioResampler(format="fltp", rate=rate)
         pieces = [piece for frame in (*film.decode(film.streams.audio[0]), None) for piece in mixed.resample(frame)]
         return np.concatenate([np.empty(0, np.float32), *(piece.to_ndarray().mean(axis=0) for piece in pieces)])
+
+
+def packed(name: str, content: bytes, form: str) -> tuple[int, NDArray[np.float32]]:
+    """Decode the first track of a packed sound: its rate, and its samples ``(C, T)``."""
+    with _opened(io.BytesIO(content), "sound", name[:200], form) as film:
+        from av import AudioResampler
+
+        plain, pieces, checked, size = AudioResampler(format="fltp"), [], 2**26, 0
+        track = film.streams.audio[0]
+        for frame in chain(film.decode(track), [None]):
+            for piece in plain.resample(frame):
+                pieces.append(piece.to_ndarray())
+                size += pieces[-1].nbytes
+            if size > checked:  # it may unpack to anything
+                checked *= 2
+                check_memory(name[:200], 2 * checked, "cut it")
+        return int(track.rate), np.concatenate(pieces, axis=1)
 
 
 def _at(film: Any, times: list[float], half: float) -> list[NDArray[np.uint8]]:

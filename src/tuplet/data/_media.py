@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuplet.data._columns import is_missing
-from tuplet.data._sound import SOUNDS, is_wave
+from tuplet.data._sound import SOUNDS, is_sound
 from tuplet.io.memory import check_memory
 from tuplet.types import InputError, importing
 
@@ -30,12 +30,12 @@ MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
 
 def picture_paths(values: Iterable[Any], folder: Path | None = None) -> list[Path | bytes | None] | None:
     """Return the paths of texts that all name pictures, or their bytes; None for other texts, and where no file exists."""
-    return _paths("pictures", PICTURES, lambda start: start.startswith(MAGIC) and not is_wave(start), values, folder)
+    return _paths("pictures", PICTURES, lambda start: start.startswith(MAGIC) and not is_sound(start), values, folder)
 
 
 def sound_paths(values: Iterable[Any], folder: Path | None = None) -> list[Path | bytes | None] | None:
     """Return the paths of texts that all name sounds, or their bytes; None for other texts, and where no file exists."""
-    return _paths("sounds", SOUNDS, is_wave, values, folder)
+    return _paths("sounds", SOUNDS, is_sound, values, folder)
 
 
 def _paths(

@@ -1,4 +1,4 @@
-"""Sounds that a column or a list names by their paths, or holds as the bytes of their files: ``.wav``, read by SciPy."""
+"""Sounds that a column or a list names by their paths, or holds as the bytes of their files: ``.wav``, or packed."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tuplet.data._film import packed
 from tuplet.io.memory import check_memory
 from tuplet.types import InputError
 
-SOUNDS = (".wav", ".wave")
+SOUNDS = (".wav", ".wave", ".ogg", ".oga", ".opus", ".flac", ".mp3", ".m4a")
 """Endings of files that are sounds."""
+PACKED = {b"OggS": "ogg", b"fLaC": "flac", b"ID3": "mp3"} | {bytes((255, sync)): "mp3" for sync in (0xFA, 0xFB, 0xF2, 0xF3)}
+"""First bytes of packed sounds, and what packed them."""
 
 
-def is_wave(start: bytes) -> bool:
+def is_sound(start: bytes) -> bool:
     """Tell by its first bytes whether a file is a sound."""
-    return start[:4] == b"RIFF" and start[8:12] == b"WAVE"
+    return (start[:4] == b"RIFF" and start[8:12] == b"WAVE") or start.startswith(tuple(PACKED))
 
 
 def read_sounds(argument: str, given: Sequence[Path | bytes | None]) -> tuple[NDArray[np.float32], float, str]:
@@ -57,24 +60,35 @@ def read_sounds(argument: str, given: Sequence[Path | bytes | None]) -> tuple[ND
 
 def _read(name: str, source: Path | bytes) -> tuple[int, NDArray[np.float32]]:
     """Read one sound: its rate, and its samples ``(C, T)``."""
+    try:
+        content = source if isinstance(source, bytes) else source.read_bytes()
+    except OSError as error:
+        raise InputError(f"{name[:200]} cannot be read ({error.strerror}); copy it again") from None
+    form = "mov" if content[4:8] == b"ftyp" else next((v for k, v in PACKED.items() if content.startswith(k)), None)
+    rate, wave = packed(name, content, form) if form else _wave(name, content)
+    if not wave.size:
+        raise InputError(f"{name[:200]} has 0 samples; leave the row out, or give None")
+    if not np.isfinite(wave).all():
+        raise InputError(f"{name[:200]} has NaN or infinite samples; write it again")
+    return rate, wave
+
+
+def _wave(name: str, content: bytes) -> tuple[int, NDArray[np.float32]]:
+    """Read a sound that is not packed."""
     from scipy.io import wavfile
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of chunks that hold no samples
-            rate, samples = wavfile.read(io.BytesIO(source) if isinstance(source, bytes) else source)
+            rate, samples = wavfile.read(io.BytesIO(content))
         wave = np.asarray(samples)
         if wave.dtype.kind not in "iuf" or wave.ndim > 2 or rate < 1:
             raise ValueError(f"{wave.dtype} of shape {wave.shape} at {rate} samples a second")
     except Exception as error:  # SciPy raises what its reader meets
         why = " ".join(str(error).split())[:100]
-        raise InputError(f"{name[:200]} is no readable .wav file ({type(error).__name__}: {why}); write it again") from None
-    if not wave.size:
-        raise InputError(f"{name[:200]} has 0 samples; leave the row out, or give None")
+        raise InputError(f"{name[:200]} is no readable sound file ({type(error).__name__}: {why}); write it again") from None
     if wave.dtype.kind == "u":  # 8 bits
         wave = (wave.astype(np.float32) - 128) / 128
     elif wave.dtype.kind == "i":
         wave = wave / np.float32(2 ** (8 * wave.dtype.itemsize - 1))
-    if not np.isfinite(wave).all():
-        raise InputError(f"{name[:200]} has NaN or infinite samples; write it again")
-    return int(rate), wave.astype(np.float32).reshape(len(wave), -1).T
+    return int(rate), np.atleast_2d(wave.astype(np.float32).T)

@@ -66,7 +66,7 @@ class Pictures(_Files):
 
 
 class Sounds(_Files):
-    """Sounds of one rate in ``.wav`` files, float32 ``(n, C, T)``: a column of `from_columns` that is never in memory at once.
+    """Sounds of one rate in files, float32 ``(n, C, T)``: a column of `from_columns` that is never in memory at once.
 
     Args:
         paths: of the files, one a row; the first one says the rate and the channels.
