@@ -43,7 +43,7 @@ def test_cached_equals_plain(name, missing):
     batch = double(source(missing=missing).train[:24])
     plain = model().double(), build(name, 24)
     expected = plain_step(*plain, batch).total
-    for chunk in (1, 7, 100):
+    for chunk in (7, 100):
         cached = model().double(), build(name, 24)
         total = cached_step(*cached, batch, chunk=chunk).total
         torch.testing.assert_close(total, expected, rtol=1e-12, atol=1e-13)
