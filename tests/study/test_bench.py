@@ -4,6 +4,7 @@ import html
 import json
 import re
 import time
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from tuplet.evaluate.evaluation import retrieval_results
 from tuplet.evaluate.subset import joined
 from tuplet.io.files import locked
 from tuplet.objectives import OneVsAll
+from tuplet.processes import Workers
 from tuplet.study import record
 from tuplet.study._cell import _validated
 from tuplet.study._ledger import Ledger
@@ -149,12 +151,16 @@ def test_a_failing_cell_is_recorded_and_tried_again(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_worker_that_dies_does_not_stop_the_others_and_results_do_not_depend_on_workers(run, tmp_path):
+def test_a_worker_that_dies_does_not_stop_the_others_and_results_do_not_depend_on_workers(run, tmp_path, monkeypatch):
+    given, submit = Counter(), Workers.submit
+    monkeypatch.setattr(Workers, "submit", lambda pool, f, *args: (given.update([args[-1].title]), submit(pool, f, *args))[1])
     with forking():
         records = run_suite(toy.die(), out=tmp_path, seeds=1, only=["none", "fragile"], workers=2)
     assert {(r.entry, r.variant) for r in records} == {("none", "default"), ("fragile", "default")}
     assert [p.name for p in tmp_path.rglob("*.error.json")] == ["fragile.trial-1.s1000.error.json"]
     assert "died" in next(tmp_path.rglob("*.error.json")).read_text()
+    assert next(n for title, n in given.items() if "fragile / trial-1" in title) == 2  # it may only have been beside the one
+    assert max(given.values()) == 2
     alike = [r for r in run[1] if r.seed == 0 and r.variant == "default" and r.entry in ("none", "fragile")]
     assert [(r.entry, r.metric, r.detail, r.value, r.items) for r in records] == [
         (r.entry, r.metric, r.detail, r.value, r.items) for r in alike

@@ -15,7 +15,11 @@ from tests.study import toy
 from tests.test_processes import gone
 from tuplet import InputError, processes
 from tuplet.cli import main
+from tuplet.data import read
 from tuplet.study.runner import run_suite
+from tuplet.suites.rss import run_rss
+from tuplet.suites.strategic import run_strategic
+from tuplet.suites.sweep import Sweep, run_sweep
 
 pytestmark = pytest.mark.whole
 
@@ -93,6 +97,14 @@ def test_a_killed_worker_of_ray_loses_nothing(tmp_path, monkeypatch, capfd):
 def test_executors_are_named_and_need_their_package(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="executor is 'dask', expected 'ray'"):
         run_suite(toy.suite(), out=tmp_path / "run", executor="dask")
+    source = read({"a": np.eye(30), "b": np.eye(30), "label": np.arange(30) % 2})
+    for call in (
+        lambda: run_sweep(source, Sweep(pair=("a", "b")), out=tmp_path / "run", executor="dask"),
+        lambda: run_rss(tmp_path / "run", executor="dask"),
+        lambda: run_strategic(tmp_path / "run", executor="dask"),
+    ):
+        with pytest.raises(InputError, match="executor is 'dask', expected 'ray'"):
+            call()
     monkeypatch.setattr(processes, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"executor is 'ray', which needs the package ray; run pip install 'tuplet\[ray\]'"):
         run_suite(toy.suite(), out=tmp_path / "run", executor="ray")
