@@ -270,3 +270,27 @@ def test_a_part_that_is_not_there_takes_whole_groups():
         assert "in whole groups" in " ".join(source.provenance.notes)
     with pytest.raises(tuplet.InputError, match="no val part and too few training groups"):
         read({"train": Hub(table[:90]), "test": Hub(table[200:])}, group="clip")
+
+
+def test_shares_are_small_checked_and_counted_in_memory(monkeypatch, tmp_path):
+    table = pa.table({"x": list(np.arange(6400.0).reshape(400, 16)), "word": [f"cup {i}" for i in range(400)]})
+    steps = list(_large._batches(Hub(table)))
+    assert sum(map(len, steps)) == 400
+    assert len(steps) > 20
+    assert all(_large.SHARE / 2 < t.nbytes <= 2 * _large.SHARE for t in steps[:-1])
+    monkeypatch.setattr(_large, "LARGE", 100)
+    unsigned = [np.zeros(0, d) for d in (np.uint8, np.uint16, np.uint32, np.uint64)]
+    assert [_large._stored([x]) for x in unsigned] == [np.uint8, np.int32, np.int64, np.int64]
+    files = saved("words", {"train": table, "test": table})
+    torn = files / "test" / "data-00000-of-00002.arrow"
+    ends = np.cumsum([len(f"cup {i}") for i in range(16)], dtype=np.int32)
+    outside = np.where(np.arange(16) == 7, 10**6, ends).astype(np.int32)
+    assert torn.read_bytes().count(ends.tobytes())
+    torn.write_bytes(torn.read_bytes().replace(ends.tobytes(), outside.tobytes()))
+    with pytest.raises(tuplet.InputError, match="words") as caught:
+        read(files)
+    assert "\n" not in str(caught.value)
+    parquet.write_table(table, "my.parquet")
+    monkeypatch.setattr("tuplet.io.memory.free_memory", lambda: 6000)  # 400 words take more than half of it
+    with pytest.raises(tuplet.InputError, match=r"my\.parquet needs .* more than half of the free memory"):
+        read("my.parquet")
