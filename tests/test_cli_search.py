@@ -9,6 +9,7 @@ import wave
 import numpy as np
 import pytest
 
+from tests.fixtures.registries import packed_sound
 from tuplet import AlignmentModel, Embeddings, InputError, load, store
 from tuplet.cli import main
 from tuplet.cli.search import desk_of
@@ -217,12 +218,14 @@ def test_a_sound_is_read_as_the_model_was_trained(tmp_path):
         assert found[0]["row"] == 3
         assert np.isclose(found[0]["score"], 1)
     assert desk.ask([Raw("sound", recording(samples[4, :100]))], modalities=["noise"], k=30)  # a shorter one
+    packed_sound(tmp_path / "long.flac", np.zeros((1, 601 * 8000), np.int16), 8000, "flac")
     for content, message in (
         (recording(samples[4], rate=900), "900 samples a second"),
         (recording(np.tile(samples[4], 2)), "at most 1 x 160"),
         (recording(samples[4], channels=2), "2 x 80"),
         (b"no sound", "no readable sound"),
         (b" ", "sound is empty"),
+        ((tmp_path / "long.flac").read_bytes(), "is longer than 600 s; cut it"),
     ):
         with pytest.raises(InputError, match=message):
             desk.ask([Raw("sound", content)])

@@ -70,8 +70,8 @@ def sound(file: Path, rate: int) -> NDArray[np.float32]:
         return np.concatenate([np.empty(0, np.float32), *(piece.to_ndarray().mean(axis=0) for piece in pieces)])
 
 
-def packed(name: str, content: bytes, form: str) -> tuple[int, NDArray[np.float32]]:
-    """Decode the first track of a packed sound: its rate, and its samples ``(C, T)``."""
+def packed(name: str, content: bytes, form: str, seconds: float) -> tuple[int, NDArray[np.float32]]:
+    """Decode the first track of a packed sound of so many seconds at most: its rate, and its samples ``(C, T)``."""
     with _opened(io.BytesIO(content), "sound", name[:200], form) as film:
         from av import AudioResampler
 
@@ -81,6 +81,8 @@ def packed(name: str, content: bytes, form: str) -> tuple[int, NDArray[np.float3
             for piece in plain.resample(frame):
                 pieces.append(piece.to_ndarray())
                 size += pieces[-1].nbytes
+                if size > 4 * len(pieces[-1]) * seconds * track.rate:
+                    raise InputError(f"{name[:200]} is longer than {seconds:g} s; cut it")
             if size > checked:  # it may unpack to anything
                 checked *= 2
                 check_memory(name[:200], 2 * checked, "cut it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,9 @@ def is_sound(start: bytes) -> bool:
     return (start[:4] == b"RIFF" and start[8:12] == b"WAVE") or start.startswith(tuple(PACKED))
 
 
-def read_sounds(argument: str, given: Sequence[Path | bytes | None]) -> tuple[NDArray[np.float32], float, str]:
+def read_sounds(
+    argument: str, given: Sequence[Path | bytes | None], seconds: float = math.inf
+) -> tuple[NDArray[np.float32], float, str]:
     """Read sounds of one rate as ``(n, C, T)`` from -1 to 1, zeros after their ends; also the rate, and the lengths."""
     found: dict[int, NDArray[np.float32]] = {}
     first, rate = "", 0
@@ -33,7 +36,7 @@ def read_sounds(argument: str, given: Sequence[Path | bytes | None]) -> tuple[ND
         if entry is None:
             continue
         name = str(entry) if isinstance(entry, Path) else f"row {i}"
-        here, wave = _read(f"{argument}: {name}", entry)
+        here, wave = _read(f"{argument}: {name}", entry, seconds)
         rate, first = rate or here, first or name
         if here != rate:
             raise InputError(
@@ -58,14 +61,14 @@ def read_sounds(argument: str, given: Sequence[Path | bytes | None]) -> tuple[ND
     return out, float(rate), f"{low} s" if low == high else f"{low} to {high} s"
 
 
-def _read(name: str, source: Path | bytes) -> tuple[int, NDArray[np.float32]]:
+def _read(name: str, source: Path | bytes, seconds: float) -> tuple[int, NDArray[np.float32]]:
     """Read one sound: its rate, and its samples ``(C, T)``."""
     try:
         content = source if isinstance(source, bytes) else source.read_bytes()
     except OSError as error:
         raise InputError(f"{name[:200]} cannot be read ({error.strerror}); copy it again") from None
     form = "mov" if content[4:8] == b"ftyp" else next((v for k, v in PACKED.items() if content.startswith(k)), None)
-    rate, wave = packed(name, content, form) if form else _wave(name, content)
+    rate, wave = packed(name, content, form, seconds) if form else _wave(name, content)
     if not wave.size:
         raise InputError(f"{name[:200]} has 0 samples; leave the row out, or give None")
     if not np.isfinite(wave).all():

@@ -22,6 +22,8 @@ from tuplet.nets import Pretrained
 from tuplet.store.search import Found, Index
 from tuplet.types import InputError
 
+LONGEST = 600.0
+"""Seconds of a sound that is packed: a small file may unpack to any length."""
 KINDS = ("text", "picture", "sound")
 """What a model reads of people."""
 
@@ -220,7 +222,7 @@ def pixels(model: AlignmentModel, name: str, given: Path | bytes) -> NDArray[Any
 def _samples(model: AlignmentModel, name: str, given: Path | bytes) -> NDArray[Any]:
     """Read a sound as the rows that a modality of the model was trained on."""
     file, trained = _called("sound", given), model.preprocessing[name].modality
-    rows, rate, _ = read_sounds("sound", [given])
+    rows, rate, _ = read_sounds("sound", [given], LONGEST)
     tower = _tower(model, name) if model.preprocessing[name].tower else None
     expected = trained.rate if tower is None else tower.rate
     if rate != expected:
