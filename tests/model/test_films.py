@@ -122,6 +122,10 @@ def test_bad_films_are_one_line(tmp_path, monkeypatch):
             call()
     assert not (tmp_path / "out").exists()
     (tmp_path / "a.mkv").unlink()
+    (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile a.mp4\n")  # FFmpeg would open what it names
+    with pytest.raises(InputError, match=r"list\.mp4 has no readable frame"):
+        spread(tmp_path / "list.mp4", 1)
+    (tmp_path / "list.mp4").unlink()
 
     def refuse(self, raw, **options):
         raise InputError("rows have another size")
