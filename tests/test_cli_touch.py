@@ -9,6 +9,7 @@ import tuplet
 from tests.fixtures import touch_sets
 from tests.fixtures.clip_folder import clip_folder
 from tuplet.cli import main
+from tuplet.cli.search import desk_of
 from tuplet.model import read_weights
 
 WORDS = np.array(["rough wood", "soft cloth", "hard glass", "even metal"])
@@ -53,6 +54,10 @@ def test_methods_train_and_embed(capsys):
             assert set(found["part"]) == {"train", "val", "test"}
             for k, z in wanted.items():
                 np.testing.assert_allclose(found["vector"][found["modality"] == k], z, atol=1e-5, err_msg=f"{method} {k}")
+        desk = desk_of(Path(f"{method}.npz"), None, Path(method))
+        row = desk.reading(Path(file), 2, ["text"])  # of the second sensor
+        assert all(np.allclose(row[k], wanted[k][2], atol=1e-5) for k in row)
+        assert "touch" in row
     assert not any("tower" in k for k in read_weights(Path("tlv_core")))
     assert main(["evaluate", "tlv_core"]) == 0
     assert "linear probe" in capsys.readouterr().out

@@ -96,7 +96,7 @@ def test_new_rows_of_some_modalities_with_ids_and_absent_rows(here, capsys):
     capsys.readouterr()
     for content, message in (
         ({"force": x[:, :2]}, "force"),
-        ({"other": x}, "expected some of these"),
+        ({"other": x}, "give some of these"),
         ({"force": np.full((3, 5), np.nan)}, "no row"),
         ({"force": np.zeros((0, 5))}, "no row"),
         ({"force": x, "sound": np.ones((3, 3))}, "another number of rows"),

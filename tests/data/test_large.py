@@ -196,6 +196,7 @@ def test_data_sets_and_streams_of_them_are_read_in_shares(monkeypatch, tmp_path)
         "stream": Stream(table),
         "parts": {k: Hub(v) for k, v in parts.items()},
         "streams": {k: Stream(v) for k, v in parts.items()},
+        "other names": {"training": Stream(table[:90]), "dev": Stream(table[90:120]), "testing": Stream(table[120:])},
         "files": saved("files", parts),
         "streamed files": saved("streamed", parts, kept=False),
     }
@@ -221,6 +222,8 @@ def test_data_sets_and_streams_of_them_are_read_in_shares(monkeypatch, tmp_path)
         with pytest.raises(tuplet.InputError, match=said) as caught:
             read(x)
         assert "\n" not in str(caught.value)
+    with pytest.raises(tuplet.InputError, match="are parts without training rows"):
+        read({k: Stream(v) for k, v in parts.items() if k != "train"})
     for x in ({"train": Hub(table), "extra": Hub(table)}, {"train": Stream(table), "extra": Stream(table)}):
         with pytest.raises(tuplet.InputError, match="has a part 'extra', expected some of train"):
             read(x)

@@ -52,10 +52,15 @@ def test_samples_of_every_kind_are_from_minus_one_to_one(tmp_path):
         read_sounds("x", [tmp_path / "two.wav", files[0]])
 
 
+def tag_of(content):
+    """Return the length of what taggers put before a sound."""
+    return 10 + content[9] + 128 * content[8] if content[:3] == b"ID3" else 0
+
+
 def test_packed_sounds_are_what_was_packed(tmp_path, monkeypatch):
     steps = np.arange(4000) / RATE
     wave = np.stack([9000 * np.sin(2 * np.pi * f * steps) for f in (440, 700)]).astype(np.int16)
-    kinds = ((".flac", "flac", None), (".ogg", "libopus", "ogg"), (".mp3", "mp3", None), (".m4a", "aac", "mp4"))
+    kinds = ((".flac", "flac", None), (".ogg", "libopus", "ogg"), (".mp3", "mp3", None), (".m4a", "aac", "ipod"))
     for ending, codec, form in kinds:
         for channels in (1, 2):
             file = tmp_path / f"{channels}{ending}"
@@ -66,13 +71,19 @@ def test_packed_sounds_are_what_was_packed(tmp_path, monkeypatch):
             late = np.argmax(np.correlate(out[0, 0], wave[0, :4000] / 2.0**15, "valid"))  # some begin with a pause
             near = {".flac": 1e-6, ".ogg": 0.1, ".mp3": 0.05, ".m4a": 0.1}[ending]
             np.testing.assert_allclose(out[0, :, late + 500 : late + 3500], wave[:channels, 500:3500] / 2.0**15, atol=near)
-            if ending != ".m4a":  # as bytes, nothing tells it from a film
-                assert np.array_equal(read_sounds("x", [file.read_bytes()])[0][:, :, :: int(rate) // RATE], out)
+            assert np.array_equal(read_sounds("x", [file.read_bytes()])[0][:, :, :: int(rate) // RATE], out)
+            tagged = b"ID3\4\0\0" + bytes((0, 0, 1, 5)) + bytes(133) + file.read_bytes()  # 1 * 128 + 5 bytes
+            if ending != ".m4a":
+                assert np.array_equal(read_sounds("x", [tagged])[0][:, :, :: int(rate) // RATE], out), ending
+            bare = file.read_bytes()[tag_of(file.read_bytes()) :]
+            assert bare[:3] != b"ID3"
+            assert read({"s": [bare] * 10, "x": np.arange(10.0)}).modalities["s"].kind == "signal", ending
     listed = read({"s": [tmp_path / "1.flac", tmp_path / "1.flac"] * 5, "x": np.arange(10.0)})
     assert listed.modalities["s"].shape == (1, 4000)
     whole = (tmp_path / "1.flac").read_bytes()
     for name, content, message in (
         ("cut.flac", whole[:40], "has no readable sound"),
+        ("torn.mp3", (tmp_path / "1.mp3").read_bytes()[:900], r"has no readable sound \(ValueError"),  # 0.1 of 0.3 seconds
         ("list.mp3", b"ID3#EXTM3U\n#EXTINF:1,\n1.flac\n", "has no readable sound"),  # never what it names
         ("list.ogg", b"#EXTM3U\n#EXTINF:1,\n1.flac\n", "is no readable sound file"),
     ):
@@ -80,6 +91,10 @@ def test_packed_sounds_are_what_was_packed(tmp_path, monkeypatch):
         with pytest.raises(InputError, match=message) as caught:
             read_sounds("x", [tmp_path / name])
         assert "\n" not in str(caught.value)
+    for odd, why in (([b"caf\xc3\xa9"], "1 of"), (["gone.flac"], "none of")):
+        source = read({"s": [whole] * 9 + odd if why == "1 of" else odd * 10, "x": np.arange(10.0)})
+        assert source.modalities["s"].kind == "text"
+        assert ("though 9 of 10" if why == "1 of" else "none of these files is there") in " ".join(source.provenance.notes)
     pack(tmp_path / "long.flac", np.zeros((2, 12_000_000), np.int16), RATE, "flac")
     assert (tmp_path / "long.flac").stat().st_size < 200_000
     monkeypatch.setattr("tuplet.io.memory.free_memory", lambda: 10**8)

@@ -193,8 +193,8 @@ def _note(run: Path) -> dict[str, Any] | None:
 def _file(command: Embed, model: AlignmentModel) -> Blocks:
     """Embed raw rows of a file, which may hold any of the model's modalities."""
     from tuplet.data._arrow import checksum
-    from tuplet.data._inputs import arrays_of
     from tuplet.data._join import row_ids
+    from tuplet.model._file_rows import file_rows
     from tuplet.store.tables import column_name
 
     for option in ("kind", "scaling", "root"):
@@ -202,24 +202,9 @@ def _file(command: Embed, model: AlignmentModel) -> Blocks:
             raise InputError(f"{option} is {getattr(command, option)!r}, but the model says how rows are read; leave it out")
     file = Path(command.data.partition("?")[0])
     noted = (_note(command.run) or {"target": None})["target"]
-    named = {*model.encoders, *command.modalities, *command.keep, command.id, command.target, command.group, noted, "sensor"}
-    columns = {k: how.columns or (k,) for k, how in model.preprocessing.items()}
-    rates = {k: how.modality.rate for k, how in model.preprocessing.items()}
-    arrays = arrays_of(file, named, columns, command.id, rates)
-    wanted = command.modalities or tuple(k for k in model.encoders if k in arrays)
-    if missing := [k for k in wanted if k not in arrays or k not in model.encoders]:
-        raise InputError(
-            f"modalities names {missing}, which {command.data} ({', '.join(sorted(arrays))}) and the model "
-            f"({', '.join(model.encoders)}) do not both have"
-        )
-    if not wanted:
-        raise InputError(f"{command.data} has {sorted(arrays)}, the model {sorted(model.encoders)}; expected some of these")
-    n = arrays[wanted[0]].shape[0] if arrays[wanted[0]].ndim else 0
-    if uneven := [k for k in wanted if arrays[k].ndim < 1 or arrays[k].shape[0] != n]:
-        raise InputError(
-            f"{uneven[0]!r} in {command.data} has another number of rows than {wanted[0]!r}, which has {n}; expected arrays "
-            f"(n, ...) of the same n items, a single item as row[None]"
-        )
+    named = (*command.keep, command.target, command.group, noted)
+    read = file_rows(model, command.run, file, beside=named, id=command.id, modalities=command.modalities)
+    arrays, wanted, n = read.arrays, read.modalities, read.number
     asked = (command.target, command.group, *command.keep)
     kept = [("keep", name) for name in command.keep]
     for option, name in (("id", command.id), ("target", command.target), ("group", command.group), *kept):
@@ -235,38 +220,17 @@ def _file(command: Embed, model: AlignmentModel) -> Blocks:
     if command.group is not None:
         known["group"] = known.pop(command.group, arrays[command.group])
     known = {"part": _parts(command, n)} | known
-    beside = _sensors(command, arrays, n) if any(map(model.takes_aux, wanted)) else {}
     starts = range(0, n, BLOCK * command.batch_size)
 
     def blocks(some: slice) -> Iterator[Block]:
         for start in starts[some]:
             rows = slice(start, min(start + starts.step, n))
-            raw, aux = ({k: v[rows] for k, v in table.items()} for table in ({k: arrays[k] for k in wanted}, beside))
-            try:
-                vectors = model.encode(raw, aux=aux, batch_size=command.batch_size)
-            except InputError as error:
-                raise InputError(f"{file}: {error}") from None
-            present = {k: model.rows(k, raw[k], argument=k)[1] for k in sorted(vectors)}
+            vectors = read.encode(rows, command.batch_size)
+            present = {k: model.rows(k, arrays[k][rows], argument=k)[1] for k in sorted(vectors)}
             yield present, vectors, {"id": ids[rows], **{k: v[rows] for k, v in known.items()}}
 
     files = sorted(p for p in file.rglob("*") if p.is_file()) if file.is_dir() else [file]
     return Blocks(len(starts), blocks, partial(checksum, files))
-
-
-def _sensors(command: Embed, arrays: Table, n: int) -> dict[str, NDArray[np.int64]]:
-    """Number the sensors of a file as the model's own training did; nothing where the file does not tell."""
-    from tuplet.io import read_state
-
-    column = arrays.get("sensor", arrays.get("target.sensor"))
-    if column is None or column.shape != (n,):
-        return {}
-    target = {"targets": {"sensor": {"names": [str], ...: object}, ...: object}, ...: object}
-    names = read_state(command.run / "config.json", {"data": target, ...: object})["data"]["targets"]["sensor"]["names"]
-    values = [str(int(v)) if column.dtype.kind in "iuf" and np.isfinite(v) else str(v) for v in column.tolist()]
-    known = {k: i for i, k in enumerate(names)} | dict.fromkeys(("-1", "nan", ""), -1)
-    if unknown := sorted(set(values) - set(known)):
-        raise InputError(f"{command.data} has the sensors {unknown[:9]}, but the model knows {names}; write -1 for unknown")
-    return {"sensor": np.array([known[v] for v in values])}
 
 
 def _source(command: Embed, model: AlignmentModel) -> Blocks:

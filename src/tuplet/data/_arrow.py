@@ -17,7 +17,7 @@ WIDTH = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT96": 12}
 """Bytes of a value in memory, by its type in a Parquet file; 8 of all others."""
 FILES = (".csv", ".tsv", ".parquet", ".feather", ".arrow")
 """Endings of files that are one table each."""
-PARTS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "dev": 1, "test": 2}
+PARTS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "dev": 1, "test": 2, "testing": 2}
 """Name of a part of a data set -> its number in a split."""
 SMALLER = "give fewer columns or rows, or write it as .safetensors with tuplet.data.write_table"
 
@@ -241,7 +241,11 @@ def tables_in(folder: Path) -> list[Path]:
 def parts_of(files: list[Path]) -> list[str]:
     """Return which part of a data set each file holds, by its name; nothing where names do not say that."""
     words = list(map(_word, files))
-    return words if len(files) > 1 and set(words) <= set(PARTS) and "train" in words else []
+    if len(files) < 2 or not set(words) <= set(PARTS):
+        return []
+    if all(PARTS[word] for word in words):
+        raise InputError(f"{', '.join(p.name for p in files)} are parts without training rows; add train{files[0].suffix}")
+    return words
 
 
 def _word(path: Path) -> str:

@@ -86,7 +86,10 @@ def packed(name: str, content: bytes, form: str, seconds: float) -> tuple[int, N
             if size > checked:  # it may unpack to anything
                 checked *= 2
                 check_memory(name[:200], 2 * checked, "cut it")
-        return int(track.rate), np.concatenate(pieces, axis=1)
+        wave: NDArray[np.float32] = np.concatenate(pieces, axis=1)
+        if track.duration and wave.shape[1] < 0.95 * (length := float(track.duration * track.time_base)) * track.rate:
+            raise ValueError(f"{wave.shape[1] / track.rate:.1f} of {length:.1f} seconds")
+        return int(track.rate), wave
 
 
 def _at(film: Any, times: list[float], half: float) -> list[NDArray[np.uint8]]:

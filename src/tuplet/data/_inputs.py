@@ -16,7 +16,7 @@ from tuplet.data._columns import as_array, as_strings, group_codes, is_frame, is
 from tuplet.data._grouping import Grouped, grouped, says
 from tuplet.data._join import join, one_column
 from tuplet.data._large import Large, in_shares
-from tuplet.data._media import picture_paths, read_pictures, sound_paths
+from tuplet.data._media import picture_paths, read_pictures, seem_files, sound_paths
 from tuplet.data._named import Known, from_named
 from tuplet.data._npz import members
 from tuplet.data._omics import FILES as OMICS
@@ -82,6 +82,9 @@ class Inputs:
                 f"{name} names sounds, which were read from their files: {self.rates[name]:g} samples a second, {long}, zeros "
                 f"after their ends"
             )
+        elif listed and 2 * (some := seem_files(values)) > len(values):
+            why = "the others do not" if some < len(values) else "none of these files is there"
+            self.notes.append(f"{name} is read as text, though {some} of {len(values)} values name pictures or sounds: {why}")
         self.arrays[name] = values
 
     def _split(self, part: NDArray[np.int64], group: Any) -> Split:
@@ -203,6 +206,9 @@ def raw_arrays(
     asked: dict[str, Any] = {**dict.fromkeys(("modalities", "target", "group", "kinds")), "id": id, "apart": apart}
     if is_table(x) or is_frame(x):
         names = set(map(str, getattr(x, "column_names", None) or x.columns))
+        for k, cs in columns.items():
+            if lost := [c for c in cs if c not in names] if len(cs) > 1 and not names.isdisjoint(cs) else []:
+                raise InputError(f"{k!r} lacks the column {lost[0]!r}, which the model was trained on; add it")
         asked["modalities"] = {k: cs for k, cs in columns.items() if set(cs) <= names} or None
     folder = path if path is None or path.is_dir() else path.parent
     found = gathered(x, asked, where="the table" if path is None else str(path), folder=folder)
@@ -225,6 +231,8 @@ def raw_arrays(
         values: Any = v.matrix if isinstance(v, Sparse) else as_array(k, v)
         if wanted and len(own) > 1 and set(wanted) <= set(own):
             values = values[:, [own.index(c) for c in wanted]]
+        elif empty := [c for c in wanted if c not in own] if set(own) < set(wanted) and own else []:
+            raise InputError(f"{k!r} has no value in column {empty[0]!r}; fill it, or leave out all columns of {k!r}")
         if not here.all():
             values = values.toarray() if isinstance(v, Sparse) else values
             numbers = values.dtype.kind in "biuf"

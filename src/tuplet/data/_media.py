@@ -38,6 +38,13 @@ def sound_paths(values: Iterable[Any], folder: Path | None = None) -> list[Path 
     return _paths("sounds", SOUNDS, is_sound, values, folder)
 
 
+def seem_files(values: Iterable[Any]) -> int:
+    """Count what looks like a picture or a sound, by its ending or its first bytes."""
+    starts, endings = [v[:12] for v in values if isinstance(v, bytes)], (*PICTURES, *SOUNDS)
+    named = sum(isinstance(v, str | Path) and str(v).lower().endswith(endings) for v in values)
+    return named + sum(start.startswith(MAGIC) or is_sound(start) for start in starts)
+
+
 def _paths(
     what: str, endings: tuple[str, ...], known: Callable[[bytes], bool], values: Iterable[Any], folder: Path | None
 ) -> list[Path | bytes | None] | None:
@@ -47,7 +54,7 @@ def _paths(
         if isinstance(value, bytes) and known(value[:12]):
             found.append(value)
             continue
-        absent = is_missing(value) or (isinstance(value, str) and not value)
+        absent = is_missing(value) or (isinstance(value, str | bytes) and not value)
         if not absent and not (isinstance(value, str | Path) and str(value).lower().endswith(endings)):
             return None
         found.append(None if absent else (folder or Path()) / value)

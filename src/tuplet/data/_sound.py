@@ -17,13 +17,13 @@ from tuplet.types import InputError
 
 SOUNDS = (".wav", ".wave", ".ogg", ".oga", ".opus", ".flac", ".mp3", ".m4a")
 """Endings of files that are sounds."""
-PACKED = {b"OggS": "ogg", b"fLaC": "flac", b"ID3": "mp3"} | {bytes((255, sync)): "mp3" for sync in (0xFA, 0xFB, 0xF2, 0xF3)}
+PACKED = {b"OggS": "ogg", b"fLaC": "flac", b"ID3": "mp3", **{bytes((255, byte)): "mp3" for byte in b"\xfa\xfb\xf2\xf3\xe2\xe3"}}
 """First bytes of packed sounds, and what packed them."""
 
 
 def is_sound(start: bytes) -> bool:
     """Tell by its first bytes whether a file is a sound."""
-    return (start[:4] == b"RIFF" and start[8:12] == b"WAVE") or start.startswith(tuple(PACKED))
+    return (start[:4] == b"RIFF" and start[8:12] == b"WAVE") or start.startswith(tuple(PACKED)) or start[4:12] == b"ftypM4A "
 
 
 def read_sounds(
@@ -31,7 +31,7 @@ def read_sounds(
 ) -> tuple[NDArray[np.float32], float, str]:
     """Read sounds of one rate as ``(n, C, T)`` from -1 to 1, zeros after their ends; also the rate, and the lengths."""
     found: dict[int, NDArray[np.float32]] = {}
-    first, rate = "", 0
+    first, rate, held = "", 0, 0
     for i, entry in enumerate(given):
         if entry is None:
             continue
@@ -49,6 +49,8 @@ def read_sounds(
                 f"{argument} has sounds of different channels: {first} has {len(before)}, {name} {len(wave)}; mix them to one"
             )
         found[i] = wave
+        held += wave.nbytes
+        check_memory(argument, held, "cut them, or give fewer")
     if not found:
         raise InputError(f"{argument} has no sound in any row; leave it out")
     lengths = [w.shape[1] for w in found.values()]
@@ -67,7 +69,10 @@ def _read(name: str, source: Path | bytes, seconds: float) -> tuple[int, NDArray
         content = source if isinstance(source, bytes) else source.read_bytes()
     except OSError as error:
         raise InputError(f"{name[:200]} cannot be read ({error.strerror}); copy it again") from None
-    form = "mov" if content[4:8] == b"ftyp" else next((v for k, v in PACKED.items() if content.startswith(k)), None)
+    if content.startswith(b"ID3"):  # taggers put it before other sounds than MP3, too; a byte of its size has 7 bits
+        tagged = content[10 + sum(byte << 7 * (3 - i) for i, byte in enumerate(content[6:10])) :]
+        content = tagged if tagged.startswith(tuple(PACKED)) else content
+    form = next((v for k, v in PACKED.items() if content.startswith(k)), "mov" if content[4:8] == b"ftyp" else "")
     rate, wave = packed(name, content, form, seconds) if form else _wave(name, content)
     if not wave.size:
         raise InputError(f"{name[:200]} has 0 samples; leave the row out, or give None")

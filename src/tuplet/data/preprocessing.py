@@ -258,7 +258,7 @@ def present_rows(
             if padded and not isinstance(array, Mapped) and nan_ends_only(array):
                 steps = spread(lengths(array)[0])
                 raise InputError(f"{argument} has NaN at the ends of {partly} of {len(array)} rows ({steps}); {padded}")
-            if not isinstance(array, Mapped) and array.ndim == 2:
+            if not isinstance(array, Mapped) and array.ndim == 2 and len(array) > 1:
                 dead = [c for c in range(array.shape[1]) if np.isnan(array[:, c]).all()]
                 if dead:
                     raise InputError(f"{argument} has NaN in every row of column {dead[0]}; leave that column out, or fill it")

@@ -17,7 +17,7 @@ from tuplet.data._film import FILMS, check_films, sound, spread
 from tuplet.io import locked, read_state, write_atomic
 from tuplet.model.frozen import Given, tower_for
 from tuplet.nets import Pretrained
-from tuplet.types import InputError, in_range
+from tuplet.types import InputError, in_range, positive
 
 NOTE = "films.json"
 _SCHEMA = {"tower": str, "frames": int, "seconds": float}
@@ -79,8 +79,7 @@ def film_features(
         tuplet.types.InputError: folder nowhere holds no film (.mp4, .m4v, .mov, .mkv, .webm, .avi)
     """
     in_range("frames", frames, 1)
-    if not seconds > 0:
-        raise InputError(f"seconds is {seconds}, expected a number above 0")
+    positive("seconds", seconds)
     if "" in towers or not towers:
         raise InputError("towers names no modality, expected such as {'vision': PATH, 'audio': PATH} (--tower vision=PATH)")
     films = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in FILMS and p.is_file())

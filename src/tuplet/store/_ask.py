@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuplet.data._inputs import arrays_of
 from tuplet.data._media import read_pictures
 from tuplet.data._sound import read_sounds
 from tuplet.data.preprocessing import Weights
 from tuplet.model import AlignmentModel, load
+from tuplet.model._file_rows import file_rows
 from tuplet.model.frozen import known_tower
 from tuplet.nets import Pretrained
 from tuplet.store.search import Found, Index
@@ -98,20 +98,14 @@ class Desk:
 
     def reading(self, file: Path, row: int, modalities: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Embed one row of a file of raw rows: its modalities that are not searched, or all where all are."""
-        how = self.model.preprocessing
-        columns, rates = {k: h.columns or (k,) for k, h in how.items()}, {k: h.modality.rate for k, h in how.items()}
-        arrays = arrays_of(file, set(self.model.encoders), columns, rates=rates)
-        known = {k: v for k, v in arrays.items() if k in self.model.encoders and k in self.index.stored.present}
-        if not known:
-            read = ", ".join(self.model.encoders)
-            raise InputError(
-                f"rows is {file}, which has {', '.join(sorted(arrays))}, but the model reads {read}; give some of these"
-            )
-        n = min(map(len, known.values()))
-        if not 0 <= row < n:
-            raise InputError(f"row is {row}, but {file} has {n} rows, counted from 0")
-        vectors = self.model.encode({k: v[row : row + 1] for k, v in known.items()})
+        stored = self.index.stored
+        read = file_rows(self.model, self.place or Path(), file)
+        if not 0 <= row < read.number:
+            raise InputError(f"row is {row}, but {file} has {read.number} rows, counted from 0")
+        vectors = {k: z for k, z in read.encode(slice(row, row + 1)).items() if k in stored.present}
         there = {k: z[0] for k, z in vectors.items() if z.any()}  # what is absent is zero
+        if not there:
+            raise InputError(f"row {row} of {file} has no value in {', '.join(read.modalities)}; give another row")
         return {k: z for k, z in there.items() if k not in modalities} or there
 
     def _like(self, id: str, modalities: Sequence[str]) -> tuple[dict[str, NDArray[Any]], int]:
