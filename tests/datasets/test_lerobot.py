@@ -133,7 +133,7 @@ class Film:
 
 
 def test_a_frame_is_the_one_that_is_shown_at_its_time(monkeypatch):
-    fake = SimpleNamespace(open=lambda file: Film(), FFmpegError=OSError)
+    fake = SimpleNamespace(open=lambda file, **how: Film(), FFmpegError=OSError)
     monkeypatch.setitem(sys.modules, "av", fake)
     times = [0.0, 0.1001, 0.2999, 0.3, 0.5, 0.7]  # as float32 has them
     found = [int(p[0, 0, 0]) for p in _lerobot_cameras.decoded(Path("a.mp4"), times, 0.05)]

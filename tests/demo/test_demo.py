@@ -204,6 +204,7 @@ def test_a_training_that_a_signal_ended_is_never_measured(monkeypatch, tmp_path)
     assert not list(tmp_path.glob("records/*"))
 
 
+@pytest.mark.whole
 def test_a_demo_that_was_killed_goes_on_with_the_same_digits(tmp_path):
     """Killed after its first record, it computes the others only, and ends as one that nobody disturbed."""
     torch.set_num_threads(1)

@@ -91,6 +91,7 @@ tables = st.builds(
 few = settings(max_examples=25, deadline=None)
 
 
+@pytest.mark.slow
 @few
 @given(tables)
 def test_bounds_and_an_independent_solver(table):

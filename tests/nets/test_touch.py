@@ -428,6 +428,7 @@ def test_cached_steps_and_resumed_runs_end_the_same(tmp_path):
     assert all(torch.equal(v, whole[k]) for k, v in resumed.items())
 
 
+@pytest.mark.whole
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [{}, {"strategy": "fsdp", "step": "cached", "chunk": 3}])  # shared adapters are sharded once
 def test_two_processes_equal_one(tmp_path, how):

@@ -102,6 +102,7 @@ def test_fit_on_two_processes_equals_one(tmp_path, step, strategy):
         torch.testing.assert_close(weights[1][name], value, rtol=1e-4, atol=1e-5, msg=name)
 
 
+@pytest.mark.whole
 @pytest.mark.slow
 def test_a_sharded_run_resumes(tmp_path):
     together(2, train, 2, "plain", tmp_path / "whole", "fsdp")
