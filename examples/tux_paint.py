@@ -43,7 +43,7 @@ def heard(file):
 root = Path(sys.argv[1] if sys.argv[1:] else "/usr/share/tuxpaint/stamps")
 found = sorted((f for f in root.rglob("*") if f.suffix in (".svg", ".png")), reverse=True)
 files = sorted({f.with_suffix(""): f for f in found if f.with_suffix(".txt").exists()}.values())  # the PNG of both
-rows = [(f, f.with_suffix(".txt").read_text(errors="replace").splitlines()[0].strip()) for f in files]
+rows = [(f, f.with_suffix(".txt").read_text(errors="replace").partition("\n")[0].strip()) for f in files]
 pictures = [drawn(f) if name else None for f, name in rows]
 kept = [i for i, picture in enumerate(pictures) if picture is not None]
 rows, lost = [rows[i] for i in kept], len(rows) - len(kept)

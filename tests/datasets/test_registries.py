@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.fixtures import registries as fixture
 from tuplet import InputError
@@ -133,15 +134,44 @@ def test_a_damaged_tree_is_named(tmp_path):
         mini_acc.load(table)
 
 
+def run_example(name, tmp_path, monkeypatch):
+    """Run an example on files below a folder, and return the arrays that it wrote there."""
+    example = Path(__file__).parents[2] / "examples" / name
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(example), str(tmp_path)])
+    runpy.run_path(str(example))
+    return dict(np.load(next(tmp_path.glob("*.npz"))))
+
+
+def test_stamps_become_pictures_names_and_speech(tmp_path, monkeypatch, capsys):
+    (tmp_path / "food").mkdir()
+    Image.new("RGBA", (10, 20), (255, 0, 0, 255)).save(tmp_path / "food" / "jam.png")
+    square = '<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"><rect width="8" height="8" fill="#00f"/></svg>'
+    for name, drawing in (("jam", square), ("pie", square), ("nut", square.replace("8", "0")), ("egg", square)):
+        (tmp_path / "food" / f"{name}.svg").write_text(drawing)
+        (tmp_path / "food" / f"{name}.txt").write_text(f"{name.title()}.\nfr.utf8=x\n" if name != "egg" else "\n")
+    tone = 9000 * np.sin(2 * np.pi * 700 * np.arange(8000) / 16000)
+    fixture.packed_sound(tmp_path / "food" / "pie_desc_fr.ogg", tone.astype(np.int16)[None], 16000, "libopus")
+    found = run_example("tux_paint.py", tmp_path, monkeypatch)
+    assert "2 stamps -> stamps.npz (Tux Paint, GPL-2); 2 without" in capsys.readouterr().out
+    at = {name: i for i, name in enumerate(found["name"].tolist())}
+    assert set(at) == {"Jam.", "Pie."}
+    jam, pie = (found["picture"][at[k]] for k in ("Jam.", "Pie."))
+    assert jam[:, 16, 16].tolist() == [255, 0, 0]  # the PNG, which is narrow
+    assert jam[:, 16, 1].tolist() == [255, 255, 255]
+    assert pie[:, 1, 1].tolist() == [0, 0, 255]
+    assert np.isnan(found["ca"]).all()
+    assert np.isnan(found["fr"]).all(axis=(1, 2))[[at["Jam."], at["Pie."]]].tolist() == [True, False]
+    assert found["label"].tolist() == ["food", "food"]
+    assert sorted(found["group"].tolist()) == ["jam.", "pie."]
+
+
 def test_spoken_words_become_one_modality_a_language(tmp_path, monkeypatch, capsys):
     example = Path(__file__).parents[2] / "examples" / "ktuberling.py"
     languages = ast.literal_eval(re.search(r"LANGUAGES = (\(.*?\))", example.read_text())[1])
     fixture.ktuberling(tmp_path, languages)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", [str(example), str(tmp_path)])
-    runpy.run_path(str(example))
+    found = run_example("ktuberling.py", tmp_path, monkeypatch)
     assert capsys.readouterr().out == f"3 words in {len(languages)} languages -> words.npz (ktuberling, GPL-2+)\n"
-    found = dict(np.load("words.npz"))
     assert found.pop("id").tolist() == ["ball", "cup", "star"]  # tones of 800, 400 and 1200 Hz
     for k, rows in found.items():
         assert rows.shape == (3, 48, 32)
