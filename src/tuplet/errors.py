@@ -22,7 +22,7 @@ def one_of(argument: str, value: object, allowed: tuple[object, ...]) -> None:
 def some_of(argument: str, given: Iterable[str], allowed: Iterable[str]) -> None:
     """Refuse names that are not there."""
     if unknown := sorted(set(given) - set(known := list(allowed)), key=str):
-        raise InputError(f"{argument} names {unknown}, expected some of {known}")
+        raise InputError(f"{argument} names {[given] if isinstance(given, str) else unknown}, expected some of {known}")
 
 
 def in_range(argument: str, value: float | int, low: float | int, high: float | int = math.inf) -> None:

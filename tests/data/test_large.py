@@ -293,7 +293,11 @@ def test_shares_are_small_checked_and_counted_in_memory(monkeypatch, tmp_path):
     with pytest.raises(tuplet.InputError, match="words") as caught:
         read(files)
     assert "\n" not in str(caught.value)
-    parquet.write_table(table, "my.parquet")
+    parquet.write_table(table.append_column("y", table["x"].take(np.arange(400)[::-1])), "my.parquet")
+    one, two = (read("my.parquet", modalities={"chosen": k, "word": "word"}) for k in "xy")  # each has its copy in the cache
+    assert one.fingerprint != two.fingerprint
+    first, last = (s.preprocessing["chosen"].scale.undo(s.read("chosen", torch.tensor([0])).numpy()) for s in (one, two))
+    np.testing.assert_allclose(last - first, 6400.0 - 16, rtol=1e-5)
     monkeypatch.setattr("tuplet.io.memory.free_memory", lambda: 6000)  # 400 words take more than half of it
     with pytest.raises(tuplet.InputError, match=r"my\.parquet needs .* more than half of the free memory"):
         read("my.parquet")
