@@ -2,22 +2,27 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from tuplet import Embeddings, InputError
+from tuplet.data import Table
 from tuplet.evaluate import scorers
+from tuplet.simulators.episodes import episode_table
+from tuplet.simulators.push import Push
 from tuplet.study._cell import run_cell
 from tuplet.study.record import Record
 from tuplet.study.suite import Cell, load_suite
-from tuplet.suites import generation
+from tuplet.suites import _clips, generation
+from tuplet.suites._clips import captioned_push
 from tuplet.suites.uni_align import CLAIMS, WORDS, uni_align_claims, uni_align_sim
 
 
 def small():
     """Shrink the suite to a third of the training rows, one epoch, two artists and six pictures a row."""
     suite = uni_align_sim()
-    (task,) = suite.tasks
+    task = suite.tasks[0]
 
     def load():
         source = task.load()
@@ -45,7 +50,7 @@ def test_a_cell_has_every_column(monkeypatch):
 
 def test_entries_are_tuned_alike_and_differ():
     suite = load_suite("tuplet.suites.uni_align:uni_align_sim")
-    (task,) = suite.tasks
+    task = suite.tasks[0]
     emb = Embeddings.of({k: torch.nn.functional.normalize(torch.randn(12, 64), dim=1) for k in task.modalities})
     losses = {e.name: float(e.make(e.defaults, task)(emb).total.detach()) for e in suite.entries if e.make}
     assert len({round(v, 4) for v in losses.values()}) == len(losses) == 7
@@ -87,3 +92,24 @@ def test_claims_follow_the_numbers():
         assert words == [word] * len(CLAIMS)
     same = [r for _, o, m, d, _ in CLAIMS for e in ("uni_align", o) for r in records(e, m, d, better)]
     assert {f.word for f in uni_align_claims(suite, same)} == {"not told apart"}
+
+
+def test_sentences_say_what_the_simulator_did(tmp_path, monkeypatch):
+    monkeypatch.setenv("TUPLET_CACHE", str(tmp_path))
+    source, seen = captioned_push(8), []
+    monkeypatch.setattr(_clips, "from_arrays", lambda arrays, **more: seen.append((arrays, more)))
+    captioned_push(8)
+    (arrays, more), columns = seen[0], Table.open(episode_table(Push(size=16), episodes=8)).columns
+    for number, (sentence, way) in enumerate(zip(arrays["sentence"], more["targets"]["direction"], strict=True)):
+        mine = np.flatnonzero(np.asarray(columns["group"]) == number)
+        moved = np.subtract(*np.asarray(columns["target.position"])[mine[[-1, 0]]])
+        assert {"left": -moved[0], "right": moved[0], "nearer": -moved[1], "away": moved[1]}[way] == abs(moved).max()
+        assert f"It moves {way} by {round(100 * np.linalg.norm(moved))} cm" in sentence
+        mass = float(columns["mass"][mine[0]])
+        assert f"a {'light' if mass <= 0.23 else 'heavy' if mass > 0.37 else 'middling'} puck" in sentence
+        assert np.array_equal(arrays["force"][number], columns["input.force"][mine[-1]])
+    assert len(set(arrays["sentence"])) > 5
+    assert source.modalities["sentence"].kind == "text"
+    assert [t.name for t in uni_align_sim().tasks] == ["emoji", "push"]
+    monkeypatch.setattr("tuplet.suites.uni_align.find_spec", lambda name: None)
+    assert [t.name for t in uni_align_sim().tasks] == ["emoji"]
