@@ -67,10 +67,10 @@ def uni_align_sim() -> Suite:
         entries=(*baselines()[:3], *entries()),
         baseline="pairwise",
         about=(
-            "1,652 emoji: drawings of three artists and names in three languages; where MuJoCo is installed, also 600 clips of a "
-            "simulated puck with templated sentences, which are searched only. Encoders begin as the linear closed form, as the "
-            "paper's begin pretrained. Each space of emoji gets a decoder of its own, kernel ridge regression from vectors to "
-            "training pictures; then it is given the vectors of names. Distances of pictures are of "
+            "1,652 emoji: drawings of three artists and names in three languages; where MuJoCo is installed, also 600 clips of "
+            "a simulated puck with templated sentences, which are searched only. Encoders begin as the linear closed form, as "
+            "the paper's begin pretrained. Each space of emoji gets a decoder of its own, kernel ridge regression of "
+            "training pictures on vectors; then it is given the vectors of names. Distances of pictures are of "
             f"features of a small classifier ({EXTRACTOR}), not of Inception: no number here compares with the paper's."
         ),
         claims=uni_align_claims,
