@@ -77,7 +77,9 @@ def train(command: Train) -> None:
     from tuplet.evaluate._pairing import doubt
     from tuplet.evaluate.screen import wrapped
     from tuplet.io import fresh, locked, write_atomic
+    from tuplet.model import WEIGHTS
     from tuplet.train import fit
+    from tuplet.train._folder import read_progress, write_card
     from tuplet.train._validate import lacks_pairs
 
     if command.objective == "auto":
@@ -114,7 +116,7 @@ def train(command: Train) -> None:
             with locked(command.out):
                 _owned(command, note)
                 write_atomic(command.out / NOTE, json.dumps({**note, "plan": plan}).encode())
-    done = first and not command.fresh and _finished(command.out)
+    done = first and not command.fresh and (command.out / WEIGHTS).exists() and read_progress(command.out)["finished"]
     run = fit(recipe.model, recipe.objective, train=recipe.source.train, val=recipe.source.val, config=config)
     if not first:
         return
@@ -135,7 +137,6 @@ def train(command: Train) -> None:
     print("\n".join(line for text in said for line in wrapped(text)))
     if command.frozen is not None and config.devices == 1:
         from tuplet.cli.frozen import told
-        from tuplet.train._folder import read_progress, write_card
 
         text = told(replace(recipe, model=run.model))
         print(f"\n{text}\n")
@@ -143,14 +144,6 @@ def train(command: Train) -> None:
     print(f"model: {command.out}")
     print(f"now: tuplet evaluate {command.out}")
     print(f"or:  tuplet embed {command.out} DATA --out emb.npz")
-
-
-def _finished(out: Path) -> bool:
-    """Tell whether an earlier call trained to its end."""
-    from tuplet.model import WEIGHTS
-    from tuplet.train._folder import read_progress
-
-    return (out / WEIGHTS).exists() and bool(read_progress(out)["finished"])
 
 
 def _decided(command: Train) -> Train:

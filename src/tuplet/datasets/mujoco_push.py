@@ -71,7 +71,8 @@ def read(root: Path) -> Content:
                 if not hasattr(group, "keys"):
                     raise InputError(f"{where} is an array, expected a group of arrays")
                 values = {k: array_at(path, group, k, shape).astype(np.float64) for k, shape in SMALL.items()}
-                contact = array_at(path, group, "contact", (None, 1) if _wide(group) else (None,)).reshape(-1)
+                wide = len(getattr(group.get("contact"), "shape", ())) == 2
+                contact = array_at(path, group, "contact", (None, 1) if wide else (None,)).reshape(-1)
                 image = array_at(path, group, "image", IMAGE, rows=slice(0)).dtype
                 steps = {k: len(v) for k, v in values.items()} | {"contact": len(contact), "image": len(group["image"])}
                 if len(set(steps.values())) != 1 or len(contact) == 0:
@@ -166,10 +167,6 @@ def load(
         name="mujoco_push",
         provenance=content.provenance(root),
     )
-
-
-def _wide(group: Any) -> bool:
-    return len(getattr(group.get("contact"), "shape", ())) == 2
 
 
 def _images(places: list[tuple[Path, str, int]], rows: int, dtype: np.dtype[Any]) -> Lazy:

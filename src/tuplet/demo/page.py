@@ -24,7 +24,7 @@ Said = list[tuple[str, str]]
 
 def verdict(found: dict[str, list[Found]], names: Sequence[str], concepts: ArrayLike, audit: Audit) -> Said:
     """Answer the four questions of the first screen."""
-    typed = {m: _hit(runs) for m, runs in found.items() if len(runs[0].ranks)}
+    typed = {m: np.mean([r.ranks <= FIRST for r in runs], axis=0) for m, runs in found.items() if len(runs[0].ranks)}
     whole = {m: np.mean([r.whole for r in runs], axis=0) for m, runs in found.items() if len(runs[0].whole)}
     best = chosen(found)
 
@@ -186,11 +186,6 @@ def _about(source: Source, shown: Emoji) -> list[str]:
         "trainings.",
         f"Licences: {source.provenance.licence}. {source.provenance.citation}.",
     ]
-
-
-def _hit(runs: Sequence[Found]) -> NDArray[np.float64]:
-    """Return for each name the share of seeds that found it."""
-    return np.asarray(np.mean([run.ranks <= FIRST for run in runs], axis=0), dtype=np.float64)
 
 
 def _mean(runs: Sequence[Found], name: str) -> float:

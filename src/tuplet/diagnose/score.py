@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -72,13 +72,9 @@ def shuffles_of(
     in_range("shuffles", shuffles, 0)
     if shuffles == 0:
         return None
-    found = torch.tensor([measure(order) for order in _orders(n, shuffles, seed, device)], dtype=torch.float64)
+    generator = torch.Generator().manual_seed(seed)
+    orders = (torch.randperm(n, generator=generator).to(device) for _ in range(shuffles))
+    found = torch.tensor([measure(order) for order in orders], dtype=torch.float64)
     low, high = torch.quantile(found, torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
     larger = int((found >= value).sum())
     return Null(float(found.mean()), low, high, (1 + larger) / (1 + shuffles), shuffles)
-
-
-def _orders(n: int, count: int, seed: int, device: torch.device) -> Iterator[Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    for _ in range(count):
-        yield torch.randperm(n, generator=generator).to(device)

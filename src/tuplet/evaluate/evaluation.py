@@ -159,10 +159,12 @@ def probe_results(
     flat = [(joined(h, names), y) for h, y in (train, val, test)]
     by_subset = subset_probes(train, test, which=which or subsets(names))
     whole = tuple(names)
+    y = flat[0][1]
+    shots = 3 if y.is_floating_point() else min(3, int(y.bincount()[y].min()))  # or what the smallest class has
     found = {
         "probe/linear": by_subset[whole] if whole in by_subset else linear_probe(flat[0], flat[2]),
         "probe/mlp": mlp_probe(flat[0], flat[1], flat[2]),
-        "probe/few_shot": few_shot_probe(flat[0], flat[2], shots=_shots(flat[0][1])),
+        "probe/few_shot": few_shot_probe(flat[0], flat[2], shots=shots),
     }
     rows = [(metric, "", probe, True) for metric, probe in found.items()]
     rows += [("subset", "+".join(subset), probe, False) for subset, probe in by_subset.items()]
@@ -215,11 +217,6 @@ def space_results(emb: Embeddings) -> list[Result]:
         Result("space/centroid_gap", centroid_gap(emb), higher=False, pool=len(emb)),
         Result("space/effective_rank", float(np.mean(ranks)), pool=len(emb)),
     ]
-
-
-def _shots(target: Tensor) -> int:
-    """Return 3, or what the smallest class of the training rows has."""
-    return 3 if target.is_floating_point() else min(3, int(target.bincount()[target].min()))
 
 
 def _labelled(part: tuple[Mapping[str, Tensor], Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:

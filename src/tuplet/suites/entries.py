@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from tuplet.objectives import Objective, Supervised
+from tuplet.objectives import Supervised
 from tuplet.objectives.published import PUBLISHED, Published
-from tuplet.study.suite import Entry, Make, Settings, Task
-
-
-def _supervised(settings: Settings, task: Task) -> Objective:
-    return Supervised(len(task.modalities) * task.budget.dim, task.classes, target=task.target)
+from tuplet.study.suite import Entry, Make
 
 
 def baselines() -> tuple[Entry, ...]:
@@ -25,7 +21,7 @@ def baselines() -> tuple[Entry, ...]:
         Entry(
             "supervised",
             "Supervised",
-            _supervised,
+            lambda _, task: Supervised(len(task.modalities) * task.budget.dim, task.classes, target=task.target),
             note="trained end to end with all labels: the ceiling for probes; it cannot retrieve",
             aligns=False,
         ),
@@ -34,11 +30,7 @@ def baselines() -> tuple[Entry, ...]:
 
 def maker(row: Published) -> Make:
     """Return what builds a published objective from an entry's settings and its task."""
-
-    def make(settings: Settings, task: Task) -> Objective:
-        return row.built(task.modalities, task.budget.dim, settings=settings)
-
-    return make
+    return lambda settings, task: row.built(task.modalities, task.budget.dim, settings=settings)
 
 
 def objectives() -> tuple[Entry, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
 from tuplet.data._cache import cache_folder
 from tuplet.objectives import Bottleneck, Objective, OneVsAll
 from tuplet.simulators.opinions import FILE
-from tuplet.study.suite import Entry, Settings, Suite, Task
+from tuplet.study.suite import Entry, Make, Settings, Suite, Task
 from tuplet.suites.claims import ova_ib_claims
 from tuplet.suites.papers import check_preset, recorded, row, simulated, suite
 from tuplet.suites.plans import PLANS
@@ -58,23 +59,20 @@ def entries(preset: PresetName) -> tuple[Entry, ...]:
     plain = "without minimality (the paper's ablation)"
     return (
         pairwise,
-        Entry("bottleneck", "Pairwise CLIP + IB", _bottleneck, defaults=tau),
+        Entry("bottleneck", "Pairwise CLIP + IB", _weighted(Bottleneck), defaults=tau),
         symile,
         gram,
         triangle,
-        Entry("one_vs_all", ours.label, _one_vs_all, defaults=tau, note="beta 1, for WESAD 0.5"),
+        Entry("one_vs_all", ours.label, _weighted(OneVsAll), defaults=tau, note="beta 1, for WESAD 0.5"),
         row("one_vs_all_beta_0", preset, of="one_vs_all", label="OVA-IB, beta 0", note=plain, beta=0.0),
         Entry("one_vs_all_mlp", "OVA-IB, MLP", _projected, defaults=tau, note=learned),
         row("cone", preset, note="against the best non-negative mixture of the other views; not in the paper"),
     )
 
 
-def _bottleneck(settings: Settings, task: Task) -> Objective:
-    return Bottleneck(beta=PLANS[task.name].paper.beta, **settings)
-
-
-def _one_vs_all(settings: Settings, task: Task) -> Objective:
-    return OneVsAll(beta=PLANS[task.name].paper.beta, **settings)
+def _weighted(objective: Callable[..., Objective]) -> Make:
+    """Build an objective with the paper's weight for a task."""
+    return lambda settings, task: objective(beta=PLANS[task.name].paper.beta, **settings)
 
 
 def _projected(settings: Settings, task: Task) -> Objective:

@@ -54,14 +54,7 @@ class Plan:
         """Make the task on some data."""
         protocol = replace(self.protocol, preset=preset)
         settings = SMALL if preset == "small" else self.paper
-        budget = Budget(
-            dim=settings.dim,
-            batch_size=settings.batch_size,
-            epochs=settings.epochs,
-            lr=settings.lr,
-            optimizer=settings.optimizer,
-            trials=0,
-        )
+        given: Any = {k: getattr(settings, k) for k in ("dim", "batch_size", "epochs", "lr", "optimizer")}
         return Task(
             name=self.name,
             label=self.label,
@@ -69,7 +62,7 @@ class Plan:
             modalities=self.modalities,
             target=protocol.targets[0] if protocol.targets else "",
             classes=0,
-            budget=budget,
+            budget=Budget(**given, trials=0),
             protocol=protocol,
             columns=protocol.columns(self.modalities, self.headlines, self.units),
             negatives="all",

@@ -82,10 +82,7 @@ class Rss:
             score = float(np.mean([n.value for n in numbers if n.metric == "probe/val"]))
             numbers = [Number(CRITERION, "", score)]
         common = replace(common, budget=budget, seconds=_since(began))
-        return [
-            replace(common, metric=n.metric, detail=n.detail, value=n.value, chance=n.chance, pool=n.pool, items=tuple(n.items))
-            for n in numbers
-        ]
+        return [replace(common, **vars(n)) for n in numbers]
 
     def _trained(self, cell: Cell) -> tuple[list[Number], dict[str, float]]:
         plan, settings = self.plan, dict(cell.settings or {})

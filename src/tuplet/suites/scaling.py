@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from tuplet.catalog import SOURCES
 from tuplet.io.environment import environment
-from tuplet.objectives import Objective, OneVsAll, Structure
+from tuplet.objectives import PUBLISHED, Objective, OneVsAll, Structure
 from tuplet.study._ledger import Ledger
 from tuplet.study._run import Report, run, silent
 from tuplet.study.record import Record
@@ -114,9 +114,7 @@ def _projected(settings: Settings, task: Task) -> Objective:
 
 def _regularised(entry: Entry) -> Entry:
     def make(settings: Settings, task: Task) -> Objective:
-        assert entry.make is not None
-        base = entry.make(settings, task)
-        assert isinstance(base, Objective)
+        base = PUBLISHED[entry.name].built(task.modalities, task.budget.dim, settings=settings)
         return base + 10.0 * Structure(coupling="gw", weights="learned", modalities=task.modalities)
 
     return replace(entry, name=f"{entry.name}_gw", label=f"{entry.label} + GW", make=make)

@@ -58,11 +58,12 @@ def write_config(
                 describe_encoder(tower, model.bridges) if part == "encoder" else describe(tower)
             )
     targets = getattr(source, "targets", {})
+    named = type(objective) if isinstance(objective, nn.Module) else objective
     content = {
         "schema": 1,
         "modalities": modalities,
         **({"bridges": {k: describe_bridge(b) for k, b in model.bridges.items()}} if len(model.bridges) else {}),
-        "objective": {"name": _name(objective), "settings": checkpoint.describe(objective)},
+        "objective": {"name": getattr(named, "__name__", "custom"), "settings": checkpoint.describe(objective)},
         "data": {
             "name": getattr(source, "name", ""),
             "fingerprint": str(getattr(train, "fingerprint", "")),
@@ -148,10 +149,6 @@ z = model.encode({{{raw}}})  # raw rows as in training; any subset of modalities
     nothing = "Nothing yet. `tuplet evaluate` adds numbers, with chance and pool beside each."
     body = f"```\n{measured}\n```\n" if measured else f"{nothing}\n"
     write_atomic(out / CARD, (text + MEASURED + "\n" + body).encode())
-
-
-def _name(objective: object) -> str:
-    return type(objective).__name__ if isinstance(objective, nn.Module) else str(getattr(objective, "__name__", "custom"))
 
 
 def _class(encoder: dict[str, Any]) -> str:

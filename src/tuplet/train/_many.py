@@ -140,20 +140,16 @@ class Many:
         parts = [_called(self.towers[name], weights, inputs[i : i + BLOCK]) for i in range(0, len(inputs), BLOCK)]
         return torch.cat([out for out, _, _ in parts]), torch.cat([h for _, _, h in parts])
 
-    def _call(self, name: str, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Run every copy of a modality's tower on inputs of its own, ``(copies, n, ...)``: what heads say, and embeddings."""
-        tower, weights = self.towers[name], self.weights[name]
-        h = _side_by_side(tower.encoder, weights, x, "encoder.")
-        return _side_by_side(tower.head, weights, h, "head."), _side_by_side(tower.projection, weights, h, "projection.")
-
     def _loss(self, rows: Batch, at: Mapping[tuple[int, int], Tensor]) -> Tensor:
         """Sum the losses of all members; ``at`` holds the rows of this step by seed and fold."""
         y, z, losses = rows.target[self.target], {}, []
         for name, copies in self.copies.items():
             here = torch.stack([at[c.seed, c.fold] for c in copies])  # (copies, size)
             x = rows.inputs[name].index_select(0, here.flatten())  # an index of two dimensions takes longer
-            out, flat = self._call(name, x.view(*here.shape, *x.shape[1:]))
-            z[name] = unit(flat)
+            tower, weights = self.towers[name], self.weights[name]
+            h = _side_by_side(tower.encoder, weights, x.view(*here.shape, *x.shape[1:]), "encoder.")
+            out = _side_by_side(tower.head, weights, h, "head.")
+            z[name] = unit(_side_by_side(tower.projection, weights, h, "projection."))
             losses.append(_task(out, y[here], rows.present[name][here]))
         if aligned := [m for m in self.members if m.strength]:
             a, b = (torch.stack([z[m.names[i]][self.place(m, m.names[i])] for m in aligned]) for i in (0, 1))
