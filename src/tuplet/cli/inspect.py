@@ -54,10 +54,9 @@ def inspect(command: Inspect) -> None:
     from tuplet.store import open_store
     from tuplet.store._folder import named
 
-    if command.out is not None and command.out.suffix.lower() != ".html":
-        raise InputError(f"out is {command.out}, expected a file that ends with .html")
-    if command.json is not None and command.json.suffix.lower() != ".json":
-        raise InputError(f"json is {command.json}, expected a file that ends with .json")
+    for name, file, ending in (("out", command.out, ".html"), ("json", command.json, ".json")):
+        if file is not None and file.suffix.lower() != ending:
+            raise InputError(f"{name} is {file}, expected a file that ends with {ending}")
     in_range("pool", command.pool, 2)
     start = time.monotonic()
     stored = open_store(command.emb, command.modalities or None)

@@ -6,12 +6,12 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from tuplet.io.memory import check_memory
-from tuplet.types import InputError
+from tuplet.types import InputError, importing
 
 WIDTH = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT96": 12}
 """Bytes of a value in memory, by its type in a Parquet file; 8 of all others."""
@@ -22,17 +22,15 @@ PARTS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "dev"
 SMALLER = "give fewer columns or rows, or write it as .safetensors with tuplet.data.write_table"
 
 
-def needs(what: str, extra: str, package: str) -> InputError:
-    """Say which extra is missing."""
-    return InputError(f"{what} needs {package}; run pip install 'tuplet[{extra}]'")
+def needs(what: str, extra: str, package: str) -> AbstractContextManager[None]:
+    """Say where an import fails which extra is missing."""
+    return importing(f"{what} needs {package}; run pip install 'tuplet[{extra}]'")
 
 
 def arrow() -> Any:
     """Import pyarrow."""
-    try:
+    with needs("reading tables", "tables", "pyarrow"):
         import pyarrow as pa
-    except ImportError:
-        raise needs("reading tables", "tables", "pyarrow") from None
     return pa
 
 
@@ -80,10 +78,8 @@ def as_table(what: str, values: Any) -> Any:
         if is_hub(values):
             values = values.with_format("arrow")
             return checked(what, pa.concat_tables(values.iter(batch_size=256)) if is_stream(values) else values[:])
-        try:
+        with needs(f"{what} is a {type(values).__name__}, which", "tables", "narwhals"):
             import narwhals as nw
-        except ImportError:
-            raise needs(f"{what} is a {type(values).__name__}, which", "tables", "narwhals") from None
         if hasattr(values, "set_axis"):  # pandas numbers columns without a name
             values = values.set_axis(_once(what, list(map(str, values.columns))), axis=1)
         frame = nw.from_native(values)

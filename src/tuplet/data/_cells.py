@@ -61,7 +61,4 @@ def _lists(argument: str, column: Any) -> Any:
     if len(set(steps.tolist())) == 1 and there.all() and steps[0]:
         return flat.reshape(len(steps), steps[0], *flat.shape[1:])
     rows = iter(np.split(flat, np.cumsum(steps)[:-1]))
-    out = np.empty(len(there), dtype=object)
-    for i, here in enumerate(there):
-        out[i] = next(rows) if here else None
-    return out
+    return np.fromiter((next(rows) if here else None for here in there), dtype=object)

@@ -32,10 +32,7 @@ def as_array(argument: str, values: Any, *, ragged: str = FILL) -> NDArray[Any]:
     if is_frame(values) or is_series(values):
         return plain_objects(frame_array(argument, values))
     if isinstance(values, list | tuple) and any(isinstance(v, str) for v in values):
-        array = np.empty(len(values), dtype=object)  # NumPy would turn None and numbers beside text into text
-        for i, value in enumerate(values):
-            array[i] = value
-        return plain_objects(array)
+        return plain_objects(np.fromiter(values, dtype=object))  # np.array would turn None and numbers beside text into text
     try:
         array = np.asarray(values)
         return plain_objects(array.astype(object) if array.dtype.kind == "T" else array)
@@ -243,9 +240,8 @@ def plain_objects(array: NDArray[Any]) -> NDArray[Any]:
         return out.reshape(array.shape)
     if array.ndim == 1 and there and all(isinstance(v, list | tuple | np.ndarray) for v in there):
         return _stacked(array, there, absent)
-    marked = np.empty(len(flat), dtype=object)
-    for i, v in enumerate(flat):
-        marked[i] = None if absent[i] else v.decode("utf-8", "replace") if isinstance(v, bytes) else v
+    texts = (v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in flat)
+    marked = np.fromiter((None if gone else v for v, gone in zip(texts, absent, strict=True)), dtype=object)
     return marked.reshape(array.shape)
 
 

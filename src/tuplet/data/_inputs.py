@@ -304,10 +304,8 @@ def _add_table(found: Inputs, name: str, table: Any, asked: Mapping[str, Any], f
             found.ids[k] = ids
     found.update(part)
     if said and ids is not None:
-        try:
+        with needs("joining labels by id", "tables", "pandas"):
             import pandas as pd
-        except ImportError:
-            raise needs("joining labels by id", "tables", "pandas") from None
         found.arrays[f"columns of {name}"] = pd.DataFrame({k: list(v) for k, v in said.items()}, index=ids)
         return
     for k, v in said.items():

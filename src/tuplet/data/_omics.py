@@ -30,13 +30,11 @@ def read_omics(path: Path) -> Any:
     """Read a file of AnnData or MuData."""
     if not path.is_file():
         raise InputError(f"path {path} does not exist; give an .h5ad or .h5mu file")
-    try:
+    with needs(f"reading {path.name}", "omics", "anndata and mudata"):
         if path.suffix.lower() == ".h5ad":
             from anndata import read_h5ad as read
         else:
             from mudata import read_h5mu as read
-    except ImportError:
-        raise needs(f"reading {path.name}", "omics", "anndata and mudata") from None
     with readable(str(path), "write it again with anndata or mudata"):
         import h5py
 

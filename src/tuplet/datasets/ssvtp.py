@@ -36,9 +36,11 @@ def read(root: Path, *, missing: Literal["refuse", "skip"] = "refuse", side: int
     """Read both lists and find the touch and the text of every photograph."""
     one_of("missing", missing, ("refuse", "skip"))
     touches = {Path(name).stem: name for name in names_in(root / "images_tac")}
-    listed = [(root / f"{part}.csv", code) for part, code in (("train", 0), ("test", 2))]
-    paths = {file: [row[0] for row in table(file, 1, "give the folder that holds it")] for file, _ in listed}
-    part = homes([(file, code, _without_header(paths[file])) for file, code in listed], "photograph")
+    listed = []
+    for file, code in ((root / "train.csv", 0), (root / "test.csv", 2)):
+        paths = [row[0] for row in table(file, 1, "give the folder that holds it")]
+        listed.append((file, code, [path for i, path in enumerate(paths) if i or "/" in path]))  # a header is no path
+    part = homes(listed, "photograph")
     rows = []
     for name, code in part.items():
         file = inside(root, name, root / "train.csv")
@@ -90,11 +92,6 @@ def load(
     return assemble(
         root, ABOUT, partial(read, missing=missing, side=side), how, published="ssvtp" if split == "published" else None
     )
-
-
-def _without_header(paths: list[str]) -> list[str]:
-    """Leave out the first row unless it is a path."""
-    return paths if paths and "/" in paths[0] else paths[1:]
 
 
 READER = Reader(load, read, partial(described, read=read), __doc__)

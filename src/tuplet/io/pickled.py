@@ -65,10 +65,7 @@ def _from_state(shape: tuple[int, ...], dtype: Any, fortran: bool, content: Any)
         return _from_buffer(content, dtype, shape, "F" if fortran else "C")
     if not isinstance(content, list) or len(content) != math.prod(shape):
         raise ValueError("content")
-    objects = np.empty(len(content), dtype=object)
-    for i, value in enumerate(content):
-        objects[i] = value
-    return objects.reshape(shape, order="F" if fortran else "C")
+    return np.fromiter(content, dtype=object).reshape(shape, order="F" if fortran else "C")
 
 
 def _from_buffer(content: Any, dtype: Any, shape: tuple[int, ...], order: str = "C") -> NDArray[Any]:

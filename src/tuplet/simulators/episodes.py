@@ -42,7 +42,9 @@ class Scene(Protocol):
 
 def episode_table(scene: Scene, *, episodes: int, seed: int = 0, workers: int | None = None, out: Path | None = None) -> Path:
     """Simulate a scene many times and keep the rows in one file."""
-    _check(episodes, seed, workers)
+    in_range("episodes", episodes, 1)
+    in_range("seed", seed, 0)
+    in_range("workers", 1 if workers is None else workers, 1)
     parameters = {**asdict(scene), "version": scene.version, "episodes": episodes, "seed": seed}
     make = partial(episode_rows, scene, episodes=episodes, seed=seed, workers=workers)
     if out is None:
@@ -52,7 +54,6 @@ def episode_table(scene: Scene, *, episodes: int, seed: int = 0, workers: int | 
 
 def episode_rows(scene: Scene, *, episodes: int, seed: int = 0, workers: int | None = None) -> Columns:
     """Simulate a scene many times."""
-    _check(episodes, seed, workers)
     one = partial(_episode, scene, seed)
     if workers is None or workers == 1:
         parts = [one(number) for number in range(episodes)]
@@ -76,9 +77,3 @@ def _episode(scene: Scene, seed: int, number: int) -> Columns:
             raise ArithmeticError(f"{scene.name} episode {number} of seed {seed}: {name} is not finite")
     rows = len(next(iter(columns.values())))
     return {"group": np.full(rows, number, dtype=np.int64)} | columns
-
-
-def _check(episodes: int, seed: int, workers: int | None) -> None:
-    for argument, value, least in (("episodes", episodes, 1), ("seed", seed, 0), ("workers", workers, 1)):
-        if value is not None:
-            in_range(argument, value, least)

@@ -14,12 +14,10 @@ from tuplet.store._long import Columns, Present
 
 def save(path: Path, ids: np.ndarray, present: Present, vectors: Columns, columns: Columns, about: dict[str, str]) -> None:
     """Write the file; an absent row is NaN."""
-    try:
+    with needs(f"writing {path.name}", "omics", "anndata"):
         import anndata
         import h5py
         import pandas as pd
-    except ImportError:
-        raise needs(f"writing {path.name}", "omics", "anndata") from None
     plain = {k: v.astype(object) if v.dtype.kind == "U" else v for k, v in columns.items() if v.ndim == 1}
     index = pd.Index(ids.astype(str).astype(object), dtype=object, name="id")  # anndata writes no strings of Arrow
     obs = pd.DataFrame({k: pd.Series(v, index=index, dtype=v.dtype) for k, v in plain.items()}, index=index)

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuplet.data import Table
-from tuplet.data._arrow import FILES
+from tuplet.data._arrow import FILES, needs
 from tuplet.data._npz import members
 from tuplet.io import write_atomic
 from tuplet.io.files import BAD_ZIP
-from tuplet.types import InputError
+from tuplet.types import InputError, importing
 
 Columns = dict[str, NDArray[Any]]
 Present = dict[str, NDArray[np.bool_]]
@@ -122,11 +122,9 @@ def _read_npz(path: Path) -> tuple[Columns, Columns, dict[str, str]]:
 
 def _parquet(table: Columns, absent: Columns, about: dict[str, str]) -> bytes:
     """Write columns of one length; what is absent stands in the file's metadata."""
-    try:
+    with importing("writing .parquet needs pyarrow; run pip install 'tuplet[tables]', or give --out emb.npz"):
         import pyarrow as pa
         import pyarrow.parquet as pq
-    except ImportError:
-        raise InputError("writing .parquet needs pyarrow; run pip install 'tuplet[tables]', or give --out emb.npz") from None
     columns = {}
     for k, v in table.items():
         if v.ndim > 2:
@@ -140,11 +138,9 @@ def _parquet(table: Columns, absent: Columns, about: dict[str, str]) -> bytes:
 
 
 def _read_parquet(path: Path) -> tuple[Columns, Columns, dict[str, str]]:
-    try:
+    with needs(f"reading {path}", "tables", "pyarrow"):
         import pyarrow as pa
         import pyarrow.parquet as pq
-    except ImportError:
-        raise InputError(f"reading {path} needs pyarrow; run pip install 'tuplet[tables]'") from None
     try:
         found = pq.read_table(path)
         table = {k: _column(path, k, found[k].combine_chunks()) for k in found.column_names}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tuplet.io import safe_name
 from tuplet.store._exact import Pool, Side, gathered
-from tuplet.types import InputError
+from tuplet.types import InputError, importing
 
 SAMPLE = 50_000
 """Vectors, spread evenly, that codes are learned from."""
@@ -28,10 +28,8 @@ class Near:
     def __init__(self, shortlist: int, folder: Path | None) -> None:
         self.shortlist, self.folder = shortlist, folder
         self._codes: dict[tuple[str, ...], tuple[Any, int]] = {}
-        try:
+        with importing("backend 'faiss' needs faiss; run pip install 'tuplet[search]', or use 'exact'"):
             import faiss  # noqa: F401
-        except ImportError:
-            raise InputError("backend 'faiss' needs faiss; run pip install 'tuplet[search]', or use 'exact'") from None
 
     def write(self, folder: Path, pool: Pool) -> None:
         """Make codes and write them."""

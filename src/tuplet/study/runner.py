@@ -142,9 +142,8 @@ def run_suite(
 
 def check_arguments(suite: Suite, *, seeds: int, only: Sequence[str], workers: int | None) -> None:
     """Refuse what `run_suite` cannot do, before a folder is touched."""
-    for argument, value in (("seeds", seeds), ("workers", workers)):
-        if value is not None:
-            in_range(argument, value, 1)
+    in_range("seeds", seeds, 1)
+    in_range("workers", 1 if workers is None else workers, 1)
     if refused := [suite.left_out[name] for name in only if name in suite.left_out]:
         raise InputError(f"only names an entry that these data do not allow: {' '.join(refused)}")
     some_of("only", only, (e.name for e in suite.entries))

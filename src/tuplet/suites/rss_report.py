@@ -130,39 +130,37 @@ def _tile(picture: np.ndarray, name: str) -> Tile:
 
 
 def _convergence(run: Reading) -> str:
-    curves = {}
+    lines: dict[str, tuple[Any, ...]] = {}
     for entry in LABELS:
         falls = [r.items for r in run.found.get((run.main, entry, "default"), []) if r.metric == "training/val"]
         if falls and all(f[0] > 0 for f in falls):
-            curves[entry] = np.mean([np.array(f) / f[0] for f in falls], axis=0)
-    if not curves:
-        return ""
-    with styled():
-        figure, (axis,) = figure_of(1, 1, (6.0, 3.6))
-        for entry, y in curves.items():
-            colour = COLOURS[list(LABELS).index(entry)]
-            curve(axis, np.arange(1, len(y) + 1), y, colour=colour, label=LABELS[entry])
-        axis.set(xlabel="epoch", ylabel="validation loss / first")
-        legend(figure, axis)
-        return svg(figure)
+            y = np.mean([np.array(f) / f[0] for f in falls], axis=0)
+            lines[entry] = np.arange(1, len(y) + 1), y
+    return _drawn(lines, 3.6, xlabel="epoch", ylabel="validation loss / first")
 
 
 def _batches(run: Reading) -> str:
-    by = {entry: found for entry in COMPARED if len(found := batches(run, entry)) > 1}
-    if not by:
-        return ""
-    with styled():
-        figure, (axis,) = figure_of(1, 1, (6.0, 3.4))
-        for entry, found in by.items():
+    lines: dict[str, tuple[Any, ...]] = {}
+    for entry in COMPARED:
+        if len(found := batches(run, entry)) > 1:
             values = [100 * np.array(list(v.values())) for v in found.values()]
             mean, sd = np.array([v.mean() for v in values]), np.array([v.std(ddof=len(v) > 1) for v in values])
-            curve(
-                axis, list(found), mean, (mean - sd, mean + sd), colour=COLOURS[list(LABELS).index(entry)], label=LABELS[entry]
-            )
-        axis.set(xscale="log", xlabel="batch", ylabel="accuracy of probes, %")
-        axis.set_xticks(
-            sorted({b for f in by.values() for b in f}), [str(b) for b in sorted({b for f in by.values() for b in f})]
-        )
-        axis.minorticks_off()
+            lines[entry] = list(found), mean, (mean - sd, mean + sd)
+    sizes = sorted({size for x, *_ in lines.values() for size in x})
+    return _drawn(lines, 3.4, sizes, xscale="log", xlabel="batch", ylabel="accuracy of probes, %")
+
+
+def _drawn(lines: dict[str, tuple[Any, ...]], height: float, ticks: Sequence[int] = (), **axes: str) -> str:
+    """Draw a line per method."""
+    if not lines:
+        return ""
+    with styled():
+        figure, (axis,) = figure_of(1, 1, (6.0, height))
+        for entry, line in lines.items():
+            curve(axis, *line, colour=COLOURS[list(LABELS).index(entry)], label=LABELS[entry])
+        axis.set(**axes)
+        if ticks:
+            axis.set_xticks(ticks, list(map(str, ticks)))
+            axis.minorticks_off()
         legend(figure, axis)
         return svg(figure)

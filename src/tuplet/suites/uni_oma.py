@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
-from tuplet.data import Source, hide
+from tuplet.data import hide
 from tuplet.study.suite import Entry, Suite, Task
 from tuplet.suites.claims import SCARCE, uni_oma_claims
 from tuplet.suites.papers import BASES, check_preset, recorded, regularised, row, simulated, suite
@@ -47,7 +45,7 @@ def unequal(task: Task) -> Task:
         task,
         name=f"{task.name}, unequal",
         label=f"{task.label}; {camera} is there in a quarter of the training rows",
-        load=partial(_thinned, task.load, camera),
+        load=lambda: hide(task.load(), 0.75, modalities=[camera]),
         columns=tuple(replace(c, headline="") for c in task.columns),
     )
 
@@ -62,7 +60,3 @@ def entries(preset: PresetName) -> tuple[Entry, ...]:
         row("comm", "small", note="NT-Xent of every view against the fused one, tau 0.1"),
         row("transport", preset, note="a reading of OTLC's abstract"),
     )
-
-
-def _thinned(load: Callable[[], Source], modality: str) -> Source:
-    return hide(load(), 0.75, modalities=[modality])

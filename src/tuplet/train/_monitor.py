@@ -29,7 +29,10 @@ def monitor(embed: Embedder, objective: Callable[[Embeddings], Any], batch: Batc
         with torch.no_grad():
             emb = gather(embed(batch))
         emb = replace(emb, rows=slice(0, len(emb)))
-        found = {f"space/{k}": v for k, v in panel(_here(emb)).items()}
+        # on the CPU: one wait instead of many, and float64, which not every device has
+        z, present = ({k: v.cpu() for k, v in side.items()} for side in (emb.z, emb.present))
+        here = replace(emb, z=z, h=z, present=present, group=None if emb.group is None else emb.group.cpu())
+        found = {f"space/{k}": v for k, v in panel(here).items()}
         if isinstance(objective, Objective) and len(emb) > 1:
             leaves = {k: v.detach().clone().requires_grad_() for k, v in emb.z.items()}
             views = {k: v.detach().clone().requires_grad_() for k, v in emb.aux.items() if k.startswith("view")}
@@ -46,12 +49,6 @@ def monitor(embed: Embedder, objective: Callable[[Embeddings], Any], batch: Batc
         if callable(logged):
             found |= logged()
     return found
-
-
-def _here(emb: Embeddings) -> Embeddings:
-    """Bring what is looked at to the CPU: one wait instead of many, and float64, which not every device has."""
-    z, present = ({k: v.cpu() for k, v in side.items()} for side in (emb.z, emb.present))
-    return replace(emb, z=z, h=z, present=present, group=None if emb.group is None else emb.group.cpu())
 
 
 def warn_if_unbalanced(entry: Mapping[str, float | int]) -> bool:
