@@ -167,13 +167,7 @@ def audit(
     folds = settings["folds"]
     pilots = Pilots(source, target=target, strengths=strengths, seeds=seeds, steps=steps, config=config, folds=folds)
     both = replace(pilots.judging.rows, group=pilots.judging.units)
-
-    @cache
-    def side(names: tuple[str, ...], rows: tuple[int, ...]) -> Side:
-        """Put some modalities of some rows beside each other."""
-        at = torch.tensor(rows)
-        labels = Labels(both.target[target][at], None if both.group is None else both.group[at])
-        return Side(torch.cat([both.inputs[k][at].flatten(1) for k in names], dim=1), labels)
+    side = cache(partial(_side, both, target))
 
     def parts(first: str, others: tuple[str, ...]) -> PID:
         here = _rows_with(both, (first, *others))
@@ -209,6 +203,13 @@ def audit(
 def _rows_with(batch: Batch, names: Sequence[str]) -> tuple[int, ...]:
     """List the rows that have all these modalities."""
     return tuple(torch.stack([batch.present[k] for k in names]).all(dim=0).nonzero()[:, 0].tolist())
+
+
+def _side(both: Batch, target: str, names: tuple[str, ...], rows: tuple[int, ...]) -> Side:
+    """Put some modalities of some rows beside each other."""
+    at = torch.tensor(rows)
+    labels = Labels(both.target[target][at], None if both.group is None else both.group[at])
+    return Side(torch.cat([both.inputs[k][at].flatten(1) for k in names], dim=1), labels)
 
 
 def _compared(pilots: Pilots, a: str, b: str) -> Numbers:
