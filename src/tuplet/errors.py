@@ -41,8 +41,8 @@ def positive(argument: str, value: float | int) -> None:
 
 @contextmanager
 def importing(fix: str) -> Iterator[None]:
-    """Say where an import fails what needs the package, and how to get it."""
+    """Say where an import fails what needs the package, and how to get it; ``{package}`` is the one that is absent."""
     try:
         yield
-    except ImportError:
-        raise InputError(fix) from None
+    except ImportError as error:
+        raise InputError(fix.replace("{package}", str(error.name))) from None

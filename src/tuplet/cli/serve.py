@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
-from tuplet.errors import InputError, in_range
+from tuplet.errors import InputError, importing, in_range
 
 if TYPE_CHECKING:
     from tuplet.store._ask import Desk
@@ -43,13 +43,11 @@ def serve(command: Serve) -> None:
     """Listen until a signal ends it."""
     in_range("port", command.port, 0, 65536)
     in_range("largest", command.largest, 1)
-    try:
+    with importing("tuplet serve needs {package}; run pip install 'tuplet[serve]'"):
         import python_multipart  # noqa: F401
         import uvicorn
 
         from tuplet.store._service import application
-    except ImportError as error:
-        raise InputError(f"tuplet serve needs {error.name}; run pip install 'tuplet[serve]'") from None
     from tuplet.cli.search import desk_of
 
     desk = desk_of(command.index, command.objective, command.model, KEPT)

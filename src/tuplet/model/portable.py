@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tuplet.io import fresh, safe_name, write_atomic
 from tuplet.model._scaled import Scaled, sample
 from tuplet.model.alignment import AlignmentModel
-from tuplet.types import InputError, evaluating, one_of, some_of
+from tuplet.types import InputError, evaluating, importing, one_of, some_of
 
 Format = Literal["onnx", "torch"]
 Run = Callable[[NDArray[np.float32]], Any]
@@ -67,7 +67,10 @@ def export(
     if folder.exists() and not force:
         raise InputError(f"out {folder} exists; choose another name, or replace it with --force (force=True)")
     if format == "onnx":
-        _needs_onnx()
+        with importing("format is 'onnx', which needs {package}; run pip install 'tuplet[export]', or give --format torch"):
+            import onnx  # noqa: F401
+            import onnxruntime  # noqa: F401
+            import onnxscript  # noqa: F401
     with evaluating(model):
         contents = {k: _made(model, k, format) for k in names}
     if force:
@@ -131,14 +134,3 @@ def _onnx(program: Any) -> tuple[bytes, Run]:
     content: bytes = made.model_proto.SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     return content, lambda x: session.run(None, {session.get_inputs()[0].name: x})[0]
-
-
-def _needs_onnx() -> None:
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise InputError(
-            f"format is 'onnx', which needs {error.name}; run pip install 'tuplet[export]', or give --format torch"
-        ) from None
