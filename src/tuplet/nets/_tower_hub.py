@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,13 +41,14 @@ def hub(folder: Path, part: Literal["text", "vision"] | None) -> Pretrained:
     return Text(folder, both=both)
 
 
-def _loaded(what: str, folder: Path, load: Callable[[], Any]) -> Any:
-    """Call the library; whatever it raises becomes one line."""
+@contextmanager
+def _reading(what: str, folder: Path) -> Iterator[None]:
+    """Let the library read, in silence; whatever it raises becomes one line."""
     with importing("towers need transformers; pip install 'tuplet[towers]'"):
         import transformers  # noqa: F401
     try:
         with silent_bars():
-            return load()
+            yield
     except Exception as error:  # libraries raise what their readers raise
         seen = " ".join(str(error).split())[:160]
         raise InputError(f"{what} of the tower {str(folder)!r} cannot be read ({type(error).__name__}: {seen})") from None
@@ -54,13 +56,10 @@ def _loaded(what: str, folder: Path, load: Callable[[], Any]) -> Any:
 
 def _model(folder: Path) -> tuple[Any, bool]:
     """Read a model in float32; also say whether its last pooling layer has weights."""
-
-    def load() -> Any:
+    with _reading("the model", folder):
         from transformers import AutoModel
 
-        return AutoModel.from_pretrained(folder, use_safetensors=True, output_loading_info=True, **LOCAL)
-
-    model, info = _loaded("the model", folder, load)
+        model, info = AutoModel.from_pretrained(folder, use_safetensors=True, output_loading_info=True, **LOCAL)
     missing = sorted(info["missing_keys"])
     if strange := [k for k in missing if "pooler" not in k]:
         raise InputError(f"tower {str(folder)!r} lacks the weights {strange[0]}, which would be random; copy the model again")
@@ -79,9 +78,12 @@ class Text(Pretrained):
 
     def __init__(self, folder: Path, *, both: bool) -> None:
         super().__init__()
-        from_hub = _loaded("the tokeniser", folder, lambda: _tokeniser(folder))
+        with _reading("the tokeniser", folder):
+            from transformers import AutoTokenizer
+
+            self.tokeniser = AutoTokenizer.from_pretrained(folder, **LOCAL)
         self.body, _ = _model(folder)
-        self.both, self.tokeniser = both, from_hub
+        self.both = both
         config = self.body.config
         own = getattr(config, "text_config", config)
         self.fixed = str(config.model_type).startswith("siglip")  # trained with every text filled up to one length
@@ -120,12 +122,6 @@ class Text(Pretrained):
         for layer in self.after:
             z = layer(z)
         return z
-
-
-def _tokeniser(folder: Path) -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(folder, **LOCAL)
 
 
 def _pool(h: Tensor, mask: Tensor, how: str) -> Tensor:
@@ -197,14 +193,12 @@ class Pictures(Pretrained):
 
     def __init__(self, folder: Path, *, both: bool) -> None:
         super().__init__()
-
-        def load() -> Any:
+        self.both = both
+        self.body, self.pools = _model(folder)
+        with _reading("the preprocessor_config.json", folder):
             from transformers import AutoImageProcessor
 
-            return AutoImageProcessor.from_pretrained(folder, **LOCAL)  # type: ignore[no-untyped-call]
-
-        self.body, self.pools = _model(folder)
-        self.both, self.processor = both, _loaded("the preprocessor_config.json", folder, load)
+            self.processor = AutoImageProcessor.from_pretrained(folder, **LOCAL)  # type: ignore[no-untyped-call]
         config = self.body.config
         sizes = getattr(config, "hidden_sizes", None) or [getattr(config, "hidden_size", 0)]
         inner = config.vision_config.hidden_size if both else sizes[-1]
@@ -247,15 +241,13 @@ class Sound(Pretrained):
     takes = "sound"
 
     def __init__(self, folder: Path) -> None:
-        def load() -> Any:
+        with _reading("the preprocessor_config.json", folder):
             from transformers import Wav2Vec2FeatureExtractor
 
             kind = read_json(folder / "preprocessor_config.json").get("feature_extractor_type", "Wav2Vec2FeatureExtractor")
             if kind != "Wav2Vec2FeatureExtractor":
                 raise ValueError(f"{kind} is not known, expected Wav2Vec2FeatureExtractor")
-            return Wav2Vec2FeatureExtractor.from_pretrained(folder, local_files_only=True)
-
-        extractor = _loaded("the preprocessor_config.json", folder, load)
+            extractor = Wav2Vec2FeatureExtractor.from_pretrained(folder, local_files_only=True)
         super().__init__(rate=int(extractor.sampling_rate))
         self.body, _ = _model(folder)
         self.extractor, self.width = extractor, int(self.body.config.hidden_size)

@@ -36,12 +36,10 @@ class OnnxText(Pretrained):
         self.inputs = {str(i.name): np.int32 if "int32" in i.type else np.int64 for i in _session(self.file).get_inputs()}
         if unknown := sorted(set(self.inputs) - set(READS)):
             raise InputError(f"tower {self.file!r} reads {', '.join(unknown)[:160]}, expected some of {', '.join(READS)}")
-        try:
+        with importing("texts need tokenizers; pip install 'tuplet[towers]'"):
             from tokenizers import Tokenizer
-
+        try:
             self.tokeniser = Tokenizer.from_file(str(beside))
-        except ImportError:
-            raise InputError("texts need tokenizers; pip install 'tuplet[towers]'") from None
         except Exception as error:  # the library raises what its reader raises
             seen = " ".join(str(error).split())[:160]
             raise InputError(f"{str(beside)!r} cannot be read ({seen}); put the tokeniser of the model there") from None
