@@ -12,6 +12,7 @@ from tyro.conf import Positional
 
 from tuplet.cli.source import Reading, opened
 from tuplet.errors import InputError
+from tuplet.io import fresh, locked, safe_name
 
 if TYPE_CHECKING:
     from tuplet.audit._planned import Plan
@@ -46,7 +47,6 @@ def audit(command: Audit) -> None:
     from tuplet.audit._question import limits
     from tuplet.audit._report import summary, write_report
     from tuplet.cli.contents import contents
-    from tuplet.io import fresh, locked, safe_name
     from tuplet.report.progress import Progress
 
     if len(command.pairs) % 2:
@@ -85,7 +85,6 @@ def _fitted(text: str) -> str:
 def _without_target(source: Source, pairs: list[tuple[str, str]] | None, out: Path | None) -> None:
     """Say whether modalities are related at all, which needs no target, and what a target would add."""
     from tuplet.audit.relation import LEGEND, NEEDS, related, relation_answer, relation_report, relation_table
-    from tuplet.io import locked, safe_name
     from tuplet.report import Grid
 
     found = related(source, pairs=pairs)

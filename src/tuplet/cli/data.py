@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import numpy as np
 from tyro.conf import Positional, arg, subcommand
 
-from tuplet.cli.source import Reading
+from tuplet.cli.source import Reading, opened, pairs
 from tuplet.errors import InputError
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class Data:
 def data(command: Data) -> None:
     """Run one of the data commands."""
     from tuplet.catalog import READERS, SOURCES
+    from tuplet.data import Table
 
     do = command.do
     if isinstance(do, List):
@@ -135,17 +137,16 @@ def data(command: Data) -> None:
     elif do.name not in READERS:
         raise InputError(f"name is {do.name!r}, expected one of {sorted(READERS)}")
     else:
-        _convert(do)
+        table = Table.open(READERS[do.name].convert(do.root, do.out))
+        print(f"{do.out}: {len(table)} rows, {do.out.stat().st_size / 1e6:.1f} MB, sha256 {table.sha256}")
+        print(f"now: tuplet data info {do.name} --root {do.out}")
 
 
 def _verified(do: Verify) -> list[str]:
     """Read every row of real data, of a source or of a user's file."""
-    import numpy as np
-
     from tuplet.catalog import READERS
     from tuplet.cli.checkup import vanished
     from tuplet.cli.contents import contents
-    from tuplet.cli.source import opened
     from tuplet.data._padding import lengths, spread
 
     if do.name in READERS:
@@ -168,7 +169,6 @@ def _describe(do: Info) -> None:
     from tuplet.catalog import READERS
     from tuplet.cli.checkup import checkup
     from tuplet.cli.contents import description
-    from tuplet.cli.source import opened
 
     if do.name in READERS and do.root is None:
         print(READERS[do.name].about)
@@ -179,7 +179,6 @@ def _describe(do: Info) -> None:
 
 def _show(do: Show) -> None:
     from tuplet.catalog import READERS, SOURCES
-    from tuplet.cli.source import opened
     from tuplet.study._samples import about, write_samples
 
     source, name = opened(do.name, do), do.name.partition("?")[0]
@@ -188,17 +187,7 @@ def _show(do: Show) -> None:
     print(write_samples(source, out, rows=do.rows, part=do.part, words=about(load) if load else []))
 
 
-def _convert(do: Convert) -> None:
-    from tuplet.catalog import READERS
-    from tuplet.data import Table
-
-    table = Table.open(READERS[do.name].convert(do.root, do.out))
-    print(f"{do.out}: {len(table)} rows, {do.out.stat().st_size / 1e6:.1f} MB, sha256 {table.sha256}")
-    print(f"now: tuplet data info {do.name} --root {do.out}")
-
-
 def _films(do: Films) -> None:
-    from tuplet.cli.source import pairs
     from tuplet.model import film_features
     from tuplet.report.progress import Progress
 

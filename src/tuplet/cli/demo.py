@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,8 +64,6 @@ def demo(command: Demo) -> None:
 
 def told(said: Sequence[tuple[str, str]]) -> list[str]:
     """Write questions and answers for a terminal of 80 columns."""
-    import textwrap
-
     lines = []
     for question, answer in said:
         lines += [question, *textwrap.wrap(answer, 78, initial_indent="  ", subsequent_indent="  ")]

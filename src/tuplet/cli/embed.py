@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tyro.conf import Positional
 
-from tuplet.cli.source import Reading, Table, is_file, pairs, placed
+from tuplet.cli.source import Reading, Table, is_file, opened, pairs, placed
 from tuplet.errors import InputError, in_range
 
 if TYPE_CHECKING:
@@ -238,7 +238,6 @@ def _source(command: Embed, model: AlignmentModel) -> Blocks:
     import torch
 
     from tuplet.cli.runs import source_of
-    from tuplet.cli.source import opened
     from tuplet.store.tables import column_name
 
     note = _note(command.run) or {"method": None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -86,8 +87,6 @@ def _said(found: Points, ids: NDArray[Any], part: str, out: Path) -> list[str]:
 
 def _write(out: Path, found: Points, ids: NDArray[Any], columns: dict[str, NDArray[Any]]) -> str:
     """Write the table; return the column that a person reads."""
-    import io
-
     from tuplet.data._arrow import arrow
     from tuplet.io import write_atomic
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,8 +48,6 @@ def read_note(folder: Path) -> dict[str, Any]:
 
 def file_recipe(name: str) -> Recipe:
     """Run a user's own recipe file."""
-    import runpy
-
     from tuplet.train.recipe import Recipe
 
     file = Path(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,8 +111,6 @@ def search(command: Search) -> None:
     answer = desk.ask(raw, vectors, like=command.like, k=command.k, modalities=into, where=command.where)
     items = answer["found"]
     if command.json:
-        import json
-
         print(json.dumps(answer, ensure_ascii=False))
     else:
         from tuplet.report import Grid

@@ -64,14 +64,9 @@ class Cut:
 
 def windows(root: Path, how: Cut) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     """Cut every subject's recording into labelled windows; return the columns, and what is known about them."""
-    made: dict[str, list[NDArray[Any]]] = {}
-    subjects = 0
-    for _, rows in each_subject(root, how):
-        subjects += 1
-        for name, values in rows.items():
-            made.setdefault(name, []).append(values)
-    joined = {name: np.concatenate(parts) for name, parts in made.items()}
-    about = {**ABOUT, "options": json.dumps(asdict(how)), "origin": f"{subjects} subjects"}
+    subjects = [rows for _, rows in each_subject(root, how)]
+    joined = {name: np.concatenate([rows[name] for rows in subjects]) for name in subjects[0]}
+    about = {**ABOUT, "options": json.dumps(asdict(how)), "origin": f"{len(subjects)} subjects"}
     about |= {f"unit.{s}": SIGNALS[s][3] for s in how.signals}
     return joined, about | {"classes.state": json.dumps(how.states)}
 

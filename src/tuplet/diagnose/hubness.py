@@ -81,7 +81,6 @@ def counted(n: Float[Tensor, " C"], k: int, queries: int) -> Hubs:
     """Describe how often candidates were found."""
     away = n - n.mean()
     spread = float(away.square().mean().sqrt())
-    skew = (
-        float(away.pow(3).mean()) / spread**3 if spread > 1e-9 * k * queries else 0.0
-    )  # counts that are equal but for rounding
+    varied = spread > 1e-9 * k * queries  # by more than rounding
+    skew = float(away.pow(3).mean()) / spread**3 if varied else 0.0
     return Hubs(n, skew, float(n.max()), float((n == 0).double().mean()), queries, k)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -153,8 +154,6 @@ def _sentence(folder: Path) -> tuple[str, nn.ModuleList]:
     listed = folder / "modules.json"
     if not listed.is_file():
         return how, after
-    import json
-
     try:
         steps = [(str(s["type"]).rsplit(".", 1)[-1], folder / str(s["path"])) for s in json.loads(listed.read_text())]
     except (ValueError, KeyError, TypeError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,6 @@ def timm_folder(folder: Path) -> Vision:
 
 def vision_file(file: Path) -> Vision:
     """Make the tower of one file that is called as its architecture, such as ``resnet18.safetensors``."""
-    from contextlib import suppress
-
     name = file.stem.split("-")[0].split(".")[0]
     with suppress(ImportError):
         from torchvision import models

@@ -13,7 +13,7 @@ from tuplet.report.ink import COLOURS, INK, curve, figure_of, legend, named, sty
 from tuplet.study._answer import MEASURES, Answer
 from tuplet.study._columns import Column
 from tuplet.study._tables import Row, Table
-from tuplet.study.record import Record
+from tuplet.study.record import Record, grouped
 from tuplet.study.suite import Entry, Suite, Task
 
 ROLES = {"chosen": "#0072b2", "same": "#56b4e9", "apart": "#9aa6b1", "baseline": "#d55e00"}
@@ -97,10 +97,7 @@ def over_axis(suite: Suite, records: Sequence[Record]) -> str:
     if not (suite.axis and records and tasks):
         return ""
     variant = "tuned" if any(r.variant == "tuned" for r in records) else "default"
-    by: dict[tuple[str, str, str, str], list[float]] = {}
-    for r in records:
-        if r.variant == variant:
-            by.setdefault((r.task, r.entry, r.metric, r.detail), []).append(r.value)
+    by = grouped(((r.task, r.entry, r.metric, r.detail), r.value) for r in records if r.variant == variant)
     with styled():
         figure, axes = figure_of(1, 3, (7.2, 3.6))
         for axis, (metric, detail, title) in zip(axes, AXIS, strict=True):
@@ -167,14 +164,12 @@ def _subset_map(suite: Suite, task: Task, records: Sequence[Record], variant: st
 
 def weight_bars(suite: Suite, records: Sequence[Record]) -> str:
     """Draw the mean weight that UniOMA's regulariser learned for every modality, per task (its figure 2)."""
-    found: dict[str, dict[str, list[float]]] = {}
-    for r in records:
-        if r.metric.startswith(WEIGHT):
-            found.setdefault(r.task, {}).setdefault(r.metric.removeprefix(WEIGHT), []).append(r.value)
+    weights = ((r.task, (r.metric.removeprefix(WEIGHT), r.value)) for r in records if r.metric.startswith(WEIGHT))
+    found = {task: grouped(own) for task, own in grouped(weights).items()}
     tasks = [t for t in suite.tasks if t.name in found]
     if not tasks:
         return ""
-    names = sorted({k for weights in found.values() for k in weights})
+    names = sorted({k for own in found.values() for k in own})
     with styled():
         figure, axes = figure_of(1, len(tasks), (1.3 * len(tasks) + 0.6, 2.1))
         for axis, task in zip(axes, tasks, strict=True):

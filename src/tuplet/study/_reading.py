@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tuplet.evaluate._paired import told_apart
 from tuplet.study._tables import Row, Table
+from tuplet.study.record import grouped
 from tuplet.study.suite import Suite
 
 
@@ -100,10 +101,8 @@ def _blind(aligned: list[Row]) -> list[str]:
 def _moved(table: Table, aligned: list[Row]) -> list[str]:
     """Name the entry that tuning helps most, among those that the paired comparison tells apart from their defaults."""
     column = next((c for c in table.task.columns if c.label == "R@1 cos"), None)
-    by: dict[str, dict[str, Row]] = {}
-    for r in aligned:
-        by.setdefault(r.entry.name, {})[r.variant] = r
-    pairs = [v for v in by.values() if len(v) == 2 and all("R@1 cos" in r.cells for r in v.values())]
+    by = [{r.variant: r for r in rows} for rows in grouped((r.entry.name, r) for r in aligned).values()]
+    pairs = [v for v in by if len(v) == 2 and all("R@1 cos" in r.cells for r in v.values())]
     if column is None or not pairs:
         return []
     helped = [v for v in pairs if table.sign(v["tuned"], v["default"], column) > 0]

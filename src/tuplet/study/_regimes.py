@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Literal, get_args
 
 from tuplet.study._tables import Row, Table
-from tuplet.study.record import Record
+from tuplet.study.record import Record, grouped
 from tuplet.study.suite import Task
 from tuplet.types import Start, one_of
 
@@ -38,10 +38,7 @@ def regimes(task: Task, start: Starts) -> tuple[Task, ...]:
 
 def together(made: Sequence[Table]) -> list[list[Table]]:
     """Group tables that are answered together."""
-    groups: dict[str, list[Table]] = {}
-    for number, table in enumerate(made):
-        groups.setdefault(table.task.joint or str(number), []).append(table)
-    return list(groups.values())
+    return list(grouped((table.task.joint or str(number), table) for number, table in enumerate(made)).values())
 
 
 def joined(

@@ -9,7 +9,7 @@ from tuplet.evaluate._paired import Difference, told_apart
 from tuplet.report import Grid
 from tuplet.study._columns import Column
 from tuplet.study._stats import Spread, average_ranks, compare, spread
-from tuplet.study.record import Record
+from tuplet.study.record import Record, grouped
 from tuplet.study.suite import Entry, Suite, Task
 
 BEST = "**Bold**: best aligned row; ▲ ▼: clearly better or worse than the baseline.\n"
@@ -86,9 +86,7 @@ def by_seed(records: Sequence[Record], entry: str, variant: str, metric: str, de
 
 
 def _table(suite: Suite, task: Task, records: Sequence[Record]) -> Table:
-    lookup: dict[tuple[str, str, str, str], list[Record]] = {}
-    for r in records:
-        lookup.setdefault((r.entry, r.variant, r.metric, r.detail), []).append(r)
+    lookup = grouped(((r.entry, r.variant, r.metric, r.detail), r) for r in records)
     rows, columns = [], task.columns
     for variant in ("default", "tuned"):
         found = {

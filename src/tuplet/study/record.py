@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
 
 from tuplet.io import AnyOf, Between, parse_state, write_atomic
 from tuplet.types import InputError
 
 SCHEMA = 1
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,19 @@ def read_cell(path: Path) -> list[Record]:
     lines = enumerate(text.splitlines(), 1)
     found = (parse_state(line, _SHAPE, where=f"{path} line {number}", fix=fix) for number, line in lines)
     return [Record(**{**one, "items": tuple(one["items"])}) for one in found]
+
+
+def grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
+    """Collect the values of each key."""
+    found: dict[K, list[V]] = {}
+    for key, value in pairs:
+        found.setdefault(key, []).append(value)
+    return found
+
+
+def averaged(pairs: Iterable[tuple[K, float]]) -> dict[K, float]:
+    """Average the values of each key."""
+    return {key: float(np.mean(values)) for key, values in grouped(pairs).items()}
 
 
 _SHAPE = {

@@ -12,7 +12,7 @@ from tuplet.evaluate._paired import told_apart
 from tuplet.study._columns import Column
 from tuplet.study._stats import average_ranks, compare, spread
 from tuplet.study._tables import number
-from tuplet.study.record import Finding, Record
+from tuplet.study.record import Finding, Record, grouped
 from tuplet.study.suite import Suite, Task
 from tuplet.suites.downstream import PAIR
 
@@ -29,10 +29,7 @@ class Run:
 
     def __init__(self, suite: Suite, records: Sequence[Record]) -> None:
         self.suite = suite
-        self.found: dict[tuple[str, str, str, str], list[Record]] = {}
-        for r in records:
-            if r.variant == "default":
-                self.found.setdefault((r.task, r.entry, r.metric, r.detail), []).append(r)
+        self.found = grouped(((r.task, r.entry, r.metric, r.detail), r) for r in records if r.variant == "default")
 
     def of(self, task: Task, entry: str, metric: str, detail: str = "") -> list[Record]:
         """List the records of one number, one per seed."""
@@ -199,10 +196,8 @@ def _subsets(run: Run) -> list[Finding]:
 
 def _weights(run: Run, task: Task) -> dict[str, list[float]]:
     """Collect the learned weights of a task over rows and seeds."""
-    found: dict[str, list[float]] = {}
-    for (name, _, metric, _), records in run.found.items():
-        if name == task.name and metric.startswith("weight/"):
-            found.setdefault(metric.removeprefix("weight/"), []).extend(r.value for r in records)
+    here = (r for (name, *_), records in run.found.items() if name == task.name for r in records)
+    found = grouped((r.metric.removeprefix("weight/"), r.value) for r in here if r.metric.startswith("weight/"))
     return dict(sorted(found.items()))
 
 

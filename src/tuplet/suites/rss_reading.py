@@ -8,7 +8,7 @@ import numpy as np
 
 from tuplet.report import Grid
 from tuplet.study._stats import Spread, spread
-from tuplet.study.record import Finding, Record
+from tuplet.study.record import Finding, Record, averaged, grouped
 from tuplet.suites.rss_measure import World
 from tuplet.suites.rss_plan import ABLATIONS, COMPARED, LABELS
 
@@ -35,17 +35,11 @@ class Reading:
         self.main, self.kinds = world.main, kinds(world)
         shown = [r.detail.split() for r in records if r.metric == "synergy" and r.detail.startswith("touch tower")]
         self.pictured = list(dict.fromkeys(words[2] for words in shown))
-        self.found: dict[tuple[str, str, str], list[Record]] = {}
-        for r in records:
-            self.found.setdefault((r.task, r.entry, r.variant), []).append(r)
+        self.found = grouped(((r.task, r.entry, r.variant), r) for r in records)
 
     def score(self, task: str, entry: str, pick: Pick, variant: str = "default") -> dict[int, float]:
         """Average the numbers that are picked, seed by seed."""
-        by: dict[int, list[float]] = {}
-        for r in self.found.get((task, entry, variant), []):
-            if pick(r.metric, r.detail):
-                by.setdefault(r.seed, []).append(r.value)
-        return {seed: float(np.mean(values)) for seed, values in by.items()}
+        return averaged((r.seed, r.value) for r in self.found.get((task, entry, variant), []) if pick(r.metric, r.detail))
 
     def apart(self, ours: dict[int, float], theirs: dict[int, float]) -> Spread | None:
         """Compare two scores seed by seed, in points."""

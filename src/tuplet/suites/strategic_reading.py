@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from tuplet.information.pid import PARTS
 from tuplet.simulators import redundancy
-from tuplet.study.record import Finding, Record
+from tuplet.study.record import Finding, Record, averaged
 from tuplet.suites.strategic_plan import METRICS, Plan
 from tuplet.suites.strength_figures import LABELS
 from tuplet.suites.strengths import Curve, Verdict, curve, judge
@@ -94,10 +94,10 @@ def _section(by: Mapping[int, Sequence[Record]], per_data: int) -> Section:
         tuned=curves(test, "tuned"),
         tuned_val=curves(val, "tuned"),
         similarity=curves({label: (f"similarity/{k}", "") for k, label in METRICS.items()}),
-        ceilings=[_means((r.detail, r.value) for r in x if r.metric == "ceiling") for x in by.values()],
+        ceilings=[averaged((r.detail, r.value) for r in x if r.metric == "ceiling") for x in by.values()],
         chance=[float(np.mean([r.chance for r in x if r.metric == "accuracy/test"])) for x in by.values()],
         common=[_common(r, x) for r, x in by.items()],
-        pid=[_means((r.metric[4:], r.value) for r in x if r.metric.startswith("pid/")) for x in by.values()],
+        pid=[averaged((r.metric[4:], r.value) for r in x if r.metric.startswith("pid/")) for x in by.values()],
     )
 
 
@@ -197,11 +197,3 @@ def _common(r: int, records: Sequence[Record]) -> float:
         p = redundancy.Task(r, features_seed=features, weights_seed=weights).conditional
         found.append(p.reshape(2**r, -1, p.shape[1]).mean(axis=1).max(axis=1).mean())
     return float(np.mean(found))
-
-
-def _means(pairs: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """Average the values of each key."""
-    found: dict[str, list[float]] = {}
-    for key, value in pairs:
-        found.setdefault(key, []).append(value)
-    return {k: float(np.mean(v)) for k, v in found.items()}

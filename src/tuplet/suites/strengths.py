@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tuplet.evaluate._paired import Difference, paired_difference
 from tuplet.study._stats import Spread, spread
-from tuplet.study.record import Record
+from tuplet.study.record import Record, grouped
 from tuplet.types import InputError
 
 
@@ -82,10 +82,9 @@ def curve(
     records: Sequence[Record], metric: str, *, detail: str = "", variant: str = "default", per_data: int = 0
 ) -> Curve | None:
     """Collect the scores of one metric from records."""
-    found: dict[float, dict[int, Record]] = {}
-    for r in records:
-        if (r.metric, r.detail, r.variant) == (metric, detail, variant) and "strength" in r.settings:
-            found.setdefault(float(r.settings["strength"]), {})[r.seed] = r
+    wanted = (r for r in records if (r.metric, r.detail, r.variant) == (metric, detail, variant) and "strength" in r.settings)
+    by = grouped((float(r.settings["strength"]), r) for r in wanted)
+    found = {strength: {r.seed: r for r in rows} for strength, rows in by.items()}
     if 0.0 not in found:
         return None
     seeds = sorted(set.intersection(*(set(v) for v in found.values())))

@@ -15,9 +15,7 @@ from tuplet.types import Batch, Embeddings, InputError, Loss
 
 def plain_step(model: Callable[[Batch], Embeddings], objective: Callable[[Embeddings], Loss], batch: Batch) -> Loss:
     """Embed the batch, gather, evaluate the objective and accumulate gradients."""
-    loss = _evaluated(objective, model(batch))
-    loss.total.backward()  # type: ignore[no-untyped-call]
-    return loss
+    return _differentiated(objective, model(batch))
 
 
 def cached_step(
@@ -48,8 +46,7 @@ def cached_step(
         target=batch.target,
         rows=slice(0, len(batch)),
     )
-    loss = _evaluated(objective, emb)
-    loss.total.backward()  # type: ignore[no-untyped-call]
+    loss = _differentiated(objective, emb)
     after = random_state()
     for i, (piece, state) in enumerate(zip(pieces, states, strict=True)):
         set_random_state(state)
@@ -63,10 +60,11 @@ def cached_step(
     return loss
 
 
-def _evaluated(objective: Callable[[Embeddings], Loss], emb: Embeddings) -> Loss:
+def _differentiated(objective: Callable[[Embeddings], Loss], emb: Embeddings) -> Loss:
     loss: object = objective(gather(emb))
     if not isinstance(loss, Loss):
         raise InputError(f"objective returned {type(loss).__name__}, expected tuplet.Loss(total, terms)")
     if not loss.total.requires_grad:
         raise InputError("objective returned a total without gradient; compute it from emb.z or emb.h undetached")
+    loss.total.backward()  # type: ignore[no-untyped-call]
     return loss
