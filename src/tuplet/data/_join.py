@@ -52,7 +52,6 @@ class Joined:
         if (at >= 0).all():
             return array[at]
         out = np.full((len(at), *array.shape[1:]), np.nan if array.dtype.kind == "f" else None)
-        out = out if array.dtype.kind == "f" else out.astype(object)
         out[at >= 0] = array[at[at >= 0]]
         return out
 

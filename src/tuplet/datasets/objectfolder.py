@@ -60,13 +60,11 @@ def read(root: Path, *, split: str = "split.json", side: int = SIDE) -> Content:
     first = read_npy(paths["audio"][0])
     if first.dtype.kind not in "uif":
         raise InputError(f"{paths['audio'][0]} has dtype {first.dtype}, expected numbers")
-    objects = sorted({obj for _, obj, _ in instances})
-    number = {obj: i for i, obj in enumerate(objects)}
     columns: dict[str, Any] = {
         "input.vision": _pictures(paths["vision"], side, crop=None),
         "input.touch": _pictures(paths["touch"], side, crop=CROP),
         "input.audio": _sounds(paths["audio"], first),
-        "group": np.array([number[obj] for _, obj, _ in instances]),
+        "group": np.unique([obj for _, obj, _ in instances], return_inverse=True)[1],
         "split": np.array([part for part, _, _ in instances], dtype=np.int8),
     }
     every = [path for files in paths.values() for path in files]

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from tuplet.data import Source
+from tuplet.data.splits import PARTS
 from tuplet.datasets._files import json_in
 from tuplet.datasets._reader import Content, Reader
 from tuplet.datasets._touch_files import Row, content, homes, inside, names_in, strings, table, whole
@@ -35,8 +36,9 @@ ABOUT = {
 
 def read(root: Path, *, duplicate_touch: bool = False, side: int = 224) -> Content:
     """Read the samples, and every frame of their folders."""
-    samples = [(root / f"{part}_samples.json", code, _samples(root / f"{part}_samples.json")) for code, part in _PARTS]
-    part = homes([(file, code, found) for file, code, found in samples], "object")
+    files = [root / f"{part}_samples.json" for part in PARTS]
+    samples = [(file, code, _samples(file)) for code, file in enumerate(files)]
+    part = homes(samples, "object")
     ranks = _ranks(root / "ranks.json", part) if (root / "ranks.json").exists() else {}
     texts = _texts(root / TEXTS) if (root / TEXTS).exists() else {}
     rows = []
@@ -89,9 +91,6 @@ def load(
     """
     how = How(side, normalisation, tokenise, seed)
     return assemble(root, ABOUT, partial(read, duplicate_touch=duplicate_touch, side=side), how, published="octopi")
-
-
-_PARTS = ((0, "train"), (1, "val"), (2, "test"))
 
 
 def _samples(file: Path) -> dict[str, list[str]]:
