@@ -18,10 +18,9 @@ from tuplet.types import InputError
 
 def members(path: Path, asked: set[str] | None = None) -> tuple[dict[str, NDArray[Any]], str]:
     """Read the arrays of an ``.npz`` file."""
-    if path.is_dir():
-        raise InputError(f"{path} is a directory; give a file that numpy.savez wrote")
     if not path.is_file():
-        raise InputError(f"{path} does not exist; give a file that numpy.savez wrote")
+        what = "is a directory" if path.is_dir() else "does not exist"
+        raise InputError(f"{path} {what}; give a file that numpy.savez wrote")
     arrays = {}
     try:
         with zipfile.ZipFile(path) as file:
