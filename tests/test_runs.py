@@ -105,6 +105,26 @@ def test_new_rows_of_some_modalities_with_ids_and_absent_rows(here, capsys):
         assert ran("embed", "runs/train", "bad.npz", "--out", "bad-out.npz") == 2
         assert message in capsys.readouterr().err
         assert not (here / "bad-out.npz").exists()
+    assert ran("embed", "runs/train", "new.npz", "--keep", "force", "--out", "bad-out.npz") == 2
+    assert "keep names ['force'], which the model embeds" in capsys.readouterr().err
+
+
+def test_words_that_look_like_files_stay_words_in_later_files(here, capsys):
+    rows = [f"{i},{i % 5},p/a{i % 7}.png,{i % 2}" for i in range(40)]
+    (here / "log.csv").write_text("\n".join(["x.a,x.b,file,label", *rows]))
+    train = ("train", "log.csv", "--epochs", 1, "--dim", 8, "--start", "random", "--objective", "pairwise")
+    assert ran(*train) == 2
+    assert "40 of 40 pictures do not exist, such as" in capsys.readouterr().err
+    assert ran(*train, "--kind", "file=text") == 0
+    assert ran("embed", "runs/train", "log.csv", "--out", "log.npz") == 0
+    assert set(loaded("log.npz")["modality"]) == {"file", "x"}
+    for lines, said in (
+        (["x.a,file", "1,u"], "lacks the column 'x.b'"),
+        (["x.a,x.b,file", "1,,u"], "no value in column 'x.b'"),
+    ):
+        (here / "less.csv").write_text("\n".join(lines))
+        assert ran("embed", "runs/train", "less.csv", "--out", "less.npz") == 2
+        assert said in capsys.readouterr().err
 
 
 def test_the_part_of_each_row_is_that_of_the_training(here, capsys):

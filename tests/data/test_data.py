@@ -122,7 +122,7 @@ short["pose"] = short["pose"][:30]
         (arrays() | {"label": np.arange(40) % 2}, {}, r"'label' with one value per row; give it as targets="),
         (arrays() | {"group": list(range(40))}, {}, r"'group' with one value per row; give it as group="),
         (short, {}, r"modalities\['pose'\] has 30 rows, expected 40 to match modalities\['force'\]"),
-        (nan_inside, {}, r"modalities\['force'\] has NaN inside 1 of 40 rows; fill"),
+        (nan_inside, {}, r"modalities\['force'\] has NaN inside 1 of 40 rows, such as row 3; fill"),
         (infinite, {}, r"modalities\['sound'\] has infinite values in 1 rows"),
         ({"a": np.array([["x"]] * 9), "b": np.ones((9, 1))}, {}, "expected numbers"),
         (arrays(), {"present": {"x": np.ones(40, bool)}}, "present names"),

@@ -207,8 +207,10 @@ def test_pictures_by_their_paths(tmp_path):
     refused(lambda: read(tmp_path / "t.csv"), "7.PNG is no readable picture (UnidentifiedImageError")
     Image.fromarray(np.full((5, 6), 300, np.uint16)).save(tmp_path / "7.PNG")
     refused(lambda: read(tmp_path / "t.csv"), "7.PNG is a picture of mode I;16", "save it as RGB")
-    assert read({"photo": [f"a{i}.png" for i in range(N)], "x": X}).modalities["photo"].kind == "text"  # no such files
-    refused(lambda: read({"photo": [Path(f"a{i}.png") for i in range(N)], "x": X}), "60 of 60 pictures do not exist")
+    gone = [f"a{i}.png" for i in range(N)]
+    assert read({"photo": gone, "x": X}, kinds={"photo": "text"}).modalities["photo"].kind == "text"
+    for given in (gone, [Path(file) for file in gone]):
+        refused(lambda given=given: read({"photo": given, "x": X}), "60 of 60 pictures do not exist", "kind text")
     series = pd.Series(paths[8:], index=IDS[8:])
     assert whole(read({"photo": series, "x": pd.DataFrame(X, index=IDS)}), "photo")[1].sum() == N - 8
 

@@ -205,11 +205,15 @@ def _file(command: Embed, model: AlignmentModel) -> Blocks:
     named = (*command.keep, command.target, command.group, noted)
     read = file_rows(model, command.run, file, beside=named, id=command.id, modalities=command.modalities)
     arrays, wanted, n = read.arrays, read.modalities, read.number
+    if both := sorted(set(command.keep) & set(wanted)):
+        raise InputError(
+            f"keep names {both}, which the model embeds; keep a column beside the modalities, such as a copy of it"
+        )
     asked = (command.target, command.group, *command.keep)
     kept = [("keep", name) for name in command.keep]
     for option, name in (("id", command.id), ("target", command.target), ("group", command.group), *kept):
         if name is not None and (name not in arrays or arrays[name].shape[:1] != (n,)):
-            raise InputError(f"{option} is {name!r}, expected an array of {n} rows in {command.data}")
+            raise InputError(f"{option} is {name!r}, expected one with {n} rows of {command.data}: {', '.join(sorted(arrays))}")
     id = command.id or ("id" if "id" in arrays and "id" not in (*wanted, *asked) else None)
     if id is not None:
         row_ids(f"{file}: id {id!r}", arrays[id], n)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -150,7 +151,9 @@ def _own_score(desk: Desk) -> str:
         own = named(trained, tuple(made.stored.present), made.stored.width)
     except InputError:  # it has no score, or one that was learned
         return ""
-    return "" if isinstance(own, Pairwise) else f" (the model was trained for another score: --objective {trained})"
+    if isinstance(own, Pairwise) or (trained == "cone" and len(made.stored.present) == 2):  # then the cone ranks as the cosine
+        return ""
+    return f" (the model was trained for another score: --objective {trained})"
 
 
 def _cell(value: Any) -> str:
@@ -166,7 +169,10 @@ def _page(command: Search, items: list[dict[str, Any]]) -> None:
 
     assert command.out is not None
     columns = list(items[0])
-    pictured = next((k for k in columns if picture_paths([i[k] for i in items]) is not None), None)
+    pictured = None
+    for k in columns:
+        with suppress(InputError):  # files that are not here are shown by their names
+            pictured = pictured or (k if picture_paths([i[k] for i in items]) is not None else None)
     parts: list[Any] = []
     if pictured is not None:
         tiles = [Tile(_thumbnail(i[pictured]), str(i["id"]), f"{i['score']:.2f}") for i in items]

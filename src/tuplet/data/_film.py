@@ -37,7 +37,9 @@ def _opened(file: Path | io.BytesIO, what: str, name: object = None, form: str |
     except InputError:  # is a ValueError, and says more
         raise
     except (av.FFmpegError, StopIteration, IndexError, ValueError) as error:
-        raise InputError(f"{name or file} has no readable {what} ({type(error).__name__}); copy it again") from None
+        raise InputError(
+            f"{name or file} has no readable {what} ({type(error).__name__}); copy it again, or leave it out"
+        ) from None
 
 
 def decoded(file: Path, times: list[float], half: float) -> list[NDArray[np.uint8]]:

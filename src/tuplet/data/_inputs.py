@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,11 @@ class Inputs:
     def add(self, name: str, values: Any, folder: Path | None = None) -> None:
         """Add one array in any of its forms."""
         argument = f"modalities[{name!r}]"
-        if is_series(values) and values.dtype.kind == "O" and (uneven(rows := list(values)) or _named(rows, folder)):
+        if (
+            is_series(values)
+            and values.dtype.kind == "O"
+            and (uneven(rows := list(values)) or (self.kinds.get(name) != "text" and _named(rows, folder)))
+        ):
             self.ids[name], values = list(values.index), rows
         if hasattr(values, "__arrow_c_stream__") and not hasattr(values, "iloc"):  # a column of polars or Arrow
             values = column_values(argument, arrow().chunked_array(values))
@@ -82,9 +86,10 @@ class Inputs:
                 f"{name} names sounds, which were read from their files: {self.rates[name]:g} samples a second, {long}, zeros "
                 f"after their ends"
             )
-        elif listed and 2 * (some := seem_files(values)) > len(values):
-            why = "the others do not" if some < len(values) else "none of these files is there"
-            self.notes.append(f"{name} is read as text, though {some} of {len(values)} values name pictures or sounds: {why}")
+        elif listed and self.kinds.get(name) != "text":
+            said = [v for v in values if isinstance(v, str | bytes | Path) and v not in ("", b"")]
+            if 2 * (some := seem_files(said)) > len(said):
+                self.notes.append(f"{name} is read as text: {some} of {len(said)} values are pictures or sounds, not all")
         self.arrays[name] = values
 
     def _split(self, part: NDArray[np.int64], group: Any) -> Split:
@@ -199,11 +204,13 @@ def raw_arrays(
     id: str | None,
     apart: set[str],
     rates: Mapping[str, float | None] | None = None,
+    words: Collection[str] = (),
 ) -> dict[str, Any]:
     """Read what a trained model embeds, columns in the order of its training; rows that are absent become NaN or None."""
     path = given if isinstance(given, Path) else None
     x = given if path is None else open_data(path)[0]
-    asked: dict[str, Any] = {**dict.fromkeys(("modalities", "target", "group", "kinds")), "id": id, "apart": apart}
+    asked: dict[str, Any] = {**dict.fromkeys(("modalities", "target", "group")), "id": id, "apart": apart}
+    asked["kinds"] = dict.fromkeys(words, "text")
     if is_table(x) or is_frame(x):
         names = set(map(str, getattr(x, "column_names", None) or x.columns))
         for k, cs in columns.items():
@@ -232,7 +239,8 @@ def raw_arrays(
         if wanted and len(own) > 1 and set(wanted) <= set(own):
             values = values[:, [own.index(c) for c in wanted]]
         elif empty := [c for c in wanted if c not in own] if set(own) < set(wanted) and own else []:
-            raise InputError(f"{k!r} has no value in column {empty[0]!r}; fill it, or leave out all columns of {k!r}")
+            why = "that column is not to be kept apart" if empty[0] in apart else f"fill it, or leave out all columns of {k!r}"
+            raise InputError(f"{k!r} has no value in column {empty[0]!r}; {why}")
         if not here.all():
             values = values.toarray() if isinstance(v, Sparse) else values
             numbers = values.dtype.kind in "biuf"
@@ -248,10 +256,11 @@ def arrays_of(
     order: Mapping[str, Sequence[str]] | None = None,
     id: str | None = None,
     rates: Mapping[str, float | None] | None = None,
+    words: Collection[str] = (),
 ) -> dict[str, Any]:
     """Read the arrays of a file by modality, columns of tables in some order; rows that are marked as absent become NaN."""
     if file.suffix.lower() not in (".npz", ".safetensors"):
-        return raw_arrays(file, order or {}, id, {k for k in asked or () if k is not None} - set(order or ()), rates)
+        return raw_arrays(file, order or {}, id, {k for k in asked or () if k is not None} - set(order or ()), rates, words)
     if file.suffix.lower() == ".npz":
         return members(file, None if asked is None else {k for k in asked if k is not None})[0]
     table = Table.open(file)
@@ -261,9 +270,9 @@ def arrays_of(
         here = columns.get(f"present.{k}")
         if here is not None and here.shape == found[k].shape[:1] and not here.all():
             found[k] = np.where(here.reshape(-1, *[1] * (found[k].ndim - 1)) != 0, found[k], np.nan)
-        words = table.about.get(f"classes.{k.removeprefix('target.')}")
-        if words is not None and k.startswith("target."):
-            found[k] = np.array(class_names(f"path {file}", k.removeprefix("target."), words))[found[k]]
+        classes = table.about.get(f"classes.{k.removeprefix('target.')}")
+        if classes is not None and k.startswith("target."):
+            found[k] = np.array(class_names(f"path {file}", k.removeprefix("target."), classes))[found[k]]
     return found
 
 

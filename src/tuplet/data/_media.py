@@ -64,13 +64,13 @@ def _paths(
         return None
     named = sum(p is not None for p in found)
     there = named - here.count(False)
-    if not named or (not there and not any(isinstance(v, Path) for v in values)):
+    if not named:
         return None
     if there < named:
         gone = found[here.index(False)]
         raise InputError(
             f"{named - there} of {named} {what} do not exist, such as {str(gone)[:200]!a}; write the paths as "
-            f"seen from {'here' if folder is None else folder}, or None where one is absent"
+            f"seen from {'here' if folder is None else folder}, None where one is absent, or give the column the kind text"
         )
     return found
 

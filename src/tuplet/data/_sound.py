@@ -72,6 +72,8 @@ def _read(name: str, source: Path | bytes, seconds: float) -> tuple[int, NDArray
     if content.startswith(b"ID3"):  # taggers put it before other sounds than MP3, too; a byte of its size has 7 bits
         tagged = content[10 + sum(byte << 7 * (3 - i) for i, byte in enumerate(content[6:10])) :]
         content = tagged if tagged.startswith(tuple(PACKED)) else content
+    if not content:
+        raise InputError(f"{name[:200]} is an empty file; copy it again, or leave it out")
     form = next((v for k, v in PACKED.items() if content.startswith(k)), "mov" if content[4:8] == b"ftyp" else "")
     rate, wave = packed(name, content, form, seconds) if form else _wave(name, content)
     if not wave.size:

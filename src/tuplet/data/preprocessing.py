@@ -244,7 +244,7 @@ def present_rows(
     """Tell which rows are there: those that are not NaN throughout."""
     here = np.ones(len(array), dtype=bool)
     if array.dtype.kind == "f":
-        partly = infinite = 0
+        partly = infinite = first = 0
         step = max(1, BLOCK // max(1, math.prod(array.shape[1:])))
         for start in range(0, len(array), step):
             some = slice(start, start + step)
@@ -252,6 +252,8 @@ def present_rows(
             nan = np.isnan(values)
             here[some] = ~nan.all(axis=1)
             seen = here[some] if given is None else here[some] & given[some]
+            if not partly and (holed := (nan & seen[:, None]).any(axis=1)).any():
+                first = start + int(holed.argmax())
             partly += bad_rows(nan & seen[:, None])
             infinite += bad_rows(np.isinf(values) & seen[:, None])
         if partly:
@@ -263,8 +265,8 @@ def present_rows(
                 if dead:
                     raise InputError(f"{argument} has NaN in every row of column {dead[0]}; leave that column out, or fill it")
             raise InputError(
-                f"{argument} has NaN inside {partly} of {len(array)} rows; fill those values, or make the whole row NaN to "
-                f"mark it as missing"
+                f"{argument} has NaN inside {partly} of {len(array)} rows, such as row {first}; fill those values, or make the "
+                f"whole row NaN to mark it as missing"
             )
         if infinite:
             raise InputError(f"{argument} has infinite values in {infinite} rows; remove or clip them")

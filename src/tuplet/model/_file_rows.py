@@ -51,7 +51,8 @@ def file_rows(
     """Read a file for the model of a folder: its modalities, with as many rows each, and what else is asked for."""
     columns = {k: how.columns or (k,) for k, how in model.preprocessing.items()}
     rates = {k: how.modality.rate for k, how in model.preprocessing.items()}
-    arrays = arrays_of(file, {*model.encoders, *modalities, *beside, id, "sensor"}, columns, id, rates)
+    words = [k for k, how in model.preprocessing.items() if how.modality.kind == "text"]
+    arrays = arrays_of(file, {*model.encoders, *modalities, *beside, id, "sensor"}, columns, id, rates, words)
     wanted = tuple(modalities) or tuple(k for k in model.encoders if k in arrays)
     if missing := [k for k in wanted if k not in arrays or k not in model.encoders]:
         raise InputError(

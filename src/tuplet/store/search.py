@@ -210,10 +210,9 @@ class Index:
             for value in values:
                 passed |= _equal(name, column, value)
             if not passed.any():
-                some = ", ".join(map(str, np.unique(column)[:5].tolist()))
-                raise InputError(
-                    f"where asks for {name} = {', '.join(map(str, values))}, which no item has; it has {some}, ..."
-                )
+                known = list(map(str, np.unique(column).tolist()))
+                some = ", ".join(known[:5]) + ", ..." * (len(known) > 5)
+                raise InputError(f"where asks for {name} = {', '.join(map(str, values))}, which no item has; it has {some}")
             here &= passed
         rows = np.flatnonzero(here)
         rows = rows if without is None else rows[rows != without]
