@@ -1,5 +1,6 @@
 """The first line of a summary says no more than paired intervals do."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -53,6 +54,8 @@ def test_ties_single_rows_and_absent_rows_claim_nothing():
     text = summary(same, {"linear": [row("retrieval/cosine/mAP", 147)], "random": [row("retrieval/cosine/mAP", 140)]})
     assert text.count("not told apart: 200 test rows separate only gaps above about 0.02") == 1  # 3 rows apart; 10 are clear
     assert "gap: between" not in text  # the table has none
+    one, other = (replace(same[0], value=0.5, items=x, pool=2) for x in ((1.0, 0.0), (0.0, 1.0)))
+    assert "2 test rows separate no two of them: they are too few" in " ".join(summary([one], {"linear": [other]}).split())
     near = first(same, linear=[row("retrieval/cosine/mAP", 149)])  # one row more than the other
     assert near.startswith("Nothing is gained for certain")
     bare = Result("retrieval/cosine/mAP", 0.9, "mean")  # no rows to pair by

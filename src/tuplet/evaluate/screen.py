@@ -144,7 +144,8 @@ def _gains(results: Sequence[Result], baselines: Mapping[str, Sequence[Result]])
     if (least := max(widths, default=0.0)) > 0:
         number = len(_counted(results).items)
         units = "test rows" if number >= _counted(results).pool else "groups of test rows"
-        evidence += wrapped(f"not told apart: {number} {units} separate only gaps above about {least:.2f}", bullet="- ")
+        few = f"only gaps above about {least:.2f}" if least < 1 else "no two of them: they are too few"
+        evidence += wrapped(f"not told apart: {number} {units} separate {few}", bullet="- ")
     first = f"The model beats {'; and '.join(f'{listed(names)} in {listed(words)}' for names, words in wins.items())}."
     if not wins:
         every = listed([WORDS.get(k, k) for k in baselines])
