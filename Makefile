@@ -11,13 +11,17 @@ TESTS  := $(ONE_THREAD) PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --quiet
 
 setup: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.alone: pyproject.toml constraints.txt # tuplet without extras
 	$(PYTHON) -m venv $(VENV)
 	@echo "Installing tuplet and its pinned dependencies (a few minutes, PyTorch is the bulk) ..."
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.alone
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: setup
+demo: $(VENV)/.alone
 	$(BIN)/tuplet demo
 
 test: setup
