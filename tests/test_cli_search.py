@@ -233,6 +233,20 @@ def test_a_sound_is_read_as_the_model_was_trained(tmp_path):
         desk.ask([Raw("picture", b"x")])
 
 
+def test_rows_of_what_the_index_lacks_are_told(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = {"a": rng.normal(size=(30, 3)), "b": rng.normal(size=(30, 2))}
+    model = AlignmentModel.for_source(read(rows), dim=8)
+    stored = store.write(tmp_path / "emb.npz", Embeddings.of({k: model.encode({k: rows[k]})[k] for k in "b"}))
+    desk = Desk(store.index(stored))
+    desk.__dict__["model"] = model
+    np.savez(tmp_path / "a.npz", a=rows["a"])
+    with pytest.raises(InputError, match=r"a\.npz, which has a, but the index holds b; give rows of these"):
+        desk.reading(tmp_path / "a.npz", 0, [])
+    np.savez(tmp_path / "both.npz", **rows)
+    assert set(desk.reading(tmp_path / "both.npz", 4, [])) == {"b"}
+
+
 @pytest.fixture
 def client(made):
     service = pytest.importorskip("tuplet.store._service")

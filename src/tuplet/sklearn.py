@@ -20,6 +20,7 @@ from tuplet.data._inputs import arrays_of, raw_arrays
 from tuplet.evaluate.evaluation import retrieval_results
 from tuplet.evaluate.retrieval import mean_cosine
 from tuplet.model import AlignmentModel, ClosedFormError
+from tuplet.model._file_rows import as_trained
 from tuplet.objectives import build
 from tuplet.train import TrainConfig, fit
 from tuplet.types import Embeddings, InputError, Start
@@ -139,11 +140,11 @@ class Aligner(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def _embedded(self, X: Any) -> dict[str, NDArray[np.float32]]:
         """Embed rows with the model, columns in the order of its training."""
         x, _ = self._parts(X, reset=False)
-        order = {k: how.columns or (k,) for k, how in self.model_.preprocessing.items()}
+        columns, rates, words = as_trained(self.model_)
         if isinstance(x, Path):
-            x = arrays_of(x, set(self.model_.encoders), order)
+            x = arrays_of(x, set(self.model_.encoders), columns, None, rates, words)
         elif not isinstance(x, Mapping):
-            x = raw_arrays(x, order, None, set())
+            x = raw_arrays(x, columns, None, set(), rates, words)
         elif frames := [v for v in x.values() if hasattr(v, "reindex")]:  # joined by index, as in training
             index = list(dict.fromkeys(row for frame in frames for row in frame.index))
             x = {k: v.reindex(index) if hasattr(v, "reindex") else v for k, v in x.items()}

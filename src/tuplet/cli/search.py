@@ -172,7 +172,9 @@ def _page(command: Search, items: list[dict[str, Any]]) -> None:
     pictured = None
     for k in columns:
         with suppress(InputError):  # files that are not here are shown by their names
-            pictured = pictured or (k if picture_paths([i[k] for i in items]) is not None else None)
+            if picture_paths([i[k] for i in items]) is not None:
+                pictured = k
+                break
     parts: list[Any] = []
     if pictured is not None:
         tiles = [Tile(_thumbnail(i[pictured]), str(i["id"]), f"{i['score']:.2f}") for i in items]

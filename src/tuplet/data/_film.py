@@ -90,7 +90,8 @@ def packed(name: str, content: bytes, form: str, seconds: float) -> tuple[int, N
                 check_memory(name[:200], 2 * checked, "cut it")
         wave: NDArray[np.float32] = np.concatenate(pieces, axis=1)
         if track.duration and wave.shape[1] < 0.95 * (length := float(track.duration * track.time_base)) * track.rate:
-            raise ValueError(f"{wave.shape[1] / track.rate:.1f} of {length:.1f} seconds")
+            ends = f"{name[:200]} ends after {wave.shape[1] / track.rate:.2f} of {length:.2f} seconds"
+            raise InputError(f"{ends}; copy it again, or leave it out")
         return int(track.rate), wave
 
 

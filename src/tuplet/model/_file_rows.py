@@ -39,6 +39,13 @@ class FileRows:
             raise InputError(f"{self.file}: {error}") from None
 
 
+def as_trained(model: AlignmentModel) -> tuple[dict[str, Sequence[str]], dict[str, float | None], list[str]]:
+    """Return how tables were read in training: the columns of modalities, their rates, and which of them are words."""
+    how = model.preprocessing.items()
+    words = [k for k, h in how if h.modality.kind == "text"]
+    return {k: h.columns or (k,) for k, h in how}, {k: h.modality.rate for k, h in how}, words
+
+
 def file_rows(
     model: AlignmentModel,
     run: Path,
@@ -49,9 +56,7 @@ def file_rows(
     modalities: Sequence[str] = (),
 ) -> FileRows:
     """Read a file for the model of a folder: its modalities, with as many rows each, and what else is asked for."""
-    columns = {k: how.columns or (k,) for k, how in model.preprocessing.items()}
-    rates = {k: how.modality.rate for k, how in model.preprocessing.items()}
-    words = [k for k, how in model.preprocessing.items() if how.modality.kind == "text"]
+    columns, rates, words = as_trained(model)
     arrays = arrays_of(file, {*model.encoders, *modalities, *beside, id, "sensor"}, columns, id, rates, words)
     wanted = tuple(modalities) or tuple(k for k in model.encoders if k in arrays)
     if missing := [k for k in wanted if k not in arrays or k not in model.encoders]:

@@ -102,6 +102,9 @@ class Desk:
         read = file_rows(self.model, self.place or Path(), file)
         if not 0 <= row < read.number:
             raise InputError(f"row is {row}, but {file} has {read.number} rows, counted from 0")
+        if not set(read.modalities) & set(stored.present):
+            held, given = (", ".join(names) for names in (stored.present, read.modalities))
+            raise InputError(f"rows is {file}, which has {given}, but the index holds {held}; give rows of these")
         vectors = {k: z for k, z in read.encode(slice(row, row + 1)).items() if k in stored.present}
         there = {k: z[0] for k, z in vectors.items() if z.any()}  # what is absent is zero
         if not there:
