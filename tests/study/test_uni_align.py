@@ -90,6 +90,9 @@ def test_claims_follow_the_numbers():
         made = list({(r.entry, r.metric, r.detail, r.seed): r for r in made}.values())
         words = [f.word for f in uni_align_claims(suite, made)]
         assert words == [word] * len(CLAIMS)
+    clips = [replace(r, task="push") for r in made]  # of the last turn, which is the reverse
+    assert [f.word for f in uni_align_claims(suite, clips)] == ["the reverse is seen"] * len(CLAIMS)
+    assert all(f.claim.endswith(", on push") for f in uni_align_claims(suite, clips))
     same = [r for _, o, m, d, _ in CLAIMS for e in ("uni_align", o) for r in records(e, m, d, better)]
     assert {f.word for f in uni_align_claims(suite, same)} == {"not told apart"}
 

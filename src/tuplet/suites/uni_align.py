@@ -123,15 +123,17 @@ CLAIMS = (
 
 def uni_align_claims(suite: Suite, records: Sequence[Record]) -> list[Finding]:
     """Judge the paper's claims on retrieval, gap, generation and scores: of our variant, and of Eq. 13 as printed."""
-    found, task = list[Finding](), suite.tasks[0]
+    found = list[Finding]()
     variant = "tuned" if any(r.variant == "tuned" for r in records) else "default"
     run = Run(suite, [replace(r, variant="default") for r in records if r.variant == variant])
-    for ours, called in (("uni_align", "UniAlign"), ("uni_align_literal", "Eq. 13 as printed")):
-        for claim, other, metric, detail, higher in CLAIMS:
-            one, two = (run.of(task, entry, metric, detail) for entry in (ours, other))
-            found += _judged(claim.replace("UniAlign", called), one, two, higher)
-        by = [run.of(task, ours, "scorer/R@1", f"{name}, words") for name in ("volume", "mean cosine")]
-        found += _judged(f"The volume is the score for a space of {called}", by[0], by[1], True)
+    for task in suite.tasks:
+        place = "" if task is suite.tasks[0] else f", on {task.name}"
+        for ours, called in (("uni_align", "UniAlign"), ("uni_align_literal", "Eq. 13 as printed")):
+            for claim, other, metric, detail, higher in CLAIMS:
+                one, two = (run.of(task, entry, metric, detail) for entry in (ours, other))
+                found += _judged(claim.replace("UniAlign", called) + place, one, two, higher)
+            by = [run.of(task, ours, "scorer/R@1", f"{name}, words") for name in ("volume", "mean cosine")]
+            found += _judged(f"The volume is the score for a space of {called}{place}", by[0], by[1], True)
     return found
 
 
