@@ -164,7 +164,7 @@ class Recorded(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func.overloadpacket.__name__ in ("mm", "bmm", "addmm", "baddbmm", "mv", "dot"):
+        if func.overloadpacket.__name__.rstrip("_") in ("mm", "bmm", "addmm", "baddbmm", "mv", "dot"):
             self.calls.append((func, [a.detach() for a in args], {k: v for k, v in kwargs.items() if k != "out"}))
         return func(*args, **kwargs)
 

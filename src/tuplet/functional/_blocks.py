@@ -25,6 +25,12 @@ EMPTY = -1e30  # far below any logit
 
 BLOCK = 2**23  # largest number of logits of one block of ``block_size="auto"``
 
+LARGE = 512
+"""Rows from which, on a CPU, a pass over logits costs more than the check whether one exponential can serve both directions."""
+
+REACH = 60.0
+"""Distance of the highest logits of rows and columns over which one shift keeps all of them apart from 0 in float32."""
+
 BlockSize = int | Literal["auto"] | None
 Positives = Literal["own", "group"]
 T = TypeVar("T")
@@ -114,14 +120,15 @@ class Partitions(torch.autograd.Function):
         sums = [(values if kept is None else torch.where(kept, values, 0.0)).sum(d) for d in dims if totals]
         if kept is not None:
             values.masked_fill_(~kept, EMPTY)
-        lses, saved = [], []
-        for i, d in enumerate(dims):
-            top = values.amax(d, keepdim=True)
-            shares = (values.sub_(top) if i == len(dims) - 1 else values - top).exp_()
-            partition = shares.sum(d)
-            lses.append(top.squeeze(d) + partition.log())
-            saved += [shares, partition]
-        ctx.save_for_backward(kept, *saved)
+        tops = [values.amax(d, keepdim=True) for d in dims]
+        if _near(tops, values):
+            tops = [torch.maximum(*(top.max() for top in tops)).view(1, 1)] * 2
+            shares = [values.sub_(tops[0]).exp_()]
+        else:
+            shares = [(values.sub_(top) if top is tops[-1] else values - top).exp_() for top in tops]
+        partitions = [share.sum(d) for share, d in zip(shares * 2, dims, strict=False)]
+        lses = [top.squeeze(d) + partition.log() for top, partition, d in zip(tops, partitions, dims, strict=True)]
+        ctx.save_for_backward(kept, *shares, *partitions)
         return (*lses, *sums)
 
     @staticmethod
@@ -130,22 +137,32 @@ class Partitions(torch.autograd.Function):
         """Weigh the softmaxes."""
         kept, *saved = ctx.saved_tensors
         count = len(ctx.dims)
-        weights = [(grads[i] / saved[2 * i + 1]).unsqueeze(d) for i, d in enumerate(ctx.dims)]
+        shares, partitions = saved[:-count], saved[-count:]
+        weights = [(g / p).unsqueeze(d) for g, p, d in zip(grads, partitions, ctx.dims, strict=False)]
+        if len(shares) < count:  # one table serves both directions
+            weights = [weights[0] + weights[1]]
         if ctx.totals:
             plain = [g.unsqueeze(d) for g, d in zip(grads[count:], ctx.dims, strict=True)]
-            grad = plain[0].expand_as(saved[0]).clone() if count == 1 else plain[0] + plain[1]
+            grad = plain[0].expand_as(shares[0]).clone() if count == 1 else plain[0] + plain[1]
             if kept is not None:
                 grad.mul_(kept)
-            grad.addcmul_(saved[0], weights[0])
+            grad.addcmul_(shares[0], weights[0])
         else:
-            grad = saved[0] * weights[0]
-        if count == 2:
-            grad.addcmul_(saved[2], weights[1])
+            grad = shares[0] * weights[0]
+        if len(shares) == 2:
+            grad.addcmul_(shares[1], weights[1])
         if not ctx.has_diagonal:
             return grad, None, None, None, None, None
         own = grad.diagonal(ctx.offset).clone()
         grad.diagonal(ctx.offset).zero_()
         return grad, own, None, None, None, None
+
+
+def _near(tops: list[Tensor], values: Tensor) -> bool:
+    """Tell whether one shift serves the maxima of rows and columns: a look at numbers, for which a GPU would have to wait."""
+    if len(tops) < 2 or values.numel() < LARGE**2 or not values.is_cpu or torch.compiler.is_compiling():
+        return False
+    return bool(torch.maximum(*(t.max() for t in tops)) - torch.minimum(*(t.min() for t in tops)) < REACH)
 
 
 def reuse_memory() -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tuplet.functional._blocks import (
     EMPTY,
+    LARGE,
     BlockSize,
     Keep,
     Logits,
@@ -82,7 +83,8 @@ def contrast(
     size, everything = size_of_block(block_size, n), slice(0, n)
     alike = pair_mask(valid, group, same=True) if positives == "group" and group is not None else None
     plain = keep is None and valid is None and group is None and counted is None and include_positive and not label_smoothing
-    if plain and rows == everything and (size is None or size >= n):
+    small = (n < LARGE or not positive.is_cpu) and (size is None or size >= n)
+    if plain and small and rows == everything:
         loss: Tensor = Whole.apply(logits(rows, everything), positive, (1, 0) if both else (1,))
         return loss
     given = keep is not None

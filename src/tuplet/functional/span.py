@@ -108,9 +108,8 @@ class _Projected(torch.autograd.Function):
         out: Tensor = parts[0].square()
         for part in parts[1:]:
             out.addcmul_(part, part)
-        out.sqrt_()
         ctx.floor = torch.finfo(out.dtype).eps
-        out.mul_(out > ctx.floor)
+        out = torch.threshold_(out.sqrt_(), ctx.floor, 0.0)
         ctx.save_for_backward(anchor, basis, out, *parts)
         return out
 
@@ -118,7 +117,7 @@ class _Projected(torch.autograd.Function):
     @first_order
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         anchor, basis, out, *parts = ctx.saved_tensors
-        scale = out.clamp_min(ctx.floor).reciprocal_().mul_(grad)
+        scale = torch.div(grad, out.clamp_min(ctx.floor))
         return _through(scale, parts, anchor, basis, ctx.needs_input_grad)
 
 
@@ -143,7 +142,7 @@ class _Left(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         anchor, basis, length, volume, left, floor, *parts = ctx.saved_tensors
         over_volume = (grad * left).sum(dim=0) if ctx.needs_input_grad[3] else None
-        scale = torch.maximum(left, floor).reciprocal_().mul_(grad).mul_(volume)
+        scale = torch.div(grad, torch.maximum(left, floor)).mul_(volume)
         over_length = scale.sum(dim=1, keepdim=True) * length
         return *_through(scale.neg_(), parts, anchor, basis, ctx.needs_input_grad), over_length, over_volume
 
