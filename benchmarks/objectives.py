@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tuplet import Embeddings
+from tuplet.functional._blocks import reuse_memory
 from tuplet.objectives import Cone, Gram, Objective, OneVsAll, Pairwise, SigmoidPairwise, Symile, Triangle, UniAlign
 from tuplet.suites.scaling import peak_memory
 
@@ -175,7 +176,8 @@ class Recorded(TorchDispatchMode):
 
 
 def products(repeats: int) -> None:
-    """Compare the least processor time of a pass with that of the matrix products in it, computed alone."""
+    """Compare the least processor time of a pass with that of the matrix products in it, computed alone; memory as in `fit`."""
+    reuse_memory()
     print("\n**Least processor time over that of its own matrix products, D = 256**\n")
     print("| objective | M = 3, B = 1024 | M = 3, B = 2048 | M = 5, B = 1024 |\n| --- | ---: | ---: | ---: |")
     for kind in (Pairwise, SigmoidPairwise, Symile, Gram, Triangle, OneVsAll, Cone, UniAlign):

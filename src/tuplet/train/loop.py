@@ -13,6 +13,7 @@ from torch import nn
 
 from tuplet.data import Rows
 from tuplet.frames import html
+from tuplet.functional._blocks import reuse_memory
 from tuplet.model import AlignmentModel
 from tuplet.plot import history
 from tuplet.train._frozen import mixes_rows, train_unfrozen
@@ -135,6 +136,7 @@ def fit(
     if config.step == "cached" and any(mixes_rows(m) for m in model.modules()):
         raise InputError("step is 'cached', but the model has BatchNorm, which sees one chunk only; use norm='group'")
     began = time.perf_counter()
+    reuse_memory()
     session = Session(model, objective, train, None if lacking else val, config, augment)
     stopped = session.run()
     model.eval()
