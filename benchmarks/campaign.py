@@ -1,6 +1,7 @@
 """The reliability campaign: kills, damaged inputs, full disks, other writers, dead workers, bombs and soaks, in one command.
 
-    python -m benchmarks.campaign [--kills 100] [--inputs 1000000] [--faults 10] [--soak 600] [--only kill ...] [--out DIR]
+    python -m benchmarks.campaign [--kills 100] [--inputs 1000000] [--faults 10] [--soak 600] [--workers 2] [--only kill ...]
+        [--out DIR]
 
 Run it from the clone. Every trial has a number, its seed; what is done is kept in ``--out``, so that a stopped campaign
 continues, and a larger one adds to it. The end prints the figures; any trial that broke a promise is listed, exit code 1.
@@ -19,6 +20,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -77,31 +79,32 @@ class Book:
         return "\n".join(rows), broken
 
 
-def fuzz(book: Book, out: Path, total: int) -> None:
-    """Read damaged inputs of every kind in turn, the same time for each, until so many were read."""
+def fuzz(book: Book, out: Path, total: int, workers: int) -> None:
+    """Read damaged inputs of every kind in turn, the same time for each and some side by side, until so many were read."""
     whole, names = out / "whole", list(inputs.kinds(out / "whole"))
-    read = sum(t["count"] for t in book.trials if t["part"] == "input")
     turns = Counter(t["what"] for t in book.trials if t["part"] == "input" and t["seed"] == -1)
-    while read < total:
-        for name in sorted(names, key=lambda name: turns[name]):
-            if read >= total:
-                return
-            folder = out / "inputs" / name.replace(" ", "_")
-            left = min(total - read, -(-total // len(names)))
-            turns[name] += 1
-            count, faults = inputs.slice_of(STARTER, name, whole, folder, left, min(SLICE, 0.3 + total / 2000))
-            read += count
-            for fault in faults:
-                ended = f"BROKEN: {fault['file']}: {' '.join(fault['what'].split())[-300:]}"
-                book.note(part="input", what=name, seed=fault["number"], ended=ended, count=1)
-            good = count - len(faults)
-            book.note(part="input", what=name, seed=-1, ended="right or one line", count=good)
+
+    def read(name: str) -> None:
+        if (left := total - sum(t["count"] for t in book.trials if t["part"] == "input")) <= 0:
+            return
+        folder, most = out / "inputs" / name.replace(" ", "_"), min(left, -(-total // len(names)))
+        count, faults = inputs.slice_of(STARTER, name, whole, folder, most, min(SLICE, 0.3 + total / 2000))
+        for fault in faults:
+            ended = f"BROKEN: {fault['file']}: {' '.join(fault['what'].split())[-300:]}"
+            book.note(part="input", what=name, seed=fault["number"], ended=ended, count=1)
+        book.note(part="input", what=name, seed=-1, ended="right or one line", count=count - len(faults))
+
+    with ThreadPoolExecutor(workers) as pool:
+        while total > sum(t["count"] for t in book.trials if t["part"] == "input"):
+            list(pool.map(read, sorted(names, key=lambda name: turns[name])))
+            turns.update(names)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=100, help="SIGKILLs, spread over the commands")
     parser.add_argument("--inputs", type=int, default=1_000_000, help="damaged inputs, spread over readers and records")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="kinds of inputs that are read side by side")
     parser.add_argument("--faults", type=int, default=10, help="trials of every other fault and command")
     parser.add_argument("--soak", type=int, default=600, help="seconds of training, and of searches by the service")
     parser.add_argument("--only", nargs="*", default=PARTS, choices=PARTS)
@@ -127,7 +130,7 @@ def main() -> int:
             for seed in range(1 if part in ("bomb", "soak") else trials):
                 book.trial(part, what, seed, run)
     if "input" in asked:
-        fuzz(book, out, args.inputs)
+        fuzz(book, out, args.inputs, args.workers)
     shutil.rmtree(out / "work", ignore_errors=True)
     table, broken = book.figures()
     print(f"torch {torch.__version__}, numpy {np.__version__}, {os.cpu_count()} cores\n\n{table}")
