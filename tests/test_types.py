@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tuplet import Embeddings, InputError
+from tuplet.types import in_range, positive
 
 
 def test_missing_rows_are_zero_whatever_they_held():
@@ -68,3 +69,12 @@ def test_arrays_lists_and_strings_are_taken():
     assert emb.target["y"].tolist() == [0, 1, 2, 3]
     assert torch.equal(emb.z["b"], torch.from_numpy(z["b"]))
     assert Embeddings.of(z, group=[5, 5, 7, 7]).group.tolist() == [5, 5, 7, 7]
+
+
+def test_what_is_no_number_is_refused_by_name():
+    for check in (lambda v: in_range("tau", v, 0), lambda v: positive("tau", v)):
+        for number in (1, 0.5, np.float32(0.1), np.int64(3), torch.tensor(0.2)):
+            check(number)
+        for wrong, word in (("0.1", "'0.1'"), (None, "None"), ([1], r"\[1\]"), (float("nan"), "nan"), (-1, "-1")):
+            with pytest.raises(InputError, match=rf"^tau is {word}, expected a number (>=|>) 0$"):
+                check(wrong)

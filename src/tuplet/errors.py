@@ -26,17 +26,22 @@ def some_of(argument: str, given: Iterable[str], allowed: Iterable[str]) -> None
 
 
 def in_range(argument: str, value: float | int, low: float | int, high: float | int = math.inf) -> None:
-    """Refuse a number below ``low``, or one that reaches ``high``."""
-    if not low <= value < high:
+    """Refuse what is no number, one below ``low``, or one that reaches ``high``."""
+    if not (hasattr(value, "__float__") and low <= value < high):
         kind = "finite number" if value == math.inf else "number"
         bound = f">= {low}" if high == math.inf else f"in [{low}, {high})"
-        raise InputError(f"{argument} is {value}, expected a {kind} {bound}")
+        raise InputError(f"{argument} is {_seen(value)}, expected a {kind} {bound}")
 
 
 def positive(argument: str, value: float | int) -> None:
-    """Refuse a number that is not above 0, or infinite."""
-    if not 0 < value < math.inf:
-        raise InputError(f"{argument} is {value}, expected a {'finite number' if value == math.inf else 'number'} > 0")
+    """Refuse what is no number, or one that is not above 0, or infinite."""
+    if not (hasattr(value, "__float__") and 0 < value < math.inf):
+        kind = "finite number" if value == math.inf else "number"
+        raise InputError(f"{argument} is {_seen(value)}, expected a {kind} > 0")
+
+
+def _seen(value: object) -> str:
+    return str(value) if hasattr(value, "__float__") else repr(value)
 
 
 @contextmanager

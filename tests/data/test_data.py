@@ -194,8 +194,20 @@ def test_splits_are_stratified_and_seeded(labels, seed):
 
 
 def test_given_groups_must_not_be_cut():
-    with pytest.raises(InputError, match=r"group 4 is in split\.train and in split\.val"):
-        from_arrays(arrays(), group=np.arange(40) // 4, split=Split(np.arange(18), np.arange(18, 30), np.arange(30, 40)))
+    cut, names = Split(np.arange(18), np.arange(18, 30), np.arange(30, 40)), [f"s{i // 4}" for i in range(40)]
+    for group, word in ((np.arange(40) // 4, "4"), (np.arange(40) // 4 * 10, "40"), (names, "s4")):
+        with pytest.raises(InputError, match=rf"group {word} is in split\.train and in split\.val"):
+            from_arrays(arrays(), group=group, split=cut)
+
+
+def test_a_split_takes_lists_of_row_numbers_and_nothing_else():
+    rows = list(range(40))
+    split = Split(rows[:24], rows[24:32], rows[32:])
+    assert split == Split.of(np.repeat([0, 1, 2], [24, 8, 8]))
+    assert from_arrays(arrays(), split=split).split.test.dtype == np.int64
+    for wrong in (np.ones(40, bool), [0.5, 1.0], [[0, 1]], ["a"]):
+        with pytest.raises(InputError, match=r"split\.val has dtype .*expected a list of row numbers"):
+            Split(rows[:24], wrong, rows[32:])
 
 
 def test_batches_are_a_function_of_seed_and_epoch():

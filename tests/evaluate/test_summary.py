@@ -27,18 +27,18 @@ def first(ours, **theirs):
 def test_gains_losses_and_nothing():
     both = [row("retrieval/cosine/mAP", 150), row("probe/linear", 100)]
     won = first(both, inputs=[row("probe/linear", 50)], linear=[row("retrieval/cosine/mAP", 40)])
-    assert won == "The model beats the linear closed form in retrieval by cosine; and plain inputs in the linear probe."
+    assert won == "The model beats the linear closed form in retrieval by cosine (mAP); and plain inputs in the linear probe."
     every = {"retrieval/cosine/mAP": 40, "probe/linear": 50}
     rest = [row(k, v) for k, v in every.items()]
     assert first(both, inputs=rest[1:], random=rest, linear=rest) == (
-        "The model beats random encoders and the linear closed form in retrieval by cosine; and plain inputs, random encoders "
-        "and the linear closed form in the linear probe."
+        "The model beats random encoders and the linear closed form in retrieval by cosine (mAP); and plain inputs, random "
+        "encoders and the linear closed form in the linear probe."
     )
     text = summary(both, {"inputs": rest[1:], "random": rest, "linear": rest})
     assert "plain inputs cannot be compared" in " ".join(text.split("- the linear probe")[0].split())
     assert "cannot be compared" not in text.split("- the linear probe")[1]
     mixed = first(both, inputs=[row("probe/linear", 180)], linear=[row("retrieval/cosine/mAP", 40)])
-    assert mixed.startswith("The model beats the linear closed form in retrieval by cosine. Better than the model")
+    assert mixed.startswith("The model beats the linear closed form in retrieval by cosine (mAP). Better than the model")
     assert "in the linear probe: plain inputs (0.900 against 0.500)" in mixed
     lost = first(both, linear=[row("retrieval/cosine/mAP", 180)], random=[row("retrieval/cosine/mAP", 10)])
     assert lost.startswith("Nothing is gained for certain")

@@ -234,7 +234,7 @@ def _made(
     codes = None if group is None else group_codes(group, n)
     labels = next((values[k].numpy() for k in described if described[k].kind == "class"), None)
     split = split_rows(n, labels=labels, group=codes, fractions=fractions, seed=seed) if split is None else split
-    check_split(split, n, codes)
+    check_split(split, n, codes, group)
     check_classes(values, described, split.train)
     prepared: dict[str, Preprocessing] = {}
     columns: dict[str, Held | Column] = {}

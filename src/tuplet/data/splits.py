@@ -31,6 +31,16 @@ class Split:
     test: NDArray[np.int64]
     seed: int = -1
 
+    def __post_init__(self) -> None:
+        for name in PARTS:
+            rows = np.asarray(getattr(self, name))
+            if rows.ndim != 1 or (len(rows) and rows.dtype.kind not in "iu"):
+                raise InputError(
+                    f"split.{name} has dtype {rows.dtype} and shape {rows.shape}, expected a list of row numbers; from the "
+                    "part of each row, 0, 1 or 2, make a split by Split.of(part)"
+                )
+            object.__setattr__(self, name, rows.astype(np.int64, copy=False))
+
     @classmethod
     def of(cls, part: ArrayLike) -> Split:
         """Make a split from the part of each row: 0 train, 1 val, 2 test."""
@@ -113,8 +123,8 @@ def split_rows(
     return Split(train, val, test, seed)
 
 
-def check_split(split: Split, n: int, group: NDArray[np.int64] | None) -> None:
-    """Refuse a split that is empty, overlaps, leaves the data or cuts a group."""
+def check_split(split: Split, n: int, group: NDArray[np.int64] | None, names: ArrayLike | None = None) -> None:
+    """Refuse a split that is empty, overlaps, leaves the data or cuts a group; ``names`` are what groups are called, by row."""
     if not isinstance(split, Split):
         raise InputError(
             f"split is a {type(split).__name__}, expected tuplet.data.Split(train, val, test) with row numbers of each part"
@@ -131,9 +141,15 @@ def check_split(split: Split, n: int, group: NDArray[np.int64] | None) -> None:
         units = rows if group is None else np.unique(group[rows])
         for unit in units.tolist():
             if unit in seen:
-                what = "row" if group is None else "group"
-                raise InputError(f"{what} {unit} is in split.{seen[unit]} and in split.{name}; that leaks test data")
+                what = f"row {unit}" if group is None else f"group {_name(names, group, unit)}"
+                raise InputError(
+                    f"{what} is in split.{seen[unit]} and in split.{name}, which leaks test data; give all of it to one part"
+                )
             seen[unit] = name
+
+
+def _name(names: ArrayLike | None, group: NDArray[np.int64], code: int) -> str:
+    return str(code if names is None else as_array("group", names)[int((group == code).argmax())])
 
 
 def _split_groups(n: int, labels: ArrayLike | None, group: NDArray[np.int64], shares: NDArray[np.float64], seed: int) -> Split:

@@ -30,8 +30,8 @@ LINES = {
 WORDS = {"inputs": "plain inputs", "random": "random encoders", "linear": "the linear closed form"}
 """Row of `tuplet.evaluate.baselines` -> what it is called in a sentence."""
 MEASURES = {
-    "retrieval/cosine/mAP": "retrieval by cosine",
-    "retrieval/own/mAP": "retrieval by its own score",
+    "retrieval/cosine/mAP": "retrieval by cosine (mAP)",
+    "retrieval/own/mAP": "retrieval by its own score (mAP)",
     "probe/linear": "the linear probe",
     "probe/few_shot": "the linear probe with few labels",
 }

@@ -107,10 +107,10 @@ def _moved(table: Table, aligned: list[Row]) -> list[str]:
         return []
     helped = [v for v in pairs if table.sign(v["tuned"], v["default"], column) > 0]
     if not helped:
-        return ["Tuning temperature and weights makes no entry's retrieval by cosine clearly better."]
+        return ["Tuning temperature and weights makes no entry's R@1 by cosine clearly better."]
     rows = max(helped, key=lambda v: v["tuned"].cells["R@1 cos"].mean - v["default"].cells["R@1 cos"].mean)
     return [
-        f"Tuning helps {rows['tuned'].entry.label} most: retrieval by cosine goes from "
+        f"Tuning helps {rows['tuned'].entry.label} most: R@1 by cosine goes from "
         f"{_percent(rows['default'], 'R@1 cos')} to {_percent(rows['tuned'], 'R@1 cos')}, so a comparison at the papers' "
         f"settings alone would not be fair to it."
     ]
