@@ -28,20 +28,18 @@ def some_of(argument: str, given: Iterable[str], allowed: Iterable[str]) -> None
 def in_range(argument: str, value: float | int, low: float | int, high: float | int = math.inf) -> None:
     """Refuse what is no number, one below ``low``, or one that reaches ``high``."""
     if not (hasattr(value, "__float__") and low <= value < high):
-        kind = "finite number" if value == math.inf else "number"
-        bound = f">= {low}" if high == math.inf else f"in [{low}, {high})"
-        raise InputError(f"{argument} is {_seen(value)}, expected a {kind} {bound}")
+        _refuse(argument, value, f">= {low}" if high == math.inf else f"in [{low}, {high})")
 
 
 def positive(argument: str, value: float | int) -> None:
     """Refuse what is no number, or one that is not above 0, or infinite."""
     if not (hasattr(value, "__float__") and 0 < value < math.inf):
-        kind = "finite number" if value == math.inf else "number"
-        raise InputError(f"{argument} is {_seen(value)}, expected a {kind} > 0")
+        _refuse(argument, value, "> 0")
 
 
-def _seen(value: object) -> str:
-    return str(value) if hasattr(value, "__float__") else repr(value)
+def _refuse(argument: str, value: object, bound: str) -> None:
+    seen, kind = value if hasattr(value, "__float__") else repr(value), "finite number" if value == math.inf else "number"
+    raise InputError(f"{argument} is {seen}, expected a {kind} {bound}")
 
 
 @contextmanager

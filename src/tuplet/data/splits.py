@@ -35,10 +35,8 @@ class Split:
         for name in PARTS:
             rows = np.asarray(getattr(self, name))
             if rows.ndim != 1 or (len(rows) and rows.dtype.kind not in "iu"):
-                raise InputError(
-                    f"split.{name} has dtype {rows.dtype} and shape {rows.shape}, expected a list of row numbers; from the "
-                    "part of each row, 0, 1 or 2, make a split by Split.of(part)"
-                )
+                seen = f"split.{name} has dtype {rows.dtype} and shape {rows.shape}"
+                raise InputError(f"{seen}, expected a list of row numbers; for the part of each row use Split.of(part)")
             object.__setattr__(self, name, rows.astype(np.int64, copy=False))
 
     @classmethod
@@ -142,9 +140,8 @@ def check_split(split: Split, n: int, group: NDArray[np.int64] | None, names: Ar
         for unit in units.tolist():
             if unit in seen:
                 what = f"row {unit}" if group is None else f"group {_name(names, group, unit)}"
-                raise InputError(
-                    f"{what} is in split.{seen[unit]} and in split.{name}, which leaks test data; give all of it to one part"
-                )
+                both = f"{what} is in split.{seen[unit]} and in split.{name}"
+                raise InputError(f"{both}, which leaks test data; give all of it to one part")
             seen[unit] = name
 
 

@@ -25,11 +25,8 @@ EMPTY = -1e30  # far below any logit
 
 BLOCK = 2**23  # largest number of logits of one block of ``block_size="auto"``
 
-LARGE = 512
-"""Rows from which, on a CPU, a pass over logits costs more than the check whether one exponential can serve both directions."""
-
-REACH = 60.0
-"""Distance of the highest logits of rows and columns over which one shift keeps all of them apart from 0 in float32."""
+LARGE = 512  # rows from which, on a CPU, a pass over logits costs more than to see whether one exponential serves both ways
+REACH = 60.0  # distance of the highest logits of rows and columns that one shift keeps apart from 0 in float32
 
 BlockSize = int | Literal["auto"] | None
 Positives = Literal["own", "group"]
