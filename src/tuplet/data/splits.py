@@ -121,7 +121,7 @@ def split_rows(
     return Split(train, val, test, seed)
 
 
-def check_split(split: Split, n: int, group: NDArray[np.int64] | None, names: ArrayLike | None = None) -> None:
+def check_split(split: Split, n: int, group: NDArray[np.int64] | None, names: ArrayLike | None) -> None:
     """Refuse a split that is empty, overlaps, leaves the data or cuts a group; ``names`` are what groups are called, by row."""
     if not isinstance(split, Split):
         raise InputError(
@@ -139,14 +139,10 @@ def check_split(split: Split, n: int, group: NDArray[np.int64] | None, names: Ar
         units = rows if group is None else np.unique(group[rows])
         for unit in units.tolist():
             if unit in seen:
-                what = f"row {unit}" if group is None else f"group {_name(names, group, unit)}"
+                what = f"row {unit}" if group is None else f"group {as_array('group', names)[(group == unit).argmax()]}"
                 both = f"{what} is in split.{seen[unit]} and in split.{name}"
                 raise InputError(f"{both}, which leaks test data; give all of it to one part")
             seen[unit] = name
-
-
-def _name(names: ArrayLike | None, group: NDArray[np.int64], code: int) -> str:
-    return str(code if names is None else as_array("group", names)[int((group == code).argmax())])
 
 
 def _split_groups(n: int, labels: ArrayLike | None, group: NDArray[np.int64], shares: NDArray[np.float64], seed: int) -> Split:

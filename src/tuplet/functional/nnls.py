@@ -60,7 +60,8 @@ def _of_unit(products: Tensor, gram: Tensor) -> tuple[Tensor, Tensor]:
     """Solve for two or more members of unit length, or zero."""
     k, rows, columns = products.shape
     if torch.compiler.is_compiling():
-        return _of_two(products, gram) if k == 2 else _compiled(products, gram)
+        score, *both = _of_two(products, gram) if k == 2 else _compiled(products, gram)
+        return score, torch.stack(both) if k == 2 else both[0]
     score = products.new_empty(rows, columns)
     weights = score.new_empty(k, rows, columns)
     doubtful, behind = score.new_zeros(2, rows, columns, dtype=torch.bool)
@@ -69,7 +70,7 @@ def _of_unit(products: Tensor, gram: Tensor) -> tuple[Tensor, Tensor]:
         share = slice(i, i + step)
         t = products[:, share]
         if k == 2:
-            score[share], weights[:, share] = _of_two(t, gram)
+            _of_two(t, gram, score[share], weights[0, share], weights[1, share])
         else:
             score[share], weights[:, share], doubtful[share], behind[share] = _of_many(t, gram)
     flat, flat_weights = score.view(-1), weights.flatten(1)
@@ -82,16 +83,18 @@ def _of_unit(products: Tensor, gram: Tensor) -> tuple[Tensor, Tensor]:
     return score, weights
 
 
-def _of_two(t: Tensor, gram: Tensor) -> tuple[Tensor, Tensor]:
+def _of_two(t: Tensor, gram: Tensor, *out: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Solve for two members: ``a = adj(G) t``, a multiple of the solution, where both are positive, else one of them."""
-    inner = gram[0, 1]
-    a = torch.stack([torch.addcmul(t[0], inner, t[1], value=-1), torch.addcmul(t[1], inner, t[0], value=-1)])
-    square = (a[0] * a[1]).mul_(inner).mul_(2).addcmul_(a[0], a[0]).addcmul_(a[1], a[1])  # a'Ga
-    mixed = (torch.minimum(a[0], a[1]) > 0) & (square > torch.finfo(t.dtype).eps * 16 * dot(a, a))
-    a *= torch.where(mixed, square, 1.0).rsqrt_()
+    inner, (score, one, two) = gram[0, 1], out or (None,) * 3  # the results' own memory holds what leads to them
+    a, b = (torch.addcmul(t[i], inner, t[1 - i], value=-1, out=w) for i, w in ((0, one), (1, two)))
+    square = (a * b).mul_(2 * inner).addcmul_(a, a).addcmul_(b, b)  # a'Ga
+    length = torch.mul(a, a, out=score).addcmul_(b, b).mul_(torch.finfo(t.dtype).eps * 16)
+    mixed = (square > length).logical_and_(torch.minimum(a, b) > 0)
+    scale = torch.where(mixed, square, 1.0).rsqrt_()
     first = (t[0] >= t[1]).to(t.dtype)
-    weights = torch.where(mixed, a, torch.stack([first, 1 - first]))
-    return dot(weights, t), weights
+    a = torch.where(mixed, a.mul_(scale), first, out=one)
+    b = torch.where(mixed, b.mul_(scale), first.neg_().add_(1), out=two)
+    return torch.mul(a, t[0], out=score).addcmul_(b, t[1]), a, b
 
 
 def _of_many(t: Tensor, gram: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
