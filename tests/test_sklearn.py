@@ -1,6 +1,7 @@
 """`tuplet.sklearn.Aligner` is an estimator like any other, and does what `fit`, `encode` and `evaluate` do."""
 
 import warnings
+import wave
 
 import numpy as np
 import pytest
@@ -89,6 +90,30 @@ def test_it_takes_what_read_takes(tmp_path):
     assert z[:, :4].any(axis=1).all()
     words = {"note": ["red cup", "blue ball"] * 20, "force": x[:40, :3]}
     assert Aligner(start="gcca", **options).fit_transform(words).shape == (40, 8)
+
+
+def test_paths_of_sounds_are_read_as_in_training(tmp_path):
+    pd = pytest.importorskip("pandas")
+    rng, names = np.random.default_rng(0), {}
+    for rate in (4000, 8000):
+        names[rate] = [str(tmp_path / f"{rate}_{i}.wav") for i in range(40)]
+        for name in names[rate]:
+            with wave.open(name, "wb") as file:
+                file.setnchannels(1), file.setsampwidth(2), file.setframerate(rate)
+                file.writeframes((3000 * rng.normal(size=200)).astype("<i2").tobytes())
+    x = rng.normal(size=(40, 3))
+    given = {"sound": names[4000], "force": x}
+    aligner = Aligner(dim=4, epochs=1).fit(given)
+    z = aligner.transform(given)
+    assert z.shape == (40, 8)
+    assert z[:, 4:].any(axis=1).all()
+    assert np.array_equal(aligner.transform({"sound": names[4000][:9], "force": x[:9]}), z[:9])
+    frame = pd.DataFrame(x, columns=["force.x", "force.y", "force.z"]).assign(sound=names[4000])
+    framed = Aligner(dim=4, epochs=1).fit(frame)
+    assert np.allclose(framed.transform(frame), z, atol=1e-5)
+    for fitted, other in ((aligner, {**given, "sound": names[8000]}), (framed, frame.assign(sound=names[8000]))):
+        with pytest.raises(InputError, match=r"'sound' has 8000 samples a second, but the model was trained on 4000"):
+            fitted.transform(other)
 
 
 def test_it_runs_in_a_pipeline_and_a_grid_search():

@@ -73,8 +73,15 @@ def test_arrays_lists_and_strings_are_taken():
 
 def test_what_is_no_number_is_refused_by_name():
     for check in (lambda v: in_range("tau", v, 0), lambda v: positive("tau", v)):
-        for number in (1, 0.5, np.float32(0.1), np.int64(3), torch.tensor(0.2)):
+        for number in (1, 0.5, np.float32(0.1), np.int64(3), np.array(0.3), torch.tensor(0.2), torch.tensor(2)):
             check(number)
-        for wrong, word in (("0.1", "'0.1'"), (None, "None"), ([1], r"\[1\]"), (float("nan"), "nan"), (-1, "-1")):
+        lists = (([1], r"\[1\]"), (np.ones(2), r"array\(\[1., 1.\]\)"), (torch.ones(2), r"tensor\(\[1., 1.\]\)"))
+        words = (("0.1", "'0.1'"), (np.str_("1"), r"np.str_\('1'\)"), (None, "None"), (float("nan"), "nan"), (-1, "-1"))
+        for wrong, word in (*lists, *words, (np.complex64(1), r".*"), (np.datetime64("2020"), r".*"), (np.array(None), r".*")):
             with pytest.raises(InputError, match=rf"^tau is {word}, expected a number (>=|>) 0$"):
                 check(wrong)
+    positive("tau", 1e-30)
+    in_range("share", 0, 0, 1)
+    for refused in (lambda: positive("tau", 0), lambda: in_range("share", 1, 0, 1)):
+        with pytest.raises(InputError, match=r"expected a number (> 0|in \[0, 1\))"):
+            refused()

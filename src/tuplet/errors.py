@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from numbers import Real
 
 
 class InputError(ValueError):
@@ -27,19 +28,26 @@ def some_of(argument: str, given: Iterable[str], allowed: Iterable[str]) -> None
 
 def in_range(argument: str, value: float | int, low: float | int, high: float | int = math.inf) -> None:
     """Refuse what is no number, one below ``low``, or one that reaches ``high``."""
-    if not (hasattr(value, "__float__") and low <= value < high):
+    if not (_number(value) and low <= value < high):
         _refuse(argument, value, f">= {low}" if high == math.inf else f"in [{low}, {high})")
 
 
 def positive(argument: str, value: float | int) -> None:
     """Refuse what is no number, or one that is not above 0, or infinite."""
-    if not (hasattr(value, "__float__") and 0 < value < math.inf):
+    if not (_number(value) and 0 < value < math.inf):
         _refuse(argument, value, "> 0")
 
 
+def _number(value: object) -> bool:
+    """Tell one number, an array or a tensor of one too, from text, dates and several."""
+    kind = str(getattr(value, "dtype", ""))
+    return isinstance(value, Real) or (getattr(value, "shape", None) == () and ("int" in kind or "float" in kind))
+
+
 def _refuse(argument: str, value: object, bound: str) -> None:
-    seen, kind = value if hasattr(value, "__float__") else repr(value), "finite number" if value == math.inf else "number"
-    raise InputError(f"{argument} is {seen}, expected a {kind} {bound}")
+    number = _number(value)
+    kind = "finite number" if number and value == math.inf else "number"
+    raise InputError(f"{argument} is {value if number else repr(value)}, expected a {kind} {bound}")
 
 
 @contextmanager

@@ -143,11 +143,12 @@ class Aligner(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         columns, rates, words = as_trained(self.model_)
         if isinstance(x, Path):
             x = arrays_of(x, set(self.model_.encoders), columns, None, rates, words)
-        elif not isinstance(x, Mapping):
-            x = raw_arrays(x, columns, None, set(), rates, words)
-        elif frames := [v for v in x.values() if hasattr(v, "reindex")]:  # joined by index, as in training
-            index = list(dict.fromkeys(row for frame in frames for row in frame.index))
-            x = {k: v.reindex(index) if hasattr(v, "reindex") else v for k, v in x.items()}
+        else:  # frames of a dict are joined by index, as in training
+            frames = {k: v for k, v in x.items() if hasattr(v, "reindex")} if isinstance(x, Mapping) else {}
+            index = list(dict.fromkeys(row for frame in frames.values() for row in frame.index))
+            rest = {k: v for k, v in x.items() if k not in frames} if frames else x
+            x = raw_arrays(rest, columns, None, set(), rates, words) if len(rest) else {}
+            x |= {k: v.reindex(index) for k, v in frames.items()}
         z = self.model_.encode({k: x[k] for k in self.model_.encoders if k in x})
         if missing := sorted(set(self.model_.encoders) - set(z)):
             raise InputError(f"X lacks {missing}, which the model was trained on; give rows that are NaN where it is absent")

@@ -206,8 +206,14 @@ def test_a_split_takes_lists_of_row_numbers_and_nothing_else():
     assert split == Split.of(np.repeat([0, 1, 2], [24, 8, 8]))
     assert from_arrays(arrays(), split=split).split.test.dtype == np.int64
     for wrong in (np.ones(40, bool), [0.5, 1.0], [[0, 1]], ["a"]):
-        with pytest.raises(InputError, match=r"split\.val has dtype .*expected a list of row numbers"):
+        with pytest.raises(InputError, match=r"split\.val has dtype .*expected a list of row numbers; .*flatnonzero"):
             Split(rows[:24], wrong, rows[32:])
+    with pytest.raises(InputError, match=r"split\.val has rows of different lengths"):
+        Split(rows[:24], [[0], [1, 2]], rows[32:])
+    mask = np.arange(40) < 24
+    assert Split(np.flatnonzero(mask), rows[24:32], rows[32:]) == split
+    with pytest.raises(InputError, match=r"part is a mask, expected 0, 1 or 2 for each row"):
+        Split.of(mask)
 
 
 def test_batches_are_a_function_of_seed_and_epoch():

@@ -1,75 +1,89 @@
-"""Partition functions of large tables: one exponential for both directions must give what two give."""
+"""The loss of a large table, from one exponential for both directions, against its definition."""
 
 import pytest
 import torch
+from torch.nn.functional import normalize
 
-from tuplet.functional import _blocks
-from tuplet.functional._blocks import LARGE, REACH, Partitions, Whole
+from tuplet import Embeddings
+from tuplet.functional._blocks import LARGE, Whole, _shift
+from tuplet.objectives import Pairwise, Temperature
+
+N = LARGE
 
 
-def table(kind, dtype):
+def table(kind):
     g = torch.Generator().manual_seed(3)
-    values = torch.randn(LARGE, LARGE + 8, generator=g, dtype=torch.float64) * 4
-    if kind == "a row far below":
-        values[7] -= 2 * REACH
-    elif kind == "a column just within reach":
-        values[:, 9] -= REACH - 40
-    return values.to(dtype)
+    values, own = torch.randn(N, N, generator=g) * 4, torch.linspace(-3, 3, N)
+    top = max(float(values.max()), 3.0)
+    if kind == "matches far above":
+        own += 40 + top
+    elif kind.startswith("a match"):
+        own[7] = top - float(kind.split()[2])
+    elif kind == "a column far below":
+        values[:, 9] -= 200
+        own[9] -= 200
+    return values, own
 
 
-def outcome(values, own, kept, dims, totals):
-    values, own = values.clone().requires_grad_(), own.clone().requires_grad_()
-    found = Partitions.apply(values, own, kept, 0, dims, totals)
-    sum((f * torch.linspace(-1, 2, len(f), dtype=f.dtype)).sum() for f in found).backward()
-    return *found, values.grad, own.grad
+def shared(values, own):
+    return _shift(values, own) is not None
 
 
-@pytest.mark.parametrize("kind", ["even", "a row far below", "a column just within reach"])
-@pytest.mark.parametrize("totals", [False, True])
-@pytest.mark.parametrize("masked", [False, True])
-def test_large_tables_have_the_sums_and_gradients_of_their_definition(kind, totals, masked):
-    values = table(kind, torch.float64)
-    kept = torch.rand(values.shape, generator=torch.Generator().manual_seed(4)) < 0.7 if masked else None
-    own = torch.linspace(-3, 3, LARGE, dtype=torch.float64)
-    exact, of_own = values.clone().requires_grad_(), own.clone().requires_grad_()
+@pytest.mark.parametrize("dims", [(1, 0), (1,)])
+@pytest.mark.parametrize(
+    ("kind", "one_shift"),
+    [
+        ("even", True),
+        ("matches far above", True),
+        ("a match 59 below", True),
+        ("a match 61 below", False),
+        ("a column far below", False),
+    ],
+)
+def test_large_tables_have_the_loss_and_gradients_of_their_definition(kind, one_shift, dims):
+    values, own = table(kind)
+    assert shared(values, own) is one_shift
+    exact, of_own = values.double().requires_grad_(), own.double().requires_grad_()
     whole = exact.diagonal_scatter(of_own)
-    seen = whole if kept is None else torch.where(kept, whole, -torch.inf)
-    expected = [seen.logsumexp(d) for d in (1, 0)]
-    if totals:
-        expected += [(whole if kept is None else torch.where(kept, whole, 0.0)).sum(d) for d in (1, 0)]
-    sum((f * torch.linspace(-1, 2, len(f), dtype=f.dtype)).sum() for f in expected).backward()
-    expected += [exact.grad, of_own.grad]
+    others = whole.masked_fill(torch.eye(N, dtype=torch.bool), -torch.inf)
+    want = torch.stack([torch.logaddexp(others.logsumexp(d) - of_own, torch.zeros(())) for d in dims]).mean()
+    (3 * want).backward()
     for dtype, error in ((torch.float64, 1e-12), (torch.float32, 3e-5)):
-        found = outcome(values.to(dtype), own.to(dtype), kept, (1, 0), totals)
-        for got, want in zip(found, expected, strict=True):
-            torch.testing.assert_close(got.double(), want, rtol=error, atol=error)
+        z, p = values.to(dtype).requires_grad_(), own.to(dtype).requires_grad_()
+        before = z.detach().clone()
+        loss = Whole.apply(z, p, dims)
+        (3 * loss).backward()
+        assert torch.equal(z.detach(), before)  # the caller's table is not written into
+        torch.testing.assert_close(loss.double(), want, rtol=error, atol=0)
+        for got, true in ((z.grad, exact.grad), (p.grad, of_own.grad)):
+            assert float((got - true).norm() / true.norm()) < error
 
 
-def test_one_exponential_is_taken_only_where_it_serves_both_directions():
-    kinds = {"even": True, "a row far below": False, "a column just within reach": True}
-    for kind, near in kinds.items():
-        values = table(kind, torch.float32)
-        assert _blocks._near([values.amax(d, keepdim=True) for d in (1, 0)], values) is near
-    even = table("even", torch.float32)
-    assert not _blocks._near([even.amax(1, keepdim=True)], even)  # one direction
-    small = even[:LARGE, : LARGE - 1]
-    assert not _blocks._near([small.amax(d, keepdim=True) for d in (1, 0)], small)
-    even[3] = torch.nan
-    assert not _blocks._near([even.amax(d, keepdim=True) for d in (1, 0)], even)
+def test_small_halves_and_undefined_tables_take_the_softmaxes():
+    values, own = table("even")
+    assert _shift(values, own) == values.max()
+    assert _shift(values, own + 100) == own.max() + 100
+    for other in (
+        values[:-1, :-1],
+        values.half(),
+        values.bfloat16(),
+        values.to("meta"),
+        values.index_fill(0, torch.tensor([3]), torch.nan),
+    ):
+        assert not shared(other, own[: len(other)].to(other))
+    far = values.half()
+    far[::2] -= 30
+    assert torch.isfinite(Whole.apply(far, far.diagonal().clone(), (1, 0)))
 
 
-def test_both_ways_to_the_loss_of_a_square_table_agree_and_neither_writes_into_it():
-    values, own = table("even", torch.float64)[:, :LARGE], torch.linspace(-3, 3, LARGE, dtype=torch.float64)
-    before, grads, losses = values.clone(), [], []
-    for way in ("softmaxes", "sums"):
-        z, p = values.requires_grad_(), own.clone().requires_grad_()
-        if way == "softmaxes":
-            loss = Whole.apply(z, p, (1, 0))
-        else:
-            loss = sum((lse - p).mean() for lse in Partitions.apply(z, p, None, 0, (1, 0), False)) / 2
-        grads.append(torch.autograd.grad(loss, (z, p)))
-        losses.append(loss.detach())
-    torch.testing.assert_close(losses[0], losses[1], rtol=1e-14, atol=0)
-    for a, b in zip(*grads, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-16)
-    assert torch.equal(values.detach(), before)
+def test_a_learned_temperature_has_the_gradient_of_a_tiny_loss():
+    g = torch.Generator().manual_seed(0)
+    z = normalize(torch.randn(N, 64, generator=g, dtype=torch.float64), dim=1)
+    rows = {"a": z, "b": normalize(z + 0.03 * torch.randn(N, 64, generator=g, dtype=torch.float64), dim=1)}
+    found = []
+    for dtype in (torch.float64, torch.float32):
+        objective = Pairwise(tau=Temperature(0.02)).to(dtype)
+        objective(Embeddings.of({k: v.to(dtype) for k, v in rows.items()})).total.backward()
+        found.append(float(next(objective.parameters()).grad))
+    assert 0 < abs(found[0]) < 1e-9
+    assert found[1] == pytest.approx(found[0], rel=1e-3)

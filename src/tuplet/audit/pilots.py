@@ -72,8 +72,7 @@ class Pilot:
             and all(len(t) == n and all(len(row) == len(self.seeds) for row in t) for t in tables)
         ):
             raise InputError(
-                f"a pilot of {n} strengths and {len(self.seeds)} seeds has tables of other sizes; start the folder anew with "
-                "--fresh"
+                f"a pilot of {n} strengths and {len(self.seeds)} seeds has tables of other sizes; start anew with --fresh"
             )
 
 

@@ -252,8 +252,7 @@ def _source(command: Embed, model: AlignmentModel) -> Blocks:
         raise InputError(f"{command.data} has {sorted(source.modalities)}, the model {sorted(model.encoders)}")
     if other := [k for k in names if source.preprocessing.get(k) != model.preprocessing.get(k)]:
         raise InputError(
-            f"{command.data} is scaled otherwise than the data that the model was trained on ({other[0]!r}); give the raw rows "
-            f"as a file"
+            f"{command.data} is scaled otherwise than the data that the model was trained on ({other[0]!r}); give raw rows"
         )
     places = [getattr(source.split, part) for part in PARTS]
     parts = _parts(command, 1 + max(int(rows.max(initial=0)) for rows in places))

@@ -33,15 +33,17 @@ class Split:
 
     def __post_init__(self) -> None:
         for name in PARTS:
-            rows = np.asarray(getattr(self, name))
+            rows = as_array(f"split.{name}", getattr(self, name))
             if rows.ndim != 1 or (len(rows) and rows.dtype.kind not in "iu"):
-                seen = f"split.{name} has dtype {rows.dtype} and shape {rows.shape}"
-                raise InputError(f"{seen}, expected a list of row numbers; for the part of each row use Split.of(part)")
+                seen = f"split.{name} has dtype {rows.dtype} and shape {rows.shape}, expected a list of row numbers"
+                raise InputError(f"{seen}; of a mask take np.flatnonzero(mask)")
             object.__setattr__(self, name, rows.astype(np.int64, copy=False))
 
     @classmethod
     def of(cls, part: ArrayLike) -> Split:
         """Make a split from the part of each row: 0 train, 1 val, 2 test."""
+        if np.asarray(part).dtype == bool:
+            raise InputError("part is a mask, expected 0, 1 or 2 for each row: train, val or test")
         train, val, test = (np.flatnonzero(np.asarray(part) == i).astype(np.int64) for i in range(3))
         return cls(train, val, test)
 
@@ -141,7 +143,7 @@ def check_split(split: Split, n: int, group: NDArray[np.int64] | None, names: Ar
             if unit in seen:
                 what = f"row {unit}" if group is None else f"group {as_array('group', names)[(group == unit).argmax()]}"
                 both = f"{what} is in split.{seen[unit]} and in split.{name}"
-                raise InputError(f"{both}, which leaks test data; give all of it to one part")
+                raise InputError(f"{both}, which leaks from one part into another; give all of it to one")
             seen[unit] = name
 
 

@@ -99,8 +99,7 @@ def dependence(emb: Embeddings, *, dims: int | None = None) -> Dependence:
     least = 1e-6 if any(emb.z[k].dtype != torch.float64 for k in names) else 1e-10
     if float(torch.linalg.eigvalsh(covariance)[0]) < least:
         raise InputError(
-            f"one of {list(names)} follows exactly from the others, so what they share is infinite; leave out copies and "
-            "sums of others"
+            f"one of {list(names)} follows exactly from the others, so what they share is infinite; leave out copies and sums"
         )
     blocks = [list(range(i * dims, (i + 1) * dims)) for i in range(m)]
     whole = _log_det(covariance, list(range(m * dims)), n)

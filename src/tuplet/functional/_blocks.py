@@ -25,8 +25,8 @@ EMPTY = -1e30  # far below any logit
 
 BLOCK = 2**23  # largest number of logits of one block of ``block_size="auto"``
 
-LARGE = 512  # rows from which, on a CPU, a pass over logits costs more than to see whether one exponential serves both ways
-REACH = 60.0  # distance of the highest logits of rows and columns that one shift keeps apart from 0 in float32
+LARGE = 512  # rows from which, on a CPU, a pass over logits costs more than a look at them
+REACH = 60.0  # how far below the highest logit, in float32, a match still is well apart from 0
 
 BlockSize = int | Literal["auto"] | None
 Positives = Literal["own", "group"]
@@ -81,6 +81,14 @@ class Whole(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, positive: Tensor, dims: tuple[int, ...]) -> Tensor:
         """Average over rows and dimensions, with ``positive`` in place of the diagonal of ``values``."""
+        ctx.dims, top = dims, _shift(values, positive)
+        ctx.shared = top is not None
+        if top is not None:  # one exponential serves both directions, and the rest beside a match keeps small losses exact
+            shares, own = (values - top).exp_(), (positive - top).exp_()
+            shares.diagonal().zero_()
+            rest = [shares.sum(d) for d in dims]
+            ctx.save_for_backward(shares, own, *rest)
+            return reduce(torch.add, [torch.log1p(r / own) for r in rest]).mean() / len(dims)
         values = values.clone()
         values.diagonal().copy_(positive)
         logs = [torch.log_softmax(values, d) for d in dims]
@@ -92,6 +100,11 @@ class Whole(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         """Weigh the softmaxes, less one for each match."""
         first, *more = ctx.saved_tensors
+        if ctx.shared:
+            own, *rest = more
+            each = grad / (len(rest) * len(own))
+            over = first * reduce(torch.add, [(each / (r + own)).unsqueeze(d) for r, d in zip(rest, ctx.dims, strict=True)])
+            return over, -each * reduce(torch.add, [r / (r + own) for r in rest]), None
         each = grad / ((1 + len(more)) * len(first))
         over = reduce(torch.Tensor.add_, [log.exp() for log in more], first.exp()).mul_(each)
         own = over.diagonal() - (1 + len(more)) * each
@@ -117,15 +130,14 @@ class Partitions(torch.autograd.Function):
         sums = [(values if kept is None else torch.where(kept, values, 0.0)).sum(d) for d in dims if totals]
         if kept is not None:
             values.masked_fill_(~kept, EMPTY)
-        tops = [values.amax(d, keepdim=True) for d in dims]
-        if _near(tops, values):
-            tops = [torch.maximum(*(top.max() for top in tops)).view(1, 1)] * 2
-            shares = [values.sub_(tops[0]).exp_()]
-        else:
-            shares = [(values.sub_(top) if top is tops[-1] else values - top).exp_() for top in tops]
-        partitions = [share.sum(d) for share, d in zip(shares * 2, dims, strict=False)]
-        lses = [top.squeeze(d) + partition.log() for top, partition, d in zip(tops, partitions, dims, strict=True)]
-        ctx.save_for_backward(kept, *shares, *partitions)
+        lses, saved = [], []
+        for i, d in enumerate(dims):
+            top = values.amax(d, keepdim=True)
+            shares = (values.sub_(top) if i == len(dims) - 1 else values - top).exp_()
+            partition = shares.sum(d)
+            lses.append(top.squeeze(d) + partition.log())
+            saved += [shares, partition]
+        ctx.save_for_backward(kept, *saved)
         return (*lses, *sums)
 
     @staticmethod
@@ -134,20 +146,17 @@ class Partitions(torch.autograd.Function):
         """Weigh the softmaxes."""
         kept, *saved = ctx.saved_tensors
         count = len(ctx.dims)
-        shares, partitions = saved[:-count], saved[-count:]
-        weights = [(g / p).unsqueeze(d) for g, p, d in zip(grads, partitions, ctx.dims, strict=False)]
-        if len(shares) < count:  # one table serves both directions
-            weights = [weights[0] + weights[1]]
+        weights = [(grads[i] / saved[2 * i + 1]).unsqueeze(d) for i, d in enumerate(ctx.dims)]
         if ctx.totals:
             plain = [g.unsqueeze(d) for g, d in zip(grads[count:], ctx.dims, strict=True)]
-            grad = plain[0].expand_as(shares[0]).clone() if count == 1 else plain[0] + plain[1]
+            grad = plain[0].expand_as(saved[0]).clone() if count == 1 else plain[0] + plain[1]
             if kept is not None:
                 grad.mul_(kept)
-            grad.addcmul_(shares[0], weights[0])
+            grad.addcmul_(saved[0], weights[0])
         else:
-            grad = shares[0] * weights[0]
-        if len(shares) == 2:
-            grad.addcmul_(shares[1], weights[1])
+            grad = saved[0] * weights[0]
+        if count == 2:
+            grad.addcmul_(saved[2], weights[1])
         if not ctx.has_diagonal:
             return grad, None, None, None, None, None
         own = grad.diagonal(ctx.offset).clone()
@@ -155,11 +164,13 @@ class Partitions(torch.autograd.Function):
         return grad, own, None, None, None, None
 
 
-def _near(tops: list[Tensor], values: Tensor) -> bool:
-    """Tell whether one shift serves the maxima of rows and columns: a look at numbers, for which a GPU would have to wait."""
-    if len(tops) < 2 or values.numel() < LARGE**2 or not values.is_cpu or torch.compiler.is_compiling():
-        return False
-    return bool(torch.maximum(*(t.max() for t in tops)) - torch.minimum(*(t.min() for t in tops)) < REACH)
+def _shift(values: Tensor, positive: Tensor) -> Tensor | None:
+    """Return what may be taken off all logits of a large table; None where no number serves, or a GPU would have to wait."""
+    exact = values.dtype in (torch.float32, torch.float64) and values.is_cpu and not torch.compiler.is_compiling()
+    if len(values) < LARGE or not exact:
+        return None
+    top = torch.maximum(values.max(), positive.max())
+    return top if bool(top - positive.min() < REACH) else None
 
 
 def reuse_memory() -> None:

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from tuplet.functional._blocks import (
     EMPTY,
-    LARGE,
     BlockSize,
     Keep,
     Logits,
@@ -83,8 +82,7 @@ def contrast(
     size, everything = size_of_block(block_size, n), slice(0, n)
     alike = pair_mask(valid, group, same=True) if positives == "group" and group is not None else None
     plain = keep is None and valid is None and group is None and counted is None and include_positive and not label_smoothing
-    small = (n < LARGE or not positive.is_cpu) and (size is None or size >= n)
-    if plain and small and rows == everything:
+    if plain and rows == everything and (size is None or size >= n):
         loss: Tensor = Whole.apply(logits(rows, everything), positive, (1, 0) if both else (1,))
         return loss
     given = keep is not None

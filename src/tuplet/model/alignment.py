@@ -172,8 +172,7 @@ class AlignmentModel(nn.Module):
         """Return the embeddings of a batch that has exactly the model's modalities."""
         if set(batch.inputs) != set(self.encoders):
             raise InputError(
-                f"inputs has {sorted(batch.inputs)}, but the model was built for {sorted(self.encoders)}; select the same "
-                f"modalities"
+                f"inputs has {sorted(batch.inputs)}, but the model was built for {sorted(self.encoders)}; select the same"
             )
         z: dict[str, Tensor] = {}
         h: dict[str, Tensor] = {}

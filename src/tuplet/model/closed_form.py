@@ -106,10 +106,7 @@ def linear_maps(source: Source, *, dim: int = 64, ridge: float | None = None) ->
         paired += int((torch.stack(list(present.values())).sum(dim=0) >= 2).sum())
         moments.add([(x[k].double() - axes[k][0]) @ axes[k][1] for k in names], [present[k] for k in names])
     if paired < 2:
-        raise ClosedFormError(
-            f"{source.name} has {paired} training rows with two modalities, expected 2 or more; a linear closed form needs "
-            f"pairs"
-        )
+        raise ClosedFormError(f"{source.name} has {paired} training rows with two modalities, expected 2 or more")
     if len(names) - len(still := [k for k in names if not axes[k][1].shape[1]]) < 2:
         raise ClosedFormError(f"{source.name} has constant modalities {still}; a linear closed form needs two that vary")
     covariance = moments.covariance()

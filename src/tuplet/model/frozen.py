@@ -188,8 +188,7 @@ def _replaced(source: Source, passed: Mapping[str, Passed]) -> Source:
         if isinstance(column, Held) and values.dtype != np.uint8:
             what = "texts as hashed numbers" if prepared[name].modality.kind == "text" else "scaled rows"
             raise InputError(
-                f"{source.name} holds {what} of {name!r}, but a tower reads raw ones; give tuplet.features what "
-                f"tuplet.data.read takes"
+                f"{source.name} holds {what} of {name!r}, but a tower reads raw ones; give tuplet.features raw rows"
             )
         rows = function(values[here], prepared[name].modality.rate)
         whole = np.full((len(here), rows.shape[1]), np.nan, np.float32)

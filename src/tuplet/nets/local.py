@@ -73,8 +73,7 @@ def _read(path: Path, part: Literal["text", "vision"] | None) -> Pretrained:
         return vision_file(path)
     if not path.is_dir():
         raise InputError(
-            f"tower is {str(path)[:200]!r}, which is not there; give a folder that a model was saved to, or a .safetensors or "
-            f".onnx file"
+            f"tower is {str(path)[:200]!r}, which is not there; give a model's folder, or a .safetensors or .onnx file"
         )
     files = list(path.glob("*.onnx"))
     if len(files) == 1 and not (path / "config.json").is_file():

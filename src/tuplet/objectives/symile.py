@@ -97,8 +97,7 @@ class Symile(Contrastive):
         given = None if self.negatives != "n" or m == 2 else self.permutations
         if given is not None and given.shape != (m, m - 1, size):
             raise InputError(
-                f"permutations has shape {tuple(given.shape)}, expected {(m, m - 1, size)}: one row permutation per anchor and "
-                f"other modality"
+                f"permutations has shape {tuple(given.shape)}, expected {(m, m - 1, size)}: one per anchor and other modality"
             )
 
     def terms(self, emb: Embeddings) -> dict[str, Tensor]:

@@ -64,8 +64,7 @@ def episode_rows(scene: Scene, *, episodes: int, seed: int = 0, workers: int | N
                 parts = [future.result() for future in futures]
         except BrokenProcessPool:
             raise InputError(
-                f"workers is {workers}, but a process ended early; put the call under if __name__ == '__main__': or "
-                f"leave workers out"
+                f"workers is {workers}, but a process ended early; put the call under if __name__ == '__main__':"
             ) from None
     return {name: np.concatenate([part.pop(name) for part in parts]) for name in sorted(parts[0])}
 

@@ -160,8 +160,7 @@ class Index:
         both = sorted(set(sides) & set(asked))
         if both and learned(self.objective):
             raise InputError(
-                f"query and modalities share {both}, which the score of {type(self.objective).__name__} cannot compare; search "
-                f"other modalities"
+                f"query and modalities share {both}, which {type(self.objective).__name__} cannot compare; search other ones"
             )
         return {f"query {m}" if m in both else m: z for m, z in sides.items()}, asked
 

@@ -45,8 +45,7 @@ class Comparison:
         for cell in found:
             if cell.settings is not None and ledger.has(cell) and (was := ledger.get(cell)[0].settings) != cell.settings:
                 raise InputError(
-                    f"{ledger.folder / cell.file} was run with {was}, the suite now asks for {cell.settings}; use another out "
-                    f"folder"
+                    f"{ledger.folder / cell.file} was run with {was}, the suite now asks for {cell.settings}; use another out"
                 )
         return found
 
