@@ -196,7 +196,7 @@ def test_bad_input_is_named():
     for name, value in (("epochs", 0), ("lr", -1.0), ("warmup", 1.0), ("weight_decay", -1), ("checkpoint_every", 0)):
         with pytest.raises(InputError, match=name):
             TrainConfig(**{name: value})
-    with pytest.raises(InputError, match="select the same$"):
+    with pytest.raises(InputError, match=r"select the same$"):
         fit(model(), Pairwise(), train=s.select(["a", "b"]).train)
 
 

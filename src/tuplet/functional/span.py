@@ -117,7 +117,7 @@ class _Projected(torch.autograd.Function):
     @first_order
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         anchor, basis, out, *parts = ctx.saved_tensors
-        scale = torch.div(grad, out.clamp_min(ctx.floor))
+        scale = out.clamp_min(ctx.floor).reciprocal_().mul_(grad)
         return _through(scale, parts, anchor, basis, ctx.needs_input_grad)
 
 
@@ -142,7 +142,7 @@ class _Left(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         anchor, basis, length, volume, left, floor, *parts = ctx.saved_tensors
         over_volume = (grad * left).sum(dim=0) if ctx.needs_input_grad[3] else None
-        scale = torch.div(grad, torch.maximum(left, floor)).mul_(volume)
+        scale = torch.maximum(left, floor).reciprocal_().mul_(grad).mul_(volume)
         over_length = scale.sum(dim=1, keepdim=True) * length
         return *_through(scale.neg_(), parts, anchor, basis, ctx.needs_input_grad), over_length, over_volume
 
