@@ -37,7 +37,7 @@ def cross_fitted(
     size = np.bincount(y)
     if size.min() < folds:
         raise InputError(
-            f"class {int(size.argmin())} has {size.min()} rows, expected {folds} or more; merge rare ones or take fewer folds"
+            f"class {int(size.argmin())} has {size.min()} rows, expected {folds} or more; merge rare classes or lower folds"
         )
     if len(size) == 1:
         return np.ones((len(y), 1))  # one class is certain
