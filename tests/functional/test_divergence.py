@@ -264,3 +264,26 @@ def test_leaving_matches_out_compares_distributions():
 def test_bad_options_are_named(make, message):
     with pytest.raises((InputError, TypeCheckError), match=f"{message}|Expected type: typing"):
         make(rows(4, 3))
+
+
+@pytest.mark.parametrize("geometry", ["euclidean", "geodesic"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_densities_of_many_rows_are_those_of_few(geometry, masked):
+    g = torch.Generator().manual_seed(0)
+    x = torch.nn.functional.normalize(torch.randn(600, 5, generator=g, dtype=torch.float64), dim=1)
+    kept = torch.rand(600, 600, generator=g) < 0.5
+    kept[3] = False  # a row without centres
+    found = []
+    for step in (600, 100):  # in one piece, and in pieces that are too short for the other way
+        rows = x.clone().requires_grad_()
+        parts = [slice(i, i + step) for i in range(0, 600, step)]
+        keep = [(lambda rows, p=p: kept[p][rows]) if masked else None for p in parts]
+        options = {"tau": 0.3, "geometry": geometry}
+        density = torch.cat(
+            [log_density(rows[p], rows, own=p.start, keep=k, **options) for p, k in zip(parts, keep, strict=True)]
+        )
+        (density * torch.linspace(-1, 2, 600, dtype=torch.float64)).sum().backward()
+        found.append((density.detach(), rows.grad))
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
+    assert found[0][0].std() > 0.01
