@@ -135,7 +135,11 @@ def test_what_does_not_fit_is_refused():
         (lambda: Aligner(modalities=["a"]).fit(x), "one array needs name -> columns"),
         (lambda: Aligner(modalities={"a": [0], "b": [9]}).fit(x), "X has 7 columns"),
         (lambda: Aligner(epochs=0).fit(x), "epochs is 0"),
-        (lambda: fitted.transform({"force": x[:, :3]}), "X lacks ['sound']"),
+        (
+            lambda: fitted.transform({"force": x[:, :3]}),
+            "and lacks ['sound']; for rows of some modalities alone use model_.enc",
+        ),
+        (lambda: fitted.transform({"force": x[:, :3], "sound": x[:9, 3:]}), "'sound': 9} rows; row i of all must be the same"),
         (lambda: fitted.score(np.hstack([x[:2, :3], np.full((2, 4), np.nan)])), "nothing to retrieve"),
     ):
         with pytest.raises(InputError) as error:

@@ -56,7 +56,7 @@ def test_names_and_roots(tmp_path):
         ("mosei", None, "mosei reads real data: say where they lie with --root"),
         ("digits?sed=1", None, "digits has no option 'sed'"),
         ("digits?path=x", None, "digits has no option 'path'"),
-        ("digits?seed=a", None, "digits does not take 'seed=a'"),
+        ("digits?seed=a", None, "seed is 'a', expected a number >= 0"),
         (str(tmp_path / "no.npz"), None, "does not exist"),
     ):
         with pytest.raises(InputError, match=message):

@@ -175,3 +175,15 @@ def test_faults_name_the_file(folder, capsys):
     (folder / "8.wav").unlink()
     with pytest.raises(InputError, match=r"1 of 29 sounds do not exist, such as '8\.wav'"):
         read("my.csv")
+
+
+def test_a_wave_that_ends_early_is_refused_but_not_one_that_was_streamed(tmp_path):
+    file = tmp_path / "half.wav"
+    wavfile.write(file, RATE, np.arange(400, dtype=np.int16))
+    content = file.read_bytes()
+    file.write_bytes(content[:-300])
+    with pytest.raises(InputError, match=r"half\.wav is no readable sound file .*Reached EOF prematurely"):
+        read_sounds("x", [file])
+    start = content.index(b"data") + 4
+    streamed = content[:4] + b"\xff" * 4 + content[8:start] + b"\xff" * 4 + content[start + 4 :]
+    assert np.array_equal(read_sounds("x", [streamed])[0], read_sounds("x", [content])[0])

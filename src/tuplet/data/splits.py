@@ -142,8 +142,7 @@ def check_split(split: Split, n: int, group: NDArray[np.int64] | None, names: Ar
         for unit in units.tolist():
             if unit in seen:
                 what = f"row {unit}" if group is None else f"group {as_array('group', names)[(group == unit).argmax()]}"
-                both = f"{what} is in split.{seen[unit]} and in split.{name}"
-                raise InputError(f"{both}, which leaks from one part into another; give all of it to one")
+                raise InputError(f"{what} is in split.{seen[unit]} and in split.{name}; that leaks test data")
             seen[unit] = name
 
 

@@ -179,7 +179,8 @@ def _sounds(files: list[Path], first: NDArray[Any]) -> Lazy:
             sound = read_npy(files[row])
             if sound.shape != first.shape or sound.dtype != first.dtype:
                 raise InputError(
-                    f"{files[row]} has {sound.shape} {sound.dtype}, expected {first.shape} {first.dtype} as in {files[0]}"
+                    f"{files[row]} has shape {sound.shape} and dtype {sound.dtype}, expected {first.shape} {first.dtype} "
+                    f"as in {files[0]}"
                 )
             out[i] = sound
         return out

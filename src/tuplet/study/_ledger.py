@@ -43,7 +43,8 @@ class Ledger:
             other = [k for k in {**before, **now} if before.get(k) != now.get(k)]
             was, this = (", ".join(f"{k} = {side.get(k)}" for k in other) for side in (before, now))
             raise InputError(
-                f"out {self.folder} was run with {was}; this run has {this}; choose another, or start anew with {self.anew}"
+                f"out {self.folder} was run with {was}; this run has {this}; choose another folder, or start this one anew "
+                f"with {self.anew}"
             )
         return False
 
