@@ -152,8 +152,8 @@ class Aligner(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         z = self.model_.encode({k: x[k] for k in self.model_.encoders if k in x})
         if missing := sorted(set(self.model_.encoders) - set(z)):
             raise InputError(f"X has {sorted(z)} and lacks {missing}; for rows of some modalities alone use model_.encode")
-        if len({len(v) for v in z.values()}) > 1:
-            raise InputError(f"X has { ({k: len(v) for k, v in z.items()}) } rows; row i of all must be the same thing")
+        if len(set((rows := {k: len(v) for k, v in z.items()}).values())) > 1:
+            raise InputError(f"X has {rows} rows; row i of all must be the same thing")
         return z
 
     def _parts(self, X: Any, *, reset: bool) -> tuple[Any, Any]:
