@@ -45,9 +45,9 @@ def _number(value: object) -> bool:
 
 
 def _refuse(argument: str, value: object, bound: str) -> None:
-    number = _number(value)
-    kind = "finite number" if number and value == math.inf else "number"
-    raise InputError(f"{argument} is {value if number else repr(value)}, expected a {kind} {bound}")
+    if not _number(value):
+        raise InputError(f"{argument} is {value!r}, expected a number {bound}")
+    raise InputError(f"{argument} is {value}, expected a {'finite ' * (value == math.inf)}number {bound}")
 
 
 @contextmanager

@@ -277,7 +277,7 @@ def _check_z(z: dict[str, Tensor]) -> tuple[str, int]:
             )
         if value.shape[1] != z[first].shape[1]:
             raise InputError(
-                f"z[{name!r}] has D = {value.shape[1]}, expected {z[first].shape[1]} as z[{first!r}] has; project all to one"
+                f"z[{name!r}] has D = {value.shape[1]}, expected {z[first].shape[1]} as z[{first!r}] has; project all alike"
             )
         if value.dtype != z[first].dtype:
             raise InputError(f"z[{name!r}] has dtype {value.dtype}, expected {z[first].dtype} to match z[{first!r}]")

@@ -103,7 +103,7 @@ def data_recipe(note: dict[str, Any], *, say: Callable[[str], None] = lambda lin
     if len(source.modalities) < low or (high is not None and len(source.modalities) > high):
         bound = f"{low}" if low == high else f"{low} or more" if high is None else f"{low} to {high}"
         raise InputError(
-            f"{objective} needs {bound} modalities, but {source.name} has {', '.join(source.modalities)}; name --modalities"
+            f"{objective} needs {bound} modalities, but {source.name} has {', '.join(source.modalities)}; give --modalities"
         )
     if lacks_pairs(source.train):
         raise InputError(

@@ -90,8 +90,7 @@ def _wave(name: str, content: bytes) -> tuple[int, NDArray[np.float32]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of chunks that hold no samples
-            streamed = content[4:8] == b"\xff" * 4  # of unknown length
-            warnings.filterwarnings("ignore" if streamed else "error", "Reached EOF prematurely")
+            warnings.filterwarnings("ignore" if content[4:8] == b"\xff" * 4 else "error", "Reached EOF")  # streamed, or cut
             rate, samples = wavfile.read(io.BytesIO(content))
         wave = np.asarray(samples)
         if wave.dtype.kind not in "iuf" or wave.ndim > 2 or rate < 1:

@@ -81,9 +81,8 @@ class Whole(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, positive: Tensor, dims: tuple[int, ...]) -> Tensor:
         """Average over rows and dimensions, with ``positive`` in place of the diagonal of ``values``."""
-        ctx.dims, top = dims, _shift(values, positive)
-        ctx.shared = top is not None
-        if top is not None:  # one exponential serves both directions, and the rest beside a match keeps small losses exact
+        ctx.dims, ctx.top = dims, _shift(values, positive)
+        if (top := ctx.top) is not None:  # one exponential serves both; the rest beside a match keeps small losses exact
             shares, own = (values - top).exp_(), (positive - top).exp_()
             shares.diagonal().zero_()
             rest = [shares.sum(d) for d in dims]
@@ -100,7 +99,7 @@ class Whole(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         """Weigh the softmaxes, less one for each match."""
         first, *more = ctx.saved_tensors
-        if ctx.shared:
+        if ctx.top is not None:
             own, *rest = more
             each = grad / (len(rest) * len(own))
             over = first * reduce(torch.add, [(each / (r + own)).unsqueeze(d) for r, d in zip(rest, ctx.dims, strict=True)])

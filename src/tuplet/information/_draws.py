@@ -112,8 +112,7 @@ def holm(p: dict[str, float]) -> dict[str, float]:
 
 
 WIDER, WIDER_BIASED = 1.3, 1.2
-"""Factors on the spread of resamples. Parts are minima and maxima of information terms, and some sixty resamples know little of
-their tails: with 1 instead, 95 % intervals held the truth in as few as 73 % of the draws of ``benchmarks/coverage.py``."""
+"""Factors on the spread of resamples: parts are minima and maxima of terms; chosen on other draws than those of the bench."""
 
 
 def intervals(

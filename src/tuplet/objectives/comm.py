@@ -82,7 +82,7 @@ class CoMM(Objective):
         width = next(iter(emb.z.values())).shape[1]
         if emb.modalities != self.fusion.modalities or width != self.dim:
             raise InputError(
-                f"z has {list(emb.modalities)}, D = {width}, CoMM was built for {list(self.fusion.modalities)}, dim={self.dim}"
+                f"z has {emb.modalities} with D = {width}, but CoMM was built for {self.fusion.modalities}, dim={self.dim}"
             )
 
     def terms(self, emb: Embeddings) -> dict[str, Tensor]:

@@ -64,7 +64,7 @@ def episode_rows(scene: Scene, *, episodes: int, seed: int = 0, workers: int | N
                 parts = [future.result() for future in futures]
         except BrokenProcessPool:
             raise InputError(
-                f"workers is {workers}, but a process ended early; put the call under if __name__ == '__main__':"
+                f"workers is {workers}, but a process ended early; guard it by if __name__ == '__main__', or set no workers"
             ) from None
     return {name: np.concatenate([part.pop(name) for part in parts]) for name in sorted(parts[0])}
 

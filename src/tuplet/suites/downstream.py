@@ -162,9 +162,8 @@ class Downstream(Probes):
         for query, candidates in self.directions:
             to = f"{'+'.join(query)}->{'+'.join(candidates)}"
             what = f"mean average precision of {to} by the objective's own score, relevance {self.relevance}, %"
-            same = "the same by mean cosine, %"
             made.append(Column("retrieval/own/mAP", to, f"{to} own", what, headline=headlines.get(to, "")))
-            made.append(Column("retrieval/cosine/mAP", to, f"{to} cos", same, ranked=False))
+            made.append(Column("retrieval/cosine/mAP", to, f"{to} cos", "the same by mean cosine, %", ranked=False))
         cosine = "mean cosine of matching embeddings, -1 to 1"
         return (*made, Column("space/positive_cosine", "", "Pos. cos", cosine, percent=False, ranked=False))
 
