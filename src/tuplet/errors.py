@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from numbers import Real
@@ -12,6 +13,14 @@ class InputError(ValueError):
     """Bad input: one line that names the argument, what was seen, what was expected and the fix."""
 
     __module__ = "tuplet.types"  # the name by which users import it, and see it
+
+    def __init__(self, told: object = "") -> None:
+        super().__init__(plain_text(str(told)))
+
+
+def plain_text(text: str) -> str:
+    r"""Spell out what no terminal or file can hold, or what would end a line: control characters and lone surrogates."""
+    return "".join(repr(c)[1:-1] if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in text)
 
 
 def one_of(argument: str, value: object, allowed: tuple[object, ...]) -> None:

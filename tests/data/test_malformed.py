@@ -12,6 +12,8 @@ from tuplet import InputError
 from tuplet.cli import main
 from tuplet.cli.source import Reading, opened
 from tuplet.data import read, write_table
+from tuplet.data._arrow import read_table
+from tuplet.io.hdf5 import check_heaps
 
 rng = np.random.default_rng(0)
 N = 60
@@ -272,3 +274,61 @@ def test_damaged_and_lying_files(tmp_path, capsys, monkeypatch):
     for line in capsys.readouterr().err.splitlines():
         assert line.startswith("tuplet: "), line
         assert len(line) < 1000, line[:200]
+
+
+def test_a_parquet_file_whose_columns_are_described_wrongly_does_not_end_the_process(tmp_path):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    file, refused = tmp_path / "my.parquet", 0
+    words = ["cup", None, "ball", "a"] * (N // 4)
+    parquet.write_table(pa.table({"a.x": X[:, 0], "walk": [[[1.0]] * (i % 3) for i in range(N)], "t": words}), file)
+    whole = file.read_bytes()
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    for at in range(footer, footer + 120):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1
+        file.write_bytes(damaged)
+        try:
+            read(file)
+        except InputError as error:
+            refused += len(str(error).splitlines()) == 1
+    assert refused > 20
+
+
+def test_an_hdf5_file_that_the_library_reads_for_ever_is_refused(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    file = tmp_path / "cells.h5ad"
+    with h5py.File(file, "w") as made:
+        made.attrs["encoding-type"] = "anndata"
+        made.attrs["encoding-version"] = "0.1.0"
+    check_heaps(file)
+    whole = file.read_bytes()
+    first = whole.index(b"GCOL") + 16
+    for size in (0, 2**64 - 16, 2**64 - 20):
+        entry = (size > 0).to_bytes(8, "little") + size.to_bytes(8, "little")
+        file.write_bytes(whole[:first] + entry + whole[first + 16 :])
+        with pytest.raises(InputError, match=f"the heap at byte {first - 16} never ends"):
+            check_heaps(file)
+        with pytest.raises(InputError, match="never ends"):
+            read(file)
+
+
+def test_a_refusal_is_one_line_whatever_names_it_quotes(tmp_path):
+    rows = ["id,a.\x85,a.z,b.y,label", "r0,0\x1e1,0,0.5,0", *(f"r{i},0.1,{i},{i}.5,{i % 2}" for i in range(1, N))]
+    (tmp_path / "my.csv").write_text("\n".join(rows))
+    with pytest.raises(InputError, match=r"a\.\\x85") as refused:
+        read(tmp_path / "my.csv")
+    assert len(str(refused.value).splitlines()) == 1
+    assert str(InputError("a\nb\u2028c\td")) == r"a\nb\u2028c\td"
+
+
+def test_texts_that_are_no_utf8_are_refused(tmp_path):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    offsets, texts = np.arange(N + 1, dtype=np.int32), b"\xff" + b"a" * (N - 1)
+    words = pa.Array.from_buffers(pa.string(), N, [None, pa.py_buffer(offsets), pa.py_buffer(texts)])
+    parquet.write_table(pa.table({"a": X[:, 0], "t": words}), tmp_path / "my.parquet")
+    with pytest.raises(InputError, match="UTF8"):
+        read_table(tmp_path / "my.parquet")

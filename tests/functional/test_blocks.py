@@ -29,7 +29,7 @@ def shared(values, own):
     return _shift(values, own) is not None
 
 
-@pytest.mark.parametrize("dims", [(1, 0), (1,)])
+@pytest.mark.parametrize(("dims", "smoothing"), [((1, 0), 0.0), ((1,), 0.0), ((1, 0), 0.1), ((1,), 0.1)])
 @pytest.mark.parametrize(
     ("kind", "one_shift"),
     [
@@ -40,18 +40,19 @@ def shared(values, own):
         ("a column far below", False),
     ],
 )
-def test_large_tables_have_the_loss_and_gradients_of_their_definition(kind, one_shift, dims):
+def test_large_tables_have_the_loss_and_gradients_of_their_definition(kind, one_shift, dims, smoothing):
     values, own = table(kind)
     assert shared(values, own) is one_shift
     exact, of_own = values.double().requires_grad_(), own.double().requires_grad_()
     whole = exact.diagonal_scatter(of_own)
     others = whole.masked_fill(torch.eye(N, dtype=torch.bool), -torch.inf)
     want = torch.stack([torch.logaddexp(others.logsumexp(d) - of_own, torch.zeros(())) for d in dims]).mean()
+    want = want + smoothing * (of_own.mean() - whole.mean())
     (3 * want).backward()
     for dtype, error in ((torch.float64, 1e-12), (torch.float32, 3e-5)):
         z, p = values.to(dtype).requires_grad_(), own.to(dtype).requires_grad_()
         before = z.detach().clone()
-        loss = Whole.apply(z, p, dims)
+        loss = Whole.apply(z, p, dims, smoothing)
         (3 * loss).backward()
         assert torch.equal(z.detach(), before)  # the caller's table is not written into
         torch.testing.assert_close(loss.double(), want, rtol=error, atol=0)
@@ -73,7 +74,7 @@ def test_small_halves_and_undefined_tables_take_the_softmaxes():
         assert not shared(other, own[: len(other)].to(other))
     far = values.half()
     far[::2] -= 30
-    assert torch.isfinite(Whole.apply(far, far.diagonal().clone(), (1, 0)))
+    assert torch.isfinite(Whole.apply(far, far.diagonal().clone(), (1, 0), 0.0))
 
 
 def test_a_learned_temperature_has_the_gradient_of_a_tiny_loss():

@@ -48,6 +48,7 @@ Command: Any = Union[tuple(Annotated[command, subcommand(name)] for command, nam
 
 def told(command: type) -> None:
     """Annotate the options of a dataclass for tyro, which would show ``(default: None)`` and break lines as the source does."""
+    nothing = ("", "None", "False")  # what happens then stands in the text
     found = get_annotations(command)
     (body,) = ast.parse(textwrap.dedent(getsource(command))).body
     assert isinstance(body, ast.ClassDef)
@@ -55,13 +56,9 @@ def told(command: type) -> None:
         if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
             name = ast.unparse(field.target)
             words = " ".join(str(text.value.value).split())
-            found[name] = Annotated[found[name], arg(help=words, help_behavior_hint=_default)]
+            shown = arg(help=words, help_behavior_hint=lambda seen: "" if seen in nothing else f"[default: {seen}]")
+            found[name] = Annotated[found[name], shown]
     command.__annotations__ = found
-
-
-def _default(shown: str) -> str:
-    """Show a default unless it is nothing: what happens then stands in the text."""
-    return "" if shown in ("", "None", "False") else f"[default: {shown}]"
 
 
 for options in (Reading, *(k for k in RUN if k is not Data), Convert, Info, Show, Simulate, Verify):

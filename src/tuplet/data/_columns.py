@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from tuplet.errors import plain_text
 from tuplet.types import InputError
 
 RAGGED = "rows of different lengths, expected equal ones; "
@@ -287,14 +287,9 @@ def check_names(argument: str, names: Iterable[object]) -> list[str]:
             raise InputError(f"{argument} has the name {str(name)[:80]!r} of type {type(name).__name__}, expected text")
         if not name:
             raise InputError(f"{argument} has an empty name, expected text such as 'force'")
-        if any(unicodedata.category(c) in ("Cc", "Cs") for c in name):
+        if plain_text(name) != name:
             raise InputError(
                 f"{argument} has the name {name[:80]!a}, which has control characters or lone surrogates; rename it"
             )
         checked.append(name)
     return sorted(checked)
-
-
-def plain_text(text: str) -> str:
-    r"""Spell out what no terminal or file can hold: control characters and lone surrogates."""
-    return "".join(repr(c)[1:-1] if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)

@@ -64,7 +64,7 @@ class Large:
 
         for path in self.files:
             with parquet.ParquetFile(path, pre_buffer=False, buffer_size=2**20) as file:
-                step = max(1, SHARE * file.metadata.num_rows // max(1, unpacked(file.metadata)))
+                step = max(1, SHARE * file.metadata.num_rows // max(1, unpacked(path)))
                 for batch in file.iter_batches(batch_size=step, columns=columns and list(columns), use_threads=False):
                     yield checked(self.where, arrow().Table.from_batches([batch]))
 
@@ -84,7 +84,7 @@ def large(path: Path, where: str | None = None, sha256: str | None = None) -> La
     with readable(where, "write the .parquet file again"):
         found = [parquet.read_metadata(p) for p in files]
         first, *others = [about.schema.to_arrow_schema() for about in found]
-        if set(first.names) & set(INDEX) or sum(map(unpacked, found)) <= LARGE or not all(map(first.equals, others)):
+        if set(first.names) & set(INDEX) or sum(map(unpacked, files)) <= LARGE or not all(map(first.equals, others)):
             return None
         part = np.repeat([PARTS[p] for p in parts], [about.num_rows for about in found]) if parts else None
         return Large(path, tuple(files), where, sha256 or checksum(files), part)

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tuplet.data._columns import as_array, bad_rows, codes_of, fits_float32, plain_text
+from tuplet.data._columns import as_array, bad_rows, codes_of, fits_float32
 from tuplet.data.source import Source, Target
+from tuplet.errors import plain_text
 from tuplet.types import InputError, one_of, some_of
 
 MOST_CODES = 20

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuplet.data._arrow import FILES, checksum, is_table
-from tuplet.data._columns import is_frame, plain_text
+from tuplet.data._columns import is_frame
 from tuplet.data._encoded import Encode
 from tuplet.data._hints import noted, with_hints
 from tuplet.data._inputs import gathered, open_data
@@ -26,6 +26,7 @@ from tuplet.data.arrays import from_columns
 from tuplet.data.source import Provenance, Source
 from tuplet.data.splits import Split
 from tuplet.data.table import Table
+from tuplet.errors import plain_text
 from tuplet.types import InputError, Kind
 
 
@@ -269,12 +270,8 @@ def from_table(
         contrast: as in `from_columns`, for the groups.
         split: the parts; the file's ``split`` column when left out, and drawn with ``fractions`` and ``seed``, groups
             whole, when it has none.
-        fractions: shares of train, val and test.
-        seed: for the split.
-        scaling: as in `from_columns`.
+        fractions, seed, scaling, kinds, rates: as in `from_columns`.
         units: modality or target name -> unit; the file's ``unit.<name>`` where left out.
-        kinds: as in `from_columns`.
-        rates: as in `from_columns`.
         target_kind: as in `from_arrays`; targets with names of classes are classes.
         name: what to call the source; the file's ``name``, or its file name, when left out.
         provenance: where the data come from; the file's title, citation, licence and origin when left out.

@@ -90,11 +90,8 @@ def late_fusion(
     Args:
         source: training rows are fitted, validation rows choose the epoch, test rows are used once.
         make: builds fresh encoders, as in ``lambda: encoders(source)``; called with torch seeded, once per subset.
-        target: as in `predict_subsets`.
-        pairs: as in `predict_subsets`.
+        target, pairs, join, config: as in `predict_subsets`.
         which: the subsets; all modalities together and each alone when left out.
-        join: as in `predict_subsets`.
-        config: as in `predict_subsets`.
 
     Returns:
         ``late_fusion/accuracy`` and so on per subset, as in `predict_subsets`, and once more for the single modality with the

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Callable
 from functools import reduce
 from typing import Any, Literal, TypeVar
@@ -79,36 +81,44 @@ class Whole(torch.autograd.Function):
     """InfoNCE of one block of logits, none of which is left out, as one node: of queries (dim 1), of candidates (dim 0)."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, positive: Tensor, dims: tuple[int, ...]) -> Tensor:
+    def forward(ctx: Any, values: Tensor, positive: Tensor, dims: tuple[int, ...], smoothing: float) -> Tensor:
         """Average over rows and dimensions, with ``positive`` in place of the diagonal of ``values``."""
-        ctx.dims, ctx.top = dims, _shift(values, positive)
+        ctx.dims, ctx.top, ctx.even = dims, _shift(values, positive), smoothing / len(values)
+        loss: Tensor
         if (top := ctx.top) is not None:  # one exponential serves both; the rest beside a match keeps small losses exact
             shares, own = (values - top).exp_(), (positive - top).exp_()
             shares.diagonal().zero_()
             rest = [shares.sum(d) for d in dims]
             ctx.save_for_backward(shares, own, *rest)
-            return reduce(torch.add, [torch.log1p(r / own) for r in rest]).mean() / len(dims)
-        values = values.clone()
-        values.diagonal().copy_(positive)
-        logs = [torch.log_softmax(values, d) for d in dims]
-        ctx.save_for_backward(*logs)
-        return reduce(torch.add, [log.diagonal() for log in logs]).mean() / -len(dims)
+            loss = reduce(torch.add, [torch.log1p(r / own) for r in rest]).mean() / len(dims)
+        else:
+            whole = values.diagonal_scatter(positive)
+            logs = [torch.log_softmax(whole, d) for d in dims]
+            ctx.save_for_backward(*logs)
+            loss = reduce(torch.add, [log.diagonal() for log in logs]).mean() / -len(dims)
+        if smoothing:
+            loss += smoothing * positive.mean() - ctx.even * (values.sum(0) - values.diagonal() + positive).mean()
+        return loss
 
     @staticmethod
     @first_order
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Weigh the softmaxes, less one for each match."""
         first, *more = ctx.saved_tensors
         if ctx.top is not None:
             own, *rest = more
             each = grad / (len(rest) * len(own))
             over = first * reduce(torch.add, [(each / (r + own)).unsqueeze(d) for r, d in zip(rest, ctx.dims, strict=True)])
-            return over, -each * reduce(torch.add, [r / (r + own) for r in rest]), None
-        each = grad / ((1 + len(more)) * len(first))
-        over = reduce(torch.Tensor.add_, [log.exp() for log in more], first.exp()).mul_(each)
-        own = over.diagonal() - (1 + len(more)) * each
+            over_own = -each * reduce(torch.add, [r / (r + own) for r in rest])
+        else:
+            each = grad / ((1 + len(more)) * len(first))
+            over = reduce(torch.Tensor.add_, [log.exp() for log in more], first.exp()).mul_(each)
+            over_own = over.diagonal() - (1 + len(more)) * each
+        if ctx.even:
+            even = grad * ctx.even / len(first)
+            over, over_own = over.sub_(even), over_own + (len(first) - 1) * even
         over.diagonal().zero_()
-        return over, own, None
+        return over, over_own, None, None
 
 
 class Partitions(torch.autograd.Function):
@@ -173,5 +183,6 @@ def _shift(values: Tensor, positive: Tensor) -> Tensor | None:
 
 
 def reuse_memory() -> None:
-    """Free a block of 31 MB: glibc then keeps so much at hand, and temporaries need no fresh pages each time."""
-    torch.empty(31 << 20, dtype=torch.uint8)
+    """Let glibc keep 256 MB of freed memory at hand, for blocks of up to 32 MB: fresh pages cost more than a pass."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(-3, 1 << 25), libc.mallopt(-1, 1 << 28)

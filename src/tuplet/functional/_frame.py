@@ -81,17 +81,15 @@ class _Frame(torch.autograd.Function):
     def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, Tensor]:
         *members, ridge, kept = arguments  # torch.compile takes numbers after the tensors only
         n, k = members[0].shape[0], len(members)
-        bases, inverses = [], []
+        basis, whole = members[0].new_empty(kept, *members[0].shape), members[0].new_empty(n, k, k, dtype=torch.float64)
         for i in range(0, n, ROWS):
             rows = _stacked(members, i)
             gram = rows @ rows.mT
             # A pivot of nothing but rounding becomes a small number: the basis row, 0 / small, stays small.
             gram.diagonal(dim1=1, dim2=2).mul_(1 + 4 * torch.finfo(gram.dtype).eps).add_(ridge + 1e-60)
             identity = torch.eye(k, dtype=rows.dtype, device=rows.device)
-            inverse: Tensor = torch.linalg.solve_triangular(_factor(gram, rows.shape[2]), identity, upper=False)
-            bases.append((inverse[:, :kept] @ rows).to(members[0].dtype).transpose(0, 1))
-            inverses.append(inverse)
-        basis, whole = _joined(bases, 1).contiguous(), _joined(inverses, 0)
+            whole[i : i + ROWS] = torch.linalg.solve_triangular(_factor(gram, rows.shape[2]), identity, upper=False)
+            basis[:, i : i + ROWS] = (whole[i : i + ROWS, :kept] @ rows).transpose(0, 1)
         ctx.kept = kept
         ctx.save_for_backward(whole, *members)
         return basis, whole
@@ -102,7 +100,7 @@ class _Frame(torch.autograd.Function):
         whole, *members = ctx.saved_tensors
         n, k = len(whole), len(members)
         half = torch.ones_like(whole[0]).tril() - torch.eye(k).to(whole) / 2
-        grads: list[list[Tensor]] = [[] for _ in members]
+        grads = [torch.empty_like(m) for m in members]
         for i in range(0, n, ROWS):
             rows, inverse = _stacked(members, i), whole[i : i + ROWS]
             ahead = over_basis[:, i : i + ROWS].transpose(0, 1).to(rows.dtype)
@@ -111,14 +109,10 @@ class _Frame(torch.autograd.Function):
             over_gram = inverse.mT @ (over @ inverse.mT * half) @ inverse
             over_rows = torch.baddbmm(inverse[:, : ctx.kept].mT @ ahead, over_gram + over_gram.mT, rows, alpha=-1)
             for grad, one in zip(grads, over_rows.unbind(1), strict=True):
-                grad.append(one.to(members[0].dtype))
-        return *(_joined(grad, 0) for grad in grads), None, None
+                grad[i : i + ROWS] = one
+        return *grads, None, None
 
 
 def _stacked(members: Sequence[Tensor], start: int) -> Tensor:
     """Take some tuples, ``(n, k, D)`` in float64."""
-    return torch.stack([m[start : start + ROWS] for m in members], dim=1).double()
-
-
-def _joined(parts: list[Tensor], dim: int) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=dim)
+    return torch.stack([m[start : start + ROWS].double() for m in members], dim=1)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tuplet.functional._blocks import (
     EMPTY,
+    LARGE,
     BlockSize,
     Keep,
     Logits,
@@ -81,9 +82,10 @@ def contrast(
     n = len(positive)
     size, everything = size_of_block(block_size, n), slice(0, n)
     alike = pair_mask(valid, group, same=True) if positives == "group" and group is not None else None
-    plain = keep is None and valid is None and group is None and counted is None and include_positive and not label_smoothing
+    plain = keep is None and valid is None and group is None and counted is None and include_positive
+    plain &= not label_smoothing or n >= LARGE  # one pass over many logits
     if plain and rows == everything and (size is None or size >= n):
-        loss: Tensor = Whole.apply(logits(rows, everything), positive, (1, 0) if both else (1,))
+        loss: Tensor = Whole.apply(logits(rows, everything), positive, (1, 0) if both else (1,), label_smoothing)
         return loss
     given = keep is not None
     if keep is None:

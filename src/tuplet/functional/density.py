@@ -88,8 +88,7 @@ def squared_distance(
     r"""Measure the squared distance of matching rows: :math:`|x - y|^2`, or the squared angle between unit rows.
 
     Args:
-        x: ``(B, D)``.
-        y: ``(B, D)``.
+        x, y: ``(B, D)``.
         geometry: ``"euclidean"`` or ``"geodesic"``, :math:`(2\,\mathrm{atan2}(|x - y|, |x + y|))^2`.
 
     Returns:

@@ -37,7 +37,7 @@ def rbf(
     rows = rows - rows.detach().mean(dim=0)  # distances stay, and digits are not spent on a common offset
     norms = rows.square().sum(dim=1)
     others = 1 - torch.eye(len(rows), dtype=rows.dtype, device=rows.device)
-    squared = (norms[:, None] + norms - 2 * rows @ rows.mT).clamp_min(0) * others
+    squared = (norms[:, None] + norms - 2 * rows @ rows.mT).relu() * others
     if isinstance(bandwidth, str):
         if bandwidth != "median":
             raise InputError(f"bandwidth is {bandwidth!r}, expected 'median' or a number > 0")

@@ -89,12 +89,18 @@ def _of_two(t: Tensor, gram: Tensor, *out: Tensor) -> tuple[Tensor, Tensor, Tens
     a, b = (torch.addcmul(t[i], inner, t[1 - i], value=-1, out=w) for i, w in ((0, one), (1, two)))
     square = (a * b).mul_(2 * inner).addcmul_(a, a).addcmul_(b, b)  # a'Ga
     length = torch.mul(a, a, out=score).addcmul_(b, b).mul_(torch.finfo(t.dtype).eps * 16)
-    mixed = (square > length).logical_and_(torch.minimum(a, b) > 0)
-    scale = torch.where(mixed, square, 1.0).rsqrt_()
-    first = (t[0] >= t[1]).to(t.dtype)
-    a = torch.where(mixed, a.mul_(scale), first, out=one)
-    b = torch.where(mixed, b.mul_(scale), first.neg_().add_(1), out=two)
+    # 1 and 0 as numbers: a pass over truth values takes several times as long
+    mixed = _above(square, length).mul_(torch.minimum(a, b).clamp_min_(0).sign_())
+    single = 1 - mixed
+    scale = torch.addcmul(single, square, mixed).rsqrt_().mul_(mixed)
+    second = _above(t[1], t[0]).mul_(single)
+    a, b = a.mul_(scale).add_(single.sub_(second)), b.mul_(scale).add_(second)
     return torch.mul(a, t[0], out=score).addcmul_(b, t[1]), a, b
+
+
+def _above(x: Tensor, y: Tensor) -> Tensor:
+    """Say where ``x > y``, 1 or 0."""
+    return (x - y).clamp_min_(0).sign_()
 
 
 def _of_many(t: Tensor, gram: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

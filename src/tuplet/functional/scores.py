@@ -153,7 +153,7 @@ def triangle_area(
     q, a, edge = anchor - centre, rest[0] - centre, rest[1] - rest[0]
     to_a = q.square().sum(1)[:, None] - 2 * (q @ a.mT) + a.square().sum(1)
     gram = to_a * edge.square().sum(1) - (q @ edge.mT - (a * edge).sum(1)).square()
-    return gram.clamp_min(0.0) / 2 if squared else root(gram) / 2
+    return torch.relu(gram) / 2 if squared else root(gram) / 2
 
 
 def span_projection(

@@ -26,9 +26,8 @@ def sigmoid_contrast(
     .. math:: L = \frac1N \sum_i \sum_j \log \big( 1 + e^{-y_{ij} l_{ij}} \big), \qquad y_{ij} = \pm 1
 
     Args:
-        logits, positive, rows, valid, group: as in `contrast`.
+        logits, positive, rows, valid, group, block_size: as in `contrast`.
         positives: ``"own"`` leaves other pairs of one group out; ``"group"`` makes them positives.
-        block_size: as in `contrast`.
 
     Returns:
         Scalar. Its mean over processes is the loss of all rows.

@@ -132,7 +132,9 @@ class _Left(torch.autograd.Function):
             left.addcmul_(part, part, value=-1)
         # no floor is so low that its reciprocal overflows: a zero query has 0 in its place, and 0 times that
         floor = (2 * torch.finfo(left.dtype).eps ** 0.5 * length).clamp_min(torch.finfo(left.dtype).tiny ** 0.5)
-        left.mul_(left > floor.square()).sqrt_()
+        left.mul_(
+            (left - floor.square()).clamp_min_(0).sign_()
+        ).sqrt_()  # 0 below the floor; truth values would take twice as long
         ctx.save_for_backward(anchor, basis, length, volume, left, floor, *parts)
         scaled: Tensor = left * volume
         return scaled
@@ -142,9 +144,9 @@ class _Left(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         anchor, basis, length, volume, left, floor, *parts = ctx.saved_tensors
         over_volume = (grad * left).sum(dim=0) if ctx.needs_input_grad[3] else None
-        scale = torch.maximum(left, floor).reciprocal_().mul_(grad).mul_(volume)
-        over_length = scale.sum(dim=1, keepdim=True) * length
-        return *_through(scale.neg_(), parts, anchor, basis, ctx.needs_input_grad), over_length, over_volume
+        scale = torch.maximum(left, floor).reciprocal_().mul_(grad).mul_(-volume)
+        over_length = scale.sum(dim=1, keepdim=True) * -length
+        return *_through(scale, parts, anchor, basis, ctx.needs_input_grad), over_length, over_volume
 
 
 def _through(

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from tuplet.functional._given import states
-from tuplet.information._draws import Codes, Counts, Draws, few, intervals, nulls, relabelled, resampled, tables
+from tuplet.information._draws import Counts, Draws, few, intervals, nulls, relabelled, resampled, tables
 from tuplet.information.finite import Components, components
 from tuplet.information.pid import PARTS, PID, TERMS, Units, nats_in, of_union
 from tuplet.types import InputError, in_range
@@ -109,7 +109,9 @@ def counted(
     gap = min(1e-3, 0.05 * noise)
     raw = _solved(observed, units, min(gap, 1e-6))
     free, boot = _split(_solved(np.concatenate([over_all, again]), units, gap), [permutations, bootstrap])
-    best = _corrected(raw, free, [_information(g, units) for g in given], _entropy(cy, units))
+    shares = np.bincount(cy) / len(cy)
+    entropy = float(-(shares * np.log(shares)).sum() * nats_in(units))
+    best = _corrected(raw, free, [_information(g, units) for g in given], entropy)
     null, p = nulls(raw, free, None, gap)
     if min(p.values()) <= level:  # else no further null can make anything significant
         null, p = nulls(raw, free, _split(_solved(np.concatenate(given), units, gap), [permutations] * 2), gap)
@@ -152,11 +154,6 @@ def _information(counts: Counts, units: Units) -> NDArray[np.float64]:
     target = entropy(1, 2)
     found = (entropy(2, 3) - entropy(2), entropy(1, 3) - entropy(1), entropy(3) - entropy())
     return np.stack([target + v for v in found]) * nats_in(units)
-
-
-def _entropy(y: Codes, units: Units) -> float:
-    p = np.bincount(y) / len(y)
-    return float(-(p * np.log(p)).sum() * nats_in(units))
 
 
 def _corrected(raw: Draws, free: Draws, given: list[NDArray[np.float64]], entropy: float) -> dict[str, Any]:

@@ -107,9 +107,8 @@ def parse_state(content: bytes | str, schema: Any, *, where: str, fix: str = FIX
 
     Args:
         content: the JSON.
-        schema: as in `read_state`.
+        schema, fix: as in `read_state`.
         where: begins the error: the file, and the line if it has several.
-        fix: as in `read_state`.
 
     Returns:
         The content.

@@ -117,9 +117,8 @@ class AlignmentModel(nn.Module):
 
         Args:
             source: has ``modalities`` with shapes, as any `tuplet.data.Source`.
-            preset: as in `tuplet.nets.encoders`.
+            preset, kinds: as in `tuplet.nets.encoders`.
             dim: width of representations and embeddings; the preset's when left out.
-            kinds: as in `tuplet.nets.encoders`.
             start: what untrained encoders give. ``"random"``: what random weights make of a row. ``"gcca"``: the linear
                 closed form of the source's training rows (`tuplet.model.linear_maps`); an encoder is that map plus the usual
                 network, whose last layer begins at zero, and a projection begins as the identity. All of it is trained.

@@ -113,14 +113,7 @@ WIDTHS = tuple({"tau": round(math.sqrt(tau), 3)} for tau in (0.03, 0.1))
 PUBLISHED: dict[str, Published] = {
     "pairwise": _row("Pairwise CLIP", Pairwise, 0.07, 0.03, 0.1),
     "pairwise_hub": _row(
-        "Pairwise hub",
-        Pairwise,
-        0.07,
-        0.03,
-        0.1,
-        fixed={"pairs": "hub"},
-        small=None,
-        note="every view with the first one only",
+        "Pairwise hub", Pairwise, 0.07, 0.03, 0.1, fixed={"pairs": "hub"}, small=None, note="every view with the first one only"
     ),
     "sigmoid": _row(
         "Pairwise sigmoid",
@@ -160,14 +153,7 @@ PUBLISHED: dict[str, Published] = {
     "triangle": _row("TRIANGLE", Triangle, 0.07, 0.03, 0.1, sizes=(3,)),
     "one_vs_all": _row("OVA-IB", OneVsAll, {"tau": 0.01, "beta": 1.0}, *BETAS, small={"tau": 0.1}),
     "one_vs_all_sufficiency": _row(
-        "OVA-IB beta 0",
-        OneVsAll,
-        0.01,
-        0.03,
-        0.1,
-        fixed={"beta": 0.0},
-        small=None,
-        note="without minimality: blind to sign",
+        "OVA-IB beta 0", OneVsAll, 0.01, 0.03, 0.1, fixed={"beta": 0.0}, small=None, note="without minimality: blind to sign"
     ),
     "one_vs_all_penalised": _row(
         "OVA-IB + sign",

@@ -168,11 +168,7 @@ def _inner(pool: Pool, query: Side) -> Bounds:
     off = (q.shape[1] + ROUNDINGS) * 2.0**-24 * torch.linalg.vector_norm(q, dim=1, keepdim=True)
     for some, c in pool.prepared():
         longest = torch.linalg.vector_norm(c, dim=1).max()
-        yield some, partial(_added, off * longest, q, c)
-
-
-def _added(off: Tensor, q: Tensor, c: Tensor, part: slice) -> Tensor:
-    return torch.addmm(off[part], q[part], c.mT)
+        yield some, partial(lambda off, c, part: torch.addmm(off[part], q[part], c.mT), off * longest, c)
 
 
 def _joint(pool: Pool, query: Side) -> Bounds:

@@ -55,13 +55,10 @@ class Scaling:
                         kept.append(cell)
                 number += 1
             known = {r.entry for c in kept for r in ledger.get(c)}
-            missing = [e.name for e in rows() if e.name not in known and self._wanted(e, m, b)]
+            left = [e for e in rows() if e.name not in known and (not self.only or e.name in self.only)]
+            missing = [e.name for e in left if m in (e.sizes or (m,)) and (b <= PAPER_BATCH or e.name[-3:] != "_gw")]
             found += [*kept, *([replace(cell, settings={"M": m, "B": b, "entries": missing})] if missing else [])]
         return found
-
-    def _wanted(self, entry: Entry, m: int, b: int) -> bool:
-        fits = entry.sizes is None or m in entry.sizes
-        return fits and (not self.only or entry.name in self.only) and (b <= PAPER_BATCH or entry.name[-3:] != "_gw")
 
     def run(self, cell: Cell) -> list[Record]:
         """Measure the missing entries of a point."""
