@@ -142,7 +142,7 @@ def check_split(split: Split, n: int, group: NDArray[np.int64] | None, names: Ar
         for unit in units.tolist():
             if unit in seen:
                 what = f"row {unit}" if group is None else f"group {as_array('group', names)[(group == unit).argmax()]}"
-                raise InputError(f"{what} is in split.{seen[unit]} and in split.{name}; that leaks test data")
+                raise InputError(f"{what} is in two parts of the split, {seen[unit]} and {name}; that leaks test data")
             seen[unit] = name
 
 
