@@ -95,6 +95,7 @@ FAULTS = [
     ("tvl", put("hct/data2/contact.json", {"vision": ["a"], "tactile": []}), "lists 1 pictures of vision and 0"),
     ("tvl", put("hct/data2/contact.json", [1]), "vision is no list of names"),
     ("tvl", save("hct/data1/t0/vision/0-0.5.jpg", Image.new("RGB", (8, 40))), "too few to crop 11 at 0"),
+    ("tvl", save("hct/data1/t0/tactile/0-0.5.jpg", Image.new("RGB", (8, 90))), "has 8 x 90 pixels, expected a picture"),
     ("octopi", put("val_samples.json", {"orange": ["physiclear_orange_1"]}), "object 'orange' in train and in val; that leaks"),
     ("octopi", put("val_samples.json", {"brick": ["../brick"]}), "expected a path within"),
     ("octopi", put("val_samples.json", {"brick": ["physiclear_brick_9"]}), "physiclear_brick_9 cannot be read"),

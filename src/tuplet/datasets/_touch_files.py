@@ -176,11 +176,11 @@ def fitted(source: Path | Pixels, side: int, prepare: Prepare | None) -> Pixels:
 
     if isinstance(source, Path):
         image, _ = opened_picture(source, str(source), ("PNG", "JPEG"))
-        image = image if prepare is None else prepare(image, source)
     else:
         image = Image.fromarray(source)
-    if max(image.size) > 10 * min(image.size):
+    if max(image.size) > 10 * min(image.size):  # before it is padded to a square
         raise InputError(f"{source} has {image.width} x {image.height} pixels, expected a picture; copy it again")
+    image = image if prepare is None or isinstance(source, np.ndarray) else prepare(image, source)
     fitted = ImageOps.fit(image, (side, side), method=Image.Resampling.BICUBIC)
     return np.asarray(fitted, dtype=np.uint8).transpose(2, 0, 1)
 
