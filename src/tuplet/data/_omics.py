@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from tuplet.data._arrow import SMALLER, needs, readable
-from tuplet.io.hdf5 import check_heaps
+from tuplet.io.hdf5 import check_texts
 from tuplet.io.memory import check_memory
 from tuplet.types import InputError
 
@@ -39,11 +39,11 @@ def read_omics(path: Path) -> Any:
     with readable(str(path), "write it again with anndata or mudata"):
         import h5py
 
-        check_heaps(path)
         claimed: list[int] = []
         with h5py.File(path) as file:
             file.visititems(lambda _, entry: claimed.append(int(getattr(entry, "nbytes", 0))))
         check_memory(str(path), sum(claimed), SMALLER)
+        check_texts(path)
         with warnings.catch_warnings():  # about their own versions
             warnings.simplefilter("ignore")
             return read(path)

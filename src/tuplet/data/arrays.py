@@ -136,12 +136,10 @@ def from_columns(
         contrast: ``"groups"``: rows of one group are not negatives of each other, for groups of near copies (frames of one
             recording); ``"rows"``: they are, for groups that only must not leak (windows of one person).
         present: name -> bool ``(n,)``, where the modality was recorded; everywhere when left out.
-        split, fractions, seed, units, rates, target_kind: as in `from_arrays`.
+        split, fractions, seed, units, rates, target_kind, name, provenance: as in `from_arrays`.
         scaling: as in `from_arrays`; pictures of bytes are divided by 255 in any case. Statistics are those of the training
             rows, read once, here.
         kinds: as in `from_arrays`; pictures have channels first.
-        name: what to call the source.
-        provenance: where the data come from.
 
     Returns:
         The source, as from `from_arrays`.

@@ -47,7 +47,8 @@ def read(root: Path, *, side: int = 224) -> Content:
         if task == "roughness" and not any((root / f).exists() for f in files):
             continue
         for code, name in ((0, files[0]), (2, files[1])):
-            for frame, label in _list(root / name, len(CLASSES[task])):
+            for i, (frame, word, *_) in enumerate(table(root / name, 2, "give the folder that holds it"), 1):
+                label = whole(word, -1, len(CLASSES[task]) - 1, f"{root / name}, row {i}: label")
                 if label < 0:
                     continue
                 if parts.setdefault(frame, {}).setdefault(task, code) != code:
@@ -120,12 +121,6 @@ def load(
     lists = "roughness" if task == "roughness" else "material"
     published = lists if split == "published" else None
     return assemble(root, ABOUT, partial(read, side=side), how, published=published, label=task)
-
-
-def _list(file: Path, classes: int) -> list[tuple[str, int]]:
-    """Read the lines of a list."""
-    rows = table(file, 2, "give the folder that holds it")
-    return [(row[0], whole(row[1], -1, classes - 1, f"{file}, row {i}: label")) for i, row in enumerate(rows, 1)]
 
 
 def _texts(file: Path) -> dict[str, int]:

@@ -113,7 +113,8 @@ def predict_subsets(
         if whole is None:
             predictor, blocks = fitted(subset), [scaled["test"][k] for k in subset]
         else:
-            fill = {k: v * 0 if absent == "mean" else v * 0 + _zero(train, k) for k, v in scaled["test"].items()}
+            zeros = {} if absent == "mean" else {k: torch.div(*_statistics(train, k)) for k in scaled["test"]}
+            fill = {k: v * 0 - zeros.get(k, 0) for k, v in scaled["test"].items()}  # means, or zeros, standardised
             predictor, blocks = whole, [scaled["test"][k] if k in subset else fill[k] for k in names]
         results += prediction_results(predictor.outputs(examples("test", blocks)), truth, seen, detail="+".join(subset))
     return results
@@ -165,9 +166,3 @@ def _statistics(train: Features, name: str) -> tuple[Tensor, Tensor]:
 def _scaled(train: Features, features: Features, name: str) -> Tensor:
     mean, deviation = _statistics(train, name)
     return torch.where(features.present[name][:, None], (features.x[name] - mean) / deviation, 0.0)
-
-
-def _zero(train: Features, name: str) -> Tensor:
-    """Return what a representation of zeros is after standardisation."""
-    mean, deviation = _statistics(train, name)
-    return -mean / deviation

@@ -97,7 +97,7 @@ class Whole(torch.autograd.Function):
             ctx.save_for_backward(*logs)
             loss = reduce(torch.add, [log.diagonal() for log in logs]).mean() / -len(dims)
         if smoothing:
-            loss += smoothing * positive.mean() - ctx.even * (values.sum(0) - values.diagonal() + positive).mean()
+            loss += smoothing * (positive.mean() - values.mean()) - ctx.even * (positive - values.diagonal()).mean()
         return loss
 
     @staticmethod
