@@ -282,10 +282,14 @@ def test_a_parquet_file_whose_columns_are_described_wrongly_does_not_end_the_pro
 
     file, refused = tmp_path / "my.parquet", 0
     words = ["cup", None, "ball", "a"] * (N // 4)
-    parquet.write_table(pa.table({"a.x": X[:, 0], "walk": [[[1.0]] * (i % 3) for i in range(N)], "t": words}), file)
+    table = pa.table({"a.x": X[:, 0], "walk": [[[1.0]] * (i % 3) for i in range(N)], "t": words})
+    parquet.write_table(table.select([]), file)
+    with pytest.raises(InputError, match="has 0 rows and 0 columns"):
+        read(file)
+    parquet.write_table(table, file, row_group_size=20)
     whole = file.read_bytes()
     footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
-    for at in range(footer, footer + 120):
+    for at in (*range(footer, footer + 120), *range(footer + 120, len(whole) - 8, 20)):
         damaged = bytearray(whole)
         damaged[at] ^= 1
         file.write_bytes(damaged)

@@ -6,6 +6,8 @@ from torch.nn.functional import normalize
 
 from tuplet import Embeddings
 from tuplet.functional._blocks import LARGE, Whole, _shift
+from tuplet.functional._frame import ROWS, frame
+from tuplet.functional.contrast import contrast
 from tuplet.objectives import Pairwise, Temperature
 
 N = LARGE
@@ -75,6 +77,32 @@ def test_small_halves_and_undefined_tables_take_the_softmaxes():
     far = values.half()
     far[::2] -= 30
     assert torch.isfinite(Whole.apply(far, far.diagonal().clone(), (1, 0), 0.0))
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_a_large_smoothed_loss_is_that_of_its_blocks(both):
+    values, own = table("even")
+    values.fill_diagonal_(-torch.inf)  # replaced by the matches
+    found = []
+    for size in (None, 97):
+        z, p = values.double().requires_grad_(), own.double().requires_grad_()
+        loss = contrast(lambda q, c, z=z: z[q, c], p, rows=slice(0, N), both=both, label_smoothing=0.1, block_size=size)
+        found.append((loss.detach(), *torch.autograd.grad(loss, (z, p))))
+    torch.testing.assert_close(*found, rtol=1e-11, atol=1e-15)
+
+
+def test_many_tuples_have_the_frame_and_gradients_of_each():
+    g = torch.Generator().manual_seed(0)
+    members = [torch.randn(ROWS + 9, 5, generator=g, dtype=torch.float64).requires_grad_() for _ in range(3)]
+    weight = torch.randn(3, ROWS + 9, 5, generator=g, dtype=torch.float64)
+
+    def grads(rows):
+        basis, inverse = frame([m[rows] for m in members])
+        return torch.autograd.grad((basis * weight[:, rows]).sum() + inverse.sum(), members)
+
+    parts = [grads(slice(0, 7)), grads(slice(7, ROWS)), grads(slice(ROWS, None))]
+    for whole, *some in zip(grads(slice(None)), *parts, strict=True):
+        torch.testing.assert_close(whole, sum(some))
 
 
 def test_a_learned_temperature_has_the_gradient_of_a_tiny_loss():

@@ -131,6 +131,19 @@ def test_members_that_cancel_or_are_zero():
 
 
 @pytest.mark.slow
+def test_ties_take_the_first_of_two_and_long_queries_overflow_nothing():
+    for t, score, weights in (
+        ((-1.0, -1.0), -1.0, (1.0, 0.0)),
+        ((2e19, -2e19), 2e19, (1.0, 0.0)),
+        ((-3e19, -1.0), -1.0, (0.0, 1.0)),
+        ((2e19, -1e25), 2e19, (1.0, 0.0)),
+    ):
+        for inner in (0.0, 0.9, -0.9) if score < 0 else (0.0,):
+            gram = torch.tensor([[1.0, inner], [inner, 1.0]])[..., None]
+            s, b = best_mixture(torch.tensor(t)[:, None, None], gram)
+            assert (s.item(), b.flatten().tolist()) == (torch.tensor(score).item(), list(weights))
+
+
 def test_gradients_are_those_of_the_score_away_from_ties():
     for k in (1, 2, 4):
         for kind in ("independent", "alike"):

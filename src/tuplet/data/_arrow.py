@@ -93,8 +93,6 @@ def checked(what: str, table: Any) -> Any:
     names = _once(what, table.column_names)
     if not table.num_rows or not names:
         raise InputError(f"{what} has {table.num_rows} rows and {len(names)} columns, expected some of both")
-    with readable(what, "write it again"):
-        table.validate(full=True)  # texts of a damaged file are no UTF-8
     return _named_classes(table)
 
 
@@ -187,7 +185,9 @@ def _parquet(path: Path) -> Any:
     check_memory(str(path), max(unpacked(path), about.num_rows * about.num_columns), SMALLER)
     if not about.num_row_groups:
         return file.read()
-    return arrow().concat_tables([file.read_row_group(i, use_threads=False) for i in range(about.num_row_groups)])
+    table = arrow().concat_tables([file.read_row_group(i, use_threads=False) for i in range(about.num_row_groups)])
+    table.validate(full=True)  # texts of a damaged file are no UTF-8
+    return table
 
 
 def unpacked(path: Path) -> int:
@@ -197,8 +197,8 @@ def unpacked(path: Path) -> int:
     size = 0
     with parquet.ParquetFile(path, pre_buffer=False, buffer_size=2**12) as file:
         for i in range(file.metadata.num_row_groups):
-            # a look at no row: what is wrong in the description of a column is an error here, and below the end of the process
-            next(file.reader.iter_batches(0, [i], use_threads=False), None)
+            if file.metadata.num_columns:  # of no row: a column described wrongly is an error here, and below ends the process
+                next(file.reader.iter_batches(0, [i], use_threads=False), None)
             group = file.metadata.row_group(i)
             columns = [group.column(j) for j in range(group.num_columns)]
             size += max(group.total_byte_size, sum(max(0, c.num_values) * WIDTH.get(c.physical_type, 8) for c in columns))

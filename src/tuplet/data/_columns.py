@@ -288,8 +288,6 @@ def check_names(argument: str, names: Iterable[object]) -> list[str]:
         if not name:
             raise InputError(f"{argument} has an empty name, expected text such as 'force'")
         if plain_text(name) != name:
-            raise InputError(
-                f"{argument} has the name {name[:80]!a}, which has control characters or lone surrogates; rename it"
-            )
+            raise InputError(f"{argument} has the name {name[:80]!a}, which has characters that no line can hold; rename it")
         checked.append(name)
     return sorted(checked)

@@ -55,6 +55,7 @@ class Large:
     """What messages call it."""
     sha256: str
     """Of what it was read from: these files, or those that they are a copy of."""
+    sizes: tuple[int, ...]  # of each file, see `unpacked`
     part: NDArray[np.int64] | None = None
     """Of every row, where files are named after parts: 0 training, 1 validation, 2 test."""
 
@@ -62,10 +63,11 @@ class Large:
         """Read some columns, a few rows at a time, as tables."""
         from pyarrow import parquet
 
-        for path in self.files:
+        for path, size in zip(self.files, self.sizes, strict=True):
             with parquet.ParquetFile(path, pre_buffer=False, buffer_size=2**20) as file:
-                step = max(1, SHARE * file.metadata.num_rows // max(1, unpacked(path)))
+                step = max(1, SHARE * file.metadata.num_rows // max(1, size))
                 for batch in file.iter_batches(batch_size=step, columns=columns and list(columns), use_threads=False):
+                    batch.validate(full=True)
                     yield checked(self.where, arrow().Table.from_batches([batch]))
 
 
@@ -84,10 +86,11 @@ def large(path: Path, where: str | None = None, sha256: str | None = None) -> La
     with readable(where, "write the .parquet file again"):
         found = [parquet.read_metadata(p) for p in files]
         first, *others = [about.schema.to_arrow_schema() for about in found]
-        if set(first.names) & set(INDEX) or sum(map(unpacked, files)) <= LARGE or not all(map(first.equals, others)):
+        sizes = tuple(map(unpacked, files))
+        if set(first.names) & set(INDEX) or sum(sizes) <= LARGE or not all(map(first.equals, others)):
             return None
         part = np.repeat([PARTS[p] for p in parts], [about.num_rows for about in found]) if parts else None
-        return Large(path, tuple(files), where, sha256 or checksum(files), part)
+        return Large(path, tuple(files), where, sha256 or checksum(files), sizes, part)
 
 
 @contextmanager

@@ -125,9 +125,8 @@ def _one_hot(array: NDArray[Any]) -> bool:
 
 def _printable(value: object) -> str:
     """Name a class by its value; integral floats as integers, and nothing that a terminal or a file cannot hold."""
-    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else text
-    return plain_text(text)
+    value = int(value) if isinstance(value, float) and value.is_integer() else value
+    return plain_text(value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value))
 
 
 def target_of(source: Source, name: str | None = None) -> str:

@@ -84,7 +84,6 @@ class Whole(torch.autograd.Function):
     def forward(ctx: Any, values: Tensor, positive: Tensor, dims: tuple[int, ...], smoothing: float) -> Tensor:
         """Average over rows and dimensions, with ``positive`` in place of the diagonal of ``values``."""
         ctx.dims, ctx.top, ctx.even = dims, _shift(values, positive), smoothing / len(values)
-        loss: Tensor
         if (top := ctx.top) is not None:  # one exponential serves both; the rest beside a match keeps small losses exact
             shares, own = (values - top).exp_(), (positive - top).exp_()
             shares.diagonal().zero_()
@@ -97,7 +96,8 @@ class Whole(torch.autograd.Function):
             ctx.save_for_backward(*logs)
             loss = reduce(torch.add, [log.diagonal() for log in logs]).mean() / -len(dims)
         if smoothing:
-            loss += smoothing * (positive.mean() - values.mean()) - ctx.even * (positive - values.diagonal()).mean()
+            others = values.flatten()[1:].view(len(values) - 1, -1)[:, :-1]  # all but the diagonal
+            loss = loss + smoothing * (1 - 1 / len(values)) * (positive.mean() - others.mean())
         return loss
 
     @staticmethod

@@ -87,12 +87,13 @@ def _of_two(t: Tensor, gram: Tensor, *out: Tensor) -> tuple[Tensor, Tensor, Tens
     """Solve for two members: ``a = adj(G) t``, a multiple of the solution, where both are positive, else one of them."""
     inner, (score, one, two) = gram[0, 1], out or (None,) * 3  # the results' own memory holds what leads to them
     a, b = (torch.addcmul(t[i], inner, t[1 - i], value=-1, out=w) for i, w in ((0, one), (1, two)))
-    square = (a * b).mul_(2 * inner).addcmul_(a, a).addcmul_(b, b)  # a'Ga
+    most = torch.finfo(t.dtype).max / 2
+    square = (a * b).clamp_(-most, most).mul_(2 * inner).addcmul_(a, a).addcmul_(b, b)  # a'Ga, inf at most and never NaN
     length = torch.mul(a, a, out=score).addcmul_(b, b).mul_(torch.finfo(t.dtype).eps * 16)
     # 1 and 0 as numbers: a pass over truth values takes several times as long
     mixed = _above(square, length).mul_(torch.minimum(a, b).clamp_min_(0).sign_())
     single = 1 - mixed
-    scale = torch.addcmul(single, square, mixed).rsqrt_().mul_(mixed)
+    scale = square.clamp_min_(0).add_(single).rsqrt_().mul_(mixed)
     second = _above(t[1], t[0]).mul_(single)
     a, b = a.mul_(scale).add_(single.sub_(second)), b.mul_(scale).add_(second)
     return torch.mul(a, t[0], out=score).addcmul_(b, t[1]), a, b

@@ -27,9 +27,9 @@ def look(_, entry):
     dict(entry.attrs)
     if isinstance(entry, h5py.Dataset) and entry.dtype.kind == "O":
         entry[()]
-with h5py.File(sys.argv[1]) as file:
-    look("", file)
-    file.visititems(look)
+file = h5py.File(sys.argv[1])
+look("", file)
+file.visititems(look)
 """
 
 
