@@ -25,8 +25,7 @@ READ_TEXTS = """
 import sys, h5py
 def look(_, entry):
     dict(entry.attrs)
-    if isinstance(entry, h5py.Dataset) and entry.dtype.kind == "O":
-        entry[()]
+    if getattr(entry, "dtype", None) == object: entry[()]
 file = h5py.File(sys.argv[1])
 look("", file)
 file.visititems(look)
