@@ -130,7 +130,6 @@ def test_members_that_cancel_or_are_zero():
     assert not conic_cosine(torch.zeros_like(q), c).any()
 
 
-@pytest.mark.slow
 def test_ties_take_the_first_of_two_and_long_queries_overflow_nothing():
     for t, score, weights in (
         ((-1.0, -1.0), -1.0, (1.0, 0.0)),
@@ -144,6 +143,7 @@ def test_ties_take_the_first_of_two_and_long_queries_overflow_nothing():
             assert (s.item(), b.flatten().tolist()) == (torch.tensor(score).item(), list(weights))
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_the_score_away_from_ties():
     for k in (1, 2, 4):
         for kind in ("independent", "alike"):

@@ -83,7 +83,7 @@ class _Frame(torch.autograd.Function):
         n, k = members[0].shape[0], len(members)
         basis, whole = members[0].new_empty(kept, *members[0].shape), members[0].new_empty(n, k, k, dtype=torch.float64)
         for i in range(0, n, ROWS):
-            rows = _stacked(members, i)
+            rows = torch.stack([m[i : i + ROWS].double() for m in members], dim=1)  # (n, k, D)
             gram = rows @ rows.mT
             # A pivot of nothing but rounding becomes a small number: the basis row, 0 / small, stays small.
             gram.diagonal(dim1=1, dim2=2).mul_(1 + 4 * torch.finfo(gram.dtype).eps).add_(ridge + 1e-60)
@@ -102,7 +102,7 @@ class _Frame(torch.autograd.Function):
         half = torch.ones_like(whole[0]).tril() - torch.eye(k).to(whole) / 2
         grads = [torch.empty_like(m) for m in members]
         for i in range(0, n, ROWS):
-            rows, inverse = _stacked(members, i), whole[i : i + ROWS]
+            rows, inverse = torch.stack([m[i : i + ROWS].double() for m in members], dim=1), whole[i : i + ROWS]
             ahead = over_basis[:, i : i + ROWS].transpose(0, 1).to(rows.dtype)
             over = over_inverse[i : i + ROWS].clone()
             over[:, : ctx.kept] += ahead @ rows.mT
@@ -111,8 +111,3 @@ class _Frame(torch.autograd.Function):
             for grad, one in zip(grads, over_rows.unbind(1), strict=True):
                 grad[i : i + ROWS] = one
         return *grads, None, None
-
-
-def _stacked(members: Sequence[Tensor], start: int) -> Tensor:
-    """Take some tuples, ``(n, k, D)`` in float64."""
-    return torch.stack([m[start : start + ROWS].double() for m in members], dim=1)

@@ -16,16 +16,17 @@ from numpy.typing import NDArray
 from tuplet.types import InputError, importing
 
 EDGE = 65_536  # bytes at each end of a file that `file_marks` reads
-FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
-"""What the library raises on damaged files."""
-
-
+FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)  # of damaged files
 PATIENCE = 30.0  # seconds, and one per 10 MB, that texts may take
 READ_TEXTS = """
-import sys, h5py
+import contextlib, signal, sys, h5py
+getattr(signal, "alarm", int)(int(sys.argv[2]))  # should nobody be left to end it
+quiet = contextlib.suppress(Exception)
 def look(_, entry):
-    dict(entry.attrs)
-    if getattr(entry, "dtype", None) == object: entry[()]
+    for name in entry.attrs:
+        with quiet: entry.attrs[name]
+    with quiet:
+        if entry.dtype.hasobject: entry[()]
 file = h5py.File(sys.argv[1])
 look("", file)
 file.visititems(look)
@@ -65,9 +66,13 @@ def array_at(path: Path, group: Any, key: str, shape: Sequence[int | None], *, r
 
 def check_texts(path: Path) -> None:
     """Read all texts of a file in a process of its own first: of damaged ones the library may crash, or read for ever."""
+    if not sys.executable or getattr(sys, "frozen", False):
+        return  # there is no other Python to call
     limit = PATIENCE + path.stat().st_size / 10**7
     try:
-        ended = subprocess.run([sys.executable, "-P", "-c", READ_TEXTS, path], capture_output=True, timeout=limit).returncode
+        ended = subprocess.run(
+            [sys.executable, "-P", "-c", READ_TEXTS, path, f"{limit + 2:.0f}"], capture_output=True, timeout=limit
+        ).returncode
     except subprocess.TimeoutExpired:
         raise InputError(f"{path} is damaged: HDF5 does not come to its end in {limit:.0f} s; copy the file again") from None
     if ended not in (0, 1):  # 1: an error, which the reader will tell
