@@ -132,9 +132,7 @@ class _Left(torch.autograd.Function):
             left.addcmul_(part, part, value=-1)
         # no floor is so low that its reciprocal overflows: a zero query has 0 in its place, and 0 times that
         floor = (2 * torch.finfo(left.dtype).eps ** 0.5 * length).clamp_min(torch.finfo(left.dtype).tiny ** 0.5)
-        left.mul_(
-            (left - floor.square()).clamp_min_(0).sign_()
-        ).sqrt_()  # 0 below the floor; truth values would take twice as long
+        left.mul_((left - floor.square()).clamp_min_(0).sign_()).sqrt_()  # 0 below; truth values would take twice as long
         ctx.save_for_backward(anchor, basis, length, volume, left, floor, *parts)
         scaled: Tensor = left * volume
         return scaled
