@@ -38,9 +38,7 @@ def foreign(path: Path, modalities: Sequence[str] | None = None) -> Parts:
         )
     if len(set(widths.values())) > 1:
         said = ", ".join(f"{k} {w}" for k, w in widths.items())
-        raise InputError(
-            f"{path} has vectors of different widths ({said}); name those of one space, --modalities, or embed rows first"
-        )
+        raise InputError(f"{path} has vectors of different widths ({said}); embed raw rows, or name those with --modalities")
     named = {k: [n for n in (f"{k}.id", f"{k}_id", f"{k}.ids", f"{k}_ids") if n in arrays] for k in vectors}
     own = {k: arrays[names[0]] for k, names in named.items() if names}
     sizes = {k: len(v) for k, v in vectors.items()}
