@@ -148,8 +148,7 @@ class _Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._hold(storage)
         if new or func._schema.is_mutable:  # views cost nothing
             self.operations += 1
-            walked = ((t, zip(t.shape, t.stride(), strict=True)) for t in (*given, *results))
-            size = sum(t.element_size() * math.prod(n for n, step in way if step) for t, way in walked)  # repeats count once
+            size = sum(map(_size, (*given, *results)))
             self.bytes += size
             self.cached += size if size < NEAR else 0
             if func._overloadpacket in flop_registry:
@@ -168,6 +167,11 @@ class _Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._live -= self._held.pop(key)
 
         weakref.finalize(storage, free)
+
+
+def _size(t: Tensor) -> int:
+    """Bytes of a tensor, of a repeated row or column once."""
+    return t.element_size() * math.prod(n for n, step in zip(t.shape, t.stride(), strict=True) if step)
 
 
 @lru_cache
