@@ -1,6 +1,7 @@
 """How long training waits for pictures that workers decode, and the memory that it takes.
 
     python benchmarks/loading.py [--rows 100000] [--steps 100] [--workers 0 2] [--side 64] [--batch 64] [--folder DIR]
+        [--accelerator gpu]
 
 Writes PNG files once, and trains for two epochs of some steps on some of them: a ResNet18 beside an MLP for vectors
 of 16 numbers. Prints the share of the second epoch in which steps waited for rows, and the resident memory of all its processes
@@ -61,6 +62,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--workers", type=int, nargs="*", default=(0, 2))
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--accelerator", default="cpu", choices=("cpu", "gpu"))
     args = parser.parse_args()
     with contextlib.suppress(OSError):
         os.setsid()  # a session of its own, so that its processes can be told
@@ -78,7 +80,8 @@ def main() -> None:
             held: list[float] = []
             objective = Pairwise()
             objective.register_forward_hook(lambda *_, held=held: held.append(resident()))
-            run = fit(model, objective, train=rows, config=TrainConfig(epochs=2, batch_size=args.batch, workers=workers))
+            config = TrainConfig(epochs=2, batch_size=args.batch, workers=workers, accelerator=args.accelerator)
+            run = fit(model, objective, train=rows, config=config)
             began, entry = run.history
             share, each = 100 * entry["waited"] / entry["seconds"], 1e3 * entry["seconds"] / args.steps
             start, memory = f"first epoch: {began['waited']:.1f} s", f"memory {held[0]:.0f} MiB, at most {max(held):.0f}"

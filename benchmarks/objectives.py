@@ -1,10 +1,11 @@
 """Time and memory of the objectives: against their textbook forms, one InfoNCE, blocks, and an installed peer.
 
     python benchmarks/objectives.py [--only small products determinants infonce cone blocks symile] [--repeats 15] [--threads 2]
-        [--large]
+        [--large] [--device cuda] [--compile]
 
 Forward and backward, float32, unit rows. Times are medians [range] of repeats that take turns in one process, and ratios
-of medians. Memory is measured in a process of its own: its largest resident memory beyond that before the pass.
+of medians. Memory is measured in a process of its own: its largest resident memory beyond that before the pass. ``--device
+cuda`` and ``--compile`` are for ``--only products``.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from tuplet.objectives import Cone, Gram, Objective, OneVsAll, Pairwise, Sigmoid
 from tuplet.suites.scaling import peak_memory
 
 Form = Callable[[dict[str, Tensor]], Tensor]
+KINDS = (Pairwise, SigmoidPairwise, Symile, Gram, Triangle, OneVsAll, Cone, UniAlign)
 BLOCKED = {"Gram": Gram, "Cone": Cone, "OneVsAll": OneVsAll, "Symile": Symile, "Pairwise": Pairwise}
 
 
@@ -127,8 +129,8 @@ def tuples(m: int, b: int, d: int, *, shared: float = 1.0) -> dict[str, Tensor]:
     return {f"m{k}": F.normalize(common + torch.randn(b, d, generator=g), dim=1) for k in range(m)}
 
 
-def of(objective: Objective) -> Form:
-    return lambda z: objective(Embeddings.of(z)).total
+def of(objective: Objective, *, complete: bool = False) -> Form:
+    return lambda z: objective(Embeddings.of(z).known(complete=complete)).total
 
 
 def small(repeats: int) -> None:
@@ -175,27 +177,39 @@ class Recorded(TorchDispatchMode):
             func(*args, **kwargs)
 
 
-def products(repeats: int) -> None:
-    """Compare the least processor time of a pass with that of the matrix products in it, computed alone; memory as in `fit`."""
+def products(repeats: int, kinds: list[str], device: str, compiled: bool) -> None:
+    """Compare the least time of a pass with that of the matrix products in it, computed alone; memory as in `fit`."""
     reuse_memory()
-    print("\n**Least processor time over that of its own matrix products, D = 256**\n")
-    print("| objective | M = 3, B = 1024 | M = 3, B = 2048 | M = 5, B = 1024 |\n| --- | ---: | ---: | ---: |")
-    for kind in (Pairwise, SigmoidPairwise, Symile, Gram, Triangle, OneVsAll, Cone, UniAlign):
+    gpu = device != "cpu"
+    sizes = ((3, 1024), (3, 2048), (3, 8192), (5, 1024)) if gpu else ((3, 1024), (3, 2048), (5, 1024))
+    print(f"\n**Least {'' if gpu else 'processor '}time over that of its own matrix products, D = 256**\n")
+    print(f"| objective | {' | '.join(f'M = {m}, B = {b}' for m, b in sizes)} |\n| --- |{' ---: |' * len(sizes)}")
+
+    def clock() -> float:
+        if not gpu:
+            return time.process_time()
+        torch.cuda.synchronize()
+        return time.perf_counter()
+
+    for kind in (k for k in KINDS if k.__name__ in kinds):
         cells = []
-        for m, b in ((3, 1024), (3, 2048), (5, 1024)):
+        for m, b in sizes:
             if kind is Triangle and m != 3:
                 cells.append("")
                 continue
-            form, z, least = of(kind()), tuples(m, b, 256), [1e9, 1e9]
+            objective, z, least = kind().to(device), {k: v.to(device) for k, v in tuples(m, b, 256).items()}, [1e9, 1e9]
             with Recorded() as seen, torch.enable_grad():
-                form({k: v.clone().requires_grad_() for k, v in z.items()}).backward()
-            for _ in range(repeats):
+                of(objective, complete=True)({k: v.clone().requires_grad_() for k, v in z.items()}).backward()
+            torch.compiler.reset()
+            form = of(torch.compile(objective) if compiled else objective, complete=True)
+            for repeat in range(repeats + 2):
                 leaves = {k: v.clone().requires_grad_() for k, v in z.items()}
                 for i, run in enumerate((seen.again, lambda form=form, leaves=leaves: form(leaves).backward())):
-                    start = time.process_time()
+                    start = clock()
                     run()
-                    least[i] = min(least[i], time.process_time() - start)
-            cells.append(f"{least[1] / least[0]:.2f} ({1e3 * least[1]:.0f} ms)")
+                    if repeat >= 2:  # the first two compile and warm up
+                        least[i] = min(least[i], clock() - start)
+            cells.append(f"{least[1] / least[0]:.2f} ({1e3 * least[1]:.{1 if gpu else 0}f} ms)")
         print(f"| {kind.__name__} | {' | '.join(cells)} |", flush=True)
 
 
@@ -247,6 +261,9 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--large", action="store_true", help="also one pass at B = 32768, some minutes")
+    parser.add_argument("--kinds", nargs="*", default=[k.__name__ for k in KINDS], help="objectives of products")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--compile", action="store_true", help="through torch.compile")
     parser.add_argument("--pass", nargs=5, dest="single", help=argparse.SUPPRESS)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -258,7 +275,7 @@ def main() -> None:
     if "small" in args.only:
         small(args.repeats)
     if "products" in args.only:
-        products(args.repeats)
+        products(args.repeats, args.kinds, args.device, args.compile)
     if "determinants" in args.only:
         for m, b, d in ((3, 1024, 256), (5, 1024, 256), (3, 1024, 512), (3, 256, 512)):
             z = tuples(m, b, d)

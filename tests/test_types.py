@@ -1,5 +1,7 @@
 """Embeddings.of: what it fills in, and what it refuses."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -85,3 +87,11 @@ def test_what_is_no_number_is_refused_by_name():
     for refused in (lambda: positive("tau", 0), lambda: in_range("share", 1, 0, 1)):
         with pytest.raises(InputError, match=r"expected a number (> 0|in \[0, 1\))"):
             refused()
+
+
+def test_what_is_known_of_all_rows_is_forgotten_with_them():
+    emb = Embeddings.of({"a": torch.eye(3), "b": torch.eye(3)})
+    known = emb.known(complete=True)
+    assert (emb.complete, known.complete, known.known(complete=False).complete) == (False, True, False)
+    assert known.present is emb.present
+    assert not replace(known, present={k: ~v for k, v in known.present.items()}).complete

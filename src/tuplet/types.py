@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import torch
@@ -95,6 +95,7 @@ class Embeddings:
         target: target name -> tensor with ``B`` rows.
         aux: any other per-row tensor that an objective needs.
         rows: the slice of rows this process owns (all of them in one process).
+        complete: whether every row is known to have every modality: `known` says so, ``dataclasses.replace`` forgets it.
     """
 
     z: dict[str, Tensor]
@@ -105,6 +106,13 @@ class Embeddings:
     target: dict[str, Tensor]
     aux: dict[str, Tensor]
     rows: slice
+    complete: bool = field(default=False, init=False)
+
+    def known(self, *, complete: bool) -> Embeddings:
+        """Return the same with ``complete`` as told: no look at masks on a GPU, and a compiled loss of one pattern only."""
+        same = replace(self)
+        object.__setattr__(same, "complete", complete)
+        return same
 
     @classmethod
     def of(

@@ -108,6 +108,16 @@ def test_full_mask_equals_no_mask_and_masked_rows_equal_removed_rows(name, m):
         assert not masked_grad[k][gone].any()
 
 
+@ends
+def test_rows_known_to_be_complete_have_the_same_bits(name, m):
+    emb, objective = embeddings(m, size=9), CASES[name].build(m, size=9)
+    plain, expected = gradients(objective, emb)
+    told, seen = gradients(lambda emb: objective(emb.known(complete=True)), emb)
+    assert told.total == plain.total
+    for k in emb.z:
+        assert torch.equal(seen[k], expected[k])
+
+
 @pytest.mark.whole
 @ends
 def test_mean_over_processes_is_the_whole(name, m):
@@ -240,10 +250,11 @@ def test_compiles_without_breaks(name):
         table = torch.tensor([[int(c) for c in row] for row in here.split()]).bool()
         part = Embeddings.of(emb.z, present={k: table[:, i] for i, k in enumerate(emb.modalities)})
         expected, slopes = gradients(objective, part)
-        loss, seen = gradients(compiled, part)
-        torch.testing.assert_close(loss.total, expected.total, rtol=1e-5, atol=1e-6)
-        for k, slope in slopes.items():
-            torch.testing.assert_close(seen[k], slope, rtol=1e-3, atol=1e-5)
+        for complete in {False, bool(table.all())}:
+            loss, seen = gradients(lambda emb, complete=complete: compiled(emb.known(complete=complete)), part)
+            torch.testing.assert_close(loss.total, expected.total, rtol=1e-5, atol=1e-6)
+            for k, slope in slopes.items():
+                torch.testing.assert_close(seen[k], slope, rtol=1e-3, atol=1e-5)
 
 
 @named

@@ -76,12 +76,14 @@ def test_small_halves_and_undefined_tables_take_the_softmaxes():
         assert not shared(other, own[: len(other)].to(other))
     far = values.half()
     far[::2] -= 30
-    assert torch.isfinite(Whole.apply(far, far.diagonal().clone(), (1, 0), 0.0))
+    for smoothing in (0.0, 0.1):
+        assert torch.isfinite(Whole.apply(far, far.diagonal().clone(), (1, 0), smoothing))
 
 
 @pytest.mark.parametrize("both", [True, False])
-def test_a_large_smoothed_loss_is_that_of_its_blocks(both):
-    values, own = table("even")
+@pytest.mark.parametrize("kind", ["even", "a match 61 below"])  # by one exponential, by softmaxes
+def test_a_large_smoothed_loss_is_that_of_its_blocks(kind, both):
+    values, own = table(kind)
     values.fill_diagonal_(-torch.inf)  # replaced by the matches
     found = []
     for size in (None, 97):

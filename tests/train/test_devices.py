@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 from tests.train.test_fit import weights, without_time
 from tests.train.toys import model, source
 from tuplet import InputError, TrainConfig, fit
-from tuplet.objectives import Pairwise, Structure, Temperature
+from tuplet.objectives import Gram, Pairwise, Structure, Temperature
 from tuplet.train import _runtime as runtime
 from tuplet.train import _tally as tally
 
@@ -44,6 +44,21 @@ def test_what_no_compiler_takes_is_one_line(monkeypatch):
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=breaks))
     with pytest.raises(InputError, match=r"compile is True, but torch.compile fails .*no compiler here.*set compile=False"):
         fit(model(), Pairwise(), train=source().train, config=CONFIG(compile=True))
+
+
+@pytest.mark.whole
+@pytest.mark.filterwarnings("ignore:The .grad attribute")
+def test_a_compiled_step_on_complete_rows_has_one_loss_not_one_per_set(monkeypatch):
+    def every_set(*_):
+        raise AssertionError("all rows are complete")
+
+    backend = partial(torch.compile, backend="aot_eager")
+    monkeypatch.setattr(torch, "compile", backend)
+    plain = fit(model(), Gram(), train=source().train, config=CONFIG())
+    monkeypatch.setattr("tuplet.objectives._patterns._over_every_set", every_set)
+    compiled = fit(model(), Gram(), train=source().train, config=CONFIG(compile=True))
+    for name, value in weights(plain).items():
+        torch.testing.assert_close(weights(compiled)[name], value, rtol=1e-4, atol=1e-6, msg=name)
 
 
 class NoFloat64(TorchDispatchMode):

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ import torch
 from tests.starter import started
 from tests.train.toys import model, source
 from tests.train.victim import train
-from tuplet import InputError, Loss, TrainConfig, fit
+from tuplet import AlignmentModel, InputError, Loss, TrainConfig, fit
 from tuplet.objectives import OneVsAll, Pairwise, Symile, Temperature
 from tuplet.train import _checkpoint as checkpoint
 from tuplet.train._rate import learning_rate
@@ -154,6 +155,26 @@ def test_a_loss_that_is_not_finite_stops_with_its_step(tmp_path):
 
     with pytest.raises(InputError, match=r"loss is nan at step 0 \(terms: boom\)"):
         fit(model(), explode, train=s.train, config=TrainConfig(epochs=1))
+
+
+class Hiding(AlignmentModel):
+    """Hides some rows that its batch has."""
+
+    def forward(self, batch):
+        emb = super().forward(batch)
+        return replace(emb, present=emb.present | {"a": torch.arange(len(emb)) > 1})
+
+
+def test_a_step_knows_of_a_batch_without_gaps_and_of_no_other():
+    for kind, step in ((AlignmentModel, "plain"), (AlignmentModel, "cached"), (Hiding, "plain")):
+        seen, start, objective = set(), model(), Pairwise(tau=0.2)
+        start.__class__ = kind
+        objective.register_forward_pre_hook(
+            lambda _, given, seen=seen: seen.add((given[0].complete, all(v.all() for v in given[0].present.values())))
+        )
+        config = TrainConfig(epochs=4, batch_size=3, step=step, chunk=2)
+        fit(start, objective, train=source(missing=True).train, config=config)
+        assert seen == ({(False, False)} if kind is Hiding else {(True, True), (False, False)})
 
 
 def test_missing_rows_are_exactly_zero_and_get_no_gradient():

@@ -34,6 +34,10 @@ class Content(NamedTuple):
         title, citation, licence = (self.about[k] for k in ("title", "citation", "licence"))
         return Provenance(title, citation, licence, str(origin), self.checksum)
 
+    def identity(self, name: str, origin: object, *how: object) -> dict[str, Any]:
+        """Return name, origin and checksum of a source of them, read as told, for `tuplet.data.from_columns`."""
+        return {"name": name, "provenance": self.provenance(origin), "checksum": " ".join(map(str, (self.checksum, *how)))}
+
     def units(self, names: Iterable[str]) -> dict[str, str]:
         """Return the units of some modalities."""
         return {k: self.about.get(f"unit.{k}", "") for k in names}

@@ -117,15 +117,13 @@ def load(
         audio = _tokens(audio, axes, parts.train)
     return from_columns(
         {"image": pictures, "audio": audio},
-        checksum=f"{content.checksum} {image} {axes}",
         targets={"digit": digit},
         classes={"digit": [str(d) for d in range(10)]},
         group=clip if split == "clip" else None,
         split=parts,
         scaling="none",
         units=content.units(("image", "audio")),
-        name="av_mnist",
-        provenance=content.provenance(root),
+        **content.identity("av_mnist", root, image, axes),
     )
 
 

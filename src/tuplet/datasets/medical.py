@@ -86,14 +86,12 @@ def load(
     starts = window_starts(blocks, window=length, stride=step)
     return from_columns(
         {k: windowed(content.columns[f"input.{k}"], starts, window=length) for k in SIGNALS},
-        checksum=f"{content.checksum} {length} {step} {span}",
         group=blocks[starts],
         contrast="rows",
         seed=seed,
         kinds=dict.fromkeys(SIGNALS, "sequence"),
         rates=dict.fromkeys(SIGNALS, RATE),
-        name="medical",
-        provenance=content.provenance("package pyphysio 4.10.0"),
+        **content.identity("medical", "package pyphysio 4.10.0", length, step, span),
     )
 
 

@@ -100,13 +100,11 @@ def load(root: str | Path | None = None, *, seed: int = 0) -> Source:
         targets[k] = np.array([*names, None], dtype=object)[codes]
     return from_columns(
         {k: columns[f"input.{k}"] for k in ASSAYS.values()},
-        checksum=content.checksum,
         targets=targets,
         present={k: columns[f"present.{k}"] for k in ASSAYS.values()},
         seed=seed,
         units=content.units(ASSAYS.values()),
-        name="mini_acc",
-        provenance=content.provenance("Debian package r-bioc-multiassayexperiment 1.24.0+dfsg-2"),
+        **content.identity("mini_acc", "Debian package r-bioc-multiassayexperiment 1.24.0+dfsg-2"),
     )
 
 

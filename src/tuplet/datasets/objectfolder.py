@@ -116,14 +116,12 @@ def load(
         scaling = dict.fromkeys(pictures, "none")
     return from_columns(
         inputs,
-        checksum=f"{content.checksum} {normalisation}",
         group=columns["group"],
         split=Split.of(columns["split"]),
         scaling=scaling,
         kinds={"audio": "signal"},  # bands are channels in time
         units=content.units(FOLDERS),
-        name="objectfolder",
-        provenance=content.provenance(root),
+        **content.identity("objectfolder", root, normalisation),
     )
 
 

@@ -166,15 +166,13 @@ def load(
     together = columns["run" if siblings == "run" else "group"]
     return from_columns(
         inputs,
-        checksum=f"{content.checksum} {proprio}",
         targets={"contact": contact, "orientation": columns[f"target.{orientation}"]},
         classes={"contact": ("free", "contact")},
         group=columns["group"],
         split=split_rows(len(contact), labels=contact, group=together, fractions=fractions, seed=seed),
         scaling={k: SCALING.get(k, "standard") for k in names},
         units=content.units(names),
-        name=f"vision_touch {task}",
-        provenance=content.provenance(root),
+        **content.identity(f"vision_touch {task}", root, proprio),
     )
 
 

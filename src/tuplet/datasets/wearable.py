@@ -129,7 +129,6 @@ def load(
     targets = {"exercise": exercise} | ({"side": sides[starts]} if side == "both" else {})
     return from_columns(
         {k: windowed(columns[f"input.{k}"], starts, window=window) for k in SENSORS},
-        checksum=f"{content.checksum} {window} {stride} {side}",
         targets=targets,
         classes={"exercise": EXERCISES} | ({"side": SIDES} if side == "both" else {}),
         group=people,
@@ -138,8 +137,7 @@ def load(
         scaling="channels",
         units=content.units(SENSORS),
         rates=dict.fromkeys(SENSORS, RATE),
-        name="wearable",
-        provenance=content.provenance("package seglearn 1.2.5"),
+        **content.identity("wearable", "package seglearn 1.2.5", window, stride, side),
     )
 
 

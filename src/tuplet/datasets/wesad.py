@@ -90,7 +90,6 @@ def load(
     parts = _split(subjects, split, held_out, seed)
     return from_columns(
         {k: _normalised(k, made[f"input.{k}"], normalisation, subjects, parts.train) for k in signals},
-        checksum=f"{content.checksum} {normalisation}",
         targets={"state": made["target.state"]},
         classes={"state": states},
         group=subjects,
@@ -99,8 +98,7 @@ def load(
         scaling="none",
         units={k: SIGNALS[k][3] for k in signals},
         rates={k: SIGNALS[k][2] for k in signals},
-        name="wesad",
-        provenance=content.provenance(root),
+        **content.identity("wesad", root, normalisation),
     )
 
 

@@ -25,7 +25,7 @@ Keep = Callable[[slice, slice], Tensor]
 EMPTY = -1e30  # far below any logit
 """Stands for log 0: finite, so that a row without any candidate has a gradient of 0 and not NaN."""
 
-BLOCK = 2**23  # largest number of logits of one block of ``block_size="auto"``
+BLOCK, BLOCK_OF_GPU = 2**23, 2**25  # largest number of logits of one block of ``block_size="auto"``
 
 LARGE = 512  # rows from which, on a CPU, a pass over logits costs more than a look at them
 REACH = 60.0  # how far below the highest logit, in float32, a match still is well apart from 0
@@ -35,13 +35,13 @@ Positives = Literal["own", "group"]
 T = TypeVar("T")
 
 
-def size_of_block(block_size: BlockSize, candidates: int) -> int | None:
-    """Turn a ``block_size`` into a number of queries per block; None for one block."""
+def size_of_block(block_size: BlockSize, candidates: int, *, gpu: bool = False) -> int | None:
+    """Turn a ``block_size`` into a number of queries per block; None for one block. A GPU's may be larger."""
     if block_size is None:
         return None
     if isinstance(block_size, str):
         one_of("block_size", block_size, ("auto",))
-        return max(1, BLOCK // candidates)
+        return max(1, (BLOCK_OF_GPU if gpu else BLOCK) // candidates)
     if not isinstance(block_size, int) or isinstance(block_size, bool):
         raise InputError(f"block_size is {block_size!r}, expected 'auto', None or a whole number >= 1")
     in_range("block_size", block_size, 1)
@@ -87,17 +87,18 @@ class Whole(torch.autograd.Function):
         if (top := ctx.top) is not None:  # one exponential serves both; the rest beside a match keeps small losses exact
             shares, own = (values - top).exp_(), (positive - top).exp_()
             shares.diagonal().zero_()
+            beside = values.flatten()[1:].view(len(values) - 1, -1)[:, :-1].mean() if smoothing else 0.0  # without the diagonal
             rest = [shares.sum(d) for d in dims]
             ctx.save_for_backward(shares, own, *rest)
             loss = reduce(torch.add, [torch.log1p(r / own) for r in rest]).mean() / len(dims)
         else:
             whole = values.diagonal_scatter(positive)
+            beside = (len(values) * whole.mean() - positive.mean()) / (len(values) - 1) if smoothing else 0.0
             logs = [torch.log_softmax(whole, d) for d in dims]
             ctx.save_for_backward(*logs)
             loss = reduce(torch.add, [log.diagonal() for log in logs]).mean() / -len(dims)
         if smoothing:
-            others = values.flatten()[1:].view(len(values) - 1, -1)[:, :-1]  # all but the diagonal
-            loss = loss + smoothing * (1 - 1 / len(values)) * (positive.mean() - others.mean())
+            loss = loss + smoothing * (1 - 1 / len(values)) * (positive.mean() - beside)
         return loss
 
     @staticmethod

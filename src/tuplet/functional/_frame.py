@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from tuplet.functional._derivative import first_order
 
 EVEN = 48  # rows that matrix kernels take at a time divide this
-ROWS = 256  # tuples that are orthonormalised at a time: few enough that the memory of one share serves the next
+ROWS = 256  # tuples that a CPU orthonormalises at a time: few enough that the memory of one share serves the next
 
 
 def even_product(x: Float[Tensor, "B D"], y: Float[Tensor, "N D"]) -> Float[Tensor, "B N"]:
@@ -26,12 +26,16 @@ def even_product(x: Float[Tensor, "B D"], y: Float[Tensor, "N D"]) -> Float[Tens
 
 def gram_of(members: Sequence[Float[Tensor, "N D"]]) -> Float[Tensor, "k k N"]:
     """Multiply the members of each tuple with each other, ``(k, k, N)``."""
-    found = {(i, j): torch.linalg.vecdot(members[i], members[j]) for i in range(len(members)) for j in range(i + 1)}
-    k = range(len(members))
-    return torch.stack([torch.stack([found[max(i, j), min(i, j)] for j in k]) for i in k])
+    return symmetric(lambda i, j: torch.linalg.vecdot(members[i], members[j]), len(members))
 
 
-def dot(a: Float[Tensor, "k ..."], b: Float[Tensor, "k ..."]) -> Float[Tensor, ...]:
+def symmetric(entry: Callable[[int, int], Tensor], k: int) -> Float[Tensor, "k k ..."]:
+    """Build a symmetric table from the entries on and below its diagonal."""
+    found = {(i, j): entry(i, j) for i in range(k) for j in range(i + 1)}
+    return torch.stack([torch.stack([found[max(i, j), min(i, j)] for j in range(k)]) for i in range(k)])
+
+
+def dot(a: Sequence[Tensor] | Tensor, b: Sequence[Tensor] | Tensor) -> Float[Tensor, ...]:
     """Sum ``a_j b_j`` over the members, one pass per member."""
     out = a[0] * b[0]
     for j in range(1, len(a)):
@@ -82,15 +86,15 @@ class _Frame(torch.autograd.Function):
         *members, ridge, kept = arguments  # torch.compile takes numbers after the tensors only
         n, k = members[0].shape[0], len(members)
         basis, whole = members[0].new_empty(kept, *members[0].shape), members[0].new_empty(n, k, k, dtype=torch.float64)
-        for i in range(0, n, ROWS):
-            rows = torch.stack([m[i : i + ROWS].double() for m in members], dim=1)  # (n, k, D)
+        ctx.kept, ctx.rows = kept, ROWS << 5 * basis.is_cuda
+        for i in range(0, n, ctx.rows):
+            rows = torch.stack([m[i : i + ctx.rows].double() for m in members], dim=1)  # (n, k, D)
             gram = rows @ rows.mT
             # A pivot of nothing but rounding becomes a small number: the basis row, 0 / small, stays small.
             gram.diagonal(dim1=1, dim2=2).mul_(1 + 4 * torch.finfo(gram.dtype).eps).add_(ridge + 1e-60)
             identity = torch.eye(k, dtype=rows.dtype, device=rows.device)
-            whole[i : i + ROWS] = torch.linalg.solve_triangular(_factor(gram, rows.shape[2]), identity, upper=False)
-            basis[:, i : i + ROWS] = (whole[i : i + ROWS, :kept] @ rows).transpose(0, 1)
-        ctx.kept = kept
+            whole[i : i + ctx.rows] = torch.linalg.solve_triangular(_factor(gram, rows.shape[2]), identity, upper=False)
+            basis[:, i : i + ctx.rows] = (whole[i : i + ctx.rows, :kept] @ rows).transpose(0, 1)
         ctx.save_for_backward(whole, *members)
         return basis, whole
 
@@ -99,15 +103,16 @@ class _Frame(torch.autograd.Function):
     def backward(ctx: Any, over_basis: Tensor, over_inverse: Tensor) -> tuple[Tensor | None, ...]:
         whole, *members = ctx.saved_tensors
         n, k = len(whole), len(members)
-        half = torch.ones_like(whole[0]).tril() - torch.eye(k).to(whole) / 2
+        half = torch.ones_like(whole[0]).tril() - torch.eye(k, dtype=whole.dtype, device=whole.device) / 2
         grads = [torch.empty_like(m) for m in members]
-        for i in range(0, n, ROWS):
-            rows, inverse = torch.stack([m[i : i + ROWS].double() for m in members], dim=1), whole[i : i + ROWS]
-            ahead = over_basis[:, i : i + ROWS].transpose(0, 1).to(rows.dtype)
-            over = over_inverse[i : i + ROWS].clone()
+        for i in range(0, n, ctx.rows):
+            part = slice(i, i + ctx.rows)
+            rows, inverse = torch.stack([m[part].double() for m in members], dim=1), whole[part]
+            ahead = over_basis[:, part].transpose(0, 1).to(rows.dtype)
+            over = over_inverse[part].clone()
             over[:, : ctx.kept] += ahead @ rows.mT
             over_gram = inverse.mT @ (over @ inverse.mT * half) @ inverse
             over_rows = torch.baddbmm(inverse[:, : ctx.kept].mT @ ahead, over_gram + over_gram.mT, rows, alpha=-1)
             for grad, one in zip(grads, over_rows.unbind(1), strict=True):
-                grad[i : i + ROWS] = one
+                grad[part] = one
         return *grads, None, None

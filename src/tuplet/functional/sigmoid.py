@@ -42,7 +42,7 @@ def sigmoid_contrast(
     """
     one_of("positives", positives, ("own", "group"))
     n = int(positive.shape[0])
-    everything, step = slice(0, n), size_of_block(block_size, n)
+    everything, step = slice(0, n), size_of_block(block_size, n, gpu=positive.is_cuda)
     keep = pair_mask(valid, group if positives == "own" else None)
     alike = pair_mask(valid, group, same=True) if positives == "group" and group is not None else None
 

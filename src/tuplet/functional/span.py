@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
 from typing import Any, NamedTuple
 
 import torch
@@ -11,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tuplet.functional._derivative import first_order
-from tuplet.functional._frame import frame, heights, root
+from tuplet.functional._frame import dot, frame, heights, symmetric
 from tuplet.types import in_range
 
 
@@ -52,14 +51,13 @@ class Span(NamedTuple):
     def project(self, anchor: Float[Tensor, "B D"], *, tau: float | Tensor = 1.0) -> Float[Tensor, "B N"]:
         """Score queries as `span_projection` does, over ``tau``: dividing the queries spares a pass over ``(B, N)``."""
         query = _scaled(anchor, tau)
-        if self.metric is None:
-            projected: Tensor = _Projected.apply(query, self.basis)
-            return projected
-        return _length(torch.stack([query @ b.mT for b in self.basis]), self.metric)
+        length: Tensor = _Length.apply(self.metric, *(query @ b.mT for b in self.basis))
+        return length
 
     def project_own(self, anchor: Float[Tensor, "N D"], *, tau: float | Tensor = 1.0) -> Float[Tensor, " N"]:
         """Score query ``i`` against span ``i``: the diagonal of `project`."""
-        return _length((self.basis * _scaled(anchor, tau)).sum(dim=2), self.metric)
+        length: Tensor = _Length.apply(self.metric, *(self.basis * _scaled(anchor, tau)).sum(dim=2))
+        return length
 
     def volume_with(self, anchor: Float[Tensor, "B D"]) -> Float[Tensor, "B N"]:
         """Score queries as `simplex_volume` does, by the Schur complement; only for a span made with ``ridge`` 0."""
@@ -99,28 +97,6 @@ def span_of(rest: Sequence[Float[Tensor, "N D"]], *, ridge: float = 0.0) -> Span
     return Span(basis, None, heights(rest, inverse).prod(dim=1).to(basis.dtype))
 
 
-class _Projected(torch.autograd.Function):
-    r"""Length :math:`|p|` of the projections of queries; one of nothing but rounding is 0, and its gradient is bounded."""
-
-    @staticmethod
-    def forward(ctx: Any, anchor: Tensor, basis: Tensor) -> Tensor:
-        parts = [anchor @ b.mT for b in basis]
-        out: Tensor = parts[0].square()
-        for part in parts[1:]:
-            out.addcmul_(part, part)
-        ctx.floor = torch.finfo(out.dtype).eps
-        out = torch.threshold_(out.sqrt_(), ctx.floor, 0.0)
-        ctx.save_for_backward(anchor, basis, out, *parts)
-        return out
-
-    @staticmethod
-    @first_order
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        anchor, basis, out, *parts = ctx.saved_tensors
-        scale = out.clamp_min(ctx.floor).reciprocal_().mul_(grad)
-        return _through(scale, parts, anchor, basis, ctx.needs_input_grad)
-
-
 class _Left(torch.autograd.Function):
     r"""What projections leave of a length, times a volume per candidate: :math:`v \sqrt{l^2 - |p|^2}`."""
 
@@ -134,8 +110,7 @@ class _Left(torch.autograd.Function):
         floor = (2 * torch.finfo(left.dtype).eps ** 0.5 * length).clamp_min(torch.finfo(left.dtype).tiny ** 0.5)
         left.mul_((left - floor.square()).clamp_min_(0).sign_()).sqrt_()  # 0 below; truth values would take twice as long
         ctx.save_for_backward(anchor, basis, length, volume, left, floor, *parts)
-        scaled: Tensor = left * volume
-        return scaled
+        return left * volume
 
     @staticmethod
     @first_order
@@ -168,11 +143,36 @@ def _scaled(anchor: Tensor, tau: float | Tensor) -> Tensor:
     return anchor / (torch.where(length == 0, 1.0, length) * tau)
 
 
-def _length(parts: Tensor, metric: Tensor | None) -> Tensor:
-    """Length of queries along their projections, from the ``(k, .., N)`` inner products with the basis rows."""
-    if metric is None:
-        return root(parts.square().sum(dim=0))
-    k = range(len(parts))
-    terms = [(1 + (i < j)) * metric[i, j] * parts[i] * parts[j] for i in k for j in k if i <= j]
-    shrunk = root(reduce(torch.add, terms))  # 0 where there is nothing but rounding
-    return torch.where(shrunk > 0, parts.square().sum(dim=0), 0.0) / torch.where(shrunk > 0, shrunk, 1.0)
+class _Length(torch.autograd.Function):
+    r"""Length of projections, from products with the basis: :math:`|p|^2 / \sqrt{p^\top M p}`; 0 if only rounding."""
+
+    @staticmethod
+    def forward(ctx: Any, metric: Tensor | None, *parts: Tensor) -> Tensor:
+        if metric is None:
+            out = torch.threshold_(dot(parts, parts).sqrt_(), torch.finfo(parts[0].dtype).eps, 0.0)
+        else:
+            square, inverse, _ = _squares(metric, parts)
+            out = square * inverse
+        ctx.save_for_backward(metric, out, *parts)
+        return out
+
+    @staticmethod
+    @first_order
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        metric, out, *parts = ctx.saved_tensors
+        if metric is None:
+            scale = out.clamp_min(torch.finfo(out.dtype).eps).reciprocal_().mul_(grad)
+            return None, *(scale * p for p in parts)
+        square, inverse, shortened = _squares(metric, parts)
+        over_square, over_shrunk = 2 * grad * inverse, grad * square * inverse**3  # of -1/2 p'Mp
+        scaled = [(over_shrunk / -2 * p).view(-1, grad.shape[-1]) for p in parts]
+        over_metric = symmetric(lambda i, j: (scaled[i] * parts[j]).sum(dim=0), len(parts))
+        return over_metric, *(over_square * p - over_shrunk * s for p, s in zip(parts, shortened, strict=True))
+
+
+def _squares(metric: Tensor, parts: Sequence[Tensor]) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """Give ``|p|^2``, one over the root of ``p'Mp`` (0 where that is rounding) and ``Mp``."""
+    shortened = [dot(line, parts) for line in metric]
+    shrunk = dot(shortened, parts)
+    there = shrunk > torch.finfo(shrunk.dtype).eps ** 2
+    return dot(parts, parts), torch.where(there, torch.where(there, shrunk, 1.0).rsqrt(), 0.0), shortened

@@ -24,9 +24,11 @@ MOST_COMPILED = 5  # modalities whose patterns are all compiled
 def over_patterns(emb: Embeddings, terms: Terms) -> dict[str, Tensor]:
     r"""Evaluate a loss per pattern of presence and average over rows."""
     names = emb.modalities
-    present = torch.stack([emb.present[k] for k in names], dim=1)
+    if emb.complete:
+        return terms(emb)
     if torch.compiler.is_compiling():
         return _over_every_set(emb, terms)
+    present = torch.stack([emb.present[k] for k in names], dim=1)
     if bool(present.all()):
         return terms(emb)
     patterns, which = torch.unique(present, dim=0, return_inverse=True)
@@ -75,7 +77,7 @@ def _over_every_set(emb: Embeddings, terms: Terms) -> dict[str, Tensor]:
 def restricted(emb: Embeddings, names: Sequence[str]) -> Embeddings:
     """Take some modalities of all rows."""
     z, h, present = ({k: side[k] for k in names} for side in (emb.z, emb.h, emb.present))
-    return replace(emb, z=z, h=h, present=present)
+    return replace(emb, z=z, h=h, present=present).known(complete=emb.complete)
 
 
 def _rows(emb: Embeddings, names: list[str], order: Tensor, rows: slice) -> Embeddings:

@@ -92,7 +92,7 @@ class CoMM(Objective):
         views = [self._view(emb, 0), self._view(emb, 1)]
         alone = [[self.fusion({k: view[k]}, {}) for k in emb.modalities] for view in views]
         fused = [self.fusion(view, emb.present) for view in views]
-        some_absent = torch.compiler.is_compiling() or not bool(torch.stack([*masks.values()]).all())
+        some_absent = not emb.complete and (torch.compiler.is_compiling() or not bool(torch.stack([*masks.values()]).all()))
         per_term = comm(
             [*alone[0], fused[0]],
             [*alone[1], fused[1]],

@@ -84,7 +84,7 @@ class Objective(nn.Module, ABC):
                 f"z has {len(emb)} row, {name} needs at least 2 to contrast; raise batch_size or drop the last incomplete batch"
             )
         first = next(iter(emb.z.values()))
-        ready = replace(emb, z={k: self._ready(emb.z[k]) for k in emb.modalities})
+        ready = replace(emb, z={k: self._ready(emb.z[k]) for k in emb.modalities}).known(complete=emb.complete)
         for part in self.children():
             if isinstance(part, PerModality):
                 part.check(emb.modalities)
@@ -254,7 +254,9 @@ class Among(Objective):
 
 
 def rows_with(emb: Embeddings, names: Sequence[str]) -> Tensor | None:
-    """Find the rows in which all the named modalities are present."""
+    """Find the rows in which all the named modalities are present; None for all."""
+    if emb.complete:
+        return None
     mask = torch.stack([emb.present[k] for k in names]).all(dim=0)
     return None if not torch.compiler.is_compiling() and bool(mask.all()) else mask
 
@@ -284,8 +286,7 @@ def weight_of(weights: Weights | None, *names: str) -> float:
 
 def weighted_mean(losses: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """Average losses by weight."""
-    mean: Tensor = torch.stack([w * x for w, x in zip(weights, losses, strict=True)]).sum(dim=0) / (sum(weights) or 1.0)
-    return mean
+    return torch.stack([w * x for w, x in zip(weights, losses, strict=True)]).sum(dim=0) / (sum(weights) or 1.0)
 
 
 def check_weights(weights: Weights | None, emb: Embeddings, *, of: Literal["anchors", "pairs"]) -> None:

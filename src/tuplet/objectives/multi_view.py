@@ -97,7 +97,7 @@ class MVInfoNCE(_MultiView):
             group=emb.group,
             positives=self.positives,
             both=False,
-            block_size=size_of_block(self.block_size, n * m * m),
+            block_size=size_of_block(self.block_size, n * m * m, gpu=z.is_cuda),
         )
         return {"contrast": loss}
 

@@ -74,19 +74,12 @@ class PerModality(nn.Module):
 
     def forward(self, *names: str) -> float | Tensor:
         """Return the temperature of a modality, or of a pair."""
-        if (key := _key(names)) in self.places:
-            found: float | Tensor = self.parts[self.places[key]]()
-            return found
-        for name in names:
-            if (name,) not in self.places:
-                raise InputError(
-                    f"tau has no entry for {name!r}{f' or the pair {names}' if len(names) > 1 else ''}; it has "
-                    f"{sorted('-'.join(k) for k in self.places)}"
-                )
-        scale: float | Tensor = 1.0
-        for name in names:
-            scale = scale * self.parts[self.places[(name,)]]()
-        return scale ** (1 / len(names))
+        keys = [key] if (key := _key(names)) in self.places else [(name,) for name in names]
+        if absent := [k[0] for k in keys if k not in self.places]:
+            pair, known = f" or the pair {names}" if len(names) > 1 else "", sorted("-".join(k) for k in self.places)
+            raise InputError(f"tau has no entry for {absent[0]!r}{pair}; it has {known}")
+        scale: float | Tensor = math.prod(self.parts[self.places[k]]() for k in keys)
+        return scale if len(keys) == 1 else scale ** (1 / len(keys))
 
     def check(self, names: Sequence[str]) -> None:
         """Refuse temperatures of modalities that are not among the names."""

@@ -189,7 +189,7 @@ class UniAlign(Objective):
             rows=emb.rows,
             valid=valid,
             group=emb.group,
-            block_size=size_of_block(self.block_size, len(emb)),
+            block_size=size_of_block(self.block_size, len(emb), gpu=z.is_cuda),
         )
 
     def _pull(self, *names: str) -> float:

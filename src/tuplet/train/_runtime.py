@@ -66,8 +66,7 @@ class Runtime:
     @property
     def device(self) -> torch.device:
         """Return this process's device."""
-        device: torch.device = self.fabric.device
-        return device
+        return self.fabric.device
 
     def place(self, model: nn.Module, objective: object) -> None:
         """Move both to the device, with the weights of the first process, and shard the model if asked to."""
@@ -87,8 +86,7 @@ class Runtime:
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Return the context in which to embed and differentiate."""
-        context: AbstractContextManager[Any] = self.fabric.autocast()
-        return context
+        return self.fabric.autocast()
 
     def explain(self, error: Exception, config: TrainConfig) -> None:
         """Raise one line for what a compiler or a device cannot do, and for other processes that ended."""
@@ -151,8 +149,7 @@ def _started(devices: int) -> tuple[int, int]:
 
 def whole(value: torch.Tensor) -> torch.Tensor:
     """Collect a sharded tensor; all processes must ask for it."""
-    collected: torch.Tensor = value.full_tensor() if _is_sharded(value) else value  # type: ignore[attr-defined]
-    return collected
+    return value.full_tensor() if _is_sharded(value) else value  # type: ignore[attr-defined]
 
 
 def like(value: torch.Tensor, other: torch.Tensor) -> torch.Tensor:

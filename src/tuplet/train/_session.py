@@ -140,9 +140,11 @@ class Session:
         start, stream.waited = time.perf_counter(), 0.0
         last = False
         while not last:
-            own = stream.batch().map(lambda value: value.to(self.runtime.device, non_blocking=True))
+            read = stream.batch()  # where a look at its masks waits for nothing
+            complete = self.runtime.world == 1 and all(bool(mask.all()) for mask in read.present.values())
+            own = read.map(lambda value: value.to(self.runtime.device, non_blocking=True))
             rate = learning_rate(self.step, self.total, self.config)
-            loss = self._step(own, rate)
+            loss = self._step(own, rate, complete)
             tell(loss)
             last = self.step % self.per_epoch == 0
             if last or self.step % EVERY == 0:
@@ -160,16 +162,20 @@ class Session:
             if interrupt.asked:
                 break
 
-    def _step(self, batch: Batch, rate: float) -> Loss:
+    def _step(self, batch: Batch, rate: float, complete: bool) -> Loss:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         undo = Undo(self.model, self.objective)
+
+        def told(emb: Embeddings) -> Loss:
+            return self.step_objective(emb.known(complete=complete and emb.present is batch.present))
+
         try:
             with self.runtime.autocast():
                 if self.config.step == "cached":
-                    loss = cached_step(self.step_embed, self.step_objective, batch, chunk=self.config.chunk)
+                    loss = cached_step(self.step_embed, told, batch, chunk=self.config.chunk)
                 else:
-                    loss = plain_step(self.step_embed, self.step_objective, batch)
+                    loss = plain_step(self.step_embed, told, batch)
         except KeyboardInterrupt:
             self.optimizer.zero_grad(set_to_none=True)
             undo()
