@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -48,8 +48,7 @@ class Rough(NamedTuple):
         """Bound twice the squared areas of triangles, ``|u|^2 |v|^2 - (u . v)^2`` of two edges, from below, ``(B, N)``."""
         a, b = self.products  # |u|^2 = 2 - 2 a, |v|^2 = 2 - 2 b, each off by 2 slack at most, as is u . v; all are at most 4
         edges = self.gram[0, 1].to(a) + 1 - a - b
-        found: Tensor = (4 * (1 - a) * (1 - b) - edges.square_() - 32 * self.slack).clamp_min_(0)
-        return found
+        return cast(Tensor, (4 * (1 - a) * (1 - b) - edges.square_() - 32 * self.slack).clamp_min_(0))
 
     def _factor(self) -> tuple[list[list[Tensor]], Tensor, Tensor]:
         """Factorise the Gram matrices entry by entry; say how far off lengths and cosines may be; bound the volumes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from jaxtyping import Float
@@ -142,8 +142,7 @@ def _response(plan: Tensor, r: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
 def _solved(systems: Tensor, right: Tensor) -> Tensor:
     """Solve one linear system per problem; on CPUs one by one, because oneMKL's batched LU fails with several threads."""
     if systems.device.type != "cpu":
-        solved: Tensor = torch.linalg.solve_ex(systems, right)[0]
-        return solved
+        return cast(Tensor, torch.linalg.solve_ex(systems, right)[0])
     return torch.stack([torch.linalg.solve_ex(a, b)[0] for a, b in zip(systems, right, strict=True)])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
@@ -36,8 +36,7 @@ def conic(products: Sequence[Float[Tensor, "B N"]], gram: Float[Tensor, "k k N"]
     """
     if len(products) == 1:
         return products[0]
-    score: Tensor = _Conic.apply(gram, torch.stack(list(products)))
-    return score
+    return cast(Tensor, _Conic.apply(gram, torch.stack(list(products))))
 
 
 def between(

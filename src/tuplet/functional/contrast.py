@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -85,8 +85,7 @@ def contrast(
     plain = keep is None and valid is None and group is None and counted is None and include_positive
     plain &= not label_smoothing or n >= LARGE  # one pass over many logits
     if plain and rows == everything and (size is None or size >= n):
-        loss: Tensor = Whole.apply(logits(rows, everything), positive, (1, 0) if both else (1,), label_smoothing)
-        return loss
+        return cast(Tensor, Whole.apply(logits(rows, everything), positive, (1, 0) if both else (1,), label_smoothing))
     given = keep is not None
     if keep is None:
         keep = pair_mask(valid, None if alike is not None and include_positive else group)

@@ -9,12 +9,17 @@ member at a time (Lawson and Hanson 1974), which always ends.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import reduce
+from typing import cast
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from tuplet.functional._frame import dot
 
+Pair = tuple[Tensor, Tensor]
 SHARE = 2**15  # pairs that are solved at a time on a CPU: few enough that all working memory stays in the cache
 ROUNDS = 6  # exchanges of all offending members at once; what they do not settle takes one member at a time
 
@@ -60,11 +65,14 @@ def _of_unit(products: Tensor, gram: Tensor) -> tuple[Tensor, Tensor]:
     """Solve for two or more members of unit length, or zero."""
     k, rows, columns = products.shape
     if torch.compiler.is_compiling():
-        score, *both = _of_two(products, gram) if k == 2 else _compiled(products, gram)
-        return score, torch.stack(both) if k == 2 else both[0]
+        if k == 2:
+            score, *used = _of_two(products, gram)
+            return score, torch.stack(used)
+        score, *used, doubtful = _of_many(products, gram)
+        return cast(Pair, settled(products, gram, score, torch.stack(used), doubtful))
     score = products.new_empty(rows, columns)
     weights = score.new_empty(k, rows, columns)
-    doubtful, behind = score.new_zeros(2, rows, columns, dtype=torch.bool)
+    doubtful = score.new_zeros(rows, columns, dtype=torch.bool)
     step = max(1, rows if score.is_cuda else SHARE // max(columns, 1))
     for i in range(0, rows, step):
         share = slice(i, i + step)
@@ -72,15 +80,33 @@ def _of_unit(products: Tensor, gram: Tensor) -> tuple[Tensor, Tensor]:
         if k == 2:
             _of_two(t, gram, score[share], weights[0, share], weights[1, share])
         else:
-            score[share], weights[:, share], doubtful[share], behind[share] = _of_many(t, gram)
-    flat, flat_weights = score.view(-1), weights.flatten(1)
-    if k > 2 and len(pair := behind.flatten().nonzero()[:, 0]):
-        flat[pair], which = products.flatten(1)[:, pair].max(dim=0)
-        flat_weights[:, pair] = torch.nn.functional.one_hot(which, k).mT.to(score.dtype)
-    if k > 2 and len(pair := doubtful.flatten().nonzero()[:, 0]):
-        t = products.flatten(1)[:, pair]
-        flat[pair], flat_weights[:, pair] = _exchange(t, gram[..., pair % columns])
+            score[share], *used, doubtful[share] = _of_many(t, gram)
+            for member, weight in zip(weights, used, strict=True):
+                member[share] = weight
+    if k > 2:
+        _settle(products, gram, score, weights, doubtful)
     return score, weights
+
+
+def _settle(products: Tensor, gram: Tensor, score: Tensor, weights: Tensor, doubtful: Tensor) -> None:
+    """Solve anew, in place, where a guess may be wrong."""
+    flat, flat_weights = score.view(-1), weights.flatten(1)
+    if len(pair := doubtful.flatten().nonzero()[:, 0]):
+        t = products.flatten(1)[:, pair]
+        flat[pair], flat_weights[:, pair] = _exchange(t, gram[..., pair % gram.shape[2]])
+
+
+@torch.library.custom_op("tuplet::settled", mutates_args=())
+def settled(products: Tensor, gram: Tensor, score: Tensor, weights: Tensor, doubtful: Tensor) -> tuple[Tensor, Tensor]:
+    """Do what `_settle` does as one step of a compiled graph, which cannot wait for the last pair."""
+    both = score.clone(), weights.clone()
+    _settle(products, gram, *both, doubtful)
+    return both
+
+
+@settled.register_fake
+def _(products: Tensor, gram: Tensor, score: Tensor, weights: Tensor, doubtful: Tensor) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(score), torch.empty_like(weights)
 
 
 def _of_two(t: Tensor, gram: Tensor, *out: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -104,42 +130,39 @@ def _above(x: Tensor, y: Tensor) -> Tensor:
     return (x - y).clamp_min_(0).sign_()
 
 
-def _of_many(t: Tensor, gram: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Solve with a good guess of the set in use; say where it may be wrong, and where all members lie behind the query."""
-    a, worst = _candidate(t, gram, _guess(t, gram).sign_())
+def _of_many(t: Tensor, gram: Tensor) -> tuple[Tensor, ...]:
+    """Solve with a good guess of the set in use: the score, every member's weight, and where that may be wrong."""
+    a, worst = _candidate(t, gram, [x.sign() for x in _guess(t, gram)])
     score = dot(a, t)  # a'Ga as well, as a solves the equations of its members
     limit = dot(a, a).mul_(16 * torch.finfo(t.dtype).eps).clamp_min_(torch.finfo(t.dtype).tiny)
-    behind = _top(t) <= 0
-    doubtful = (torch.maximum(worst, limit - score) > 0) & ~behind
-    scale = torch.maximum(score, limit).rsqrt_()
-    return score * scale, a * scale, doubtful, behind
+    top = _top(t)
+    mixed = top.clamp_min(0).sign_()  # 0 where all members lie behind the query: the first of the best is taken alone
+    doubtful = torch.maximum(worst, limit - score).mul_(mixed) > 0
+    scale, left = torch.maximum(score, limit).rsqrt_().mul_(mixed), 1 - mixed
+    score = (score * scale).addcmul_(left, top)
+    weights = []
+    for x, product in zip(a, t, strict=True):
+        alone = (top - product).sign_().neg_().add_(1).mul_(left)
+        weights.append((x * scale).add_(alone))
+        left = left - alone
+    return score, *weights, doubtful
 
 
-def _compiled(t: Tensor, gram: Tensor) -> tuple[Tensor, Tensor]:
-    """Solve with a fixed number of exchanges, as a compiled loop cannot wait for the last pair."""
-    used = _guess(t, gram) > 0
-    a, _ = _candidate(t, gram, used.to(t.dtype))
-    for _ in range(ROUNDS):  # a pair without offenders stays as it is
-        used = used ^ _offending(t, gram, a, used)
-        a, _ = _candidate(t, gram, used.to(t.dtype))
-    return _scaled(a, t, gram)
-
-
-def _guess(t: Tensor, gram: Tensor) -> Tensor:
-    """Guess the weights: exactly where all members have the same inner products; then sweep once with the true ones."""
+def _guess(t: Tensor, gram: Tensor) -> list[Tensor]:
+    """Guess the weights: exactly where all members have the same inner products; then sweep with the true ones."""
     k = len(t)
     mean = ((gram.sum(dim=(0, 1)) - k) / (k * (k - 1))).clamp(0, 0.999)
     level: Tensor | float = 0.0
     for _ in range(2):  # a_j > 0 if and only if t_j > level, which follows from the sum over those above it
-        above = (t - level).clamp_min_(0).sign_()
-        level = dot(above, t).mul_(mean).div_(_sum(above).mul_(mean).add_(1 - mean))
-    a = (t - level).mul_(1 / (1 - mean)).clamp_min_(0)
-    for i in range(k):
+        above = [(x - level).clamp_min_(0).sign_() for x in t]
+        level = dot(above, t).mul_(mean).div_(reduce(torch.add, above).mul_(mean).add_(1 - mean))
+    a = [(x - level).mul_(1 / (1 - mean)).clamp_min_(0) for x in t]
+    for i in [*range(k)] * (3 if torch.compiler.is_compiling() else 1):  # compiled, a sweep costs less than a wrong guess
         a[i] = _left(t[i], gram[i], a, skip=i).clamp_min_(0)
     return a
 
 
-def _candidate(t: Tensor, gram: Tensor, used: Tensor) -> tuple[Tensor, Tensor]:
+def _candidate(t: Tensor, gram: Tensor, used: Sequence[Tensor] | Tensor) -> tuple[list[Tensor], Tensor]:
     """Solve for the used members (1, others 0) by an LDL factor, entry by entry over all pairs; say what offends most."""
     k, eps = len(t), torch.finfo(t.dtype).eps
     low: list[list[Tensor]] = [[] for _ in range(k)]  # L D and L, row by row
@@ -158,38 +181,31 @@ def _candidate(t: Tensor, gram: Tensor, used: Tensor) -> tuple[Tensor, Tensor]:
             value = _less(value, high[i][j], y[j], fresh=j > 0)
         inverse.append(used[i] * pivot / (pivot * pivot + (4 * eps) ** 2))
         y.append(value)
-    a = torch.empty_like(t)
+    a: list[Tensor] = []  # from the last member to the first
     for i in reversed(range(k)):
         value = y[i] * inverse[i]
         for m in range(i + 1, k):
-            value.addcmul_(high[m][i], a[m], value=-1)
-        a[i] = value
-    unused = 1 - used  # what the used members leave is rounding, large where their weights are
-    worst = _top(torch.stack([_left(t[i], gram[i], a).mul_(unused[i]) for i in range(k)])).sub_(_slack(t, a))
-    for i in range(k):
-        worst = torch.maximum(worst, -a[i])
-    return a, worst
+            value.addcmul_(high[m][i], a[k - 1 - m], value=-1)
+        a.append(value)
+    a.reverse()
+    # what the used members leave is rounding, large where their weights are
+    worst = _top([_left(t[i], gram[i], a).mul_(1 - used[i]) for i in range(k)]).sub_(_slack(t, a))
+    return a, reduce(torch.maximum, [-x for x in a], worst)
 
 
-def _slack(t: Tensor, a: Tensor, eps: float | None = None) -> Tensor:
+def _slack(t: Tensor, a: Sequence[Tensor] | Tensor, eps: float | None = None) -> Tensor:
     """Bound the rounding of what a mixture leaves of products that are right to ``eps``."""
-    return torch.maximum(_top(t).clamp_min(0), _top(a.abs())).mul_(64 * (eps or torch.finfo(t.dtype).eps))
-
-
-def _offending(t: Tensor, gram: Tensor, a: Tensor, used: Tensor) -> Tensor:
-    """Say of every member whether it is on the wrong side: a used one with a negative weight, an unused one that would help."""
-    slack = _slack(t, a)
-    return torch.stack([(a[i] < 0) | (~used[i] & (_left(t[i], gram[i], a) > slack)) for i in range(len(t))])
+    return torch.maximum(_top(t).clamp_min(0), _top([x.abs() for x in a])).mul_(64 * (eps or torch.finfo(t.dtype).eps))
 
 
 def _exchange(t: Tensor, gram: Tensor) -> tuple[Tensor, Tensor]:
     """Solve for ``n`` pairs, exchanging members until none is on the wrong side."""
     every, place = (t, gram), torch.arange(t.shape[1], device=t.device)
-    used = _guess(t, gram) > 0
-    a, _ = _candidate(t, gram, used.to(t.dtype))
-    result = a
+    used = torch.stack(_guess(t, gram)) > 0
+    a = result = torch.stack(_candidate(t, gram, used.to(t.dtype))[0])
     for k in range(ROUNDS + 1):
-        off = _offending(t, gram, a, used)
+        slack = _slack(t, a)  # who is on the wrong side: used with a negative weight, or unused and would help
+        off = torch.stack([(a[i] < 0) | (~used[i] & (_left(t[i], gram[i], a) > slack)) for i in range(len(t))])
         rest = off.any(dim=0).nonzero()[:, 0]
         place, t, gram, used, off = (x[..., rest] for x in (place, t, gram, used, off))
         if not len(rest):
@@ -198,7 +214,7 @@ def _exchange(t: Tensor, gram: Tensor) -> tuple[Tensor, Tensor]:
             a = _one_by_one(t.double(), gram.double(), torch.finfo(t.dtype).eps).to(t.dtype)
         else:
             used = used ^ off
-            a, _ = _candidate(t, gram, used.to(t.dtype))
+            a = torch.stack(_candidate(t, gram, used.to(t.dtype))[0])
         result[:, place] = a
     return _scaled(result, *every)
 
@@ -215,7 +231,7 @@ def _one_by_one(t: Tensor, gram: Tensor, eps: float) -> Tensor:
             break
         used = used | (torch.nn.functional.one_hot(which, k).mT.bool() & going)
         for _ in range(k + 1):
-            solved, _ = _candidate(t, gram, used.to(t.dtype))
+            solved = torch.stack(_candidate(t, gram, used.to(t.dtype))[0])
             wrong = used & (solved <= 0)
             # as far towards the solution as no weight turns negative; who reaches 0 first is dropped
             way = torch.where(wrong, a / (a - solved).clamp_min(torch.finfo(t.dtype).tiny), torch.inf)
@@ -247,23 +263,12 @@ def _less(x: Tensor, a: Tensor, b: Tensor, *, fresh: bool) -> Tensor:
     return x.addcmul_(a, b, value=-1) if fresh else torch.addcmul(x, a, b, value=-1)
 
 
-def _sum(a: Tensor) -> Tensor:
-    """Sum over the members."""
-    out = a[0] + a[1]
-    for x in a[2:]:
-        out += x
-    return out
-
-
-def _top(a: Tensor) -> Tensor:
+def _top(a: Sequence[Tensor] | Tensor) -> Tensor:
     """Take the largest over the members."""
-    out = torch.maximum(a[0], a[1])
-    for x in a[2:]:
-        out = torch.maximum(out, x)
-    return out
+    return reduce(torch.maximum, a)
 
 
-def _left(t: Tensor, row: Tensor, a: Tensor, skip: int | None = None) -> Tensor:
+def _left(t: Tensor, row: Tensor, a: Sequence[Tensor] | Tensor, skip: int | None = None) -> Tensor:
     """Take from ``t`` what the mixture explains, ``t - sum_j row_j a_j``."""
     used = [j for j in range(len(a)) if j != skip]
     out = torch.addcmul(t, row[used[0]], a[used[0]], value=-1)

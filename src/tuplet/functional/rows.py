@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
@@ -41,8 +41,7 @@ def unit(z: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
     if low - 1 >= -near and high - 1 <= near:
         return z
     short, long = limits.tiny**0.5 * 2**12, limits.max**0.5 / 2**12  # between them squares are exact enough
-    rows: Tensor = _Unit.apply(z, norm, near, None if short <= low and high <= long else (short, long))
-    return rows
+    return cast(Tensor, _Unit.apply(z, norm, near, None if short <= low and high <= long else (short, long)))
 
 
 class _Unit(torch.autograd.Function):

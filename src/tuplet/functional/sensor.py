@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -140,8 +140,7 @@ def reverse_gradient(x: Tensor, strength: float = 1.0) -> Tensor:
         >>> x.grad
         tensor([-0.5000, -0.5000])
     """
-    reversed_: Tensor = _Reverse.apply(x, strength)
-    return reversed_
+    return cast(Tensor, _Reverse.apply(x, strength))
 
 
 def reversal_ramp(progress: float) -> float:

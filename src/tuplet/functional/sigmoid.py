@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn import functional as F
 
 from tuplet.functional._blocks import BlockSize, Logits, Positives, cut, in_blocks, pair_mask, size_of_block
 from tuplet.types import one_of
@@ -50,18 +51,31 @@ def sigmoid_contrast(
         values = logits(queries, everything)
         if alike is not None:
             values = torch.where(alike(queries, everything), -values, values)
-        losses = F.softplus(values.diagonal_scatter(-cut(positive, queries), queries.start))
+        losses: Tensor = _Softplus.apply(values.diagonal_scatter(-cut(positive, queries), queries.start))
         if keep is not None:
             kept = keep(queries, everything)
-            own = kept.diagonal(queries.start)
-            own.copy_(torch.ones_like(own) if valid is None else valid[queries])
+            kept.diagonal(queries.start)[:] = True if valid is None else valid[queries]
             losses = torch.where(kept, losses, 0.0)
         return losses.sum(dim=1)
 
-    first, *more = in_blocks(block, rows, step)
-    per_row = torch.cat([first, *more]) if more else first
+    per_row = torch.cat(in_blocks(block, rows, step))
     if valid is None:
         return per_row.mean()
     world = n / (rows.stop - rows.start)
-    share: Tensor = per_row.sum() * world / valid.sum().clamp_min(1)
-    return share
+    return cast(Tensor, per_row.sum() * world / valid.sum().clamp_min(1))
+
+
+class _Softplus(torch.autograd.Function):
+    r""":math:`\log(1 + e^v)`, several times as fast on a CPU as PyTorch's, whose ``log1p`` takes one number at a time."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        ctx.save_for_backward(values)
+        part = values.abs().neg_().exp_()
+        whole = part + 1
+        lost = part.sub_(whole - 1).div_(whole)  # what the sum has rounded off
+        return whole.log_().add_(lost).add_(values.relu())
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return torch.sigmoid(*ctx.saved_tensors) * grad

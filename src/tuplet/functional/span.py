@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from jaxtyping import Float
@@ -51,19 +51,16 @@ class Span(NamedTuple):
     def project(self, anchor: Float[Tensor, "B D"], *, tau: float | Tensor = 1.0) -> Float[Tensor, "B N"]:
         """Score queries as `span_projection` does, over ``tau``: dividing the queries spares a pass over ``(B, N)``."""
         query = _scaled(anchor, tau)
-        length: Tensor = _Length.apply(self.metric, *(query @ b.mT for b in self.basis))
-        return length
+        return cast(Tensor, _Length.apply(self.metric, *(query @ b.mT for b in self.basis)))
 
     def project_own(self, anchor: Float[Tensor, "N D"], *, tau: float | Tensor = 1.0) -> Float[Tensor, " N"]:
         """Score query ``i`` against span ``i``: the diagonal of `project`."""
-        length: Tensor = _Length.apply(self.metric, *(self.basis * _scaled(anchor, tau)).sum(dim=2))
-        return length
+        return cast(Tensor, _Length.apply(self.metric, *(self.basis * _scaled(anchor, tau)).sum(dim=2)))
 
     def volume_with(self, anchor: Float[Tensor, "B D"]) -> Float[Tensor, "B N"]:
         """Score queries as `simplex_volume` does, by the Schur complement; only for a span made with ``ridge`` 0."""
         length = torch.linalg.vector_norm(anchor, dim=1, keepdim=True)
-        volumes: Tensor = _Left.apply(anchor, self.basis, length, self.volume)
-        return volumes
+        return cast(Tensor, _Left.apply(anchor, self.basis, length, self.volume))
 
 
 def span_of(rest: Sequence[Float[Tensor, "N D"]], *, ridge: float = 0.0) -> Span:

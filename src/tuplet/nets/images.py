@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, cast
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -57,8 +57,7 @@ class ResNet18(nn.Module):
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B out"]:
         """Return the encoded pictures."""
-        out: Tensor = self.layers(x.expand(-1, 3, -1, -1) if self.copies == 3 else x)
-        return out
+        return cast(Tensor, self.layers(x.expand(-1, 3, -1, -1) if self.copies == 3 else x))
 
 
 class SmallCNN(nn.Module):
@@ -90,8 +89,7 @@ class SmallCNN(nn.Module):
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B out"]:
         """Return the encoded pictures."""
-        out: Tensor = self.layers(x)
-        return out
+        return cast(Tensor, self.layers(x))
 
 
 def _norm(norm: Norm, size: int) -> Callable[[int], nn.Module]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -62,8 +62,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Float[Tensor, "B ..."]) -> Float[Tensor, "B out"]:
         """Return the encoded rows."""
-        out: Tensor = self.layers(x)
-        return out
+        return cast(Tensor, self.layers(x))
 
 
 class Projection(MLP):
@@ -110,5 +109,4 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the sum."""
-        out: Tensor = self.main(x) + self.last(self.branch(x))
-        return out
+        return cast(Tensor, self.main(x) + self.last(self.branch(x)))

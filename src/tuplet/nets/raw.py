@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import torch
@@ -116,8 +116,7 @@ class Module(Pretrained):
 
     def forward(self, x: Tensor) -> Tensor:
         """Call the module."""
-        out: Tensor = self.module(x)
-        return out
+        return cast(Tensor, self.module(x))
 
 
 def rows_here(raw: Any) -> NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Float
@@ -57,8 +57,7 @@ class SequenceCNN(nn.Module):
 
     def forward(self, x: Float[Tensor, "B S C"]) -> Float[Tensor, "B out"]:
         """Return the encoded histories."""
-        out: Tensor = self.layers(x.mT if self.layout == "sequence" else x)
-        return out
+        return cast(Tensor, self.layers(x.mT if self.layout == "sequence" else x))
 
 
 class LSTM(nn.Module):

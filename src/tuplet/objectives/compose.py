@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from itertools import combinations
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -209,9 +210,7 @@ class Sum(Objective):
             found |= {f"{name}.{k}": weight * v for k, v in terms.items()}
         return found
 
-    def terms(self, emb: Embeddings) -> dict[str, Tensor]:
-        """Return the weighted terms of every part."""
-        return self.split(emb)
+    terms = split
 
     def _now(self) -> list[float]:
         return [w(self._progress) if isinstance(w, Schedule) else w for w in self.weights]
@@ -266,10 +265,8 @@ def row_mean(per_row: Tensor, valid: Tensor | None, rows: slice, counted: Tensor
     if valid is None:
         return per_row[rows].mean()
     world = per_row.shape[0] / (rows.stop - rows.start)
-    total: Tensor = (
-        torch.where(valid if counted is None else counted, per_row, 0.0)[rows].sum() * world / valid.sum().clamp_min(1)
-    )
-    return total
+    kept = torch.where(valid if counted is None else counted, per_row, 0.0)[rows]
+    return cast(Tensor, kept.sum() * world / valid.sum().clamp_min(1))
 
 
 def weight_of(weights: Weights | None, *names: str) -> float:
@@ -278,10 +275,7 @@ def weight_of(weights: Weights | None, *names: str) -> float:
     for key in (names, names[::-1]):
         if len(names) > 1 and key in listed:
             return float(listed[key])
-    weight = 1.0
-    for name in names:
-        weight *= float(listed.get(name, 1.0))
-    return weight
+    return math.prod([float(listed.get(name, 1.0)) for name in names])
 
 
 def weighted_mean(losses: Sequence[Tensor], weights: Sequence[float]) -> Tensor:

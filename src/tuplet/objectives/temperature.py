@@ -78,7 +78,7 @@ class PerModality(nn.Module):
         if absent := [k[0] for k in keys if k not in self.places]:
             pair, known = f" or the pair {names}" if len(names) > 1 else "", sorted("-".join(k) for k in self.places)
             raise InputError(f"tau has no entry for {absent[0]!r}{pair}; it has {known}")
-        scale: float | Tensor = math.prod(self.parts[self.places[k]]() for k in keys)
+        scale: float | Tensor = math.prod([self.parts[self.places[k]]() for k in keys])
         return scale if len(keys) == 1 else scale ** (1 / len(keys))
 
     def check(self, names: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,8 +147,7 @@ def physics() -> ModuleType:
         import mujoco
     except ModuleNotFoundError:
         raise InputError("mujoco is not installed; run pip install 'tuplet[data]'") from None
-    module: ModuleType = mujoco
-    return module
+    return cast(ModuleType, mujoco)
 
 
 def world(text: str) -> Any:

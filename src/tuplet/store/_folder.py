@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -23,8 +23,7 @@ _SCHEMA = {"schema": Between(int, 1, 1), "backend": {"exact", "faiss"}, "objecti
 def read_note(folder: Path) -> dict[str, Any]:
     """Read what an index folder was made for."""
     fix = "give a folder that `tuplet index` wrote, or a file of embeddings"
-    note: dict[str, Any] = read_state(folder / NOTE, _SCHEMA, fix=fix)
-    return note
+    return cast(dict[str, Any], read_state(folder / NOTE, _SCHEMA, fix=fix))
 
 
 def named(name: str | None, modalities: Sequence[str], width: int) -> Objective:

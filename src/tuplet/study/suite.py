@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from inspect import signature
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from urllib.parse import parse_qsl
 
 from tuplet.data import Source
@@ -262,5 +262,4 @@ def load_suite(factory: str) -> Suite:
         raise InputError(f"{function} takes no {', '.join(unknown)}, expected {sorted(known) or 'no options'}")
     if lacking := sorted(k for k, p in known.items() if p.default is p.empty and k not in given):
         raise InputError(f"{function} needs {', '.join(lacking)}; name it, as in --{lacking[0]} DIR")
-    suite: Suite = build(**given)
-    return suite
+    return cast(Suite, build(**given))

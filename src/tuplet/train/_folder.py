@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -103,8 +103,7 @@ def read_progress(folder: Path) -> dict[str, Any]:
     with opened_weights(folder) as file:
         content = (file.metadata() or {}).get("tuplet", "")
     path = folder / WEIGHTS
-    found: dict[str, Any] = parse_state(content, _PROGRESS, where=str(path), fix="restore it, or train again")
-    return found
+    return cast(dict[str, Any], parse_state(content, _PROGRESS, where=str(path), fix="restore it, or train again"))
 
 
 def write_card(out: Path, progress: dict[str, Any], history: Sequence[Mapping[str, float | int]], measured: str = "") -> None:

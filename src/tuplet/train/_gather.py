@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -47,8 +47,7 @@ class _AllGather(torch.autograd.Function):
 
 
 def _gathered(local: Tensor) -> Tensor:
-    out: Tensor = _AllGather.apply(local)
-    return out
+    return cast(Tensor, _AllGather.apply(local))
 
 
 def _gather_all(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

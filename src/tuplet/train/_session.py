@@ -141,7 +141,7 @@ class Session:
         last = False
         while not last:
             read = stream.batch()  # where a look at its masks waits for nothing
-            complete = self.runtime.world == 1 and all(bool(mask.all()) for mask in read.present.values())
+            complete = self.runtime.world == 1 and all(mask.numpy().all() for mask in read.present.values())
             own = read.map(lambda value: value.to(self.runtime.device, non_blocking=True))
             rate = learning_rate(self.step, self.total, self.config)
             loss = self._step(own, rate, complete)
