@@ -129,8 +129,8 @@ def tuples(m: int, b: int, d: int, *, shared: float = 1.0) -> dict[str, Tensor]:
     return {f"m{k}": F.normalize(common + torch.randn(b, d, generator=g), dim=1) for k in range(m)}
 
 
-def of(objective: Objective, *, complete: bool = False) -> Form:
-    return lambda z: objective(Embeddings.of(z).known(complete=complete)).total
+def of(objective: Objective) -> Form:
+    return lambda z: objective(Embeddings.of(z)).total
 
 
 def small(repeats: int) -> None:
@@ -199,9 +199,9 @@ def products(repeats: int, kinds: list[str], device: str, compiled: bool) -> Non
                 continue
             objective, z, least = kind().to(device), {k: v.to(device) for k, v in tuples(m, b, 256).items()}, [1e9, 1e9]
             with Recorded() as seen, torch.enable_grad():
-                of(objective, complete=True)({k: v.clone().requires_grad_() for k, v in z.items()}).backward()
+                of(objective)({k: v.clone().requires_grad_() for k, v in z.items()}).backward()
             torch.compiler.reset()
-            form = of(torch.compile(objective) if compiled else objective, complete=True)
+            form = of(torch.compile(objective) if compiled else objective)
             for repeat in range(repeats + 2):
                 leaves = {k: v.clone().requires_grad_() for k, v in z.items()}
                 for i, run in enumerate((seen.again, lambda form=form, leaves=leaves: form(leaves).backward())):

@@ -188,7 +188,7 @@ class Embeddings:
             target=dict(target or {}),
             aux=aux,
             rows=slice(0, size),
-        )
+        ).known(complete=not present)
 
     def __repr__(self) -> str:
         return _rows_repr("Embeddings", self, {k: v.shape[1:] for k, v in self.z.items()})

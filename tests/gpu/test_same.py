@@ -8,12 +8,12 @@ import pytest
 import torch
 
 import tuplet
-from tests.contract.cases import CASES, embeddings, gradients
+from tests.contract.cases import CASES, SIZED, embeddings, gradients
 from tests.train.test_fit import same, weights, without_time
 from tests.train.toys import model, source
 from tuplet import Embeddings, TrainConfig, fit
 from tuplet.model import embed
-from tuplet.objectives import Cone, Gram, OneVsAll, Pairwise, Symile, Temperature
+from tuplet.objectives import Cone, Gram, OneVsAll, Pairwise, SigmoidPairwise, Symile, Temperature, UniAlign
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 CONFIG = partial(TrainConfig, epochs=2, batch_size=12, accelerator="gpu")
@@ -25,9 +25,8 @@ def away(emb):
     return Embeddings.of(z, present=present, aux={k: v.cuda() for k, v in emb.aux.items()})
 
 
-@pytest.mark.parametrize("name", list(CASES))
-def test_objectives(name):
-    for m in CASES[name].sizes:
+def test_objectives():
+    for name, m in SIZED:
         some = {"m0": torch.arange(9) % 4 > 0, f"m{m - 1}": torch.arange(9) % 3 > 0}
         for present, dtype, near in (({}, torch.float64, 1e-9), (some, torch.float64, 1e-9), ({}, torch.float32, 1e-3)):
             emb = Embeddings.of(embeddings(m, size=9).z, present=present)
@@ -35,23 +34,24 @@ def test_objectives(name):
             there = Embeddings.of({k: v.to(dtype) for k, v in emb.z.items()}, present=present)
             objective = CASES[name].build(m, size=9).to("cuda", dtype)
             found, seen = gradients(objective, away(there))
-            where = f"{m} modalities, {dtype}, without {sorted(present)}"
+            where = f"{name}, {m} modalities, {dtype}, without {sorted(present)}"
             assert found.total.is_cuda
             torch.testing.assert_close(found.total.cpu().double(), here.total, rtol=near, atol=near, msg=where)
             for k in emb.z:
                 torch.testing.assert_close(seen[k].cpu().double(), expected[k], rtol=near, atol=near, msg=where)
 
 
-@pytest.mark.parametrize("make", [Pairwise, Symile, Gram, OneVsAll, Cone])
-def test_many_rows(make):
-    z = embeddings(3, size=600, dim=16, noise=0.5).z
-    objective = make(generator=torch.Generator().manual_seed(0)) if make is Symile else make()
-    here, expected = gradients(objective, Embeddings.of(z))
-    objective = make(generator=torch.Generator().manual_seed(0)) if make is Symile else make()
-    found, seen = gradients(objective, away(Embeddings.of(z)))
-    torch.testing.assert_close(found.total.cpu(), here.total, rtol=1e-10, atol=1e-12)
-    for k in z:
-        torch.testing.assert_close(seen[k].cpu(), expected[k], rtol=1e-9, atol=1e-12)
+def test_many_rows():
+    z = embeddings(3, size=6000, dim=16, noise=0.5).z  # several blocks
+    for kind in (Pairwise, SigmoidPairwise, Symile, Gram, OneVsAll, Cone, UniAlign):
+        draw = {"generator": torch.Generator()} if kind is Symile else {}
+        sides = []
+        for emb in (Embeddings.of(z), away(Embeddings.of(z))):
+            if draw:
+                draw["generator"].manual_seed(0)
+            loss, grads = gradients(kind(**draw).to(emb.index.device).double(), emb)
+            sides.append((loss.total.cpu(), *(g.cpu() for g in grads.values())))
+        torch.testing.assert_close(*sides, rtol=1e-9, atol=1e-12, msg=kind.__name__)
 
 
 def trained(**settings):
@@ -111,9 +111,8 @@ def test_models_embed_there_and_here(tmp_path):
     assert next(kept.parameters()).is_cpu
 
 
-@pytest.mark.parametrize("name", [k for k, case in CASES.items() if case.scores])
-def test_scores(name):
-    for m in CASES[name].sizes:
+def test_scores():
+    for name, m in ((k, m) for k, m in SIZED if CASES[k].scores):
         z = embeddings(m, size=9).z
         query, candidates = {"m0": z["m0"][:4]}, {k: v for k, v in z.items() if k != "m0"}
         here = CASES[name].build(m, size=9).score(query, candidates)
@@ -121,7 +120,7 @@ def test_scores(name):
             CASES[name].build(m, size=9).cuda().score(*({k: v.cuda() for k, v in side.items()} for side in (query, candidates)))
         )
         assert there.is_cuda
-        torch.testing.assert_close(there.cpu(), here, rtol=1e-9, atol=1e-10)
+        torch.testing.assert_close(there.cpu(), here, rtol=1e-9, atol=1e-10, msg=f"{name}, {m} modalities")
 
 
 def test_commands(tmp_path):

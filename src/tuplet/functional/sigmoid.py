@@ -71,6 +71,8 @@ class _Softplus(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
         ctx.save_for_backward(values)
+        if values.is_cuda and not torch.compiler.is_compiling():  # where it is one kernel
+            return torch.nn.functional.softplus(values)
         part = values.abs().neg_().exp_()
         whole = part + 1
         lost = part.sub_(whole - 1).div_(whole)  # what the sum has rounded off
