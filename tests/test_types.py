@@ -90,10 +90,8 @@ def test_what_is_no_number_is_refused_by_name():
 
 
 def test_what_is_known_of_all_rows_is_forgotten_with_them():
-    mask = torch.ones(3, dtype=torch.bool)
-    emb = Embeddings.of({"a": torch.eye(3), "b": torch.eye(3)}, present={"a": mask})  # which nobody looks at
+    emb = Embeddings.of({"a": torch.eye(3), "b": torch.eye(3)})
     known = emb.known(complete=True)
-    assert Embeddings.of(emb.z).complete
     assert (emb.complete, known.complete, known.known(complete=False).complete) == (False, True, False)
     assert known.present is emb.present
     assert not replace(known, present={k: ~v for k, v in known.present.items()}).complete

@@ -95,7 +95,7 @@ class Embeddings:
         target: target name -> tensor with ``B`` rows.
         aux: any other per-row tensor that an objective needs.
         rows: the slice of rows this process owns (all of them in one process).
-        complete: whether every row is known to have every modality: `known` says so, ``dataclasses.replace`` forgets it.
+        complete: whether every row is said to have every modality: by `known`; ``dataclasses.replace`` forgets it.
     """
 
     z: dict[str, Tensor]
@@ -109,7 +109,7 @@ class Embeddings:
     complete: bool = field(default=False, init=False)
 
     def known(self, *, complete: bool) -> Embeddings:
-        """Return the same with ``complete`` as told: no look at masks on a GPU, and a compiled loss of one pattern only."""
+        """Return the same with ``complete`` as told; compiled losses and those on a GPU believe it, even if it is wrong."""
         same = replace(self)
         object.__setattr__(same, "complete", complete)
         return same
@@ -188,7 +188,7 @@ class Embeddings:
             target=dict(target or {}),
             aux=aux,
             rows=slice(0, size),
-        ).known(complete=not present)
+        )
 
     def __repr__(self) -> str:
         return _rows_repr("Embeddings", self, {k: v.shape[1:] for k, v in self.z.items()})

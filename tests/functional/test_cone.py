@@ -10,7 +10,7 @@ from tests.oracles.objectives import conic
 from tuplet.functional._frame import gram_of
 from tuplet.functional.cone import between
 from tuplet.functional.cone import conic as conic_of
-from tuplet.functional.nnls import SHARE, best_mixture
+from tuplet.functional.nnls import SHARE, _of_many, best_mixture
 from tuplet.functional.rows import unit
 from tuplet.functional.scores import conic_cosine, cosine, span_projection
 
@@ -201,3 +201,24 @@ def test_between_one_and_several_is_the_score():
     own = torch.ones(1, 1, len(q), dtype=q.dtype)
     torch.testing.assert_close(between(products[None], own, gram_of(members)), conic_cosine(q, c))
     torch.testing.assert_close(between(products.mT[:, None], gram_of(members), own), conic_cosine(q, c).mT)
+
+
+@pytest.mark.whole
+def test_compiled_it_finds_the_same_mixtures():
+    torch._dynamo.reset()
+    compiled = torch.compile(best_mixture, fullgraph=True, backend="aot_eager")
+    g = torch.Generator().manual_seed(1)
+    for k in (2, 3, 5):
+        q, c = draw(k, "alike", b=60, n=50, dtype=torch.float32)
+        c[1][:5] = c[0][:5]  # coincident members
+        c[1][5:10] = -c[0][5:10]  # opposed ones
+        rows = [unit(x) for x in c]
+        q = unit(torch.cat([q, -rows[0][:30] - rows[k - 1][:30], torch.randn(20, 9, generator=g)]))
+        products, gram = torch.stack([q @ x.mT for x in rows]), gram_of(rows)
+        if k > 2:
+            doubtful = _of_many(products, gram)[-1]
+            assert 0 < int(doubtful.sum()) < 0.2 * doubtful.numel()  # there is something to settle
+        assert bool((products <= 0).all(dim=0).any())  # some have all members behind them
+        (score, weights), (expected, _) = compiled(products, gram), best_mixture(products, gram)
+        torch.testing.assert_close(score, expected, atol=2e-6, rtol=0)
+        torch.testing.assert_close((weights * products).sum(dim=0), score, atol=2e-6, rtol=0)

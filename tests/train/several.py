@@ -19,7 +19,6 @@ class Stopping(Pairwise):
         self._calls += self.training
         if self._calls == self._stop:
             sys.exit(0)
-        assert not emb.complete or emb.rows == slice(0, len(emb))  # no process knows of the others' rows
         return super().forward(emb)
 
 

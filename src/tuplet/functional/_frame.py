@@ -12,7 +12,7 @@ from torch import Tensor
 from tuplet.functional._derivative import first_order
 
 EVEN = 48  # rows that matrix kernels take at a time divide this
-ROWS = 256  # tuples that are orthonormalised at a time on a CPU: few enough that the memory of one share serves the next
+ROWS = 256  # tuples that are orthonormalised at a time on a CPU, uncompiled: few enough that one share's memory serves the next
 
 
 def even_product(x: Float[Tensor, "B D"], y: Float[Tensor, "N D"]) -> Float[Tensor, "B N"]:
@@ -86,7 +86,7 @@ class _Frame(torch.autograd.Function):
         *members, ridge, kept = arguments  # torch.compile takes numbers after the tensors only
         n, k = members[0].shape[0], len(members)
         basis, whole = members[0].new_empty(kept, *members[0].shape), members[0].new_empty(n, k, k, dtype=torch.float64)
-        ctx.kept, ctx.rows = kept, ROWS << 5 * (basis.is_cuda or torch.compiler.is_compiling())
+        ctx.kept, ctx.rows = kept, ROWS * 32 if basis.is_cuda or torch.compiler.is_compiling() else ROWS
         for i in range(0, n, ctx.rows):
             rows = torch.stack([m[i : i + ctx.rows].double() for m in members], dim=1)  # (n, k, D)
             gram = rows @ rows.mT

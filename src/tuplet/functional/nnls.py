@@ -19,7 +19,6 @@ from torch import Tensor
 
 from tuplet.functional._frame import dot
 
-Pair = tuple[Tensor, Tensor]
 SHARE = 2**15  # pairs that are solved at a time on a CPU: few enough that all working memory stays in the cache
 ROUNDS = 6  # exchanges of all offending members at once; what they do not settle takes one member at a time
 
@@ -69,7 +68,7 @@ def _of_unit(products: Tensor, gram: Tensor) -> tuple[Tensor, Tensor]:
             score, *used = _of_two(products, gram)
             return score, torch.stack(used)
         score, *used, doubtful = _of_many(products, gram)
-        return cast(Pair, settled(products, gram, score, torch.stack(used), doubtful))
+        return cast("tuple[Tensor, Tensor]", settled(products, gram, score, torch.stack(used), doubtful))
     score = products.new_empty(rows, columns)
     weights = score.new_empty(k, rows, columns)
     doubtful = score.new_zeros(rows, columns, dtype=torch.bool)

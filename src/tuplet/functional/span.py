@@ -141,7 +141,7 @@ def _scaled(anchor: Tensor, tau: float | Tensor) -> Tensor:
 
 
 class _Length(torch.autograd.Function):
-    r"""Length of projections, from products with the basis: :math:`|p|^2 / \sqrt{p^\top M p}`; 0 if only rounding."""
+    r"""Length of projections, :math:`|p|^2 / \sqrt{p^\top M p}`; rounding alone gives 0, its gradient bounded, or 0 with M."""
 
     @staticmethod
     def forward(ctx: Any, metric: Tensor | None, *parts: Tensor) -> Tensor:

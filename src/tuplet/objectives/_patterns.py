@@ -21,10 +21,15 @@ COUNTED = "pattern.counted"
 MOST_COMPILED = 5  # modalities whose patterns are all compiled
 
 
+def without_gaps(emb: Embeddings) -> bool:
+    """Tell whether all rows are said to be complete where a look at them is impossible or would wait."""
+    return emb.complete and (torch.compiler.is_compiling() or not emb.index.is_cpu)
+
+
 def over_patterns(emb: Embeddings, terms: Terms) -> dict[str, Tensor]:
     r"""Evaluate a loss per pattern of presence and average over rows."""
     names = emb.modalities
-    if emb.complete:
+    if without_gaps(emb):
         return terms(emb)
     if torch.compiler.is_compiling():
         return _over_every_set(emb, terms)

@@ -11,6 +11,7 @@ from torch import Tensor
 from tuplet.functional._blocks import BlockSize, Positives, size_of_block
 from tuplet.functional.rows import unit
 from tuplet.nets.fusion import Fusion
+from tuplet.objectives._patterns import without_gaps
 from tuplet.objectives.cmc import nt_xent
 from tuplet.objectives.compose import Objective
 from tuplet.objectives.temperature import Temperature, temperature
@@ -92,13 +93,13 @@ class CoMM(Objective):
         views = [self._view(emb, 0), self._view(emb, 1)]
         alone = [[self.fusion({k: view[k]}, {}) for k in emb.modalities] for view in views]
         fused = [self.fusion(view, emb.present) for view in views]
-        some_absent = not emb.complete and (torch.compiler.is_compiling() or not bool(torch.stack([*masks.values()]).all()))
+        everyone = without_gaps(emb) or (not torch.compiler.is_compiling() and bool(torch.stack([*masks.values()]).all()))
         per_term = comm(
             [*alone[0], fused[0]],
             [*alone[1], fused[1]],
             tau=self.tau(),
             rows=emb.rows,
-            valid=[*masks.values(), several] if some_absent else None,
+            valid=None if everyone else [*masks.values(), several],
             group=emb.group,
             positives=self.positives,
             block_size=self.block_size,

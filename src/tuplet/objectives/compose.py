@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tuplet.functional._rough import Rough
 from tuplet.functional.rows import unit
 from tuplet.functional.scores import cosine
-from tuplet.objectives._patterns import over_patterns, restricted
+from tuplet.objectives._patterns import over_patterns, restricted, without_gaps
 from tuplet.objectives.schedule import Schedule
 from tuplet.objectives.temperature import PerModality
 from tuplet.types import Embeddings, InputError, Loss, Traits
@@ -254,7 +254,7 @@ class Among(Objective):
 
 def rows_with(emb: Embeddings, names: Sequence[str]) -> Tensor | None:
     """Find the rows in which all the named modalities are present; None for all."""
-    if emb.complete:
+    if without_gaps(emb):
         return None
     mask = torch.stack([emb.present[k] for k in names]).all(dim=0)
     return None if not torch.compiler.is_compiling() and bool(mask.all()) else mask

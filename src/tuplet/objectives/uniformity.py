@@ -263,9 +263,8 @@ def _bandwidth(tau: float | None, temperature: float | None) -> float:
 
 def _members(emb: Embeddings) -> list[Tensor]:
     """List the rows of every modality; absent ones are zero and receive no gradient."""
-    if rows_with(emb, emb.modalities) is None:
-        return [emb.z[k] for k in emb.modalities]
-    return [torch.where(emb.present[k][:, None], emb.z[k], 0.0) for k in emb.modalities]
+    whole = rows_with(emb, emb.modalities) is None
+    return [emb.z[k] if whole else torch.where(emb.present[k][:, None], emb.z[k], 0.0) for k in emb.modalities]
 
 
 def _several(emb: Embeddings) -> Tensor | None:

@@ -140,7 +140,7 @@ class Session:
         start, stream.waited = time.perf_counter(), 0.0
         last = False
         while not last:
-            read = stream.batch()  # where a look at its masks waits for nothing
+            read = stream.batch()  # where a look at its masks waits for nothing; of several processes, none knows of all rows
             complete = self.runtime.world == 1 and all(mask.numpy().all() for mask in read.present.values())
             own = read.map(lambda value: value.to(self.runtime.device, non_blocking=True))
             rate = learning_rate(self.step, self.total, self.config)
@@ -165,10 +165,11 @@ class Session:
     def _step(self, batch: Batch, rate: float, complete: bool) -> Loss:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        undo = Undo(self.model, self.objective)
+        undo, masks = Undo(self.model, self.objective), {k: (id(v), v._version) for k, v in batch.present.items()}
 
         def told(emb: Embeddings) -> Loss:
-            return self.step_objective(emb.known(complete=complete and emb.present is batch.present))
+            unchanged = {k: (id(v), v._version) for k, v in emb.present.items()} == masks  # by the model
+            return self.step_objective(emb.known(complete=complete and unchanged))
 
         try:
             with self.runtime.autocast():

@@ -40,8 +40,8 @@ class TrainConfig:
         start: of the encoders, if `fit` builds the model; as in `AlignmentModel.for_source`.
         seed: of the weights, if `fit` builds the model; of the order of the batches and of everything random in training.
         compile: whether the model and the objective of a step go through ``torch.compile``: minutes at the first step, then
-            faster ones where batches have no gaps (with gaps, a loss is computed for every set of modalities). Losses and
-            weights agree with those of plain steps up to rounding; random layers draw other numbers.
+            faster ones if batches have no gaps. Losses and weights agree with those of plain steps up to rounding; random
+            layers draw other numbers.
         accelerator: ``"cpu"``; ``"gpu"``: CUDA, or Apple's MPS, which computes in float32 only; ``"auto"``: a GPU where there
             is one.
         devices: number of processes.
