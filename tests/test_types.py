@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tuplet import Embeddings, InputError
+from tuplet.objectives._patterns import without_gaps
 from tuplet.types import in_range, positive
 
 
@@ -87,6 +88,15 @@ def test_what_is_no_number_is_refused_by_name():
     for refused in (lambda: positive("tau", 0), lambda: in_range("share", 1, 0, 1)):
         with pytest.raises(InputError, match=r"expected a number (> 0|in \[0, 1\))"):
             refused()
+
+
+def test_what_is_said_of_all_rows_is_believed_where_one_cannot_look(monkeypatch):
+    emb = Embeddings.of({"a": torch.eye(3), "b": torch.eye(3)})
+    assert not without_gaps(emb.known(complete=True))
+    away = replace(emb, index=emb.index.to("meta"))
+    assert (without_gaps(away), without_gaps(away.known(complete=True))) == (False, True)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    assert (without_gaps(emb), without_gaps(emb.known(complete=True))) == (False, True)
 
 
 def test_what_is_known_of_all_rows_is_forgotten_with_them():

@@ -95,7 +95,7 @@ class Embeddings:
         target: target name -> tensor with ``B`` rows.
         aux: any other per-row tensor that an objective needs.
         rows: the slice of rows this process owns (all of them in one process).
-        complete: whether every row is said to have every modality: by `known`; ``dataclasses.replace`` forgets it.
+        complete: whether every row is said to have every modality, by `known`; ``replace`` forgets it, a change in place not.
     """
 
     z: dict[str, Tensor]
