@@ -16,6 +16,7 @@ from typing import cast
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.library import custom_op
 
 from tuplet.functional._frame import dot
 
@@ -95,7 +96,7 @@ def _settle(products: Tensor, gram: Tensor, score: Tensor, weights: Tensor, doub
         flat[pair], flat_weights[:, pair] = _exchange(t, gram[..., pair % gram.shape[2]])
 
 
-@torch.library.custom_op("tuplet::settled", mutates_args=())
+@custom_op("tuplet::settled", mutates_args=(), schema="(Tensor t, Tensor g, Tensor s, Tensor w, Tensor d) -> (Tensor, Tensor)")
 def settled(products: Tensor, gram: Tensor, score: Tensor, weights: Tensor, doubtful: Tensor) -> tuple[Tensor, Tensor]:
     """Do what `_settle` does as one step of a compiled graph, which cannot wait for the last pair."""
     both = score.clone(), weights.clone()
@@ -103,9 +104,7 @@ def settled(products: Tensor, gram: Tensor, score: Tensor, weights: Tensor, doub
     return both
 
 
-@settled.register_fake
-def _(products: Tensor, gram: Tensor, score: Tensor, weights: Tensor, doubtful: Tensor) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(score), torch.empty_like(weights)
+settled.register_fake(lambda products, gram, score, weights, doubtful: (torch.empty_like(score), torch.empty_like(weights)))
 
 
 def _of_two(t: Tensor, gram: Tensor, *out: Tensor) -> tuple[Tensor, Tensor, Tensor]:
