@@ -252,7 +252,7 @@ def test_compiles_without_breaks(name):
         "111 011 011 110 001 000",
         "110 101 011 111 111 100",
     ):
-        table = torch.tensor([[int(c) for c in row] for row in here.split()]).bool()
+        table = torch.tensor([[int(c) for c in row + "1" * (m - 3)] for row in here.split()]).bool()
         part = Embeddings.of(emb.z, present={k: table[:, i] for i, k in enumerate(emb.modalities)})
         expected, slopes = gradients(objective, part)
         for complete in {False, bool(table.all())}:
