@@ -95,7 +95,8 @@ class _Conic(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             k, (rows, columns) = len(weights), score.shape
             over_gram = weights.new_zeros(k, k, columns)
-            step = rows if score.is_cuda else max(1, SHARE // max(columns, 1))
+            pairs = SHARE * 8 if torch.compiler.is_compiling() else SHARE  # a compiled loop is written out
+            step = rows if score.is_cuda else max(1, pairs // max(columns, 1))
             for r in range(0, rows, step):
                 share = slice(r, r + step)
                 half = score[share] * -0.5
