@@ -10,7 +10,7 @@ import torch
 import tuplet
 from tests.contract.cases import CASES, SIZED, embeddings, gradients
 from tests.train.test_fit import same, weights, without_time
-from tests.train.toys import model, source
+from tests.train.toys import model, source, stopping
 from tuplet import Embeddings, TrainConfig, fit
 from tuplet.model import embed
 from tuplet.objectives import Cone, Gram, OneVsAll, Pairwise, SigmoidPairwise, Symile, Temperature, UniAlign
@@ -70,15 +70,7 @@ def test_training_equals_that_on_a_cpu():
 @pytest.mark.parametrize("step", ["plain", "cached"])
 def test_a_resumed_run_ends_with_the_same_bits(step, tmp_path):
     def run(out=None, stop_at=None):
-        calls = []
-
-        def stop(*_):
-            calls.append(1)
-            if len(calls) == stop_at:
-                raise KeyboardInterrupt
-
-        objective = Pairwise(tau=Temperature(0.2))
-        objective.register_forward_hook(stop)
+        objective = stopping(Pairwise(tau=Temperature(0.2)), stop_at)
         more = {"step": step, "chunk": 5, "workers": 2, "checkpoint_every": 1}
         return fit(model(dropout=0.2), objective, train=source(missing=True).train, config=CONFIG(out=out, **more))
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.starter import started
-from tests.train.toys import model, source
+from tests.train.toys import model, source, stopping
 from tests.train.victim import train
 from tuplet import AlignmentModel, InputError, Loss, TrainConfig, fit
 from tuplet.objectives import OneVsAll, Pairwise, Symile, Temperature
@@ -64,14 +64,7 @@ def test_a_stopped_run_resumes_to_the_same_bits(tmp_path):
 
     def run(out, stop_at=None):
         objective = Symile(tau=Temperature(0.2), generator=torch.Generator().manual_seed(1))
-        calls = []
-
-        def stop(*_):
-            calls.append(1)
-            if len(calls) == stop_at:
-                raise KeyboardInterrupt
-
-        objective.register_forward_hook(stop)
+        stopping(objective, stop_at)
         config = TrainConfig(epochs=4, batch_size=12, out=out, checkpoint_every=2)
         return fit(model(dropout=0.3), objective, train=s.train, val=s.val, config=config)
 

@@ -14,7 +14,7 @@ from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 from tests.starter import forking, together
 from tests.train.several import train
 from tests.train.test_fit import same, weights, without_time
-from tests.train.toys import model, source
+from tests.train.toys import model, source, stopping
 from tuplet import InputError, TrainConfig, fit
 from tuplet.data import Rows
 from tuplet.data._loader import loaded
@@ -70,15 +70,7 @@ def test_training_with_workers_and_a_resume_in_mid_epoch_end_with_the_same_bits(
     s = source(missing=True)
 
     def run(workers, out=None, stop_at=None):
-        calls = []
-
-        def stop(*_):
-            calls.append(1)
-            if len(calls) == stop_at:
-                raise KeyboardInterrupt
-
-        objective = Pairwise(tau=Temperature(0.2))
-        objective.register_forward_hook(stop)
+        objective = stopping(Pairwise(tau=Temperature(0.2)), stop_at)
         config = CONFIG(workers=workers, out=out, keep="best")
         return fit(model(dropout=0.3), objective, train=s.train, val=s.val, config=config)
 
